@@ -1,0 +1,85 @@
+"""Who or what moves a timeline. The label outlives the user it names."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ActorType(StrEnum):
+    """A closed list."""
+
+    USER = "user"
+    LINK = "link"
+    STEP = "step"
+    WORKER = "worker"
+    CLOCK = "clock"
+    COMMAND = "command"
+    SYSTEM = "system"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """``type`` from the closed list, ``id`` (a user's primary key, a worker's name …), ``label`` for people to read."""
+
+    type: ActorType
+    id: str = ""
+    label: str = ""
+
+    def __str__(self) -> str:
+        return self.label or self.id or self.type
+
+
+SYSTEM = Actor(ActorType.SYSTEM, label="system")
+
+_actor: ContextVar[Callable[[], Actor]] = ContextVar("django_timelines_actor", default=lambda: SYSTEM)
+_trace: ContextVar[str] = ContextVar("django_timelines_trace", default="")
+_started: ContextVar[list[uuid.UUID] | None] = ContextVar("django_timelines_started", default=None)
+
+
+def current() -> Actor:
+    """Return who is acting in this context: the request's user, a worker, a command; else the system."""
+    return _actor.get()()
+
+
+def current_trace() -> str:
+    """Return the W3C ``traceparent`` of this context, or an empty string."""
+    return _trace.get()
+
+
+def note_started(timeline: uuid.UUID) -> None:
+    """Remember that this context began a timeline: its request's session may see it."""
+    started = _started.get()
+    if started is not None:
+        started.append(timeline)
+
+
+@contextmanager
+def acting(actor: Actor | Callable[[], Actor], trace: str = "") -> Iterator[list[uuid.UUID]]:
+    """Act as this actor for the block (a callable is asked only when somebody acts). Yields the timelines it begins."""
+    started: list[uuid.UUID] = []
+    tokens = (_actor.set(actor if callable(actor) else lambda: actor), _trace.set(trace), _started.set(started))
+    try:
+        yield started
+    finally:
+        _actor.reset(tokens[0])
+        _trace.reset(tokens[1])
+        _started.reset(tokens[2])
+
+
+def of_user(user: object) -> Actor:
+    """Make the actor of a Django user, of an anonymous one too."""
+    key = getattr(user, "pk", None)
+    return Actor(ActorType.USER, "" if key is None else str(key), str(user) if key is not None else "visitor")
+
+
+def this_process(type: ActorType, name: str) -> Actor:
+    """Make the actor of a worker, clock or command that runs in this process."""
+    identity = f"{name}@{socket.gethostname()}:{os.getpid()}"
+    return Actor(type, identity, identity)

@@ -1,0 +1,23 @@
+"""The app: finds the workflows of all installed apps, and lets the first request start the embedded worker."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.core.signals import request_started
+from django.utils.module_loading import autodiscover_modules
+from django.utils.translation import gettext_lazy as _
+
+
+class TimelinesConfig(AppConfig):
+    """``django_timelines`` in ``INSTALLED_APPS``."""
+
+    name = "django_timelines"
+    verbose_name = _("Timelines")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Import each app's ``workflows.py``."""
+        from .placements import embedded
+
+        autodiscover_modules("workflows")
+        request_started.connect(embedded.serve, dispatch_uid="django_timelines.embedded")

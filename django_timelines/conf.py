@@ -1,0 +1,65 @@
+"""The settings, read in this one place: ``TIMELINES = {…}``."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.core import mail
+
+DEFAULTS: dict[str, Any] = {
+    "BASE_URL": "",  # where links point to: never a request's host
+    "PLACEMENT": {},  # step label, or "*", to placement
+    "LEASE": 60,  # seconds that an attempt stays its runner's without a heartbeat
+    "CAN_VIEW": "django_timelines.policy.can_view",  # who may see a timeline: page and socket
+    "SEALER": "django_timelines.secrets.FernetSealer",  # encrypts Secret[…] inputs
+}
+
+BACKGROUND = "*"
+FIRST_RING = timedelta(seconds=5)  # the clock rings again for what nobody picked up, after 5 s …
+LAST_RING = timedelta(minutes=5)  # … doubling to 5 min
+QUICK = 1.0  # seconds for which a runner goes on with the next due steps before it gives the job back
+WARN_BYTES = 64 * 1024
+REFUSE_BYTES = 1024 * 1024
+
+
+def _get(name: str) -> Any:
+    return getattr(settings, "TIMELINES", {}).get(name, DEFAULTS[name])
+
+
+def base_url() -> str:
+    """Return the site's address without a trailing slash, or an empty string when it is not set."""
+    return str(_get("BASE_URL")).rstrip("/")
+
+
+def placements() -> dict[str, str]:
+    """Return ``PLACEMENT`` as it stands now."""
+    return dict(_get("PLACEMENT"))
+
+
+def lease() -> timedelta:
+    """Return how long an attempt stays its runner's without a heartbeat."""
+    return timedelta(seconds=float(_get("LEASE")))
+
+
+def can_view() -> str:
+    """Return the dotted path of the policy for page and socket."""
+    return str(_get("CAN_VIEW"))
+
+
+def sealer() -> str:
+    """Return the dotted path of what encrypts secrets."""
+    return str(_get("SEALER"))
+
+
+record_errors_only = False
+"""Set by ``django_timelines.testing.recorded_errors``: an inline error is recorded and not raised."""
+
+
+def raises_errors() -> bool:
+    """Tell whether an unexpected inline error is raised once it is recorded: with ``DEBUG``, and under a test runner.
+
+    ``mail.outbox`` is there only between ``setup_test_environment`` and its end (Django's docs, "Testing tools").
+    """
+    return (settings.DEBUG or hasattr(mail, "outbox")) and not record_errors_only

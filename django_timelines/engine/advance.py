@@ -1,0 +1,196 @@
+"""From events to one change: fold them, let the graph decide what follows, and derive the rows of open runs from that.
+
+Executing a step returns what has become due and wakes nobody itself: the bells of an ``Advance`` are its caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from .. import conf, moments
+from ..actors import Actor
+from ..events import EventType, NewEvent
+from ..models import new_id
+from ..placements import INLINE, Bell
+from ..registry import Declaration
+from ..state import StepStatus, fold, is_open, run_key, timeline_status, type_run, type_state
+from ..steps import Step
+from ..store import Change, Snapshot, type_row
+from . import bells
+
+type_name = tuple[str, str]
+type_take = Callable[[str, Step[Any]], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who appends, where, and what led to it: the same for all events of a commit."""
+
+    actor: Actor
+    placement: str = ""
+    trace: str = ""
+    cause: int | None = None
+    holder: str = ""  # who takes the leases of the attempts that this commit starts
+
+
+@dataclass(slots=True)
+class Advance:
+    """A change, and what its commit makes due."""
+
+    change: Change
+    bells: list[Bell]
+    taken: type_name | None = None  # the next run, claimed in the same commit by the same runner
+    inline: list[Bell] = field(default_factory=list)  # due, and run by whoever made them due
+
+    @property
+    def after(self) -> Snapshot:
+        """The timeline after the commit."""
+        return self.change.after
+
+
+def advance(
+    declaration: Declaration | None,
+    before: Snapshot,
+    events: Sequence[NewEvent],
+    by: By,
+    *,
+    take: type_take | None = None,
+    passing: type_name | None = None,
+) -> Advance:
+    """Return what appending these events writes and makes due.
+
+    ``take(placement, step)`` tells whether the runner goes on with this next step; ``passing`` names the
+    run that it holds, whose row and lease pass to that step.
+    """
+    at = moments.now()
+    appended = list(events)
+    state = fold(before.state, appended, before.head + 1)
+    if declaration is not None:
+        follow(declaration, before, state, appended, at)
+        state = fold(before.state, appended, before.head + 1)
+    taken = _take(declaration, before.state, state, take) if declaration is not None and take else None
+    if taken is not None:
+        started = NewEvent(EventType.ATTEMPT_STARTED, *taken, attempt=1)
+        state = fold(state, [started], before.head + len(appended) + 1)
+        appended.append(started)
+    head = before.head + len(appended)
+    after = replace(before, head=head, status=str(timeline_status(state)), state=state)
+    change = Change(before, after, at, holder=by.holder, lease_seconds=conf.lease().total_seconds())
+    first = before.head + 1
+    change.events = [_event_row(after, n, event, at, by) | {"cause": by.cause if n == first else first} for n, event in enumerate(appended, first)]
+    result = Advance(change, [], taken)
+    _derive_runs(result, before.state, state, by, passing if taken else None)
+    return result
+
+
+def follow(declaration: Declaration, before: Snapshot, state: type_state, appended: list[NewEvent], at: datetime) -> None:
+    """Append what follows from the events: decisions of the graph, then the timeline's end."""
+    if "ended" in state:
+        return
+    settled = [key for key, run in state["runs"].items() if _is_settled(run) and not _is_settled(before.state["runs"].get(key))]
+    if not state.get("cancelling"):
+        appended += declaration.graph.decide(state, settled, before.head + 1 + len(appended), at)
+        state = fold(before.state, appended, before.head + 1)
+    if not any(is_open(run) for run in state["runs"].values()):
+        ending = EventType.TIMELINE_CANCELLED if state.get("cancelling") else EventType.TIMELINE_COMPLETED
+        appended.append(NewEvent(ending))
+
+
+def _is_settled(run: type_run | None) -> bool:
+    return run is not None and run["status"] != StepStatus.UPCOMING and not is_open(run)
+
+
+def _take(declaration: Declaration, before: type_state, after: type_state, take: type_take) -> type_name | None:
+    for name, step in declaration.steps.items():
+        run = after["runs"].get(name)
+        if run is None or run["status"] != StepStatus.DUE or "due" in run or run == before["runs"].get(name):
+            continue
+        if take(bells.placement_of(declaration.label, name), step):
+            return name, ""
+    return None
+
+
+def _event_row(after: Snapshot, sequence: int, event: NewEvent, at: datetime, by: By) -> type_row:
+    return {
+        "timeline": after.id,
+        "sequence": sequence,
+        "type": str(event.type),
+        "version": event.version,
+        "step": event.step,
+        "item": event.item,
+        "attempt": event.attempt,
+        "data": event.data,
+        "at": at,
+        "actor_type": str(by.actor.type),
+        "actor_id": by.actor.id[:200],
+        "actor_label": by.actor.label[:200],
+        "placement": by.placement,
+        "trace": by.trace,
+    }
+
+
+def _derive_runs(result: Advance, before: type_state, after: type_state, by: By, passing: type_name | None) -> None:
+    change = result.change
+    for key, run in after["runs"].items():
+        old = before["runs"].get(key)
+        if run is old:
+            continue
+        name = split_key(key)
+        was_open = old is not None and is_open(old)
+        if is_open(run):
+            change.runs[name] = (old["fence"] if old and was_open else None, _run_row(result, name, run, old, by))
+        elif was_open and old is not None:
+            change.runs[name] = (old["fence"], None)
+        if old is not None and old["status"] == StepStatus.RUNNING and name != passing:
+            change.released.append(name)
+        if run["status"] == StepStatus.RUNNING and name != result.taken:
+            change.leased.append(name)
+        if old is not None and old.get("sealed") and (_is_settled(run) or run.get("sealed") != old["sealed"]):
+            change.unsealed.append(name)
+    if passing is not None and result.taken is not None and change.runs.get(passing, (None, None))[0] is not None:
+        change.moved = (passing, result.taken)
+        (change.runs[result.taken][1] or {}).pop("id", None)  # the row keeps its id, and so its lease
+    elif result.taken is not None:
+        change.leased.append(result.taken)
+        if passing is not None and before["runs"].get(run_key(*passing), {}).get("status") == StepStatus.RUNNING:
+            change.released.append(passing)
+
+
+def _run_row(result: Advance, name: type_name, run: type_run, old: type_run | None, by: By) -> type_row:
+    at, after = result.change.at, result.after
+    row: type_row = {"timeline": after.id, "step": name[0], "item": name[1], "status": run["status"]}
+    row |= {"fence": run["fence"], "attempt": run["attempt"], "rings": 0, "placement": by.placement}
+    row["due"] = moments.from_text(run["due"]) if "due" in run else None
+    row["until"] = moments.from_text(run["until"]) if "until" in run else None
+    if old is None or not is_open(old):
+        row["id"] = new_id()
+    row["ring"] = row["until"] if run["status"] == StepStatus.WAITING else None
+    if run["status"] == StepStatus.RUNNING:
+        row["ring"] = at + conf.lease()
+    elif run["status"] in (StepStatus.DUE, StepStatus.RETRYING):
+        _make_due(result, name, run, row, by)
+        row["ring"] = min(row["ring"], row["until"] or row["ring"])
+    return row
+
+
+def _make_due(result: Advance, name: type_name, run: type_run, row: type_row, by: By) -> None:
+    after, at = result.after, result.change.at
+    if row["due"] is not None and row["due"] > at:
+        row["ring"], row["placement"] = row["due"], ""
+        return
+    row["rings"], row["ring"] = 1, bells.next_ring(0, at)
+    if run["attempt"]:
+        row["placement"] = bells.retry_placement_of(after.workflow, name[0])
+    else:
+        row["placement"] = bells.placement_of(after.workflow, name[0], called=run.get("call") == run["fence"])
+    bell = Bell(after.id.hex, *name, run["fence"], after.using, row["placement"], by.trace)
+    (result.inline if row["placement"] == INLINE else result.bells).append(bell)
+
+
+def split_key(key: str) -> type_name:
+    """Return step and item of a run's key."""
+    step, bracket, item = key.partition("[")
+    return step, item.removesuffix("]") if bracket else ""

@@ -1,0 +1,55 @@
+"""Doorbells: which placement a due run belongs to, and the wake-up after the commit."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.db import transaction
+
+from .. import conf, placements
+from ..placements import EMBEDDED, INLINE, Bell
+
+logger = logging.getLogger("django_timelines")
+
+
+def background() -> str:
+    """Return the default background placement."""
+    return conf.placements().get(conf.BACKGROUND, EMBEDDED)
+
+
+def placement_of(workflow: str, step: str, *, called: bool = False) -> str:
+    """Return where a step runs, as the settings say at this moment.
+
+    ``called``: somebody calls it now, which runs it where it is called unless it is placed. Everything else that has no
+    placement of its own goes to the background.
+    """
+    placed = conf.placements().get(f"{workflow}.{step}")
+    return placed or (INLINE if called else background())
+
+
+def retry_placement_of(workflow: str, step: str) -> str:
+    """Return where a retry runs: nobody stands there to run it inline."""
+    placed = placement_of(workflow, step)
+    return background() if placed == INLINE else placed
+
+
+def next_ring(rings: int, at: datetime) -> datetime:
+    """Return when the clock rings again for what nobody picked up: after 5 s, doubling to 5 min."""
+    wait = min(conf.LAST_RING, conf.FIRST_RING * 2 ** min(rings, 16))
+    return at + max(wait, timedelta(0))
+
+
+def ring_after_commit(bells: list[Bell], using: str) -> None:
+    """Ring these bells once the open transaction has committed; at once when there is none."""
+    for bell in bells:
+        transaction.on_commit(partial(ring, bell), using=using)
+
+
+def ring(bell: Bell) -> None:
+    """Ring a bell. One that cannot be rung (Redis is away) is logged: the clock rings again."""
+    try:
+        placements.get(bell.placement).ring(bell)
+    except Exception:
+        logger.warning("Could not ring for %s; the clock will ring again.", bell, exc_info=True)

@@ -1,0 +1,104 @@
+"""Running a body: what it is given, and what it did, as a value."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.views.decorators.debug import sensitive_variables
+
+from ..events import NewEvent
+from ..registry import Declaration
+from ..store import Snapshot, type_name
+
+MESSAGE_LIMIT, TRACEBACK_LIMIT = 2_000, 16_000
+
+
+@dataclass
+class Frame:
+    """What a body has around it while it runs. The workflow object that is its ``self`` holds it."""
+
+    snapshot: Snapshot
+    name: type_name
+    attempt: int
+    recorded: list[NewEvent] = field(default_factory=list)
+    cancel_reason: str | None = None
+
+    @property
+    def idempotency_key(self) -> str:
+        """Names timeline, step and item: the same over attempts and retries."""
+        return "-".join(part for part in (self.snapshot.id.hex, *self.name) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The body returned."""
+
+    changes: dict[str, Any]
+    recorded: list[NewEvent]
+    cancel_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotTaken:
+    """The guard said no."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The body raised."""
+
+    error: Exception
+    secrets: tuple[str, ...] = ()
+
+    def describe(self) -> dict[str, str]:
+        """Return type, message and traceback as an event stores them: limited, without local variables or secrets."""
+        error = self.error
+        lines = "".join(traceback.format_exception(error, limit=-12, chain=True))
+        return {
+            "type": f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins."),
+            "message": self._clean(_message(error))[:MESSAGE_LIMIT],
+            "traceback": self._clean(lines)[-TRACEBACK_LIMIT:],
+        }
+
+    def _clean(self, text: str) -> str:
+        for secret in self.secrets:
+            text = text.replace(secret, "***")
+        return text.replace("\x00", "\ufffd").encode(errors="replace").decode()
+
+
+type_ended = Completed | NotTaken | Failed
+
+
+def run_body(declaration: Declaration, seen: Snapshot, name: type_name, attempt: int, given: Mapping[str, Any]) -> type_ended:
+    """Run the step's guard and body on this state, and return what happened. Only ``BaseException`` comes through."""
+    step = declaration.step(name[0])
+    secret = declaration.secrets(step.name)
+    frame = Frame(seen, name, attempt)
+    workflow = declaration.workflow._in_body(frame)
+    try:
+        if step.when is not None and attempt == 1 and not step.when(workflow):
+            return NotTaken()
+        # Django's error reports hide the parameters that this names
+        body = sensitive_variables(*secret)(step.body) if secret else step.body
+        body(workflow, **given)
+        return Completed(workflow._changes(), frame.recorded, frame.cancel_reason)
+    except Exception as error:
+        return Failed(error, tuple(str(given[parameter]) for parameter in secret if given.get(parameter)))
+
+
+def errors_of(error: ValidationError) -> Any:
+    """Return a ``ValidationError``'s messages as JSON: a list, or a dict of lists by field."""
+    return error.message_dict if hasattr(error, "error_dict") else error.messages
+
+
+
+
+def _message(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return "(its message cannot be shown)"

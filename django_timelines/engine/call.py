@@ -1,0 +1,240 @@
+"""Calls: a step is asked for, from a view, a link, the admin, a command or another step. The answer is the same everywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, router, transaction
+
+from .. import actors, moments, store
+from ..actors import Actor
+from ..databases import in_callers_transaction
+from ..events import EventType, NewEvent
+from ..exceptions import Conflict, Refused, Rejected
+from ..fields import UNSET, text
+from ..models import Timeline, new_id
+from ..placements import INLINE
+from ..registry import Declaration
+from ..state import Outcome, StepStatus, empty, run_key
+from ..steps import Delivery, Step
+from ..store import Snapshot, type_name
+from . import bells
+from .advance import advance
+from .execute import Held, Runner, commit, go_on, run_from
+from .judge import Call, Verdict, judge, outcome_of
+from .sealing import sealed_row
+
+ATTEMPTS_AT_A_CONFLICT = 20
+OPTIMISTIC_CALLS = 3  # from then on the timeline's row is taken first
+KEY_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of a call, as ``using(key=…, actor=…)`` sets them."""
+
+    key: str = ""
+    actor: Actor | None = None
+    early: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.key) > KEY_LIMIT or "\x00" in self.key:
+            raise Rejected(f"A key has at most {KEY_LIMIT} characters and no NUL.", "invalid_key")
+
+
+@dataclass(slots=True)
+class Input:
+    """A call's input, checked: Python values for a body here, JSON for one elsewhere, secrets apart."""
+
+    values: dict[str, Any]
+    encoded: dict[str, Any] = field(default_factory=dict)
+    secrets: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def digest(self) -> str:
+        """Tells one input from another; secrets do not count."""
+        return hashlib.sha256(json.dumps(self.encoded, sort_keys=True).encode()).hexdigest()[:32]
+
+    def event(self, name: type_name, key: str = "", *, early: bool = False) -> NewEvent:
+        """Return the event of the call."""
+        data: dict[str, Any] = {"input": self.encoded, "digest": self.digest}
+        data |= {"key": key} if key else {}
+        data |= {"early": True} if early else {}
+        data |= {"sealed": sorted(self.secrets)} if self.secrets else {}
+        return NewEvent(EventType.STEP_CALLED, *name, data=data)
+
+
+def check_input(declaration: Declaration, step: Step[Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Input:
+    """Check a call's arguments against the step's parameters; ``Rejected`` names each one that does not fit."""
+    names = [parameter.name for parameter in step.parameters]
+    given = dict(zip(names, args, strict=False)) | dict(kwargs)
+    unknown = [name for name in kwargs if name not in names]
+    if unknown or len(args) > len(names) or len(given) < len(args) + len(kwargs):
+        wrong = f"has no {', '.join(unknown)}" if unknown else "was given too much"
+        raise Rejected(f"{declaration.label}.{step.name} takes ({', '.join(names)}); the call {wrong}.", "wrong_input")
+    result, errors = Input({}), {}
+    for parameter in step.parameters:
+        name = parameter.name
+        if name not in given:
+            if parameter.required:
+                errors[name] = ["This is missing."]
+            continue
+        try:
+            _take_value(result, declaration.inputs[step.name][name], name, given[name])
+        except ValidationError as error:
+            errors[name] = error.messages
+    if errors:
+        raise Rejected(errors)
+    text(result.encoded)
+    return result
+
+
+def _take_value(result: Input, field: Any, name: str, value: Any) -> None:
+    result.values[name] = field.check(value)
+    (result.secrets if field.is_secret else result.encoded)[name] = field.encode(result.values[name])
+
+
+def start(declaration: Declaration, options: Options, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Snapshot:
+    """Begin a timeline with its entry step. With a key that was used before: the timeline that it began."""
+    using = router.db_for_write(Timeline)
+    entry = declaration.step(declaration.graph.entry.name)
+    given = check_input(declaration, entry, args, kwargs)
+    digest = key_digest(declaration.label, options.key) if options.key else None
+    if digest is not None and (known := _started(digest, using)) is not None:
+        return _same_start(known, (entry.name, ""), given, options)
+    actor = options.actor or actors.current()
+    id = new_id()
+    actors.note_started(id)
+    defaults = {name: field.encode(field.default) for name, field in declaration.fields.items() if field.default is not UNSET}
+    before = Snapshot(
+        id, declaration.label, using, 0, "", empty(), id, options.key, digest, actor.id if actor.type == "user" else ""
+    )
+    begun = NewEvent(EventType.TIMELINE_STARTED, data={"fields": defaults} | ({"key": options.key} if options.key else {}))
+    runner = Runner(actor, INLINE, using, in_callers_transaction(using))
+    if not entry.waits:
+        due = declaration.graph.reach(declaration.graph.entry, before.state, moments.now())
+        return _hand_over(declaration, before, [begun, due], runner)
+    called = given.event((entry.name, ""))
+    try:
+        with transaction.atomic(using=using) if digest is not None and runner.in_transaction else nullcontext():
+            return _carry_out(declaration, before, (entry.name, ""), [begun, called], given, runner)
+    except IntegrityError:
+        if digest is not None and (known := _started(digest, using)) is not None:  # two at once: the other was first
+            return _same_start(known, (entry.name, ""), given, options)
+        raise
+
+
+def call(
+    declaration: Declaration,
+    snapshot: Snapshot,
+    name: type_name,
+    options: Options,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+) -> tuple[Outcome, Snapshot]:
+    """Ask for a step; return the outcome and where the timeline stands then. ``Refused`` if the call is wrong."""
+    step = declaration.step(name[0])
+    given = check_input(declaration, step, args, kwargs)
+    asked = Call(name, given.digest, options.key, options.early or step.keeps_early)
+    runner = Runner(options.actor or actors.current(), INLINE, snapshot.using, in_callers_transaction(snapshot.using))
+    fresh = False
+    for tried in range(ATTEMPTS_AT_A_CONFLICT):
+        try:
+            if tried < OPTIMISTIC_CALLS or runner.in_transaction:
+                return _try_call(declaration, snapshot, asked, given, runner, fresh=fresh)
+            with transaction.atomic(using=snapshot.using):
+                locked = store.load(snapshot.id, snapshot.using, lock=True)
+                return _try_call(declaration, locked, asked, given, replace(runner, in_transaction=True), fresh=True)
+        except Conflict:
+            if runner.in_transaction and fresh:
+                raise
+            snapshot, fresh = store.load(snapshot.id, snapshot.using), True
+    raise Conflict(f"Timeline {snapshot.id} is written by many at once. Call again.")
+
+
+def _try_call(
+    declaration: Declaration, snapshot: Snapshot, asked: Call, given: Input, runner: Runner, *, fresh: bool
+) -> tuple[Outcome, Snapshot]:
+    try:
+        verdict = judge(declaration, snapshot.state, asked)
+    except Refused:
+        verdict = None
+    if verdict is not Verdict.ACCEPT and not fresh:  # never say no on what may be old
+        snapshot = store.load(snapshot.id, snapshot.using)
+        verdict = judge(declaration, snapshot.state, asked)
+    elif verdict is None:
+        verdict = judge(declaration, snapshot.state, asked)
+    if verdict is Verdict.ACCEPT:
+        after = _carry_out(declaration, snapshot, asked.name, [given.event(asked.name, asked.key)], given, runner)
+    elif verdict is Verdict.KEEP:
+        kept = given.event(asked.name, asked.key, early=True)
+        after = _hand_over(declaration, snapshot, [kept], runner, asked.name, given)
+    else:
+        after = snapshot
+    return outcome_of(after.state, asked.name), after
+
+
+def _carry_out(
+    declaration: Declaration, before: Snapshot, name: type_name, events: list[NewEvent], given: Input, runner: Runner
+) -> Snapshot:
+    """Run the called step here, or write down that it was called: where it runs is the settings' business."""
+    placement = bells.placement_of(declaration.label, name[0], called=True)
+    step = declaration.step(name[0])
+    exactly_once = step.delivery is Delivery.EXACTLY_ONCE
+    if placement != INLINE or (runner.in_transaction and not exactly_once):
+        return _hand_over(declaration, before, events, runner, name, given)
+    started = NewEvent(EventType.ATTEMPT_STARTED, *name, attempt=1)
+    held = Held(declaration, before, name, 1, given.values, [*events, started], given.secrets)
+    if not exactly_once:
+        snapshot = _hand_over(declaration, before, [*events, started], runner, name, given)
+        held = Held(declaration, snapshot, name, 1, given.values)
+    after = run_from(held, runner) or store.load(before.id, before.using)
+    _raise_rejection(after, name)
+    return after
+
+
+def _hand_over(
+    declaration: Declaration,
+    before: Snapshot,
+    events: list[NewEvent],
+    runner: Runner,
+    name: type_name | None = None,
+    given: Input | None = None,
+) -> Snapshot:
+    """Append and let others go on: the bells ring after the commit; what is inline runs right after it."""
+    result = advance(declaration, before, events, runner.by())
+    if name is not None and given is not None and given.secrets:
+        run = result.after.state["runs"][run_key(*name)]
+        result.change.sealed.append(sealed_row(before, name, run["call"], given.secrets))
+    commit(result)
+    return go_on(declaration, result, runner)
+
+
+def _raise_rejection(after: Snapshot, name: type_name) -> None:
+    run = after.state["runs"].get(run_key(*name), {})
+    if run.get("status") == StepStatus.WAITING and "errors" in run:
+        raise Rejected(run["errors"])
+
+
+def key_digest(workflow: str, key: str) -> uuid.UUID:
+    """Return what makes a key unique in its workflow: case counts, and every database compares it alike."""
+    return uuid.UUID(bytes=hashlib.blake2b(f"{workflow}\0{key}".encode(), digest_size=16).digest())
+
+
+def _started(digest: uuid.UUID, using: str) -> Snapshot | None:
+    timeline = Timeline.objects.using(using).filter(digest=digest).first()
+    return store.snapshot_of(timeline, using) if timeline is not None else None
+
+
+def _same_start(known: Snapshot, name: type_name, given: Input, options: Options) -> Snapshot:
+    first = known.state["runs"].get(run_key(*name), {}).get("digest")
+    if first not in (None, given.digest):
+        raise Refused(f"The key {options.key!r} began another timeline, with other input.", "key_reused")
+    return known

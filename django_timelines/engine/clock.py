@@ -1,0 +1,121 @@
+"""The clock keeps time: it rings again for what nobody picked up, rescues what its runner left, and settles what is overdue.
+
+It executes no step. Any number of clocks may run: each of their writes is conditional.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import datetime, timedelta
+
+from django.db import DatabaseError, close_old_connections, router
+from django.db.models import Min
+
+from .. import conf, moments, registry, store
+from ..actors import Actor, ActorType, acting, this_process
+from ..events import EventType, NewEvent
+from ..exceptions import Conflict
+from ..models import Run, Timeline
+from ..placements import Bell
+from ..state import StepStatus, run_key
+from . import bells
+from .advance import By, advance
+from .execute import commit
+from .failure import after_interruption
+
+logger = logging.getLogger("django_timelines")
+BATCH = 500
+LONGEST_SLEEP = 1.0  # seconds; a new due time may be nearer than all that were known
+SIGHTING = "clock"
+
+
+def keep_time(stop: threading.Event) -> None:
+    """Tick until stopped, sleeping until the next due time or a second at most."""
+    actor = this_process(ActorType.CLOCK, "clock")
+    seen_at = datetime.min.replace(tzinfo=moments.now().tzinfo)
+    using = router.db_for_write(Timeline)
+    with acting(actor):
+        while not stop.is_set():
+            close_old_connections()
+            pause = LONGEST_SLEEP
+            try:
+                if moments.now() - seen_at > timedelta(seconds=10):
+                    seen_at = moments.now()
+                    store.sighted(using, SIGHTING, seen_at)
+                pause = 0.0 if tick(using, actor) == BATCH else _until_next(using)
+            except DatabaseError:
+                logger.warning("The clock could not reach the database and tries again.", exc_info=True)
+            finally:
+                close_old_connections()
+            stop.wait(pause)
+
+
+def tick(using: str, actor: Actor | None = None) -> int:
+    """Look at all that is to be looked at by now, a batch at most; return how many there were."""
+    by = By(actor or this_process(ActorType.CLOCK, "clock"))
+    at = moments.now()
+    runs = list(Run.objects.using(using).filter(ring__lte=at).select_related("timeline").order_by("ring")[:BATCH])
+    live = store.leases(using, [run.id for run in runs])
+    for run in runs:
+        try:
+            _look(run, live.get(run.id), at, by)
+        except Conflict:
+            continue  # somebody moved it: good
+        except Exception:
+            logger.exception("The clock could not look at %s of timeline %s.", run, run.timeline_id)
+    return len(runs)
+
+
+def _look(run: Run, lease_is_live: bool | None, at: datetime, by: By) -> None:
+    if lease_is_live:
+        store.ring_again(run.timeline.using, run.id, run.rings, run.placement, at + conf.lease())
+    elif run.status == StepStatus.RUNNING:
+        rescue(run, by)
+    elif run.until is not None and run.until <= at and run.status in (StepStatus.WAITING, StepStatus.DUE, StepStatus.RETRYING):
+        settle_overdue(run, by)
+    elif run.status in (StepStatus.DUE, StepStatus.RETRYING):
+        ring_again(run, at)
+
+
+def ring_again(run: Run, at: datetime) -> None:
+    """Ring for a due run, ever more rarely, where the settings place it now."""
+    timeline = run.timeline
+    placement = bells.retry_placement_of(timeline.workflow, run.step)
+    if store.ring_again(timeline.using, run.id, run.rings, placement, bells.next_ring(run.rings, at)):
+        bells.ring(Bell(timeline.id.hex, run.step, run.item, run.fence, timeline.using, placement))
+
+
+def rescue(run: Run, by: By) -> None:
+    """Give an attempt whose lease ran out another go, as its delivery and policy allow."""
+    snapshot = store.snapshot_of(run.timeline)
+    name, declaration = (run.step, run.item), registry.find(snapshot.workflow)
+    current = snapshot.state["runs"].get(run_key(*name), {})
+    if current.get("fence") != run.fence:
+        raise Conflict("The run went on.")
+    if declaration is None or run.step not in declaration.steps:
+        data = {"reason": "unknown_step", "error": {"type": "", "message": "The code has no such step any more.", "traceback": ""}}
+        events = [NewEvent(EventType.STEP_BLOCKED, *name, data=data)]
+    else:
+        events = after_interruption(declaration, name, run.attempt)
+    result = advance(declaration, snapshot, events, by)
+    commit(result)
+    logger.warning("Rescued %s of timeline %s: its runner went away.", run, snapshot.id)
+
+
+def settle_overdue(run: Run, by: By) -> None:
+    """Say that a step's time has run out; final if its class goes on from that."""
+    snapshot = store.snapshot_of(run.timeline)
+    declaration = registry.find(snapshot.workflow)
+    if snapshot.state["runs"].get(run_key(run.step, run.item), {}).get("fence") != run.fence:
+        raise Conflict("The run went on.")
+    final = declaration is not None and declaration.graph.goes_on_from(run.step, "overdue")
+    event = NewEvent(EventType.STEP_OVERDUE, run.step, run.item, {"final": True} if final else {})
+    commit(advance(declaration, snapshot, [event], by))
+
+
+def _until_next(using: str) -> float:
+    next_ring = Run.objects.using(using).aggregate(next=Min("ring"))["next"]
+    if next_ring is None:
+        return LONGEST_SLEEP
+    return min(LONGEST_SLEEP, max(0.01, (next_ring - moments.now()).total_seconds()))

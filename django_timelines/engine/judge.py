@@ -1,0 +1,98 @@
+"""Whether a call may be made: a pure answer from the state, which says what is missing when it may not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from django.utils.translation import gettext as _
+
+from ..exceptions import Refused
+from ..registry import Declaration
+from ..state import DONE, Outcome, StepStatus, run_key, step_status, type_state
+from ..store import type_name
+
+
+class Verdict(Enum):
+    """What to do with a call."""
+
+    ACCEPT = "accept"
+    KEEP = "keep"
+    """Too early: store it until its step can take it."""
+    SAME = "same"
+    """It was made before: the first one's outcome is its answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call as it is judged. ``digest`` is that of its input without secrets."""
+
+    name: type_name
+    digest: str
+    key: str = ""
+    early: bool = False  # it may be kept: the step says so, or its link was made
+
+
+OUTCOMES = {
+    StepStatus.COMPLETED: Outcome.COMPLETED,
+    StepStatus.SKIPPED: Outcome.COMPLETED,
+    StepStatus.RETRYING: Outcome.RETRYING,
+    StepStatus.BLOCKED: Outcome.BLOCKED,
+    StepStatus.FAILED: Outcome.FAILED,
+    StepStatus.NOT_TAKEN: Outcome.NOT_TAKEN,
+    StepStatus.DUE: Outcome.DUE,
+    StepStatus.RUNNING: Outcome.DUE,
+    StepStatus.UPCOMING: Outcome.KEPT,
+}
+
+
+def outcome_of(state: type_state, name: type_name) -> Outcome:
+    """Return what a call of this step answers as things stand."""
+    return OUTCOMES.get(step_status(state, *name), Outcome.UNSETTLED)
+
+
+def judge(declaration: Declaration, state: type_state, call: Call) -> Verdict:
+    """Judge a call; ``Refused`` with reason and sentence if it cannot be made."""
+    step = call.name[0]
+    if call.key and call.key in state.get("keys", {}):
+        earlier_run, earlier_digest = state["keys"][call.key]
+        if earlier_run == run_key(*call.name) and earlier_digest == call.digest:
+            return Verdict.SAME
+        raise Refused(_("The key %(key)s was used before, for another call.") % {"key": call.key}, "key_reused")
+    run, status = state["runs"].get(run_key(*call.name), {}), step_status(state, *call.name)
+    if status in (StepStatus.WAITING, StepStatus.BLOCKED):
+        if "ended" not in state and not state.get("cancelling"):
+            return Verdict.ACCEPT
+    if status is StepStatus.OVERDUE and not run.get("final"):
+        return Verdict.ACCEPT
+    if run.get("digest") is not None and run["digest"] == call.digest and not call.key:
+        return Verdict.SAME  # a second click
+    if not declaration.step(step).waits and status is not StepStatus.UPCOMING:
+        return Verdict.SAME  # it runs by itself: where it stands is the answer
+    if status is StepStatus.UPCOMING and call.early and not run.get("early"):
+        return Verdict.KEEP
+    raise refusal(declaration, state, call.name, status)
+
+
+def refusal(declaration: Declaration, state: type_state, name: type_name, status: StepStatus) -> Refused:
+    """Return why this step cannot be called now."""
+    step = name[0].replace("_", " ")
+    if status is StepStatus.UPCOMING:
+        missing = ", ".join(missing_for(declaration, state, name[0])) or _("an earlier step")
+        return Refused(_("It is not the turn of “%(step)s” yet: %(missing)s comes first.") % {"step": step, "missing": missing}, "not_yet")
+    if status in (StepStatus.DUE, StepStatus.RUNNING, StepStatus.RETRYING):
+        return Refused(_("“%(step)s” was called already, with other input.") % {"step": step}, "taken")
+    if status in DONE:
+        return Refused(_("“%(step)s” is done already.") % {"step": step}, "settled")
+    if status is StepStatus.OVERDUE:
+        return Refused(_("The time for “%(step)s” has run out.") % {"step": step}, "overdue")
+    return Refused(_("“%(step)s” cannot be called: it is %(status)s.") % {"step": step, "status": _(str(status))}, "settled")
+
+
+def missing_for(declaration: Declaration, state: type_state, step: str) -> list[str]:
+    """Return the steps that are not settled and that this one comes after."""
+    return [
+        dependency.step.replace("_", " ")
+        for dependency in declaration.graph.nodes[step].after
+        if step_status(state, dependency.step) not in DONE
+    ]

@@ -1,0 +1,53 @@
+"""Heartbeats: one thread for each process lengthens the leases of what it is executing, also while a body blocks."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connections
+
+from .. import conf, store
+
+logger = logging.getLogger("django_timelines")
+
+
+class Keeper:
+    """Holds the names of this process's leases, and a thread that is there only while there are some."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, str] = {}
+        self._changed = threading.Event()
+        self._lock = threading.Lock()
+        self._pid = 0
+
+    @contextmanager
+    def keep(self, using: str, holder: str) -> Iterator[None]:
+        """Keep this holder's leases for the block."""
+        with self._lock:
+            self._held[holder] = using
+            if self._pid != os.getpid():  # the first of this process, or of one that was forked from it
+                self._pid = os.getpid()
+                self._held = {holder: using}
+                threading.Thread(target=self._beat, name="timelines-leases", daemon=True).start()
+        try:
+            yield
+        finally:
+            self._held.pop(holder, None)
+
+    def _beat(self) -> None:
+        while not self._changed.wait(conf.lease().total_seconds() / 3):
+            for using in set(self._held.values()):
+                holders = [holder for holder, alias in list(self._held.items()) if alias == using]
+                try:
+                    store.heartbeat(using, holders, conf.lease().total_seconds())
+                except Exception:  # no lost lease: only a newer fence is
+                    logger.warning("A heartbeat could not be written.", exc_info=True)
+                finally:
+                    connections[using].close()
+
+
+keeper = Keeper()

@@ -1,0 +1,116 @@
+"""What a person does when a timeline does not go on by itself: retry, skip, cancel. Each is an event with actor and reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+
+from .. import actors, registry, store
+from ..actors import Actor
+from ..databases import in_callers_transaction
+from ..events import EventType, NewEvent
+from ..exceptions import Conflict, Refused, Rejected
+from ..placements import INLINE
+from ..registry import Declaration
+from ..state import ENDED, Outcome, StepStatus, run_key, step_status
+from ..store import Snapshot, type_name
+from .advance import advance
+from .cancel import cancellation
+from .execute import Runner, commit, go_on
+from .judge import outcome_of
+
+type_verb = Callable[[Snapshot], NewEvent]
+REASON_LIMIT = 2_000
+
+
+def retry(snapshot: Snapshot, name: type_name, actor: Actor | None = None, reason: str = "") -> tuple[Outcome, Snapshot]:
+    """Try a blocked step again, or one whose next attempt is still to come, now. It runs where its retries run."""
+    declaration = registry.get(snapshot.workflow)
+    declaration.step(name[0])
+
+    def event(now: Snapshot) -> NewEvent:
+        status = step_status(now.state, *name)
+        if status not in (StepStatus.BLOCKED, StepStatus.RETRYING, StepStatus.DUE):
+            raise _refused(name, status, _("Only a step that is blocked or being retried can be tried again"))
+        return NewEvent(EventType.STEP_DUE, *name, data={"reason": _checked(reason)})
+
+    after = _append(declaration, snapshot, event, actor)
+    return outcome_of(after.state, name), after
+
+
+def skip(
+    snapshot: Snapshot, name: type_name, reason: str, fields: Mapping[str, Any], actor: Actor | None = None
+) -> tuple[Outcome, Snapshot]:
+    """Go past a step that nobody is executing, setting the fields that it would have set. It counts as done."""
+    declaration = registry.get(snapshot.workflow)
+    declaration.step(name[0])
+    if not reason.strip():
+        raise Rejected({"reason": [_("Say why the step is skipped.")]})
+    changes = _encoded(declaration, fields)
+    allowed = {StepStatus.BLOCKED, StepStatus.RETRYING, StepStatus.DUE, StepStatus.WAITING, StepStatus.OVERDUE}
+
+    def event(now: Snapshot) -> NewEvent:
+        status = step_status(now.state, *name)
+        if status not in allowed or now.state["runs"][run_key(*name)].get("final"):
+            raise _refused(name, status, _("Only an open step that nobody is executing can be skipped"))
+        return NewEvent(EventType.STEP_SKIPPED, *name, data={"reason": _checked(reason), "changes": changes})
+
+    after = _append(declaration, snapshot, event, actor)
+    return outcome_of(after.state, name), after
+
+
+def cancel(snapshot: Snapshot, reason: str, actor: Actor | None = None) -> Snapshot:
+    """Stop what nobody has begun; what is executing ends first. A second cancel changes nothing."""
+    if not reason.strip():
+        raise Rejected({"reason": [_("Say why the timeline is cancelled.")]})
+    declaration = registry.find(snapshot.workflow)
+
+    def event(now: Snapshot) -> NewEvent:
+        if now.status in ENDED:
+            raise Refused(_("The timeline has ended: it is %(status)s.") % {"status": _(now.status)}, "settled")
+        if now.state.get("cancelling"):
+            raise Refused(_("The timeline is being cancelled already."), "cancelling")
+        return cancellation(declaration, now.state, _checked(reason))
+
+    return _append(declaration, snapshot, event, actor)
+
+
+def _append(declaration: Declaration | None, snapshot: Snapshot, event: type_verb, actor: Actor | None) -> Snapshot:
+    runner = Runner(actor or actors.current(), INLINE, snapshot.using, in_callers_transaction(snapshot.using))
+    while True:
+        snapshot = store.load(snapshot.id, snapshot.using, lock=runner.in_transaction)
+        result = advance(declaration, snapshot, [event(snapshot)], runner.by())
+        try:
+            commit(result)
+        except Conflict:
+            continue  # somebody else wrote; judge again
+        return go_on(declaration, result, runner) if declaration else result.after
+
+
+def _encoded(declaration: Declaration, fields: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = [name for name in fields if name not in declaration.fields]
+    if unknown:
+        raise Rejected({name: [_("%(workflow)s has no such field.") % {"workflow": declaration.label}] for name in unknown})
+    errors, changes = {}, {}
+    for name, value in fields.items():
+        try:
+            changes[name] = declaration.fields[name].encode(value)
+        except ValidationError as error:
+            errors[name] = error.messages
+    if errors:
+        raise Rejected(errors)
+    return changes
+
+
+def _checked(reason: str) -> str:
+    return reason.replace("\x00", "").encode(errors="replace").decode()[:REASON_LIMIT]
+
+
+def _refused(name: type_name, status: StepStatus, sentence: str) -> Refused:
+    where = _("“%(step)s” is %(status)s.") % {"step": run_key(*name).replace("_", " "), "status": _(str(status))}
+    return Refused(f"{sentence}. {where}", "not_applicable")
+
+

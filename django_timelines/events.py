@@ -1,0 +1,64 @@
+"""What can happen on a timeline: the closed list of event types, and the value that an event is before it is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class EventType(StrEnum):
+    """The events of django_timelines itself. Recorded events carry names of their own."""
+
+    TIMELINE_STARTED = "TimelineStarted"
+    """The first event. ``data``: ``fields`` (the defaults), ``key``."""
+    STEP_CALLED = "StepCalled"
+    """Somebody asked for the step. ``data``: ``input``, ``digest``, ``key``, ``early``."""
+    STEP_DUE = "StepDue"
+    """It is the step's turn. ``data``: ``waiting`` (for a call), ``due`` (not before), ``until`` (its deadline), ``reason``."""
+    ATTEMPT_STARTED = "AttemptStarted"
+    """The attempt was claimed. Written before the body runs."""
+    ATTEMPT_FAILED = "AttemptFailed"
+    """The body raised. ``data``: ``error``, and ``due`` when it will be tried again."""
+    ATTEMPT_INTERRUPTED = "AttemptInterrupted"
+    """The attempt's lease ran out before it ended. ``data``: ``due`` when it will be tried again."""
+    STEP_COMPLETED = "StepCompleted"
+    """The body returned. ``data``: ``changes``, exactly the fields that it changed."""
+    STEP_REJECTED = "StepRejected"
+    """The body said no to the input. ``data``: ``errors``. The step waits for the next call."""
+    STEP_FAILED = "StepFailed"
+    """The policy gave up and the class goes on from that. Final."""
+    STEP_BLOCKED = "StepBlocked"
+    """A person is needed. ``data``: ``reason`` (``failed``, ``interrupted``, ``conflict`` …)."""
+    STEP_SKIPPED = "StepSkipped"
+    """A person went past the step. ``data``: ``reason``, ``changes``. Counts as done."""
+    STEP_NOT_TAKEN = "StepNotTaken"
+    """The timeline went another way: its guard said no, or the outcome that it comes after did not come."""
+    STEP_NOT_REACHED = "StepNotReached"
+    """What it comes after failed, is overdue or was itself not reached."""
+    STEP_OVERDUE = "StepOverdue"
+    """Its ``within=`` ran out. ``data``: ``final`` when the class goes on from that."""
+    STEP_UNDONE = "StepUndone"
+    ROUND_BEGUN = "RoundBegun"
+    AMENDED = "Amended"
+    PAUSED = "Paused"
+    RESUMED = "Resumed"
+    CANCEL_REQUESTED = "CancelRequested"
+    """``data``: ``reason``, ``cancelled`` (the runs that end with it)."""
+    TIMELINE_COMPLETED = "TimelineCompleted"
+    TIMELINE_FAILED = "TimelineFailed"
+    TIMELINE_CANCELLED = "TimelineCancelled"
+    ERASED = "Erased"
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event that is about to be appended. Its sequence, time and actor are the append's."""
+
+    type: str
+    step: str = ""
+    item: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    attempt: int | None = None
+    version: int = 1

@@ -1,0 +1,83 @@
+"""Everything that django_timelines raises, under one root. A message says what happened, what was there and how to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
+
+
+class TimelinesError(Exception):
+    """The root of all errors of django_timelines."""
+
+
+class DeclarationError(TimelinesError, TypeError):
+    """A workflow class is declared wrongly. Raised when the class is made."""
+
+
+class Refused(TimelinesError):
+    """The call is wrong: nothing was written.
+
+    ``reason`` is a word that programs can act on (``"not_yet"``, ``"taken"``, ``"key_reused"``, ``"settled"`` …);
+    the message is a translatable sentence that says what is missing.
+    """
+
+    def __init__(self, message: Any, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Rejected(Refused, ValidationError):
+    """The input is bad: a parameter's type said so, or the step's body did by raising a ``ValidationError``.
+
+    It is a Django ``ValidationError``, so ``form.add_error(None, error)`` shows it.
+    """
+
+    def __init__(self, error: ValidationError | str | Mapping[str, Any] | list[Any], reason: str = "invalid") -> None:
+        ValidationError.__init__(self, error)
+        self.reason = reason
+
+
+class NotAllowed(Refused, PermissionDenied):
+    """This actor may not do that."""
+
+    def __init__(self, message: Any, reason: str = "not_allowed") -> None:
+        super().__init__(message, reason)
+
+
+class Unknown(Refused, ObjectDoesNotExist):
+    """There is no such timeline, step, item or event."""
+
+    def __init__(self, message: Any, reason: str = "unknown") -> None:
+        super().__init__(message, reason)
+
+
+class PermanentFailure(TimelinesError):
+    """Raise it in a step's body: the step fails at once and is not retried."""
+
+
+class RetryAfter(TimelinesError):
+    """Raise it in a step's body: try again after this long, instead of the policy's own wait.
+
+    ``delay`` is a ``timedelta`` or a number of seconds. The attempt counts.
+    """
+
+    def __init__(self, delay: timedelta | float) -> None:
+        self.delay = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
+        super().__init__(f"Try again after {self.delay}.")
+
+
+class Conflict(TimelinesError):
+    """Somebody else wrote this timeline first, inside a transaction that you opened.
+
+    Nothing of the call was written and your transaction is still usable. Begin it again.
+    """
+
+
+class LeaseLost(BaseException):
+    """This attempt belongs to somebody else now; whatever it wrote rolls back.
+
+    A ``BaseException``, so that ``except Exception`` in a step's body does not swallow it.
+    """

@@ -1,0 +1,127 @@
+"""Typed fields and parameters: JSON in the database, Python values in a step's body. Pydantic does the work."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any, get_args, get_origin
+
+import pydantic
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
+from pydantic import TypeAdapter
+
+from . import conf
+from .exceptions import DeclarationError
+from .references import with_references
+from .steps import SECRET, Parameter
+
+UNSET: Any = type("Unset", (), {"__repr__": lambda self: "<unset>"})()
+_CONFIG = pydantic.ConfigDict(arbitrary_types_allowed=False, allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class Field:
+    """One typed value: how it is checked, encoded and decoded."""
+
+    name: str
+    annotation: Any
+    default: Any = UNSET
+
+    @cached_property
+    def adapter(self) -> TypeAdapter[Any]:
+        """The pydantic adapter of the type."""
+        annotation = with_references(self.annotation)
+        try:
+            return TypeAdapter(annotation, config=_CONFIG)
+        except pydantic.PydanticUserError:  # dataclasses and pydantic models bring a config of their own
+            return TypeAdapter(annotation)
+
+    @property
+    def is_secret(self) -> bool:
+        """Tell whether the type is ``Secret[…]``."""
+        return get_origin(self.annotation) is Annotated and SECRET in get_args(self.annotation)
+
+    def check(self, value: Any) -> Any:
+        """Return the value as the type has it; ``ValidationError`` if it does not fit."""
+        try:
+            return self.adapter.validate_python(value)
+        except pydantic.ValidationError as error:
+            raise ValidationError([_sentence(one, self.is_secret) for one in error.errors()], code="invalid") from None
+        except (ObjectDoesNotExist, OverflowError) as error:
+            raise ValidationError(str(error), code="invalid") from None
+
+    def encode(self, value: Any) -> Any:
+        """Return the JSON value; ``ValidationError`` for what JSON or a database cannot hold."""
+        try:
+            encoded = self.adapter.dump_python(self.check(value), mode="json")
+        except (pydantic.PydanticSerializationError, ValueError) as error:
+            raise ValidationError(str(error), code="invalid") from None
+        text(encoded)
+        return encoded
+
+    def decode(self, encoded: Any) -> Any:
+        """Return the Python value of what ``encode`` made. A referenced row is loaded here."""
+        return self.adapter.validate_python(encoded)
+
+
+def field_for(workflow: str, name: str, annotation: Any, default: Any = UNSET) -> Field:
+    """Make a field and see that its type works, or say in the class's terms that it does not."""
+    field = Field(name, annotation, default)
+    try:
+        field.adapter  # noqa: B018 (the check)
+    except Exception as error:
+        raise DeclarationError(
+            f"{workflow}.{name} has the type {annotation!r}, which cannot be stored: {error}. "
+            "Use a type that pydantic knows, a model class, or a container of them."
+        ) from error
+    return field
+
+
+def text(payload: Any) -> str:
+    """Write a payload as JSON text; ``ValidationError`` for NaN, NUL characters, lone surrogates and what is too large."""
+    try:
+        written = json.dumps(payload, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+        size = len(written.encode())
+    except UnicodeEncodeError:
+        raise ValidationError("A text holds a lone surrogate, which is no character.", code="invalid") from None
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValidationError(f"This cannot be stored as JSON: {error}.", code="invalid") from None
+    if "\\u0000" in written and _has_nul(payload):
+        raise ValidationError("A text holds a NUL character, which the database cannot store.", code="invalid")
+    if size > conf.REFUSE_BYTES:
+        raise ValidationError(
+            f"This is {size:,} bytes long; at most {conf.REFUSE_BYTES:,} are stored. Keep it in a file and store its name.",
+            code="too_large",
+        )
+    if size > conf.WARN_BYTES:
+        warnings.warn(f"A payload of {size:,} bytes: each commit of its timeline writes it again.", RuntimeWarning, 2)
+    return written
+
+
+def _has_nul(payload: Any) -> bool:
+    if isinstance(payload, str):
+        return "\x00" in payload
+    if isinstance(payload, dict):
+        return any(_has_nul(key) or _has_nul(value) for key, value in payload.items())
+    return isinstance(payload, list) and any(_has_nul(value) for value in payload)
+
+
+def _sentence(error: Any, secret: bool) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    said = "This is not valid." if secret else error["msg"]
+    return f"{where}: {said}" if where else said
+
+
+def parameters_of(signature: inspect.Signature, hints: dict[str, Any], owner: str) -> tuple[Parameter, ...]:
+    """Return a body's parameters after ``self``, or say which has no type."""
+    found = []
+    for parameter in list(signature.parameters.values())[1:]:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise DeclarationError(f"{owner} takes *{parameter.name}. Name each parameter, so that a form can ask for it.")
+        if parameter.name not in hints:
+            raise DeclarationError(f"{owner}: the parameter {parameter.name!r} has no type. Write {parameter.name}: str, say.")
+        found.append(Parameter(parameter.name, hints[parameter.name], parameter.default))
+    return tuple(found)

@@ -1,0 +1,155 @@
+"""What comes next: a pure function of the declared graph and the state. It never runs user code and never asks a database."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from .events import EventType, NewEvent
+from .exceptions import DeclarationError
+from .moments import to_text
+from .state import DONE, StepStatus, fold, is_open, type_state
+from .steps import Step, StepOutcome
+
+_BROKEN = frozenset({StepStatus.FAILED, StepStatus.OVERDUE, StepStatus.NOT_REACHED, StepStatus.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """One member of ``after=``: a step, and the outcome of it that goes on (``done`` unless said otherwise)."""
+
+    step: str
+    outcome: str = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What the graph needs to know of a step."""
+
+    name: str
+    after: tuple[Dependency, ...] = ()
+    joins: str = "all"
+    waits: bool = False
+    within: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The steps of a workflow in the order of their definition, which ``after=`` makes a topological one."""
+
+    nodes: Mapping[str, Node]
+    _successors: dict[str, list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for node in self.nodes.values():
+            for dependency in node.after:
+                self._successors.setdefault(dependency.step, []).append(node.name)
+
+    @property
+    def entry(self) -> Node:
+        """The one step without ``after=``."""
+        return next(node for node in self.nodes.values() if not node.after)
+
+    def goes_on_from(self, step: str, outcome: str) -> bool:
+        """Tell whether the class goes on from this outcome of a step, which makes it final."""
+        wanted = Dependency(step, outcome)
+        return any(wanted in self.nodes[name].after for name in self._successors.get(step, ()))
+
+    def decide(self, state: type_state, settled: Collection[str], sequence: int, at: datetime) -> list[NewEvent]:
+        """Return what follows from these steps having just been settled, in the order of definition.
+
+        Only what comes after one of them is decided: a step that was added to the class behind the place where this
+        timeline stands is left alone.
+        """
+        events: list[NewEvent] = []
+        fresh = set(settled)
+        for node in self.nodes.values():
+            if not any(dependency.step in fresh for dependency in node.after):
+                continue
+            if state["runs"].get(node.name, {}).get("status", StepStatus.UPCOMING) != StepStatus.UPCOMING:
+                continue
+            for event in self._decision(node, state, at):
+                state = fold(state, [event], sequence + len(events))
+                events.append(event)
+                if event.type in (EventType.STEP_NOT_TAKEN, EventType.STEP_NOT_REACHED):
+                    fresh.add(event.step)
+        return events
+
+    def _decision(self, node: Node, state: type_state, at: datetime) -> Iterator[NewEvent]:
+        answers = [_answer(dependency, state) for dependency in node.after]
+        if node.joins == "any" and "done" in answers:
+            yield from self._left_behind(node, state)
+        elif None in answers:
+            return
+        elif "broken" in answers:
+            yield NewEvent(EventType.STEP_NOT_REACHED, node.name)
+            return
+        elif "done" not in answers:
+            yield NewEvent(EventType.STEP_NOT_TAKEN, node.name)
+            return
+        yield self.reach(node, state, at)
+
+    def _left_behind(self, node: Node, state: type_state) -> Iterator[NewEvent]:
+        for dependency in node.after:
+            run = state["runs"].get(dependency.step)
+            begun = run is None or not is_open(run) or run["attempt"] or run["status"] == StepStatus.RUNNING
+            if not begun and set(self._successors[dependency.step]) == {node.name}:
+                yield NewEvent(EventType.STEP_NOT_TAKEN, dependency.step)
+
+    def reach(self, node: Node, state: type_state, at: datetime) -> NewEvent:
+        """Return the event that says: it is this step's turn."""
+        data: dict[str, Any] = {}
+        if node.waits and not state["runs"].get(node.name, {}).get("early"):
+            data["waiting"] = True
+        if node.within is not None:
+            data["until"] = to_text(at + node.within)
+        return NewEvent(EventType.STEP_DUE, node.name, data=data)
+
+    def is_complete(self, state: type_state) -> bool:
+        """Tell whether nothing is open: what was not decided by then never will be."""
+        return "ended" not in state and not any(is_open(run) for run in state["runs"].values())
+
+
+def _answer(dependency: Dependency, state: type_state) -> str | None:
+    """Return ``done``, ``broken``, ``not taken``, or None while the step is not settled."""
+    run = state["runs"].get(dependency.step)
+    if run is None or run["status"] == StepStatus.UPCOMING or is_open(run):
+        return None
+    status = run["status"]
+    if dependency.outcome != "done":
+        if status == dependency.outcome:
+            return "done"
+        return "broken" if status in (StepStatus.NOT_REACHED, StepStatus.CANCELLED) else "not taken"
+    if status in DONE:
+        return "done"
+    return "broken" if status in _BROKEN else "not taken"
+
+
+def build(workflow: str, steps: Mapping[str, Step[Any]]) -> Graph:
+    """Make the graph of a class from its steps, or say what is wrong with it."""
+    nodes: dict[str, Node] = {}
+    for name, step in steps.items():
+        nodes[name] = Node(name, _after(workflow, step, nodes), step.joins, step.waits, step.within)
+    entries = [name for name, node in nodes.items() if not node.after]
+    if len(entries) != 1:
+        found = "none" if not entries else " and ".join(entries)
+        raise DeclarationError(
+            f"{workflow} must have exactly one step without after=, which start(…) begins with; it has {found}. "
+            + ("Declare one." if not entries else "Give the others what they come after.")
+        )
+    return Graph(nodes)
+
+
+def _after(workflow: str, step: Step[Any], above: Mapping[str, Node]) -> tuple[Dependency, ...]:
+    dependencies = []
+    for member in step.after:
+        source, outcome = (member.step, member.status) if isinstance(member, StepOutcome) else (member, "done")
+        if source.name not in above:
+            raise DeclarationError(
+                f"{workflow}.{step.name} comes after {source.name!r}, which is no step of {workflow} defined above it. "
+                f"Known there: {', '.join(above) or 'none'}."
+            )
+        dependencies.append(Dependency(source.name, outcome))
+    return tuple(dependencies)

@@ -1,0 +1,63 @@
+"""Links: absolute, signed, for one timeline, or for one run of one of its steps. They never trust a request's host."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.core import signing
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse
+
+from . import conf
+from .exceptions import Unknown
+
+_CALL, _VIEW = "django_timelines.call", "django_timelines.view"
+
+
+@dataclass(frozen=True, slots=True)
+class CallLink:
+    """What a step's link says: which run of which timeline."""
+
+    timeline: uuid.UUID
+    step: str
+    item: str = ""
+
+
+def for_call(timeline: uuid.UUID, step: str, item: str = "") -> str:
+    """Return the absolute address at which the holder calls the step."""
+    token = signing.dumps([timeline.hex, step, item], salt=_CALL)
+    return absolute(reverse("timelines:call", args=[token]))
+
+
+def for_view(timeline: uuid.UUID) -> str:
+    """Return the absolute address at which the holder sees the timeline."""
+    return absolute(reverse("timelines:open", args=[signing.dumps(timeline.hex, salt=_VIEW)]))
+
+
+def read_call(token: str) -> CallLink:
+    """Return what a call link says; ``Unknown`` (reason ``forged``) if we did not write it."""
+    timeline, step, item = _read(token, _CALL)
+    return CallLink(uuid.UUID(timeline), step, item)
+
+
+def read_view(token: str) -> uuid.UUID:
+    """Return the timeline of a view link; ``Unknown`` (reason ``forged``) if we did not write it."""
+    return uuid.UUID(_read(token, _VIEW))
+
+
+def absolute(path: str) -> str:
+    """Return the address of a path on this site."""
+    base = conf.base_url() or ("http://127.0.0.1:8000" if settings.DEBUG else "")
+    if not base:
+        raise ImproperlyConfigured('Links need the site\'s address: set TIMELINES = {"BASE_URL": "https://example.org"}.')
+    return base + path
+
+
+def _read(token: str, salt: str) -> Any:
+    try:
+        return signing.loads(token, salt=salt)
+    except signing.BadSignature:
+        raise Unknown("This link is not one of ours: it was cut off or changed.", "forged") from None

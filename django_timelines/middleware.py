@@ -1,0 +1,50 @@
+"""Who acts in a request, and which timelines its session began. After the session's and authentication's middleware."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.http import HttpRequest, HttpResponseBase
+
+from .actors import SYSTEM, Actor, acting, of_user
+from .policy import remember
+
+TRACE_LIMIT = 55  # the length of a traceparent of version 00 (W3C Trace Context)
+
+
+class ActorMiddleware:
+    """Makes the request's user the actor of its calls."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]) -> None:
+        self.get_response = get_response
+        self.is_async = iscoroutinefunction(get_response)
+        if self.is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if self.is_async:
+            return self._acall(request)
+        with acting(lambda: _actor(request), _trace(request)) as started:
+            response = self.get_response(request)
+        if started:
+            remember(request.session, [timeline.hex for timeline in started])
+        return response
+
+    async def _acall(self, request: HttpRequest) -> HttpResponseBase:
+        with acting(lambda: _actor(request), _trace(request)) as started:
+            response: HttpResponseBase = await self.get_response(request)  # type: ignore[misc]
+        if started:
+            remember(request.session, [timeline.hex for timeline in started])
+        return response
+
+
+def _actor(request: HttpRequest) -> Actor:
+    return of_user(request.user) if hasattr(request, "user") else SYSTEM
+
+
+def _trace(request: HttpRequest) -> str:
+    return request.headers.get("traceparent", "")[:TRACE_LIMIT]

@@ -1,0 +1,205 @@
+"""What is stored, and its constraints. Nothing here decides anything: ``store`` is the only writer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import uuid_utils.compat
+from django.db import models, router
+from django.utils.translation import gettext_lazy as _
+
+from . import registry
+from .actors import ActorType
+from .state import StepStatus, TimelineStatus
+
+if TYPE_CHECKING:
+    import uuid
+
+
+def new_id() -> uuid.UUID:
+    """Make a key in time order (UUIDv7, RFC 9562)."""
+    return uuid_utils.compat.uuid7()
+
+
+class TimelineQuerySet(models.QuerySet["Timeline"]):
+    """Timelines, with the questions that people ask of them."""
+
+    def waiting_for(self, step: str) -> TimelineQuerySet:
+        """Those on which this step waits for somebody to call it."""
+        return self.filter(runs__step=step, runs__status=StepStatus.WAITING)
+
+    def about(self, instance: models.Model) -> TimelineQuerySet:
+        """Those that have a field which refers to this row."""
+        wanted = models.Q(pk__in=[])
+        for declaration in registry.everything().values():
+            for name in declaration.references_to(type(instance)):
+                key = instance.pk if isinstance(instance.pk, int) else str(instance.pk)
+                wanted |= models.Q(workflow=declaration.label, **{f"state__fields__{name}": key})
+        return self.filter(wanted)
+
+
+class Timeline(models.Model):
+    """One running or finished workflow. The row carries its head, its status and the fold of its events."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    workflow = models.CharField(_("workflow"), max_length=150)
+    head = models.PositiveIntegerField(_("head"), help_text=_("The sequence of the newest event."))
+    status = models.CharField(_("status"), max_length=12, choices=[(str(s), _(s)) for s in TimelineStatus])
+    state = models.JSONField(_("state"), help_text=_("The fold of the events: a cache."))
+    key = models.CharField(_("key"), max_length=200, default="", blank=True)
+    digest = models.UUIDField(null=True, unique=True, help_text=_("Of workflow and key: one timeline for each."))
+    correlation = models.UUIDField(_("correlation id"))
+    started_by = models.CharField(_("started by"), max_length=64, default="", blank=True, help_text=_("A user's primary key."))
+    started_at = models.DateTimeField(_("started at"))
+    changed_at = models.DateTimeField(_("changed at"))
+
+    objects = TimelineQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("timeline")
+        verbose_name_plural = _("timelines")
+        ordering = ("-id",)
+        permissions = (
+            ("retry_timeline", "Can retry a step"),
+            ("skip_timeline", "Can skip a step"),
+            ("cancel_timeline", "Can cancel a timeline"),
+        )
+        constraints = (models.CheckConstraint(condition=models.Q(head__gte=1), name="timelines_head_from_1"),)
+        indexes = (models.Index(fields=["workflow", "status"], name="timelines_workflow_status"),)  # filters of list and admin
+
+    def __str__(self) -> str:
+        return f"{self.workflow} {self.id}"
+
+    def get_absolute_url(self) -> str:
+        """Return the address of the visitor's page."""
+        return str(self.subject.get_absolute_url())
+
+    @property
+    def using(self) -> str:
+        """The database that holds it."""
+        return self._state.db or router.db_for_write(Timeline)
+
+    @property
+    def subject(self) -> Any:
+        """The workflow object of this timeline; ``Unknown`` if the code no longer has its class."""
+        return registry.get(self.workflow).make(self)
+
+    def explain(self) -> Any:
+        """Answer "why is it not moving?": an ``Explanation``, whose ``str`` is a sentence or more."""
+        return registry.verbs().explain(self)
+
+    def cancel(self, *, reason: str) -> None:
+        """Stop what nobody has begun at once, and let what is being executed come to its end."""
+        registry.verbs().cancel(self, reason=reason)
+
+    def link(self) -> str:
+        """Return the absolute, signed address that lets its holder see this timeline."""
+        return registry.verbs().timeline_link(self)
+
+
+class Event(models.Model):
+    """A fact on a timeline, never changed. Events are numbered from 1 without a gap."""
+
+    pk = models.CompositePrimaryKey("timeline_id", "sequence")
+    timeline = models.ForeignKey(Timeline, models.CASCADE, related_name="events", db_index=False)  # the key serves it
+    sequence = models.PositiveIntegerField(_("sequence"))
+    type = models.CharField(_("type"), max_length=60)
+    version = models.PositiveSmallIntegerField(_("schema version"), default=1)
+    step = models.CharField(_("step"), max_length=100, default="", blank=True)
+    item = models.CharField(_("item"), max_length=200, default="", blank=True)
+    attempt = models.PositiveIntegerField(_("attempt"), null=True)
+    data = models.JSONField(_("data"))
+    at = models.DateTimeField(_("time"))
+    actor_type = models.CharField(_("actor"), max_length=8, choices=[(str(t), t) for t in ActorType])
+    actor_id = models.CharField(max_length=200, default="", blank=True)
+    actor_label = models.CharField(max_length=200, default="", blank=True)
+    placement = models.CharField(_("placement"), max_length=100, default="", blank=True)
+    cause = models.PositiveIntegerField(_("cause"), null=True, help_text=_("The sequence of the event that led to it."))
+    cause_timeline = models.UUIDField(null=True, help_text=_("Whose event that is, when not this timeline's."))
+    trace = models.CharField(_("trace context"), max_length=55, default="", blank=True)
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        ordering = ("timeline_id", "sequence")
+        constraints = (models.CheckConstraint(condition=models.Q(sequence__gte=1), name="timelines_sequence_from_1"),)
+
+    def __str__(self) -> str:
+        return f"{self.sequence} {self.type} {self.step}".rstrip()
+
+
+class Run(models.Model):
+    """An open run: a step that was reached and is not settled. A wait, a backoff, a person's three days are one row each.
+
+    ``fence`` is the sequence of the run's newest event: whoever writes names the fence it knows, so what a newer event
+    has overtaken writes nothing.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    timeline = models.ForeignKey(Timeline, models.CASCADE, related_name="runs", db_index=False)  # the constraint serves it
+    step = models.CharField(_("step"), max_length=100)
+    item = models.CharField(_("item"), max_length=200, default="", blank=True)
+    status = models.CharField(_("status"), max_length=12, choices=[(str(s), _(s)) for s in StepStatus])
+    fence = models.PositiveIntegerField()
+    attempt = models.PositiveIntegerField(_("attempt"), default=0)
+    due = models.DateTimeField(_("due"), null=True, help_text=_("Not before this time."))
+    until = models.DateTimeField(_("until"), null=True, help_text=_("Overdue after this time."))
+    placement = models.CharField(_("placement"), max_length=100, default="", blank=True, help_text=_("Rung last."))
+    rings = models.PositiveIntegerField(_("rings"), default=0)
+    ring = models.DateTimeField(_("next ring"), null=True, help_text=_("When the clock looks at it next."))
+
+    class Meta:
+        verbose_name = _("open run")
+        verbose_name_plural = _("open runs")
+        constraints = (models.UniqueConstraint(fields=["timeline", "step", "item"], name="timelines_run_once"),)
+        indexes = (models.Index(fields=["ring"], name="timelines_run_ring"),)  # the clock's one query
+
+    def __str__(self) -> str:
+        return f"{self.step}[{self.item}]" if self.item else self.step
+
+
+class Lease(models.Model):
+    """Until when an attempt is its runner's. A row of its own: a heartbeat touches nothing that a commit needs."""
+
+    run = models.OneToOneField(Run, models.CASCADE, primary_key=True, related_name="lease", db_constraint=False)
+    holder = models.CharField(_("holder"), max_length=200)
+    expires = models.DateTimeField(_("expires"), help_text=_("By the database's clock."))
+
+    class Meta:
+        verbose_name = _("lease")
+        verbose_name_plural = _("leases")
+
+    def __str__(self) -> str:
+        return self.holder
+
+
+class SealedInput(models.Model):
+    """The secret inputs of a call, encrypted, only while an attempt may need them."""
+
+    pk = models.CompositePrimaryKey("timeline_id", "sequence")
+    timeline = models.ForeignKey(Timeline, models.CASCADE, related_name="+", db_index=False)
+    sequence = models.PositiveIntegerField(help_text=_("The call's."))
+    step = models.CharField(max_length=100)
+    item = models.CharField(max_length=200, default="", blank=True)
+    sealed = models.BinaryField()
+
+    class Meta:
+        verbose_name = _("sealed input")
+        verbose_name_plural = _("sealed inputs")
+
+    def __str__(self) -> str:
+        return f"sealed input of {self.step}"
+
+
+class Sighting(models.Model):
+    """When a clock or an embedded worker was last seen, so that ``explain()`` can say that none was."""
+
+    name = models.CharField(primary_key=True, max_length=100)
+    at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("sighting")
+        verbose_name_plural = _("sightings")
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,45 @@
+"""What a placement is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+ANSWER = "django_timelines.engine.execute.answer"
+"""The function that answers a bell, by name: only JSON values cross a queue, and placements import nothing of the engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bell:
+    """A wake-up: this run is due. ``fence`` says which attempt was meant; an older bell is dropped."""
+
+    timeline: str  # its id, as 32 hexadecimal digits
+    step: str
+    item: str
+    fence: int
+    using: str
+    placement: str
+    trace: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the arguments of ``ANSWER``."""
+        return asdict(self)
+
+
+class Placement:
+    """Where steps run."""
+
+    def __init__(self, argument: str = "") -> None:
+        self.argument = argument
+
+    def ring(self, bell: Bell) -> None:
+        """Wake whoever runs steps here. Called after the commit; a bell that is lost is rung again by the clock."""
+        raise NotImplementedError
+
+    def problem(self) -> str | None:
+        """Say what keeps this placement from working as it is configured, or None."""
+        return None
+
+    def workers(self) -> int | None:
+        """Return how many workers listen here now, or None where that cannot be told."""
+        return None

@@ -1,0 +1,100 @@
+"""``embedded``: threads of the serving process, so that a first try needs neither Redis nor a second terminal.
+
+They start with the first request or bell of a process that serves, and not in commands, shells and tests: a bell that is
+rung there is rung again by the clock of a process that serves, within seconds.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.wsgi import WSGIHandler
+from django.db import close_old_connections
+from django.utils.module_loading import import_string
+
+from .base import ANSWER, Bell, Placement
+
+logger = logging.getLogger("django_timelines")
+CLOCK = "django_timelines.engine.clock.keep_time"
+THREADS = 2
+
+
+class Embedded(Placement):
+    """Hands the bell to a thread of this process, if it serves."""
+
+    def ring(self, bell: Bell) -> None:
+        """Queue the bell for the worker threads."""
+        if worker.serving:
+            worker.bells.put(bell)
+
+
+class EmbeddedWorker:
+    """The worker threads and the clock thread of one serving process."""
+
+    def __init__(self) -> None:
+        self.bells: queue.SimpleQueue[Bell | None] = queue.SimpleQueue()
+        self.stop = threading.Event()
+        self.threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self._pid = 0
+
+    @property
+    def serving(self) -> bool:
+        """Tell whether the threads run in this process, and not only in the one it was forked from."""
+        return self._pid == os.getpid() and not self.stop.is_set()
+
+    def start(self) -> None:
+        """Start the threads, once in each process."""
+        with self._lock:
+            if self._pid == os.getpid():
+                return
+            self._pid = os.getpid()
+            self.bells = queue.SimpleQueue()
+            self.threads = [self._thread(f"timelines-worker-{n + 1}", self._work) for n in range(THREADS)]
+            self.threads.append(self._thread("timelines-clock", self._keep_time))
+            atexit.register(self.end)
+
+    def end(self, grace: float = 10) -> None:
+        """Take no new bell, let what runs come to its end within the grace (seconds)."""
+        self.stop.set()
+        for _ in self.threads:
+            self.bells.put(None)
+        deadline = time.monotonic() + grace
+        for thread in self.threads:
+            thread.join(max(0, deadline - time.monotonic()))
+
+    def _thread(self, name: str, target: Callable[[], None]) -> threading.Thread:
+        thread = threading.Thread(target=target, name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def _work(self) -> None:
+        answer = import_string(ANSWER)
+        while (bell := self.bells.get()) is not None and not self.stop.is_set():
+            close_old_connections()
+            try:
+                answer(**bell.as_json())
+            except Exception:
+                logger.exception("The embedded worker could not answer %s; the clock will ring again.", bell)
+            finally:
+                close_old_connections()
+
+    def _keep_time(self) -> None:
+        import_string(CLOCK)(self.stop)
+
+
+worker = EmbeddedWorker()
+
+
+def serve(sender: Any = None, **kwargs: Any) -> None:
+    """Start the worker if this request came to a real server: the test client's handlers are others."""
+    if sender is not None and issubclass(sender, WSGIHandler | ASGIHandler) and not worker.serving:
+        worker.start()

@@ -1,0 +1,35 @@
+"""``rq:<queue>``: through django-rq. RQ's retries, dependencies and scheduler stay unused."""
+
+from __future__ import annotations
+
+import django_rq
+from django_rq.settings import QUEUES
+from rq import Worker
+
+from .base import ANSWER, Bell, Placement
+
+
+class RQ(Placement):
+    """One RQ job for each wake-up. Its id names timeline and fence, so that two bells for one attempt are one job."""
+
+    def ring(self, bell: Bell) -> None:
+        """Enqueue the job now: we come after the commit already."""
+        queue = django_rq.get_queue(self.argument, commit_mode="auto")
+        queue.enqueue_call(
+            ANSWER,
+            kwargs=bell.as_json(),
+            job_id=f"timelines-{bell.timeline}-{bell.fence}",
+            timeout=QUEUES[self.argument].get("DEFAULT_TIMEOUT", -1),
+            result_ttl=0,
+            failure_ttl=24 * 3600,
+        )
+
+    def problem(self) -> str | None:
+        """Say that the queue is not among ``RQ_QUEUES``."""
+        if self.argument in QUEUES:
+            return None
+        return f"RQ_QUEUES has no queue {self.argument!r}; it has {', '.join(QUEUES) or 'none'}."
+
+    def workers(self) -> int | None:
+        """Ask Redis how many workers listen to the queue."""
+        return int(Worker.count(queue=django_rq.get_queue(self.argument)))

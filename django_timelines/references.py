@@ -1,0 +1,61 @@
+"""Rows by key: a model class as the type of a field or parameter stands for a reference by primary key."""
+
+from __future__ import annotations
+
+import types
+from dataclasses import dataclass
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from django.db.models import Model
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Tells pydantic how to read and write an instance of this model: as its primary key."""
+
+    model: type[Model]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self.load, serialization=core_schema.plain_serializer_function_ser_schema(self.key)
+        )
+
+    def load(self, value: Any) -> Model:
+        """Return the instance, or the row with this key. ``Model.DoesNotExist`` if it is gone."""
+        if isinstance(value, self.model):
+            return value
+        if isinstance(value, Model):
+            raise ValueError(f"a {self.model.__name__} is wanted, not a {type(value).__name__}")
+        return self.model._base_manager.get(pk=value)
+
+    def key(self, instance: Model) -> Any:
+        """Return the primary key as JSON can hold it."""
+        if instance.pk is None:
+            raise ValueError(f"this {self.model.__name__} has no primary key yet: save it first")
+        return instance.pk if isinstance(instance.pk, int) else str(instance.pk)
+
+
+def with_references(annotation: Any) -> Any:
+    """Return the annotation with each model class in it, however deep, marked as a reference."""
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        return Annotated[annotation, Reference(annotation)]
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if not arguments or origin is None or not _mentions_model(annotation):
+        return annotation
+    if origin is Annotated:
+        return Annotated[(with_references(arguments[0]), *arguments[1:])]
+    marked = tuple(with_references(argument) for argument in arguments)
+    return Union[marked] if origin in (Union, types.UnionType) else origin[marked]  # noqa: UP007 (made at run time)
+
+
+def models_in(annotation: Any) -> list[type[Model]]:
+    """Return the model classes that the annotation mentions."""
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in models_in(argument)]
+
+
+def _mentions_model(annotation: Any) -> bool:
+    return bool(models_in(annotation))

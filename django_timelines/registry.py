@@ -1,0 +1,118 @@
+"""The workflows of this project by their label, ``"signup.Signup"``: app label and class name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from django.apps import apps
+from django.core.exceptions import AppRegistryNotReady
+from django.db.models import Model
+from django.utils.text import camel_case_to_spaces
+
+from .exceptions import DeclarationError, Unknown
+from .fields import Field
+from .graph import Graph
+from .references import models_in
+from .steps import Step
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a workflow class declares, for the engine, the admin and the checks."""
+
+    label: str
+    workflow: Any
+    steps: dict[str, Step[Any]]
+    fields: dict[str, Field]
+    inputs: dict[str, dict[str, Field]]  # of each step, by parameter
+    graph: Graph
+
+    @property
+    def title(self) -> str:
+        """The class's name as people read it: "Import contacts" for ``ImportContacts``."""
+        return camel_case_to_spaces(self.workflow.__name__).capitalize()
+
+    def step(self, name: str) -> Step[Any]:
+        """Return the step; ``Unknown`` if the code no longer has it."""
+        try:
+            return self.steps[name]
+        except KeyError:
+            raise Unknown(
+                f"{self.label} has no step {name!r}. Known: {', '.join(self.steps)}.", "unknown_step"
+            ) from None
+
+    def secrets(self, step: str) -> list[str]:
+        """Return the names of the step's ``Secret[…]`` parameters."""
+        return [name for name, field in self.inputs[step].items() if field.is_secret]
+
+    def references_to(self, model: type[Model]) -> list[str]:
+        """Return the names of the fields that refer to rows of this model."""
+        return [name for name, field in self.fields.items() if model in models_in(field.annotation)]
+
+    def make(self, timeline: Any) -> Any:
+        """Return the workflow object of a timeline's row."""
+        return self.workflow._of(timeline)
+
+
+class Verbs(Protocol):
+    """What a timeline's row can do beyond being data; the engine does it."""
+
+    def explain(self, timeline: Any) -> Any: ...
+    def cancel(self, timeline: Any, *, reason: str) -> None: ...
+    def timeline_link(self, timeline: Any) -> str: ...
+
+
+_declarations: dict[str, Declaration] = {}
+_verbs: list[Verbs] = []
+
+
+def install(verbs: Verbs) -> None:
+    """Take the engine's verbs; ``workflows`` does this once, when it is imported."""
+    _verbs[:] = [verbs]
+
+
+def verbs() -> Verbs:
+    """Return the engine's verbs."""
+    return _verbs[0]
+
+
+def register(declaration: Declaration) -> None:
+    """Take a class in. A second class of the same label is an error, unless it is the same one made again."""
+    known, new = _declarations.get(declaration.label), declaration.workflow
+    if known is not None:
+        old = known.workflow
+        if (old.__module__, old.__qualname__) != (new.__module__, new.__qualname__):
+            raise DeclarationError(
+                f"Two workflows are called {declaration.label}: {old.__module__}.{old.__qualname__} and "
+                f"{new.__module__}.{new.__qualname__}. Rename one."
+            )
+    _declarations[declaration.label] = declaration
+
+
+def get(label: str) -> Declaration:
+    """Return what the class of this label declares; ``Unknown`` if the code no longer has it."""
+    try:
+        return _declarations[label]
+    except KeyError:
+        known = ", ".join(sorted(_declarations)) or "none"
+        raise Unknown(f"There is no workflow {label!r} in the code. Known: {known}.", "unknown_workflow") from None
+
+
+def find(label: str) -> Declaration | None:
+    """Return what the class of this label declares, or None."""
+    return _declarations.get(label)
+
+
+def everything() -> dict[str, Declaration]:
+    """Return all declarations by label."""
+    return dict(_declarations)
+
+
+def label_for(module: str, name: str) -> str:
+    """Return the label of a class: that of the app that contains its module, and its name."""
+    try:
+        config = apps.get_containing_app_config(module)
+    except AppRegistryNotReady:
+        config = None
+    return f"{config.label if config else module.rpartition('.')[2]}.{name}"

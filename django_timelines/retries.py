@@ -1,0 +1,48 @@
+"""When a failed step is tried again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from .exceptions import PermanentFailure, RetryAfter
+
+type_or_types = type[Exception] | tuple[type[Exception], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A failure policy: ``attempts`` in all, the first wait, its factor and cap, and the errors that are worth another try.
+
+    The wait before attempt n + 1 is drawn evenly from nought to ``min(cap, wait * factor ** (n - 1))``: "full jitter"
+    (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015). ``jitter=False`` waits the whole of it.
+    """
+
+    attempts: int = 5
+    wait: timedelta = timedelta(seconds=2)
+    factor: float = 2
+    cap: timedelta = timedelta(minutes=5)
+    on: type_or_types = Exception
+    jitter: bool = True
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1:
+            raise ValueError(f"Retry(attempts={self.attempts}): a step has at least one attempt.")
+
+    def delay(self, attempt: int, error: BaseException, draw: Callable[[], float] = random.random) -> timedelta | None:
+        """Return how long to wait after this failed attempt (counted from 1), or None to give up."""
+        if attempt >= self.attempts or isinstance(error, PermanentFailure):
+            return None
+        if isinstance(error, RetryAfter):
+            return error.delay
+        if not isinstance(error, self.on):
+            return None
+        return self.wait_after(attempt, draw)
+
+    def wait_after(self, attempt: int, draw: Callable[[], float] = random.random) -> timedelta:
+        """Return the wait after an attempt, whatever ended it."""
+        exponent = min(attempt - 1, 64)  # 2.0 ** 1024 overflows; the cap has long been reached
+        longest = min(self.cap.total_seconds(), self.wait.total_seconds() * self.factor**exponent)
+        return timedelta(seconds=longest * (draw() if self.jitter else 1))

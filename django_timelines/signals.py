@@ -1,0 +1,6 @@
+"""Signals of django_timelines. Receivers sit at the top of the package or in your code; a receiver that fails harms nobody."""
+
+from django.dispatch import Signal
+
+appended = Signal()
+"""After the commit of events. Arguments: ``timeline`` (its id, a UUID), ``sequence`` (the newest event's), ``using``."""

@@ -1,0 +1,202 @@
+"""What events mean: the fold of a timeline's events into its state. Pure; nothing else changes state.
+
+The state is a JSON object, the same in the timeline's row and in memory::
+
+    {"fields": {"email": "a@example.org"},
+     "runs": {"register": {"status": "completed", "fence": 3, "attempt": 1}},
+     "keys": {"evt_17": "register"},
+     "ended": "completed"}
+
+``fence`` is the sequence of the newest event of the run: it proves who holds its attempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Any
+
+from .events import EventType, NewEvent
+
+type_state = dict[str, Any]
+type_run = dict[str, Any]
+
+
+class TimelineStatus(StrEnum):
+    """A closed list."""
+
+    RUNNING = "running"
+    """Something is due, is being executed or will be tried again."""
+    WAITING = "waiting"
+    """Nothing goes on until somebody calls a step or a time comes."""
+    BLOCKED = "blocked"
+    """A step needs a person."""
+    PAUSED = "paused"
+    CANCELLING = "cancelling"
+    """Cancelled, but something that was begun is carried to its end first."""
+    COMPLETED = "completed"
+    """Every step is settled."""
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class StepStatus(StrEnum):
+    """A closed list."""
+
+    UPCOMING = "upcoming"
+    """What it comes after is not settled yet."""
+    DUE = "due"
+    """Its time has come and nobody has it."""
+    RUNNING = "running"
+    """An attempt is being executed."""
+    RETRYING = "retrying"
+    """An attempt failed; the next one has a due time."""
+    WAITING = "waiting"
+    """It waits for somebody to call it."""
+    BLOCKED = "blocked"
+    """It needs a person."""
+    COMPLETED = "completed"
+    SKIPPED = "skipped"
+    """A person went past it."""
+    FAILED = "failed"
+    OVERDUE = "overdue"
+    """Its ``within=`` ran out."""
+    NOT_TAKEN = "not taken"
+    """The timeline went another way."""
+    NOT_REACHED = "not reached"
+    """Something before it failed."""
+    CANCELLED = "cancelled"
+
+
+class Outcome(StrEnum):
+    """What a call answers."""
+
+    COMPLETED = "completed"
+    DUE = "due"
+    """It will run elsewhere, or runs there already."""
+    RETRYING = "retrying"
+    BLOCKED = "blocked"
+    FAILED = "failed"
+    NOT_TAKEN = "not taken"
+    """The step's guard said no."""
+    KEPT = "kept"
+    """The call came before the step; it is stored until the step can take it."""
+    UNSETTLED = "unsettled"
+    """``wait()`` only: the time ran out while the step was upcoming or waiting for a call."""
+
+
+DONE = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
+OPEN = frozenset({StepStatus.DUE, StepStatus.RUNNING, StepStatus.RETRYING, StepStatus.WAITING, StepStatus.BLOCKED})
+ENDED = frozenset({TimelineStatus.COMPLETED, TimelineStatus.FAILED, TimelineStatus.CANCELLED})
+
+_ENDINGS = {
+    EventType.TIMELINE_COMPLETED: TimelineStatus.COMPLETED,
+    EventType.TIMELINE_FAILED: TimelineStatus.FAILED,
+    EventType.TIMELINE_CANCELLED: TimelineStatus.CANCELLED,
+}
+_STATUS_AFTER = {
+    EventType.STEP_CALLED: StepStatus.DUE,
+    EventType.ATTEMPT_STARTED: StepStatus.RUNNING,
+    EventType.ATTEMPT_FAILED: StepStatus.RETRYING,
+    EventType.ATTEMPT_INTERRUPTED: StepStatus.RETRYING,
+    EventType.STEP_COMPLETED: StepStatus.COMPLETED,
+    EventType.STEP_REJECTED: StepStatus.WAITING,
+    EventType.STEP_FAILED: StepStatus.FAILED,
+    EventType.STEP_BLOCKED: StepStatus.BLOCKED,
+    EventType.STEP_SKIPPED: StepStatus.SKIPPED,
+    EventType.STEP_NOT_TAKEN: StepStatus.NOT_TAKEN,
+    EventType.STEP_NOT_REACHED: StepStatus.NOT_REACHED,
+    EventType.STEP_OVERDUE: StepStatus.OVERDUE,
+}
+_LASTING = ("call", "digest", "key", "until", "sealed")  # what a run keeps from event to event; the rest is the newest event's
+
+
+def run_key(step: str, item: str = "") -> str:
+    """Name a run of a step: ``"make"``, or ``"make[latte#2]"`` for an item."""
+    return f"{step}[{item}]" if item else step
+
+
+def empty() -> type_state:
+    """Return the state of a timeline before its first event."""
+    return {"fields": {}, "runs": {}}
+
+
+def fold(state: type_state, events: Iterable[NewEvent], sequence: int) -> type_state:
+    """Return the state after these events, of which the first has this sequence. The given state stays as it is."""
+    after = {**state, "fields": dict(state["fields"]), "runs": dict(state["runs"])}
+    for number, event in enumerate(events, start=sequence):
+        _apply(after, event, number)
+    return after
+
+
+def _apply(state: type_state, event: NewEvent, sequence: int) -> None:
+    data = event.data
+    if event.type == EventType.TIMELINE_STARTED:
+        state["fields"].update(data.get("fields", {}))
+    elif event.type in _ENDINGS:
+        state["ended"] = str(_ENDINGS[EventType(event.type)])
+    elif event.type == EventType.CANCEL_REQUESTED:
+        state["cancelling"] = True
+        for key in data.get("cancelled", ()):
+            state["runs"][key] = {"status": str(StepStatus.CANCELLED), "fence": sequence}
+    elif event.step:
+        key = run_key(event.step, event.item)
+        state["runs"][key] = _run_after(state["runs"].get(key, {}), event, sequence)
+        state["fields"].update(data.get("changes", {}))
+        if event.type == EventType.STEP_CALLED and data.get("key"):
+            state["keys"] = {**state.get("keys", {}), data["key"]: [key, data.get("digest")]}
+        elif event.type == EventType.STEP_REJECTED:  # a rejected call frees its key: it had no effect
+            state["keys"] = {name: call for name, call in state.get("keys", {}).items() if call[0] != key}
+
+
+def _run_after(run: type_run, event: NewEvent, sequence: int) -> type_run:
+    if event.type not in _STATUS_AFTER and event.type != EventType.STEP_DUE:
+        return run
+    data = event.data
+    after: type_run = {name: run[name] for name in _LASTING if name in run}
+    after["fence"] = sequence
+    after["attempt"] = event.attempt if event.attempt is not None else run.get("attempt", 0)
+    if event.type == EventType.STEP_DUE:
+        after["status"] = str(StepStatus.WAITING if data.get("waiting") else StepStatus.DUE)
+    else:
+        after["status"] = str(_STATUS_AFTER[EventType(event.type)])
+    for name in ("due", "until", "reason", "error", "errors", "final", "sealed"):
+        if name in data:
+            after[name] = data[name]
+    if event.type == EventType.STEP_CALLED:
+        after |= {"call": sequence, "digest": data.get("digest"), "key": data.get("key"), "attempt": 0}
+        if data.get("early"):
+            after |= {"early": True, "status": str(StepStatus.UPCOMING)}
+    elif event.type == EventType.STEP_REJECTED:
+        for name in ("call", "digest", "key", "sealed"):
+            after.pop(name, None)
+    return after
+
+
+def is_open(run: Mapping[str, Any]) -> bool:
+    """Tell whether a run was reached and is not settled. An overdue one that nothing goes on from may still be done."""
+    return run["status"] in OPEN or (run["status"] == StepStatus.OVERDUE and not run.get("final"))
+
+
+def timeline_status(state: type_state) -> TimelineStatus:
+    """Say in one word where the timeline stands."""
+    if "ended" in state:
+        return TimelineStatus(state["ended"])
+    if state.get("cancelling"):
+        return TimelineStatus.CANCELLING
+    statuses = {run["status"] for run in state["runs"].values()}
+    if StepStatus.BLOCKED in statuses:
+        return TimelineStatus.BLOCKED
+    if statuses & {StepStatus.DUE, StepStatus.RUNNING, StepStatus.RETRYING}:
+        return TimelineStatus.RUNNING
+    return TimelineStatus.WAITING
+
+
+def step_status(state: type_state, step: str, item: str = "") -> StepStatus:
+    """Say in one word where a step stands. What was never reached on a timeline that has ended was not taken."""
+    run = state["runs"].get(run_key(step, item))
+    if run is not None and not (run["status"] == StepStatus.UPCOMING and "ended" in state):
+        return StepStatus(run["status"])
+    if state.get("ended") == TimelineStatus.CANCELLED:
+        return StepStatus.CANCELLED
+    return StepStatus.NOT_TAKEN if "ended" in state else StepStatus.UPCOMING

@@ -1,0 +1,142 @@
+"""Steps as they are declared: what a step takes, what it comes after, how it is delivered. Never where it runs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any, Concatenate, Generic, ParamSpec
+
+from .exceptions import DeclarationError
+from .retries import Retry
+
+P = ParamSpec("P")
+SECRET = "django_timelines: secret"
+"""The mark in ``Secret[T]``, which is ``Annotated[T, SECRET]``: a plain T to the body and to type checkers."""
+
+
+class Delivery(StrEnum):
+    """How often a body's effects happen when something dies in the middle."""
+
+    EXACTLY_ONCE = "exactly once"
+    """The body's ORM writes and its completion commit together, in the database that holds the timeline."""
+    AT_LEAST_ONCE = "at least once"
+    """For effects outside: the body runs in no transaction of ours, and again after a crash."""
+    AT_MOST_ONCE = "at most once"
+    """The start is committed first; what was started and not finished needs a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a step: its name, its type and whether a call may leave it out."""
+
+    name: str
+    annotation: Any
+    default: Any = inspect.Parameter.empty
+
+    @property
+    def required(self) -> bool:
+        """Tell whether a call must give it."""
+        return self.default is inspect.Parameter.empty
+
+
+class StepOutcome:
+    """What a step may come after instead of another's success: ``pay.failed``, ``activate.overdue``."""
+
+    def __init__(self, step: Step[Any], status: str) -> None:
+        self.step = step
+        self.status = status
+
+    def __repr__(self) -> str:
+        return f"{self.step.name}.{self.status}"
+
+
+class AnyOf:
+    """What ``any_of(…)`` makes: go on with the first that is done."""
+
+    def __init__(self, *members: Step[Any] | StepOutcome) -> None:
+        self.members = members
+
+
+
+class Step(Generic[P]):
+    """A step of a workflow, declared. ``@step`` makes it; a bound step is what an instance gives for it."""
+
+    name: str
+
+    def __init__(
+        self,
+        body: Callable[Concatenate[Any, P], Any],
+        *,
+        after: Any = None,
+        manual: bool = False,
+        within: timedelta | None = None,
+        delivery: Delivery = Delivery.EXACTLY_ONCE,
+        retry: Retry | None = None,
+        when: Callable[[Any], bool] | None = None,
+        early: str = "refuse",
+    ) -> None:
+        self.body = body
+        self.name = body.__name__
+        self.doc = inspect.cleandoc(body.__doc__ or "")
+        self.joins, self.after = _dependencies(self.name, after)
+        self.manual = manual
+        self.within = within
+        self.delivery = Delivery(delivery)
+        self.retry = retry or Retry()
+        self.when = when
+        self.keeps_early = early == "keep"
+        self.parameters: tuple[Parameter, ...] = ()
+        self._check(early)
+
+    def _check(self, early: str) -> None:
+        if early not in ("refuse", "keep"):
+            raise DeclarationError(f"Step {self.name!r}: early={early!r} is not known. Write early='keep', or leave it out.")
+        if inspect.iscoroutinefunction(self.body) and self.delivery is Delivery.EXACTLY_ONCE:
+            raise DeclarationError(
+                f"Step {self.name!r} is an async def, which Django's transactions do not cover. "
+                "Give it delivery=AT_LEAST_ONCE or AT_MOST_ONCE."
+            )
+
+    @property
+    def failed(self) -> StepOutcome:
+        """The outcome "its policy gave up", to come after."""
+        return StepOutcome(self, "failed")
+
+    @property
+    def overdue(self) -> StepOutcome:
+        """The outcome "its ``within=`` ran out", to come after."""
+        if self.within is None:
+            raise DeclarationError(f"Step {self.name!r} has no within=, so it is never overdue. Give it one.")
+        return StepOutcome(self, "overdue")
+
+    @property
+    def is_entry(self) -> bool:
+        """Tell whether ``start(…)`` begins here."""
+        return not self.after
+
+    @property
+    def waits(self) -> bool:
+        """Tell whether the step waits for somebody to call it: it has parameters, or says ``manual=True``."""
+        return self.manual or bool(self.parameters)
+
+    def __repr__(self) -> str:
+        return f"<step {self.name}>"
+
+
+def _dependencies(name: str, after: Any) -> tuple[str, tuple[StepOutcome | Step[Any], ...]]:
+    if after is None:
+        return "all", ()
+    joins = "any" if isinstance(after, AnyOf) else "all"
+    members = after.members if isinstance(after, AnyOf) else after if isinstance(after, list | tuple) else (after,)
+    if not members:
+        raise DeclarationError(f"Step {name!r}: after= is an empty list. Name a step, or leave it out for the entry step.")
+    for member in members:
+        if not isinstance(member, Step | StepOutcome):
+            raise DeclarationError(
+                f"Step {name!r}: after={member!r} is no step. Name steps defined above it, without quotes, "
+                "or an outcome of one such as pay.failed."
+            )
+    return joins, tuple(members)

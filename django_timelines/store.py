@@ -1,0 +1,236 @@
+"""The only writer. A ``Change`` is all that one commit writes to one timeline; ``commit`` writes it or raises.
+
+The timeline's row goes first: its head is the version, checked by the write itself. It changes with every event, so two
+who read the same head cannot both write. Then the open runs, with their fences; then the inserts.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import BooleanField, Model
+from django.db.models.expressions import RawSQL
+
+from .databases import later
+from .exceptions import Conflict, LeaseLost, Unknown
+from .models import Event, Lease, Run, SealedInput, Sighting, Timeline
+from .state import empty, type_state
+
+type_row = dict[str, Any]
+type_name = tuple[str, str]  # a run on its timeline: step, item
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A timeline as somebody last knew it. ``head`` 0: not stored yet."""
+
+    id: uuid.UUID
+    workflow: str
+    using: str
+    head: int
+    status: str
+    state: type_state
+    correlation: uuid.UUID
+    key: str = ""
+    digest: uuid.UUID | None = None
+    started_by: str = ""
+
+
+@dataclass(slots=True)
+class Change:
+    """What one commit writes. ``runs``: name → (fence before, row after), either of them None."""
+
+    before: Snapshot
+    after: Snapshot
+    at: datetime
+    events: list[type_row] = field(default_factory=list)
+    runs: dict[type_name, tuple[int | None, type_row | None]] = field(default_factory=dict)
+    moved: tuple[type_name, type_name] | None = None  # a runner goes on: its row and lease pass to the next step
+    leased: list[type_name] = field(default_factory=list)
+    released: list[type_name] = field(default_factory=list)
+    sealed: list[type_row] = field(default_factory=list)
+    unsealed: list[type_name] = field(default_factory=list)
+    holder: str = ""
+    lease_seconds: float = 0
+
+
+def load(id: uuid.UUID, using: str, *, lock: bool = False) -> Snapshot:
+    """Read a timeline; ``Unknown`` if it is not there. ``lock`` takes its row, which also reads past an old snapshot."""
+    rows = Timeline.objects.using(using)
+    if lock and connections[using].features.has_select_for_update:
+        rows = rows.select_for_update()
+    timeline = rows.filter(pk=id).first()
+    if timeline is None:
+        raise Unknown(f"There is no timeline {id}.", "unknown_timeline")
+    return snapshot_of(timeline, using)
+
+
+def snapshot_of(timeline: Timeline, using: str | None = None) -> Snapshot:
+    """Return what a timeline's row says."""
+    return Snapshot(
+        timeline.id,
+        timeline.workflow,
+        using or timeline.using,
+        timeline.head,
+        timeline.status,
+        timeline.state or empty(),
+        timeline.correlation,
+        timeline.key,
+        timeline.digest,
+        timeline.started_by,
+    )
+
+
+def commit(change: Change) -> None:
+    """Write the change, in the open transaction or in one of its own. ``Conflict``: somebody else wrote the timeline first.
+
+    The conflict is raised outside the atomic block, before which nothing was written: an outer transaction stays usable.
+    """
+    connection = connections[change.after.using]
+    with transaction.atomic(using=change.after.using, savepoint=False):
+        fits = _write_timeline(connection, change)
+        if fits:
+            _write_runs(connection, change)
+            _insert(connection, Event, change.events)
+            _write_sealed(connection, change)
+    if not fits:
+        raise Conflict(f"Timeline {change.before.id} went on since event {change.before.head}. Begin again.")
+
+
+def _write_timeline(connection: BaseDatabaseWrapper, change: Change) -> bool:
+    after = change.after
+    row: type_row = {"head": after.head, "status": after.status, "state": after.state, "changed_at": change.at}
+    if change.before.head:
+        return _update(connection, Timeline, row, {"id": after.id, "head": change.before.head})
+    row |= {"id": after.id, "workflow": after.workflow, "key": after.key, "digest": after.digest}
+    row |= {"correlation": after.correlation, "started_by": after.started_by, "started_at": change.at}
+    _insert(connection, Timeline, [row])
+    return True
+
+
+def _write_runs(connection: BaseDatabaseWrapper, change: Change) -> None:
+    id = change.after.id
+    for step, item in change.released:
+        _delete_lease(connection, id, step, item)
+    passed_on = change.moved[1] if change.moved else None
+    opened = []
+    for name, (fence, row) in change.runs.items():
+        if name == passed_on:
+            continue
+        where = {"timeline": id, "step": name[0], "item": name[1], "fence": fence}
+        if change.moved and name == change.moved[0]:
+            row = change.runs[change.moved[1]][1]
+        if fence is None:
+            opened.append(row or {})
+        elif not (_update(connection, Run, row, where) if row else _delete(connection, Run, where)):
+            raise LeaseLost(f"{name[0]} of timeline {id} belongs to a newer event than {fence}.")
+    _insert(connection, Run, opened)
+    for step, item in change.leased:
+        _insert_lease(connection, id, step, item, change.holder, change.lease_seconds)
+
+
+def _write_sealed(connection: BaseDatabaseWrapper, change: Change) -> None:
+    for step, item in change.unsealed:
+        _delete(connection, SealedInput, {"timeline": change.after.id, "step": step, "item": item})
+    _insert(connection, SealedInput, change.sealed)
+
+
+def _columns(connection: BaseDatabaseWrapper, model: type[Model], row: type_row) -> tuple[list[str], list[Any]]:
+    names, values = [], []
+    for name, value in row.items():
+        column = model._meta.get_field(name)
+        names.append(connection.ops.quote_name(column.column))  # type: ignore[union-attr]
+        values.append(column.get_db_prep_save(value, connection))  # type: ignore[union-attr]
+    return names, values
+
+
+def _insert(connection: BaseDatabaseWrapper, model: type[Model], rows: Sequence[type_row]) -> None:
+    if not rows:
+        return
+    values: list[Any] = []
+    for row in rows:
+        names, some = _columns(connection, model, row)
+        values += some
+    places = f"({', '.join(['%s'] * len(names))})"
+    table = connection.ops.quote_name(model._meta.db_table)
+    sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join([places] * len(rows))}"  # noqa: S608 (names are ours)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+
+
+def _update(connection: BaseDatabaseWrapper, model: type[Model], row: type_row, where: type_row) -> bool:
+    names, values = _columns(connection, model, row)
+    keys, wanted = _columns(connection, model, where)
+    table = connection.ops.quote_name(model._meta.db_table)
+    sets = ", ".join(f"{name} = %s" for name in names)
+    sql = f"UPDATE {table} SET {sets} WHERE {' AND '.join(f'{key} = %s' for key in keys)}"  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*values, *wanted])
+        return bool(cursor.rowcount == 1)
+
+
+def _delete(connection: BaseDatabaseWrapper, model: type[Model], where: type_row) -> bool:
+    keys, wanted = _columns(connection, model, where)
+    table = connection.ops.quote_name(model._meta.db_table)
+    sql = f"DELETE FROM {table} WHERE {' AND '.join(f'{key} = %s' for key in keys)}"  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.execute(sql, wanted)
+        return bool(cursor.rowcount == 1)
+
+
+_RUN_ID = "SELECT id FROM django_timelines_run WHERE timeline_id = %s AND step = %s AND item = %s"
+
+
+def _insert_lease(connection: BaseDatabaseWrapper, id: uuid.UUID, step: str, item: str, holder: str, seconds: float) -> None:
+    expires, ahead = later(connection, seconds)
+    sql = (
+        f"INSERT INTO django_timelines_lease (run_id, holder, expires) SELECT id, %s, {expires} "  # noqa: S608
+        "FROM django_timelines_run WHERE timeline_id = %s AND step = %s AND item = %s"
+    )
+    key = Timeline._meta.pk.get_db_prep_save(id, connection)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [holder, ahead, key, step, item])
+
+
+def _delete_lease(connection: BaseDatabaseWrapper, id: uuid.UUID, step: str, item: str) -> None:
+    key = Timeline._meta.pk.get_db_prep_save(id, connection)
+    with connection.cursor() as cursor:
+        cursor.execute(f"DELETE FROM django_timelines_lease WHERE run_id IN ({_RUN_ID})", [key, step, item])  # noqa: S608
+
+
+def heartbeat(using: str, holders: Sequence[str], seconds: float) -> int:
+    """Lengthen the leases of these holders; return how many there were."""
+    connection = connections[using]
+    expires, ahead = later(connection, seconds)
+    places = ", ".join(["%s"] * len(holders))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE django_timelines_lease SET expires = {expires} WHERE holder IN ({places})",  # noqa: S608
+            [ahead, *holders],
+        )
+        return int(cursor.rowcount)
+
+
+def leases(using: str, runs: Sequence[uuid.UUID]) -> dict[uuid.UUID, bool]:
+    """Return which of these runs have a lease, and whether it is live by the database's clock."""
+    connection = connections[using]
+    now, ahead = later(connection)
+    live = RawSQL(f"expires > {now}", [ahead], output_field=BooleanField())  # noqa: S611 (one placeholder, ours)
+    return dict(Lease.objects.using(using).filter(run__in=runs).values_list("run_id", live))
+
+
+def ring_again(using: str, run: uuid.UUID, rings: int, placement: str, at: datetime) -> bool:
+    """Note that a bell was rung again, unless another clock did; this touches no event and no fence."""
+    rows = Run.objects.using(using).filter(pk=run, rings=rings)
+    return bool(rows.update(rings=rings + 1, placement=placement, ring=at))
+
+
+def sighted(using: str, name: str, at: datetime) -> None:
+    """Note that a clock or an embedded worker was seen."""
+    Sighting.objects.using(using).update_or_create(name=name, defaults={"at": at})

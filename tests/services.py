@@ -1,0 +1,47 @@
+"""What some tests need of the machine: for each marker, a question that is answered with what is missing."""
+
+import os
+import shutil
+from collections.abc import Callable
+from functools import cache
+
+import psycopg
+import redis
+
+from .settings.base import REDIS_URL
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@cache
+def missing_redis() -> str | None:
+    """Answer why there is no Redis, or None."""
+    try:
+        with redis.Redis.from_url(REDIS_URL, socket_connect_timeout=2) as client:
+            client.ping()
+    except redis.RedisError as error:
+        return f"no Redis at {REDIS_URL}: {error}"
+    return None
+
+
+@cache
+def missing_postgres() -> str | None:
+    """Answer why there is no PostgreSQL, or None."""
+    host, user = os.environ.get("PGHOST", "127.0.0.1"), os.environ.get("PGUSER", "postgres")
+    try:
+        psycopg.connect(host=host, user=user, dbname="postgres", connect_timeout=2).close()
+    except psycopg.OperationalError as error:
+        return f"no PostgreSQL at {host} for {user}: {error}"
+    return None
+
+
+def missing_browser() -> str | None:
+    """Answer why there is no browser, or None."""
+    return None if CHROMIUM else "no chromium on the PATH"
+
+
+MISSING: dict[str, Callable[[], str | None]] = {
+    "redis": missing_redis,
+    "postgres": missing_postgres,
+    "browser": missing_browser,
+}

@@ -17,6 +17,7 @@ class TimelinesConfig(AppConfig):
 
     def ready(self) -> None:
         """Import each app's ``workflows.py``."""
+        from . import checks  # noqa: F401 (registers them; models are ready only now)
         from .placements import embedded
 
         autodiscover_modules("workflows")

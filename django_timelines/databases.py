@@ -33,4 +33,4 @@ def begin_writing(connection: BaseDatabaseWrapper) -> None:
 
 def in_callers_transaction(using: str) -> bool:
     """Tell whether the caller opened a transaction. Asked once, where the call comes in: deeper down it is always ours."""
-    return transaction.get_connection(using).in_atomic_block
+    return bool(transaction.get_connection(using).in_atomic_block)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -35,7 +34,7 @@ class Rejected(Refused, ValidationError):
     It is a Django ``ValidationError``, so ``form.add_error(None, error)`` shows it.
     """
 
-    def __init__(self, error: ValidationError | str | Mapping[str, Any] | list[Any], reason: str = "invalid") -> None:
+    def __init__(self, error: ValidationError | str | dict[str, Any] | list[Any], reason: str = "invalid") -> None:
         ValidationError.__init__(self, error)
         self.reason = reason
 

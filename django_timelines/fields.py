@@ -12,6 +12,7 @@ from typing import Annotated, Any, get_args, get_origin
 import pydantic
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError
 
 from . import conf
 from .exceptions import DeclarationError
@@ -57,7 +58,7 @@ class Field:
         """Return the JSON value; ``ValidationError`` for what JSON or a database cannot hold."""
         try:
             encoded = self.adapter.dump_python(self.check(value), mode="json")
-        except (pydantic.PydanticSerializationError, ValueError) as error:
+        except (PydanticSerializationError, ValueError) as error:
             raise ValidationError(str(error), code="invalid") from None
         text(encoded)
         return encoded
@@ -120,8 +121,12 @@ def parameters_of(signature: inspect.Signature, hints: dict[str, Any], owner: st
     found = []
     for parameter in list(signature.parameters.values())[1:]:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise DeclarationError(f"{owner} takes *{parameter.name}. Name each parameter, so that a form can ask for it.")
+            raise DeclarationError(
+                f"{owner} takes *{parameter.name}. Name each parameter, so that a form can ask for it."
+            )
         if parameter.name not in hints:
-            raise DeclarationError(f"{owner}: the parameter {parameter.name!r} has no type. Write {parameter.name}: str, say.")
+            raise DeclarationError(
+                f"{owner}: the parameter {parameter.name!r} has no type. Write {parameter.name}: str, say."
+            )
         found.append(Parameter(parameter.name, hints[parameter.name], parameter.default))
     return tuple(found)

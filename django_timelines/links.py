@@ -52,7 +52,9 @@ def absolute(path: str) -> str:
     """Return the address of a path on this site."""
     base = conf.base_url() or ("http://127.0.0.1:8000" if settings.DEBUG else "")
     if not base:
-        raise ImproperlyConfigured('Links need the site\'s address: set TIMELINES = {"BASE_URL": "https://example.org"}.')
+        raise ImproperlyConfigured(
+            'Links need the site\'s address: set TIMELINES = {"BASE_URL": "https://example.org"}.'
+        )
     return base + path
 
 

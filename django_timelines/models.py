@@ -49,7 +49,9 @@ class Timeline(models.Model):
     key = models.CharField(_("key"), max_length=200, default="", blank=True)
     digest = models.UUIDField(null=True, unique=True, help_text=_("Of workflow and key: one timeline for each."))
     correlation = models.UUIDField(_("correlation id"))
-    started_by = models.CharField(_("started by"), max_length=64, default="", blank=True, help_text=_("A user's primary key."))
+    started_by = models.CharField(
+        _("started by"), max_length=64, default="", blank=True, help_text=_("A user's primary key.")
+    )
     started_at = models.DateTimeField(_("started at"))
     changed_at = models.DateTimeField(_("changed at"))
 
@@ -65,7 +67,9 @@ class Timeline(models.Model):
             ("cancel_timeline", "Can cancel a timeline"),
         )
         constraints = (models.CheckConstraint(condition=models.Q(head__gte=1), name="timelines_head_from_1"),)
-        indexes = (models.Index(fields=["workflow", "status"], name="timelines_workflow_status"),)  # filters of list and admin
+        indexes = (
+            models.Index(fields=["workflow", "status"], name="timelines_workflow_status"),
+        )  # filters of list and admin
 
     def __str__(self) -> str:
         return f"{self.workflow} {self.id}"
@@ -136,7 +140,9 @@ class Run(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    timeline = models.ForeignKey(Timeline, models.CASCADE, related_name="runs", db_index=False)  # the constraint serves it
+    timeline = models.ForeignKey(
+        Timeline, models.CASCADE, related_name="runs", db_index=False
+    )  # the constraint serves it
     step = models.CharField(_("step"), max_length=100)
     item = models.CharField(_("item"), max_length=200, default="", blank=True)
     status = models.CharField(_("status"), max_length=12, choices=[(str(s), _(s)) for s in StepStatus])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from django.apps import apps
+from django.apps import AppConfig, apps
 from django.core.exceptions import AppRegistryNotReady
 from django.db.models import Model
 from django.utils.text import camel_case_to_spaces
@@ -32,6 +32,11 @@ class Declaration:
     def title(self) -> str:
         """The class's name as people read it: "Import contacts" for ``ImportContacts``."""
         return camel_case_to_spaces(self.workflow.__name__).capitalize()
+
+    @property
+    def app_config(self) -> AppConfig | None:
+        """The app that the class belongs to."""
+        return apps.get_containing_app_config(self.workflow.__module__)
 
     def step(self, name: str) -> Step[Any]:
         """Return the step; ``Unknown`` if the code no longer has it."""

@@ -60,7 +60,6 @@ class AnyOf:
         self.members = members
 
 
-
 class Step(Generic[P]):
     """A step of a workflow, declared. ``@step`` makes it; a bound step is what an instance gives for it."""
 
@@ -93,7 +92,9 @@ class Step(Generic[P]):
 
     def _check(self, early: str) -> None:
         if early not in ("refuse", "keep"):
-            raise DeclarationError(f"Step {self.name!r}: early={early!r} is not known. Write early='keep', or leave it out.")
+            raise DeclarationError(
+                f"Step {self.name!r}: early={early!r} is not known. Write early='keep', or leave it out."
+            )
         if inspect.iscoroutinefunction(self.body) and self.delivery is Delivery.EXACTLY_ONCE:
             raise DeclarationError(
                 f"Step {self.name!r} is an async def, which Django's transactions do not cover. "
@@ -132,7 +133,9 @@ def _dependencies(name: str, after: Any) -> tuple[str, tuple[StepOutcome | Step[
     joins = "any" if isinstance(after, AnyOf) else "all"
     members = after.members if isinstance(after, AnyOf) else after if isinstance(after, list | tuple) else (after,)
     if not members:
-        raise DeclarationError(f"Step {name!r}: after= is an empty list. Name a step, or leave it out for the entry step.")
+        raise DeclarationError(
+            f"Step {name!r}: after= is an empty list. Name a step, or leave it out for the entry step."
+        )
     for member in members:
         if not isinstance(member, Step | StepOutcome):
             raise DeclarationError(

@@ -145,7 +145,7 @@ def _columns(connection: BaseDatabaseWrapper, model: type[Model], row: type_row)
     names, values = [], []
     for name, value in row.items():
         column = model._meta.get_field(name)
-        names.append(connection.ops.quote_name(column.column))  # type: ignore[union-attr]
+        names.append(connection.ops.quote_name(str(column.column)))  # type: ignore[union-attr]
         values.append(column.get_db_prep_save(value, connection))  # type: ignore[union-attr]
     return names, values
 
@@ -153,6 +153,7 @@ def _columns(connection: BaseDatabaseWrapper, model: type[Model], row: type_row)
 def _insert(connection: BaseDatabaseWrapper, model: type[Model], rows: Sequence[type_row]) -> None:
     if not rows:
         return
+    names: list[str] = []
     values: list[Any] = []
     for row in rows:
         names, some = _columns(connection, model, row)
@@ -187,7 +188,9 @@ def _delete(connection: BaseDatabaseWrapper, model: type[Model], where: type_row
 _RUN_ID = "SELECT id FROM django_timelines_run WHERE timeline_id = %s AND step = %s AND item = %s"
 
 
-def _insert_lease(connection: BaseDatabaseWrapper, id: uuid.UUID, step: str, item: str, holder: str, seconds: float) -> None:
+def _insert_lease(
+    connection: BaseDatabaseWrapper, id: uuid.UUID, step: str, item: str, holder: str, seconds: float
+) -> None:
     expires, ahead = later(connection, seconds)
     sql = (
         f"INSERT INTO django_timelines_lease (run_id, holder, expires) SELECT id, %s, {expires} "  # noqa: S608

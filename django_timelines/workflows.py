@@ -1,13 +1,13 @@
 """The front door: what you import to write workflows.
 
-    class Signup(Workflow):
-        email: str
+class Signup(Workflow):
+    email: str
 
-        @step
-        def register(self, email: str): ...
+    @step
+    def register(self, email: str): ...
 
-        @step(after=register)
-        def open_account(self): ...
+    @step(after=register)
+    def open_account(self): ...
 """
 
 from __future__ import annotations
@@ -174,7 +174,9 @@ class BoundStep(Generic[P]):
                 "Say after= instead: what comes next is declared, not called."
             )
         if self._workflow._past:
-            raise Refused(f"This is the timeline as of event {self._workflow._snapshot.head}: it is read-only.", "read_only")
+            raise Refused(
+                f"This is the timeline as of event {self._workflow._snapshot.head}: it is read-only.", "read_only"
+            )
         return self._workflow
 
     def __repr__(self) -> str:
@@ -213,9 +215,9 @@ class TimelinesOf:
         return Timeline.objects.filter(workflow=owner._declaration.label)
 
 
-RESERVED = frozenset(
-    "start get astart aget using pk timeline timelines get_absolute_url record iterate progress cancel idempotency_key".split()
-)
+RESERVED = frozenset({"start", "get", "astart", "aget", "using", "pk", "timeline", "timelines", "get_absolute_url"}) | {
+    *("record", "iterate", "progress", "cancel", "idempotency_key")
+}
 
 
 class Workflow:
@@ -348,7 +350,9 @@ class Workflow:
             fields = self._snapshot.state["fields"]
             if name not in fields:
                 step = self._frame.name[0] if self._frame else "This"
-                raise PermanentFailure(f"{step} reads {name!r}, which no step of {self._declaration.label} has set yet.")
+                raise PermanentFailure(
+                    f"{step} reads {name!r}, which no step of {self._declaration.label} has set yet."
+                )
             self._values[name] = self._declaration.fields[name].decode(fields[name])
             self._keys[name] = (self._values[name], fields[name])
         return self._values[name]
@@ -379,11 +383,15 @@ class Workflow:
 
 def _declare(cls: type[Workflow]) -> Declaration:
     label = registry.label_for(cls.__module__, cls.__name__)
-    steps = {name: value for base in reversed(cls.__mro__) for name, value in vars(base).items() if isinstance(value, Step)}
+    steps = {
+        name: value for base in reversed(cls.__mro__) for name, value in vars(base).items() if isinstance(value, Step)
+    }
     for name, declared in steps.items():
         _check_name(label, name)
         declared.name = name
-        declared.parameters = parameters_of(inspect.signature(declared.body), _hints(label, declared.body), f"{label}.{name}")
+        declared.parameters = parameters_of(
+            inspect.signature(declared.body), _hints(label, declared.body), f"{label}.{name}"
+        )
     fields = _fields(cls, label, steps)
     inputs = {
         name: {p.name: field_for(f"{label}.{name}", p.name, p.annotation) for p in declared.parameters}
@@ -411,12 +419,16 @@ def _fields(cls: type[Workflow], label: str, steps: dict[str, Step[Any]]) -> dic
 
 def _with_default(label: str, field: Field) -> Field:
     if field.is_secret:
-        raise DeclarationError(f"{label}.{field.name} is a Secret field. Secrets are inputs of steps only: state is not encrypted.")
+        raise DeclarationError(
+            f"{label}.{field.name} is a Secret field. Secrets are inputs of steps only: state is not encrypted."
+        )
     if field.default is not UNSET:
         try:
             field.encode(field.default)
         except Exception as error:
-            raise DeclarationError(f"{label}.{field.name}: its default {field.default!r} does not fit its type: {error}") from error
+            raise DeclarationError(
+                f"{label}.{field.name}: its default {field.default!r} does not fit its type: {error}"
+            ) from error
     return field
 
 
@@ -424,13 +436,17 @@ def _hints(label: str, of: Any, *, own: bool = False) -> dict[str, Any]:
     try:
         hints = typing.get_type_hints(of, include_extras=True)
     except NameError as error:
-        raise DeclarationError(f"{label}: {error}. Types of fields and parameters must be importable where the class is made.") from error
+        raise DeclarationError(
+            f"{label}: {error}. Types of fields and parameters must be importable where the class is made."
+        ) from error
     return {name: hints[name] for name in inspect.get_annotations(of)} if own else hints
 
 
 def _check_name(label: str, name: str) -> None:
     if name in RESERVED:
-        raise DeclarationError(f"{label}.{name} takes a name of ours. Ours are: {', '.join(sorted(RESERVED))}. Rename it.")
+        raise DeclarationError(
+            f"{label}.{name} takes a name of ours. Ours are: {', '.join(sorted(RESERVED))}. Rename it."
+        )
 
 
 def _find(declaration: Declaration, pk: Any, key: str | None) -> Timeline:
@@ -454,7 +470,9 @@ def _as_of(timeline: Timeline, at: int) -> Snapshot:
 
 def stored_events(timeline: Timeline, until: int) -> list[NewEvent]:
     """Read the first events of a timeline, as the fold takes them."""
-    rows = StoredEvent.objects.using(timeline.using).filter(timeline=timeline.id, sequence__lte=until).order_by("sequence")
+    rows = (
+        StoredEvent.objects.using(timeline.using).filter(timeline=timeline.id, sequence__lte=until).order_by("sequence")
+    )
     return [NewEvent(*row) for row in rows.values_list("type", "step", "item", "data", "attempt", "version")]
 
 
@@ -481,4 +499,3 @@ class _Verbs:
 
 
 registry.install(_Verbs())
-

@@ -80,17 +80,24 @@ def advance(
     after = replace(before, head=head, status=str(timeline_status(state)), state=state)
     change = Change(before, after, at, holder=by.holder, lease_seconds=conf.lease().total_seconds())
     first = before.head + 1
-    change.events = [_event_row(after, n, event, at, by) | {"cause": by.cause if n == first else first} for n, event in enumerate(appended, first)]
+    change.events = [
+        _event_row(after, n, event, at, by) | {"cause": by.cause if n == first else first}
+        for n, event in enumerate(appended, first)
+    ]
     result = Advance(change, [], taken)
     _derive_runs(result, before.state, state, by, passing if taken else None)
     return result
 
 
-def follow(declaration: Declaration, before: Snapshot, state: type_state, appended: list[NewEvent], at: datetime) -> None:
+def follow(
+    declaration: Declaration, before: Snapshot, state: type_state, appended: list[NewEvent], at: datetime
+) -> None:
     """Append what follows from the events: decisions of the graph, then the timeline's end."""
     if "ended" in state:
         return
-    settled = [key for key, run in state["runs"].items() if _is_settled(run) and not _is_settled(before.state["runs"].get(key))]
+    settled = [
+        key for key, run in state["runs"].items() if _is_settled(run) and not _is_settled(before.state["runs"].get(key))
+    ]
     if not state.get("cancelling"):
         appended += declaration.graph.decide(state, settled, before.head + 1 + len(appended), at)
         state = fold(before.state, appended, before.head + 1)

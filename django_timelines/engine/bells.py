@@ -37,8 +37,9 @@ def retry_placement_of(workflow: str, step: str) -> str:
 
 def next_ring(rings: int, at: datetime) -> datetime:
     """Return when the clock rings again for what nobody picked up: after 5 s, doubling to 5 min."""
-    wait = min(conf.LAST_RING, conf.FIRST_RING * 2 ** min(rings, 16))
-    return at + max(wait, timedelta(0))
+    doublings = min(rings, 16)  # the cap has long been reached
+    wait: timedelta = min(conf.LAST_RING, conf.FIRST_RING * (1 << doublings))
+    return at + wait
 
 
 def ring_after_commit(bells: list[Bell], using: str) -> None:

@@ -73,7 +73,9 @@ class Failed:
 type_ended = Completed | NotTaken | Failed
 
 
-def run_body(declaration: Declaration, seen: Snapshot, name: type_name, attempt: int, given: Mapping[str, Any]) -> type_ended:
+def run_body(
+    declaration: Declaration, seen: Snapshot, name: type_name, attempt: int, given: Mapping[str, Any]
+) -> type_ended:
     """Run the step's guard and body on this state, and return what happened. Only ``BaseException`` comes through."""
     step = declaration.step(name[0])
     secret = declaration.secrets(step.name)
@@ -93,8 +95,6 @@ def run_body(declaration: Declaration, seen: Snapshot, name: type_name, attempt:
 def errors_of(error: ValidationError) -> Any:
     """Return a ``ValidationError``'s messages as JSON: a list, or a dict of lists by field."""
     return error.message_dict if hasattr(error, "error_dict") else error.messages
-
-
 
 
 def _message(error: Exception) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, router, transaction
 
-from .. import actors, moments, store
+from .. import actors, conf, moments, store
 from ..actors import Actor
 from ..databases import in_callers_transaction
 from ..events import EventType, NewEvent
@@ -112,12 +112,16 @@ def start(declaration: Declaration, options: Options, args: tuple[Any, ...], kwa
     actor = options.actor or actors.current()
     id = new_id()
     actors.note_started(id)
-    defaults = {name: field.encode(field.default) for name, field in declaration.fields.items() if field.default is not UNSET}
+    defaults = {
+        name: field.encode(field.default) for name, field in declaration.fields.items() if field.default is not UNSET
+    }
     before = Snapshot(
         id, declaration.label, using, 0, "", empty(), id, options.key, digest, actor.id if actor.type == "user" else ""
     )
-    begun = NewEvent(EventType.TIMELINE_STARTED, data={"fields": defaults} | ({"key": options.key} if options.key else {}))
-    runner = Runner(actor, INLINE, using, in_callers_transaction(using))
+    begun = NewEvent(
+        EventType.TIMELINE_STARTED, data={"fields": defaults} | ({"key": options.key} if options.key else {})
+    )
+    runner = _runner(actor, using)
     if not entry.waits:
         due = declaration.graph.reach(declaration.graph.entry, before.state, moments.now())
         return _hand_over(declaration, before, [begun, due], runner)
@@ -143,7 +147,7 @@ def call(
     step = declaration.step(name[0])
     given = check_input(declaration, step, args, kwargs)
     asked = Call(name, given.digest, options.key, options.early or step.keeps_early)
-    runner = Runner(options.actor or actors.current(), INLINE, snapshot.using, in_callers_transaction(snapshot.using))
+    runner = _runner(options.actor or actors.current(), snapshot.using)
     fresh = False
     for tried in range(ATTEMPTS_AT_A_CONFLICT):
         try:
@@ -179,6 +183,10 @@ def _try_call(
     else:
         after = snapshot
     return outcome_of(after.state, asked.name), after
+
+
+def _runner(actor: Actor, using: str) -> Runner:
+    return Runner(actor, INLINE, using, in_callers_transaction(using), conf.raises_errors())
 
 
 def _carry_out(

@@ -28,6 +28,7 @@ logger = logging.getLogger("django_timelines")
 BATCH = 500
 LONGEST_SLEEP = 1.0  # seconds; a new due time may be nearer than all that were known
 SIGHTING = "clock"
+_WITH_DEADLINE = (StepStatus.WAITING, StepStatus.DUE, StepStatus.RETRYING)
 
 
 def keep_time(stop: threading.Event) -> None:
@@ -67,12 +68,19 @@ def tick(using: str, actor: Actor | None = None) -> int:
     return len(runs)
 
 
+def settle_due_deadlines(using: str) -> None:
+    """Settle what is overdue by now."""
+    by, at = By(this_process(ActorType.CLOCK, "clock")), moments.now()
+    for run in Run.objects.using(using).filter(until__lte=at, status__in=_WITH_DEADLINE).select_related("timeline"):
+        settle_overdue(run, by)
+
+
 def _look(run: Run, lease_is_live: bool | None, at: datetime, by: By) -> None:
     if lease_is_live:
         store.ring_again(run.timeline.using, run.id, run.rings, run.placement, at + conf.lease())
     elif run.status == StepStatus.RUNNING:
         rescue(run, by)
-    elif run.until is not None and run.until <= at and run.status in (StepStatus.WAITING, StepStatus.DUE, StepStatus.RETRYING):
+    elif run.until is not None and run.until <= at and run.status in _WITH_DEADLINE:
         settle_overdue(run, by)
     elif run.status in (StepStatus.DUE, StepStatus.RETRYING):
         ring_again(run, at)
@@ -94,7 +102,10 @@ def rescue(run: Run, by: By) -> None:
     if current.get("fence") != run.fence:
         raise Conflict("The run went on.")
     if declaration is None or run.step not in declaration.steps:
-        data = {"reason": "unknown_step", "error": {"type": "", "message": "The code has no such step any more.", "traceback": ""}}
+        data = {
+            "reason": "unknown_step",
+            "error": {"type": "", "message": "The code has no such step any more.", "traceback": ""},
+        }
         events = [NewEvent(EventType.STEP_BLOCKED, *name, data=data)]
     else:
         events = after_interruption(declaration, name, run.attempt)
@@ -118,4 +129,5 @@ def _until_next(using: str) -> float:
     next_ring = Run.objects.using(using).aggregate(next=Min("ring"))["next"]
     if next_ring is None:
         return LONGEST_SLEEP
-    return min(LONGEST_SLEEP, max(0.01, (next_ring - moments.now()).total_seconds()))
+    left: float = (next_ring - moments.now()).total_seconds()
+    return min(LONGEST_SLEEP, max(0.01, left))

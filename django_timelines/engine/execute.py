@@ -51,6 +51,7 @@ class Runner:
     placement: str
     using: str
     in_transaction: bool = False
+    raises: bool = False  # an unexpected error, once it is recorded: its caller sees the traceback
     holder: str = field(default_factory=lambda: uuid.uuid4().hex)
     since: float = field(default_factory=time.monotonic)
 
@@ -113,11 +114,13 @@ def claim(timeline: uuid.UUID, name: type_name, fence: int, runner: Runner) -> H
         try:
             snapshot = store.load(timeline, runner.using)
         except Unknown as error:
-            return _dropped(timeline, name, str(error))
+            _drop(timeline, name, str(error))
+            return None
         run = snapshot.state["runs"].get(run_key(*name))
         why_not = _why_not(run, fence)
         if why_not or run is None:
-            return _dropped(timeline, name, why_not or "it is unknown")
+            _drop(timeline, name, why_not)
+            return None
         declaration = registry.find(snapshot.workflow)
         try:
             if declaration is None or name[0] not in declaration.steps:
@@ -141,7 +144,7 @@ def _why_not(run: type_run | None, fence: int) -> str:
     return ""
 
 
-def _dropped(timeline: uuid.UUID, name: type_name, why: str) -> None:
+def _drop(timeline: uuid.UUID, name: type_name, why: str) -> None:
     logger.info("Dropped a bell for %s of timeline %s: %s.", run_key(*name), timeline, why)
 
 
@@ -164,7 +167,7 @@ def run_from(held: Held | None, runner: Runner) -> Snapshot | None:
         if isinstance(ended, Failed) and is_unexpected(ended.error, held.step):
             unexpected = unexpected or ended.error
         held = _next(held.declaration, result, runner, waiting)
-    if unexpected is not None and runner.placement == INLINE and conf.raises_errors():
+    if unexpected is not None and runner.raises:
         raise unexpected
     return snapshot
 
@@ -246,7 +249,9 @@ def _exactly_once(held: Held, runner: Runner) -> tuple[Advance | None, type_ende
             continue
         except Conflict:
             raise
-        except DatabaseError as error:  # the commit itself said no: a deferred constraint, a transaction that the body broke
+        except (
+            DatabaseError
+        ) as error:  # the commit itself said no: a deferred constraint, a transaction that the body broke
             ended = Failed(error)
         if held.pending and isinstance(ended, Failed) and isinstance(ended.error, ValidationError):
             raise Rejected(ended.error)  # nothing was written, so nothing is left behind
@@ -299,7 +304,7 @@ def _overtaken(held: Held, ended: type_ended, now: Snapshot) -> list[str]:
     """Return the fields that the body changed and somebody else changed since it was claimed."""
     if not isinstance(ended, Completed):
         return []
-    then, fields = held.seen.state["fields"], now.state["fields"]
+    then, fields = held.snapshot.state["fields"], now.state["fields"]
     return [name for name in ended.changes if fields.get(name) != then.get(name)]
 
 
@@ -331,7 +336,7 @@ def _input(held: Held) -> dict[str, Any]:
     given = dict(data.get("input", {}))
     if data.get("sealed"):
         row = SealedInput.objects.using(using).get(timeline=held.snapshot.id, sequence=call)
-        given |= open_sealed(row.sealed)
+        given |= open_sealed(bytes(row.sealed))
     inputs = held.declaration.inputs[held.step.name]
     return {name: inputs[name].decode(value) for name, value in given.items() if name in inputs}
 

@@ -48,7 +48,9 @@ def explain(timeline: Timeline) -> Explanation:
     status = timeline.status
     if status in ENDED:
         when = _moment(timeline.changed_at)
-        return Explanation((Reason(status, _("It is %(status)s since %(when)s.") % {"status": _(status), "when": when}),))
+        return Explanation(
+            (Reason(status, _("It is %(status)s since %(when)s.") % {"status": _(status), "when": when}),)
+        )
     reasons = []
     if registry.find(timeline.workflow) is None:
         sentence = _("The code has no workflow %(label)s any more: bring it back or cancel the timeline.")
@@ -64,7 +66,12 @@ def explain(timeline: Timeline) -> Explanation:
 
 def _reasons_of(timeline: Timeline, run: Run) -> Iterator[Reason]:
     name = run_key(run.step, run.item)
-    words = {"step": name.replace("_", " "), "attempt": run.attempt, "until": _moment(run.until), "due": _moment(run.due)}
+    words = {
+        "step": name.replace("_", " "),
+        "attempt": run.attempt,
+        "until": _moment(run.until),
+        "due": _moment(run.due),
+    }
     details = timeline.state["runs"].get(name, {})
     words["error"] = _error(details)
     match run.status:
@@ -89,7 +96,9 @@ def _reasons_of(timeline: Timeline, run: Run) -> Iterator[Reason]:
 def _blocked(details: dict[str, object]) -> str:
     match details.get("reason"):
         case "interrupted":
-            return _("“%(step)s” is blocked: its runner went away in the middle of attempt %(attempt)s. Retry or skip it.")
+            return _(
+                "“%(step)s” is blocked: its runner went away in the middle of attempt %(attempt)s. Retry or skip it."
+            )
         case "conflict":
             return _("“%(step)s” is blocked: it was done, but a field that it changed was changed meanwhile.")
         case _:
@@ -121,14 +130,21 @@ def _clock(timeline: Timeline, runs: list[Run]) -> list[Reason]:
         return []
     if seen is None:
         return [Reason("no_clock", _("No clock has been seen: start manage.py timelines_clock."))]
-    return [Reason("no_clock", _("No clock has been seen since %(when)s: start manage.py timelines_clock.") % {"when": _moment(seen)})]
+    return [
+        Reason(
+            "no_clock",
+            _("No clock has been seen since %(when)s: start manage.py timelines_clock.") % {"when": _moment(seen)},
+        )
+    ]
 
 
 def _error(details: dict[str, object]) -> str:
     error = details.get("error")
     if not isinstance(error, dict):
         return _("no error was recorded")
-    return ": ".join(part for part in (str(error.get("type", "")).rpartition(".")[2], str(error.get("message", ""))) if part)
+    return ": ".join(
+        part for part in (str(error.get("type", "")).rpartition(".")[2], str(error.get("message", ""))) if part
+    )
 
 
 def _moment(moment: object) -> str:

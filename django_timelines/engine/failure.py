@@ -14,7 +14,9 @@ from ..store import type_name
 from .body import Failed, errors_of
 
 
-def after_failure(declaration: Declaration, state: type_state, name: type_name, attempt: int, failed: Failed) -> list[NewEvent]:
+def after_failure(
+    declaration: Declaration, state: type_state, name: type_name, attempt: int, failed: Failed
+) -> list[NewEvent]:
     """Return the events of a failed attempt: rejected, tried again, blocked, or failed for good."""
     step, error = declaration.step(name[0]), failed.error
     if isinstance(error, ValidationError):

@@ -60,9 +60,9 @@ def judge(declaration: Declaration, state: type_state, call: Call) -> Verdict:
             return Verdict.SAME
         raise Refused(_("The key %(key)s was used before, for another call.") % {"key": call.key}, "key_reused")
     run, status = state["runs"].get(run_key(*call.name), {}), step_status(state, *call.name)
-    if status in (StepStatus.WAITING, StepStatus.BLOCKED):
-        if "ended" not in state and not state.get("cancelling"):
-            return Verdict.ACCEPT
+    going_on = "ended" not in state and not state.get("cancelling")
+    if status in (StepStatus.WAITING, StepStatus.BLOCKED) and going_on:
+        return Verdict.ACCEPT
     if status is StepStatus.OVERDUE and not run.get("final"):
         return Verdict.ACCEPT
     if run.get("digest") is not None and run["digest"] == call.digest and not call.key:
@@ -79,14 +79,19 @@ def refusal(declaration: Declaration, state: type_state, name: type_name, status
     step = name[0].replace("_", " ")
     if status is StepStatus.UPCOMING:
         missing = ", ".join(missing_for(declaration, state, name[0])) or _("an earlier step")
-        return Refused(_("It is not the turn of “%(step)s” yet: %(missing)s comes first.") % {"step": step, "missing": missing}, "not_yet")
+        return Refused(
+            _("It is not the turn of “%(step)s” yet: %(missing)s comes first.") % {"step": step, "missing": missing},
+            "not_yet",
+        )
     if status in (StepStatus.DUE, StepStatus.RUNNING, StepStatus.RETRYING):
         return Refused(_("“%(step)s” was called already, with other input.") % {"step": step}, "taken")
     if status in DONE:
         return Refused(_("“%(step)s” is done already.") % {"step": step}, "settled")
     if status is StepStatus.OVERDUE:
         return Refused(_("The time for “%(step)s” has run out.") % {"step": step}, "overdue")
-    return Refused(_("“%(step)s” cannot be called: it is %(status)s.") % {"step": step, "status": _(str(status))}, "settled")
+    return Refused(
+        _("“%(step)s” cannot be called: it is %(status)s.") % {"step": step, "status": _(str(status))}, "settled"
+    )
 
 
 def missing_for(declaration: Declaration, state: type_state, step: str) -> list[str]:

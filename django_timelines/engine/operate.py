@@ -26,7 +26,9 @@ type_verb = Callable[[Snapshot], NewEvent]
 REASON_LIMIT = 2_000
 
 
-def retry(snapshot: Snapshot, name: type_name, actor: Actor | None = None, reason: str = "") -> tuple[Outcome, Snapshot]:
+def retry(
+    snapshot: Snapshot, name: type_name, actor: Actor | None = None, reason: str = ""
+) -> tuple[Outcome, Snapshot]:
     """Try a blocked step again, or one whose next attempt is still to come, now. It runs where its retries run."""
     declaration = registry.get(snapshot.workflow)
     declaration.step(name[0])
@@ -93,7 +95,9 @@ def _append(declaration: Declaration | None, snapshot: Snapshot, event: type_ver
 def _encoded(declaration: Declaration, fields: Mapping[str, Any]) -> dict[str, Any]:
     unknown = [name for name in fields if name not in declaration.fields]
     if unknown:
-        raise Rejected({name: [_("%(workflow)s has no such field.") % {"workflow": declaration.label}] for name in unknown})
+        raise Rejected(
+            {name: [_("%(workflow)s has no such field.") % {"workflow": declaration.label}] for name in unknown}
+        )
     errors, changes = {}, {}
     for name, value in fields.items():
         try:
@@ -112,5 +116,3 @@ def _checked(reason: str) -> str:
 def _refused(name: type_name, status: StepStatus, sentence: str) -> Refused:
     where = _("“%(step)s” is %(status)s.") % {"step": run_key(*name).replace("_", " "), "status": _(str(status))}
     return Refused(f"{sentence}. {where}", "not_applicable")
-
-

@@ -26,6 +26,7 @@ INSTALLED_APPS = [
     "django_timelines",
     "django_timelines.live",
     "example_project.signup",
+    "tests.shop",
 ]
 
 MIDDLEWARE = [

@@ -1,0 +1,152 @@
+"""``manage.py check``: what is declared or set wrongly, each with how to mend it."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import connections, router
+from django.urls import NoReverseMatch, reverse
+from django.utils.module_loading import import_string
+
+from . import conf, placements, registry
+from .models import Timeline
+from .steps import Delivery
+
+MIDDLEWARE = "django_timelines.middleware.ActorMiddleware"
+
+
+@register("timelines")
+def check_settings(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Check ``TIMELINES``: unknown names with the near miss, placements, dotted paths."""
+    given = getattr(settings, "TIMELINES", {})
+    if not isinstance(given, dict):
+        return [Error("TIMELINES is not a dict.", hint='Write TIMELINES = {"PLACEMENT": {…}}.', id="timelines.E001")]
+    found: list[CheckMessage] = [
+        Error(f"TIMELINES has no setting {name!r}.", hint=_near(name, conf.DEFAULTS), id="timelines.E002")
+        for name in given
+        if name not in conf.DEFAULTS
+    ]
+    for name, path in (("CAN_VIEW", conf.can_view()),):
+        try:
+            import_string(path)
+        except ImportError as error:
+            found.append(
+                Error(
+                    f"TIMELINES[{name!r}] cannot be imported: {error}.", hint="Give a dotted path.", id="timelines.E003"
+                )
+            )
+    if not isinstance(given.get("LEASE", 60), int | float) or conf.lease().total_seconds() <= 0:
+        found.append(Error("TIMELINES['LEASE'] is no positive number of seconds.", id="timelines.E004"))
+        return found
+    return found + list(_placements())
+
+
+def _placements() -> Iterator[CheckMessage]:
+    known = [
+        f"{declaration.label}.{step}" for declaration in registry.everything().values() for step in declaration.steps
+    ]
+    for label, placement in conf.placements().items():
+        if label != conf.BACKGROUND and label not in known:
+            yield Error(
+                f"TIMELINES['PLACEMENT'] places {label!r}, which is no step.",
+                hint=_near(label, known),
+                id="timelines.E005",
+            )
+        scheme = str(placement).partition(":")[0]
+        if scheme not in placements.SCHEMES:
+            hint = _near(scheme, placements.SCHEMES)
+            yield Error(f"{label!r} is placed at {placement!r}, which is no placement.", hint=hint, id="timelines.E006")
+            continue
+        if label == conf.BACKGROUND and placement == placements.INLINE:
+            hint = "Retries need somebody who runs them: embedded, or rq:<queue>."
+            yield Error("The default background placement '*' cannot be inline.", hint=hint, id="timelines.E007")
+        problem = _problem(placement)
+        if problem:
+            yield Error(f"{label!r} is placed at {placement!r}: {problem}", id="timelines.E008")
+
+
+def _problem(placement: str) -> str | None:
+    try:
+        return placements.get(placement).problem()
+    except ImportError as error:
+        return f"{error}. Install the extra: pip install 'django-timelines[rq]'."
+
+
+@register("timelines")
+def check_workflows(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Check what the classes need around them: the extra for secrets, the database of their models, parallel assignments."""
+    found: list[CheckMessage] = []
+    has_cryptography = importlib.util.find_spec("cryptography") is not None
+    for declaration in registry.everything().values():
+        secret = [step for step in declaration.steps if declaration.secrets(step)]
+        if secret and conf.sealer() == conf.DEFAULTS["SEALER"] and not has_cryptography:
+            message = f"{declaration.label}.{secret[0]} takes a Secret, which needs the package cryptography."
+            found.append(Error(message, hint="pip install 'django-timelines[secrets]'.", id="timelines.E010"))
+        found += _routed_elsewhere(declaration)
+    return found
+
+
+def _routed_elsewhere(declaration: registry.Declaration) -> Iterator[CheckMessage]:
+    config = declaration.app_config
+    if config is None or not any(step.delivery is Delivery.EXACTLY_ONCE for step in declaration.steps.values()):
+        return
+    ours = router.db_for_write(Timeline)
+    for model in config.get_models():
+        theirs = router.db_for_write(model)
+        if theirs != ours:
+            yield Warning(
+                f"{declaration.label} has exactly-once steps, but {model._meta.label} is written to {theirs!r} "
+                f"and the timelines to {ours!r}.",
+                hint="Exactly once covers the timelines' database only: move the model, or use AT_LEAST_ONCE.",
+                id="timelines.W011",
+            )
+
+
+@register("timelines")
+def check_site(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Check what links and actors need: the site's address, the middleware, the URLs."""
+    found: list[CheckMessage] = []
+    if not conf.base_url() and not settings.DEBUG:
+        hint = 'TIMELINES = {"BASE_URL": "https://example.org"}: links never trust a request\'s host.'
+        found.append(
+            Warning("TIMELINES['BASE_URL'] is not set, so steps have no links.", hint=hint, id="timelines.W020")
+        )
+    if MIDDLEWARE not in settings.MIDDLEWARE:
+        hint = f"Add {MIDDLEWARE!r} after the authentication middleware."
+        found.append(Warning("Calls from requests do not know their user.", hint=hint, id="timelines.W021"))
+    try:
+        reverse("timelines:timeline", args=["00000000-0000-7000-8000-000000000000"])
+    except NoReverseMatch:
+        hint = 'path("timelines/", include("django_timelines.urls")) in your URLconf.'
+        found.append(Warning("Timelines have no pages and steps no links.", hint=hint, id="timelines.W022"))
+    return found
+
+
+@register(Tags.database, "timelines")
+def check_database(databases: Iterable[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Ask for SQLite's better settings where several threads or processes write."""
+    found: list[CheckMessage] = []
+    for alias in databases or ():
+        connection = connections[alias]
+        if connection.vendor != "sqlite" or not router.allow_migrate_model(alias, Timeline):
+            continue
+        if connection.settings_dict["OPTIONS"].get("transaction_mode") != "IMMEDIATE":
+            hint = (
+                'OPTIONS = {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": "PRAGMA journal_mode=WAL"}'
+            )
+            found.append(
+                Warning("SQLite answers “database is locked” to parallel writers.", hint=hint, id="timelines.W030")
+            )
+    return found
+
+
+def _near(name: object, known: Iterable[str]) -> str:
+    known = sorted(known)
+    near = difflib.get_close_matches(str(name), known, 1)
+    return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known) or 'none'}."

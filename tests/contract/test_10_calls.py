@@ -1,0 +1,230 @@
+"""Clauses 10, 11 and 12: refusals explain themselves, early calls are kept, double calls count once, no update is lost."""
+
+from typing import Any
+
+import pytest
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
+
+from django_timelines import store
+from django_timelines.actors import SYSTEM
+from django_timelines.engine.advance import By, advance
+from django_timelines.engine.execute import Runner, claim, commit, run_from
+from django_timelines.events import NewEvent
+from django_timelines.exceptions import Refused, Rejected
+from django_timelines.models import Run, Timeline
+from django_timelines.testing import drain
+from django_timelines.workflows import BoundStep
+from tests.shop.models import Entry
+from tests.shop.workflows import Fork, Order, Visit, plan, ran
+
+pytestmark = pytest.mark.django_db
+
+
+def ready_to_pay() -> Order:
+    order = Order.start(customer="Ada")
+    drain()
+    return Order.get(order.pk)
+
+
+def test_a_call_that_comes_too_early_is_refused_and_says_what_is_missing() -> None:
+    order = Order.start(customer="Ada")
+    head = order.timeline.head
+
+    with pytest.raises(Refused, match="announce comes first") as refused:
+        order.pay(amount=1)
+
+    assert refused.value.reason == "not_yet"
+    assert Order.get(order.pk).timeline.head == head
+
+
+def test_bad_input_is_a_validation_error_that_names_the_parameter() -> None:
+    order = ready_to_pay()
+
+    with pytest.raises(ValidationError) as error:
+        order.pay(amount="much")  # type: ignore[arg-type]
+    assert list(error.value.message_dict) == ["amount"]
+    with pytest.raises(Rejected, match="missing"):
+        order.pay()  # type: ignore[call-arg]
+    with pytest.raises(Rejected, match="has no colour"):
+        order.pay(amount=1, colour="red")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("hostile", ["a\x00b", "a\ud800b", "x" * 5_000_000])
+def test_what_the_database_cannot_hold_is_refused_where_it_enters(hostile: str) -> None:
+    with pytest.raises(ValidationError):
+        Order.start(customer=hostile)
+
+    assert Timeline.objects.count() == 0
+
+
+def test_a_body_that_says_no_waits_for_the_next_call() -> None:
+    order = ready_to_pay()
+
+    with pytest.raises(ValidationError, match="at least nought"):
+        order.pay(amount=-1)
+
+    assert Order.get(order.pk).pay.status == "waiting"
+    assert order.pay(amount=1) == "completed"
+
+
+def test_a_rejection_elsewhere_is_an_event_that_wait_raises(place: Any) -> None:
+    order = ready_to_pay()
+    place(pay="embedded")
+
+    assert order.pay(amount=-1) == "due"
+    drain()
+
+    order = Order.get(order.pk)
+    assert order.timeline.events.filter(type="StepRejected").count() == 1
+    with pytest.raises(Rejected, match="at least nought"):
+        order.pay.wait(timeout=0)
+    assert order.pay(amount=2) == "due"
+
+
+def test_the_same_key_has_one_effect_and_the_same_answer() -> None:
+    order = ready_to_pay()
+
+    assert order.pay.using(key="evt_1")(amount=5) == "completed"
+    assert order.pay.using(key="evt_1")(amount=5) == "completed"
+    with pytest.raises(Refused) as refused:
+        order.pay.using(key="evt_1")(amount=6)
+
+    assert refused.value.reason == "key_reused"
+    assert Entry.objects.filter(text="pay").count() == 1
+
+
+def test_the_same_key_twice_is_the_same_timeline() -> None:
+    first = Order.using(key="order-17").start(customer="Ada")
+
+    second = Order.using(key="order-17").start(customer="Ada")
+    with pytest.raises(Refused) as refused:
+        Order.using(key="order-17").start(customer="Grace")
+
+    assert second.pk == first.pk == Order.get(key="order-17").pk
+    assert refused.value.reason == "key_reused"
+    assert (Timeline.objects.count(), Entry.objects.count()) == (1, 1)
+
+
+def test_keys_tell_upper_from_lower_case() -> None:
+    assert Order.using(key="A").start(customer="Ada").pk != Order.using(key="a").start(customer="Ada").pk
+
+
+def test_an_early_call_is_kept_until_its_step_can_take_it(place: Any) -> None:
+    place("shop.Visit", invite="embedded")
+    visit = Visit.start(guest="Ada")
+
+    assert visit.arrive() == "kept"
+    drain()
+
+    assert Visit.get(visit.pk).arrive.status == "completed"
+    assert ran["arrive"] == 1
+
+
+def test_an_unknown_timeline_is_an_object_that_does_not_exist() -> None:
+    for pk in ("00000000-0000-7000-8000-000000000000", "nonsense"):
+        with pytest.raises(ObjectDoesNotExist):
+            Order.get(pk)
+
+
+def test_a_timeline_of_another_workflow_is_unknown() -> None:
+    with pytest.raises(ObjectDoesNotExist):
+        Fork.get(Order.start(customer="Ada").pk)
+
+
+def test_explain_says_what_it_waits_for_and_that_no_clock_was_seen() -> None:
+    visit = Visit.start(guest="Ada")
+
+    explanation = visit.timeline.explain()
+
+    assert [reason.reason for reason in explanation.reasons] == ["waiting", "no_clock"]
+    assert "somebody to call “arrive”" in str(explanation)
+
+
+def test_a_body_does_not_call_its_own_timelines_steps() -> None:
+    from django_timelines.exceptions import TimelinesError
+
+    caught = []
+
+    def misbehave(order: Any) -> None:
+        try:
+            order.pay(amount=1)
+        except TimelinesError as error:
+            caught.append(str(error))
+
+    plan["pack"] = misbehave
+    Order.start(customer="Ada")
+    drain()
+
+    assert "after=" in caught[0]
+
+
+def test_a_guard_that_says_no_is_an_event() -> None:
+    visit = Visit.start(guest="Ada")
+    visit.arrive()
+    drain()
+
+    visit = Visit.get(visit.pk)
+    assert (visit.welcome.status, ran["welcome"], visit.timeline.status) == ("not taken", 0, "completed")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_body_whose_field_was_changed_meanwhile_runs_again_on_fresh_state(elsewhere: Any) -> None:
+    fork = Fork.start()
+
+    def add_ten(workflow: Any) -> None:
+        if ran["right"] == 1:
+            elsewhere(lambda: Fork.get(fork.pk).left.skip(reason="a rival", shared=5))
+        workflow.shared += 10
+
+    plan["right"] = add_ten
+    execute(fork, "begin")
+    execute(fork, "right")
+
+    fork = Fork.get(fork.pk)
+    assert (fork.shared, ran["right"]) == (15, 2)
+    assert fork.timeline.events.get(type="StepCompleted", step="right").attempt == 1
+    assert Entry.objects.filter(text="right").count() == 1
+
+
+def test_an_outside_effect_whose_field_was_changed_meanwhile_needs_a_person() -> None:
+    order = Order.start(customer="Ada")
+
+    def change(workflow: Any) -> None:
+        assert workflow.amount == 1
+        workflow.amount = 3
+        overtake(order, amount=9)
+
+    plan["announce"] = change
+    drain()
+
+    blocked = Order.get(order.pk).timeline.events.get(type="StepBlocked")
+    assert blocked.data["changes_kept_back"] == {"amount": 3}
+    assert blocked.data["theirs"] == {"amount": 9}
+
+
+def overtake(order: Order, **fields: Any) -> None:
+    """Append a change of fields that a parallel branch might have made."""
+    snapshot = store.load(order.pk, "default")
+    event = NewEvent("StepCompleted", "pack", data={"changes": fields}, attempt=1)
+    commit(advance(None, snapshot, [event], By(SYSTEM)))
+
+
+def execute(fork: Fork, step: str) -> None:
+    """Execute just this step, in a placement that nothing else is placed in."""
+    runner = Runner(SYSTEM, "elsewhere", "default")
+    run_from(claim(fork.pk, (step, ""), Run.objects.get(step=step).fence, runner), runner)
+
+
+def test_another_field_changed_meanwhile_is_no_conflict() -> None:
+    plan["left"] = lambda workflow: setattr(workflow, "left_value", 1)
+    plan["right"] = lambda workflow: setattr(workflow, "right_value", 2)
+    fork = Fork.start()
+    drain()
+
+    fork = Fork.get(fork.pk)
+
+    assert (fork.left_value, fork.right_value, fork.join.status) == (1, 2, "completed")
+
+
+def test_a_bound_step_belongs_to_its_timeline() -> None:
+    assert isinstance(Order.start(customer="Ada").pay, BoundStep)

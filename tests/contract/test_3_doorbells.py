@@ -1,0 +1,120 @@
+"""Clause 3: the database is the truth, Redis is a doorbell."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import django_rq
+import pytest
+from django.db import transaction
+from rq import SimpleWorker
+
+from django_timelines import moments
+from django_timelines.engine import clock
+from django_timelines.engine.execute import answer
+from django_timelines.models import Run
+from django_timelines.testing import travel
+from tests.shop.workflows import Order, ran
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def queues() -> list[django_rq.queues.DjangoRQ]:
+    found = [django_rq.get_queue(name) for name in ("default", "mail")]
+    for queue in found:
+        queue.empty()
+    return found
+
+
+def work(queues: list[django_rq.queues.DjangoRQ]) -> None:
+    SimpleWorker(queues, connection=queues[0].connection).work(burst=True, logging_level="WARNING")
+
+
+@pytest.mark.redis
+def test_one_wake_up_goes_on_with_the_next_due_steps_placed_there(place: Callable[..., None], queues: list) -> None:
+    place(background="rq:default")
+    order = Order.start(customer="Ada")
+
+    assert len(queues[0].job_ids) == 1
+    work(queues)
+
+    assert Order.get(order.pk).pay.status == "waiting"
+    assert (ran["pack"], ran["announce"]) == (1, 1)
+    assert queues[0].job_ids == []
+
+
+@pytest.mark.redis
+def test_a_bell_leaves_with_the_commit_and_not_with_a_rollback(place: Callable[..., None], queues: list) -> None:
+    place(background="rq:default")
+
+    with transaction.atomic():
+        Order.start(customer="Ada")
+        assert queues[0].job_ids == []
+    assert len(queues[0].job_ids) == 1
+
+    with pytest.raises(RuntimeError), transaction.atomic():
+        Order.start(customer="Grace")
+        raise RuntimeError
+    assert len(queues[0].job_ids) == 1
+
+
+@pytest.mark.redis
+def test_the_clock_rings_again_for_what_a_flushed_redis_forgot(place: Callable[..., None], queues: list) -> None:
+    place(background="rq:default")
+    order = Order.start(customer="Ada")
+    queues[0].connection.flushdb()
+
+    with travel(timedelta(seconds=6)):
+        clock.tick("default")
+    work(queues)
+
+    assert Order.get(order.pk).pay.status == "waiting"
+
+
+def test_the_clock_rings_ever_more_rarely() -> None:
+    Order.start(customer="Ada")
+    waits = []
+    for _ in range(8):
+        run = Run.objects.get()
+        assert run.ring is not None
+        moments.offset += run.ring - moments.now()
+        at = moments.now()
+        clock.tick("default")
+        after = Run.objects.get().ring
+        assert after is not None
+        waits.append(round((after - at).total_seconds()))
+
+    assert waits == [10, 20, 40, 80, 160, 300, 300, 300]
+
+
+@pytest.mark.redis
+def test_a_lost_redis_fails_no_call(place: Callable[..., None], settings) -> None:  # type: ignore[no-untyped-def]
+    place(background="rq:nowhere")
+
+    order = Order.start(customer="Ada")
+
+    assert order.pack.status == "due"
+
+
+def test_a_step_moves_to_its_new_placement_while_it_is_due(place: Callable[..., None]) -> None:
+    place(pack="embedded")
+    Order.start(customer="Ada")
+    assert Run.objects.get().placement == "embedded"
+
+    place(pack="rq:mail")
+    with travel(timedelta(seconds=6)):
+        clock.tick("default")
+
+    assert Run.objects.get().placement == "rq:mail"
+
+
+def test_a_bell_for_an_unknown_or_old_attempt_is_dropped() -> None:
+    order = Order.start(customer="Ada")
+    run = Run.objects.get()
+    answer(order.pk.hex, "pack", "", run.fence, "default", "embedded")
+
+    answer(order.pk.hex, "pack", "", run.fence, "default", "embedded")
+    answer(order.pk.hex, "no_such_step", "", 3, "default", "embedded")
+    answer("0" * 32, "pack", "", 3, "default", "embedded")
+
+    assert ran["pack"] == 1

@@ -1,0 +1,140 @@
+"""Clause 5: leases and fences, and calls made twice at once."""
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from django_timelines import store
+from django_timelines.actors import Actor, ActorType
+from django_timelines.engine import clock
+from django_timelines.engine.execute import Runner, claim, run_from
+from django_timelines.exceptions import Refused
+from django_timelines.models import Lease, Run
+from django_timelines.testing import drain, travel
+from tests.shop.models import Entry
+from tests.shop.workflows import Order, plan, ran
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def runner(name: str) -> Runner:
+    return Runner(Actor(ActorType.WORKER, name, name), "embedded", "default")
+
+
+def claim_pack(order: Order, name: str) -> Any:
+    return claim(order.pk, ("pack", ""), Run.objects.get(step="pack").fence, runner(name))
+
+
+def test_an_attempt_can_be_claimed_once() -> None:
+    order = Order.start(customer="Ada")
+    fence = Run.objects.get(step="pack").fence
+
+    first = claim(order.pk, ("pack", ""), fence, runner("one"))
+    second = claim(order.pk, ("pack", ""), fence, runner("two"))
+
+    assert first is not None
+    assert second is None
+    assert Lease.objects.get().holder.startswith("one")
+
+
+def test_rescue_gives_an_expired_lease_another_go() -> None:
+    order = Order.start(customer="Ada")
+    claim_pack(order, "dead")
+
+    with travel(timedelta(seconds=61)):
+        clock.tick("default")
+        drain()
+
+    assert (ran["pack"], Order.get(order.pk).pay.status) == (1, "waiting")
+    types = [event.type for event in Order.get(order.pk).timeline.events.filter(step="pack")]
+    assert types == ["StepDue", "AttemptStarted", "AttemptInterrupted", "AttemptStarted", "StepCompleted"]
+
+
+def test_rescue_leaves_a_live_lease_alone() -> None:
+    order = Order.start(customer="Ada")
+    held = claim_pack(order, "alive")
+
+    with travel(timedelta(seconds=61)):
+        store.heartbeat("default", [Lease.objects.get().holder], 60)
+        clock.tick("default")
+    run_from(held, runner("alive"))
+
+    assert Order.get(order.pk).timeline.events.filter(type="AttemptInterrupted").count() == 0
+
+
+def test_a_worker_that_lost_its_lease_cannot_complete_and_its_writes_roll_back() -> None:
+    order = Order.start(customer="Ada")
+    held = claim_pack(order, "slow")
+    with travel(timedelta(seconds=61)):
+        clock.tick("default")
+
+    run_from(held, runner("slow"))
+
+    assert ran["pack"] == 1
+    assert list(Entry.objects.values_list("text", flat=True)) == ["place"]
+    assert Order.get(order.pk).pack.status == "retrying"
+
+
+def test_an_interrupted_at_most_once_attempt_needs_a_person() -> None:
+    order = Order.start(customer="Ada")
+    drain()
+    order.pay(amount=1)
+    claim(order.pk, ("send", ""), Run.objects.get(step="send").fence, runner("dead"))
+
+    with travel(timedelta(seconds=61)):
+        clock.tick("default")
+        drain()
+
+    assert (ran["send"], Order.get(order.pk).send.status) == (0, "blocked")
+
+
+def test_a_second_call_with_the_same_input_gets_the_firsts_outcome() -> None:
+    order = Order.start(customer="Ada")
+    drain()
+    stale = Order.get(order.pk)
+
+    assert order.pay(amount=5) == "completed"
+    assert stale.pay(amount=5) == "completed"
+    with pytest.raises(Refused) as refused:
+        stale.pay(amount=6)
+
+    assert refused.value.reason == "settled"
+    assert Entry.objects.filter(text="pay").count() == 1
+
+
+def test_simultaneous_calls_have_one_effect_and_the_same_answer() -> None:
+    order = Order.start(customer="Ada")
+    drain()
+    barrier, answers = threading.Barrier(6), []
+
+    def call() -> None:
+        mine = Order.get(order.pk)
+        barrier.wait()
+        try:
+            answers.append(str(mine.pay(amount=5)))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=call) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert answers == ["completed"] * 6
+    assert Entry.objects.filter(text="pay").count() == 1
+    assert Order.get(order.pk).timeline.events.filter(type="StepCalled", step="pay").count() == 1
+
+
+def test_a_lease_ends_with_the_run_and_passes_on_with_the_runner() -> None:
+    holders = []
+    plan["pack"] = plan["announce"] = lambda workflow: holders.append(Lease.objects.get().holder)
+    Order.start(customer="Ada")
+    drain()
+
+    assert len(holders) == 2
+    assert holders[0] == holders[1]
+    assert Lease.objects.count() == 0

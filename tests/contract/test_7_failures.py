@@ -1,0 +1,215 @@
+"""Clauses 7, 8 and 9: one failure policy, a person's verbs, cancel, and waits that hold nothing."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.exceptions import ValidationError
+
+from django_timelines.actors import Actor, ActorType
+from django_timelines.exceptions import Refused, Rejected
+from django_timelines.models import Event, Lease, Run
+from django_timelines.testing import drain, recorded_errors, travel
+from django_timelines.workflows import PermanentFailure, RetryAfter
+from tests.shop.models import Entry
+from tests.shop.workflows import Fork, Order, Visit, plan, ran
+
+pytestmark = pytest.mark.django_db
+
+
+def raising(error: Exception) -> Any:
+    def body(workflow: Any) -> None:
+        raise error
+
+    return body
+
+
+def ready_to_pay() -> Order:
+    order = Order.start(customer="Ada")
+    drain()
+    return Order.get(order.pk)
+
+
+def test_a_failed_attempt_is_tried_again_at_its_due_time() -> None:
+    plan["announce"] = raising(OSError("no route"))
+    order = ready_to_pay()
+    assert (order.announce.status, ran["announce"]) == ("retrying", 1)
+
+    for attempts, seconds in ((2, 11), (3, 21)):
+        travel(timedelta(seconds=seconds))
+        drain()
+        assert ran["announce"] == attempts
+
+    order = Order.get(order.pk)
+    assert (order.announce.status, order.timeline.status) == ("blocked", "blocked")
+    assert "no route" in str(order.timeline.explain())
+
+
+def test_an_error_outside_of_on_fails_at_once() -> None:
+    plan["announce"] = raising(KeyError("stamp"))
+
+    with recorded_errors():
+        order = ready_to_pay()
+
+    assert (order.announce.status, ran["announce"]) == ("blocked", 1)
+
+
+def test_a_permanent_failure_fails_at_once() -> None:
+    plan["pack"] = raising(PermanentFailure("We do not sell this."))
+
+    order = ready_to_pay()
+
+    assert (order.pack.status, ran["pack"]) == ("blocked", 1)
+
+
+def test_retry_after_says_when() -> None:
+    plan["pack"] = raising(RetryAfter(timedelta(hours=2)))
+    order = ready_to_pay()
+    with travel(timedelta(minutes=119)):
+        drain()
+    assert ran["pack"] == 1
+
+    del plan["pack"]
+    with travel(timedelta(minutes=121)):
+        drain()
+
+    assert Order.get(order.pk).pack.status == "completed"
+
+
+def test_an_unexpected_error_is_recorded_and_then_raised_in_tests() -> None:
+    plan["place"] = raising(ZeroDivisionError("the till"))
+
+    with pytest.raises(ZeroDivisionError):
+        Order.start(customer="Ada")
+
+    assert Event.objects.get(type="AttemptFailed").data["error"]["type"] == "ZeroDivisionError"
+
+
+def test_a_validation_error_of_a_step_that_runs_by_itself_is_a_failure() -> None:
+    plan["pack"] = raising(ValidationError("Too heavy."))
+
+    order = ready_to_pay()
+
+    assert (order.pack.status, ran["pack"]) == ("blocked", 1)
+
+
+def test_a_person_retries_a_blocked_step_and_gives_a_reason() -> None:
+    plan["pack"] = raising(PermanentFailure("Out of boxes."))
+    order = ready_to_pay()
+    del plan["pack"]
+
+    order.pack.retry(reason="boxes came", actor=Actor(ActorType.USER, "7", "ada"))
+    drain()
+
+    assert Order.get(order.pk).pay.status == "waiting"
+    due = Event.objects.filter(type="StepDue", step="pack").last()
+    assert due is not None
+    assert (due.actor_label, due.data["reason"]) == ("ada", "boxes came")
+
+
+def test_a_person_skips_a_step_and_sets_its_fields() -> None:
+    plan["pack"] = raising(PermanentFailure("Out of boxes."))
+    order = ready_to_pay()
+
+    assert order.pack.skip(reason="wrapped by hand", amount=7) == "completed"
+    drain()
+
+    order = Order.get(order.pk)
+    assert (order.pack.status, order.pay.status, order.amount) == ("skipped", "waiting", 7)
+
+
+def test_skip_needs_a_reason_and_known_fields() -> None:
+    order = ready_to_pay()
+
+    with pytest.raises(Rejected, match="Say why"):
+        order.pay.skip(reason=" ")
+    with pytest.raises(Rejected, match="no such field"):
+        order.pay.skip(reason="paid in cash", colour="red")
+
+
+def test_a_completed_step_cannot_be_retried_or_skipped() -> None:
+    order = ready_to_pay()
+
+    with pytest.raises(Refused) as refused:
+        order.pack.retry()
+    with pytest.raises(Refused):
+        order.pack.skip(reason="no")
+
+    assert refused.value.reason == "not_applicable"
+
+
+def test_a_blocked_step_takes_a_new_call_with_other_input() -> None:
+    plan["pay"] = raising(PermanentFailure("The card is not known."))
+    order = ready_to_pay()
+    assert order.pay(amount=1) == "blocked"
+    del plan["pay"]
+
+    assert order.pay(amount=2) == "completed"
+
+    assert Order.get(order.pk).notes == ["paid 2"]
+
+
+def test_an_outcome_that_the_class_goes_on_from_is_final() -> None:
+    plan["left"] = raising(PermanentFailure("blocked road"))
+    fork = Fork.start()
+    drain()
+
+    fork = Fork.get(fork.pk)
+
+    assert (fork.left.status, fork.sorry.status) == ("failed", "completed")
+    assert (fork.join.status, fork.finish.status, fork.timeline.status) == ("not reached", "completed", "completed")
+
+
+def test_cancel_stops_at_once_what_nobody_has_begun() -> None:
+    order = ready_to_pay()
+
+    order.timeline.cancel(reason="changed my mind")
+
+    order = Order.get(order.pk)
+    assert (order.timeline.status, order.pay.status, order.send.status) == ("cancelled", "cancelled", "cancelled")
+    assert Run.objects.count() == 0
+    with pytest.raises(Refused):
+        order.pay(amount=1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_cancel_rolls_an_exactly_once_body_back(elsewhere: Any) -> None:
+    order = Order.start(customer="Ada")
+    plan["pack"] = lambda workflow: elsewhere(lambda: Order.get(order.pk).timeline.cancel(reason="in the middle"))
+
+    drain()
+
+    order = Order.get(order.pk)
+    assert (order.pack.status, order.timeline.status) == ("cancelled", "cancelled")
+    assert list(Entry.objects.values_list("text", flat=True)) == ["place"]
+
+
+def test_cancel_carries_an_outside_effect_to_its_known_end() -> None:
+    order = Order.start(customer="Ada")
+    plan["announce"] = lambda workflow: Order.get(order.pk).timeline.cancel(reason="in the middle")
+
+    drain()
+
+    order = Order.get(order.pk)
+    assert (order.announce.status, order.timeline.status, order.pay.status) == ("completed", "cancelled", "cancelled")
+
+
+def test_a_step_can_cancel_its_timeline_with_its_completion() -> None:
+    plan["pack"] = lambda workflow: workflow.cancel(reason="sold out")
+
+    order = ready_to_pay()
+
+    assert (order.pack.status, order.timeline.status, ran["announce"]) == ("completed", "cancelled", 0)
+
+
+def test_a_persons_three_days_are_one_row() -> None:
+    visit = Visit.start(guest="Ada")
+
+    assert Run.objects.count() == 1
+    assert Lease.objects.count() == 0
+    with travel(timedelta(days=3, seconds=1)):
+        drain()
+
+    visit = Visit.get(visit.pk)
+    assert (visit.arrive.status, visit.forget.status, visit.welcome.status) == ("overdue", "completed", "not reached")
+    assert Entry.objects.filter(text="forget").count() == 1

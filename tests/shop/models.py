@@ -1,0 +1,23 @@
+"""What the tests' workflows write, so that effects can be counted."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class Entry(models.Model):
+    """One effect of one step."""
+
+    text = models.CharField(max_length=200, unique=False)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Unique(models.Model):
+    """An effect that the database refuses to have twice."""
+
+    text = models.CharField(max_length=200, unique=True)
+
+    def __str__(self) -> str:
+        return self.text

@@ -1,0 +1,148 @@
+"""Workflows that the tests put through their paces. Bodies ask ``plan`` what to do, so that a test decides."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django.core.exceptions import ValidationError
+
+from django_timelines.workflows import (
+    AT_LEAST_ONCE,
+    AT_MOST_ONCE,
+    Event,
+    Retry,
+    Secret,
+    Workflow,
+    any_of,
+    step,
+)
+
+from .models import Entry
+
+ran: Counter[str] = Counter()
+plan: dict[str, Callable[[Any], None]] = {}
+
+
+def body(workflow: Any, name: str) -> None:
+    """Count the run, leave a row, and do what the test planned for this step."""
+    ran[name] += 1
+    Entry.objects.create(text=name)
+    if name in plan:
+        plan[name](workflow)
+
+
+class Paid(Event):
+    """The money came."""
+
+    amount: int
+
+
+class Order(Workflow):
+    """A parcel's way: placed, packed, paid, sent."""
+
+    customer: str
+    amount: int = 0
+    notes: list[str] = []  # noqa: RUF012 (a default, copied into each timeline)
+
+    @step
+    def place(self, customer: str, amount: int = 1) -> None:
+        """The customer orders."""
+        if customer == "nobody":
+            raise ValidationError("We do not deliver to nobody.")
+        self.customer, self.amount = customer, amount
+        body(self, "place")
+
+    @step(after=place)
+    def pack(self) -> None:
+        body(self, "pack")
+
+    @step(after=pack, delivery=AT_LEAST_ONCE, retry=Retry(3, wait=timedelta(seconds=10), jitter=False, on=OSError))
+    def announce(self) -> None:
+        body(self, "announce")
+
+    @step(after=announce)
+    def pay(self, amount: int) -> None:
+        """The customer pays."""
+        if amount < 0:
+            raise ValidationError("An amount is at least nought.")
+        body(self, "pay")
+        self.notes.append(f"paid {amount}")
+
+    @step(after=pay, delivery=AT_MOST_ONCE)
+    def send(self) -> None:
+        body(self, "send")
+
+
+class Fork(Workflow):
+    """Branches, joins and outcomes."""
+
+    left_value: int = 0
+    right_value: int = 0
+    shared: int = 0
+
+    @step
+    def begin(self) -> None:
+        body(self, "begin")
+
+    @step(after=begin, retry=Retry(1))
+    def left(self) -> None:
+        body(self, "left")
+
+    @step(after=begin)
+    def right(self) -> None:
+        body(self, "right")
+
+    @step(after=left.failed)
+    def sorry(self) -> None:
+        body(self, "sorry")
+
+    @step(after=[left, right])
+    def join(self) -> None:
+        body(self, "join")
+
+    @step(after=any_of(join, sorry))
+    def finish(self) -> None:
+        body(self, "finish")
+
+
+class Vault(Workflow):
+    """A secret input, retried."""
+
+    opened: bool = False
+
+    @step(retry=Retry(2, wait=timedelta(seconds=10), jitter=False))
+    def unlock(self, owner: str, code: Secret[str]) -> None:
+        """Somebody types the code."""
+        seen.append(code)
+        body(self, "unlock")
+        self.opened = True
+
+    @step(after=unlock)
+    def close(self) -> None:
+        body(self, "close")
+
+
+seen: list[str] = []
+
+
+class Visit(Workflow):
+    """A guest is expected for a while."""
+
+    @step
+    def invite(self, guest: str) -> None:
+        body(self, "invite")
+
+    @step(after=invite, manual=True, within=timedelta(days=3), early="keep")
+    def arrive(self) -> None:
+        body(self, "arrive")
+
+    @step(after=arrive.overdue)
+    def forget(self) -> None:
+        body(self, "forget")
+
+    @step(after=arrive, when=lambda visit: ran["open"] > 0)
+    def welcome(self) -> None:
+        body(self, "welcome")

@@ -65,16 +65,17 @@ class Graph:
         """
         events: list[NewEvent] = []
         fresh = set(settled)
-        for node in self.nodes.values():
-            if not any(dependency.step in fresh for dependency in node.after):
-                continue
-            if state["runs"].get(node.name, {}).get("status", StepStatus.UPCOMING) != StepStatus.UPCOMING:
-                continue
-            for event in self._decision(node, state, at):
-                state = fold(state, [event], sequence + len(events))
-                events.append(event)
-                if event.type in (EventType.STEP_NOT_TAKEN, EventType.STEP_NOT_REACHED):
-                    fresh.add(event.step)
+        while fresh:  # one pass settles all below; only what any_of leaves behind may have something above to settle
+            after, fresh = fresh, set()
+            for node in self.nodes.values():
+                reached_from = any(dependency.step in after or dependency.step in fresh for dependency in node.after)
+                if not reached_from or _status(state, node.name) is not StepStatus.UPCOMING:
+                    continue
+                for event in self._decision(node, state, at):
+                    state = fold(state, [event], sequence + len(events))
+                    events.append(event)
+                    if event.type != EventType.STEP_DUE:
+                        fresh.add(event.step)
         return events
 
     def _decision(self, node: Node, state: type_state, at: datetime) -> Iterator[NewEvent]:
@@ -92,11 +93,10 @@ class Graph:
         yield self.reach(node, state, at)
 
     def _left_behind(self, node: Node, state: type_state) -> Iterator[NewEvent]:
-        for dependency in node.after:
-            run = state["runs"].get(dependency.step)
-            begun = run is None or not is_open(run) or run["attempt"] or run["status"] == StepStatus.RUNNING
-            if not begun and set(self._successors[dependency.step]) == {node.name}:
-                yield NewEvent(EventType.STEP_NOT_TAKEN, dependency.step)
+        for step in dict.fromkeys(dependency.step for dependency in node.after):
+            run = state["runs"].get(step)
+            if run is not None and is_open(run) and not run["attempt"] and run["status"] != StepStatus.RUNNING:
+                yield NewEvent(EventType.STEP_NOT_TAKEN, step)
 
     def reach(self, node: Node, state: type_state, at: datetime) -> NewEvent:
         """Return the event that says: it is this step's turn."""
@@ -110,6 +110,10 @@ class Graph:
     def is_complete(self, state: type_state) -> bool:
         """Tell whether nothing is open: what was not decided by then never will be."""
         return "ended" not in state and not any(is_open(run) for run in state["runs"].values())
+
+
+def _status(state: type_state, step: str) -> StepStatus:
+    return StepStatus(state["runs"].get(step, {}).get("status", StepStatus.UPCOMING))
 
 
 def _answer(dependency: Dependency, state: type_state) -> str | None:

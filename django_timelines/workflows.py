@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Annotated, Any, ClassVar, Concatenate, Generic, NoReturn, ParamSpec, Self, TypeVar, overload
+from typing import Annotated, Any, ClassVar, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 from asgiref.sync import sync_to_async
 from django.db import router
@@ -115,6 +115,8 @@ def any_of(*members: Step[Any] | StepOutcome) -> AnyOf:
 
 class BoundStep(Generic[P]):
     """A step of one timeline: call it like a method, from anywhere."""
+
+    do_not_call_in_templates = True  # {{ signup.activate.status }} looks at the step: a template calls what it can
 
     def __init__(self, workflow: Workflow, name: str, item: str = "", options: Options | None = None) -> None:
         self._workflow = workflow
@@ -231,7 +233,7 @@ class Workflow:
         cls._declaration = _declare(cls)
         registry.register(cls._declaration)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> NoReturn:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise TypeError(f"{type(self).__name__}.start(…) begins a timeline, {type(self).__name__}.get(pk) finds one.")
 
     # Beginning and finding

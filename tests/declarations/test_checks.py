@@ -1,0 +1,59 @@
+"""``manage.py check`` names what is set wrongly, and the near miss."""
+
+from typing import Any
+
+import pytest
+from django.core import checks
+
+from django_timelines.checks import check_database, check_settings, check_site
+
+
+def ids(found: list[checks.CheckMessage]) -> dict[str | None, str]:
+    return {message.id: f"{message.msg} {message.hint}" for message in found}
+
+
+def test_the_tests_settings_are_in_order() -> None:
+    assert check_settings() == []
+    assert check_site() == []
+
+
+@pytest.mark.parametrize(
+    ("timelines", "id", "says"),
+    [
+        ([], "timelines.E001", "not a dict"),
+        ({"PLACEMENTS": {}}, "timelines.E002", "Did you mean 'PLACEMENT'?"),
+        ({"CAN_VIEW": "nowhere.policy"}, "timelines.E003", "cannot be imported"),
+        ({"LEASE": "long"}, "timelines.E004", "no positive number"),
+        (
+            {"PLACEMENT": {"signup.Signup.send_activation_lnk": "rq:mail"}},
+            "timelines.E005",
+            "Did you mean 'signup.Signup.send_activation_link'?",
+        ),
+        ({"PLACEMENT": {"*": "embeded"}}, "timelines.E006", "Did you mean 'embedded'?"),
+        ({"PLACEMENT": {"*": "inline"}}, "timelines.E007", "embedded, or rq:<queue>"),
+        ({"PLACEMENT": {"*": "rq:nowhere"}}, "timelines.E008", "no queue 'nowhere'; it has default, mail"),
+    ],
+)
+def test_a_wrong_setting_says_how_to_mend_it(timelines: Any, id: str, says: str, settings: Any) -> None:
+    settings.TIMELINES = timelines
+
+    found = ids(check_settings())
+
+    assert says in found[id]
+
+
+def test_a_site_without_address_middleware_and_urls_is_told(settings: Any) -> None:
+    settings.TIMELINES = {}
+    settings.MIDDLEWARE = []
+    settings.ROOT_URLCONF = "tests.declarations.no_urls"
+
+    assert set(ids(check_site())) == {"timelines.W020", "timelines.W021", "timelines.W022"}
+
+
+@pytest.mark.django_db
+def test_plain_sqlite_is_asked_for_better_settings() -> None:
+    from django.db import connection
+
+    expected = {"timelines.W030"} if connection.vendor == "sqlite" and "transaction_mode" not in connection.settings_dict["OPTIONS"] else set()
+
+    assert set(ids(check_database(databases=["default"]))) == expected

@@ -1,0 +1,204 @@
+"""What is declared wrongly is said when the class is made, with how to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from django_timelines import registry
+from django_timelines.exceptions import DeclarationError, TimelinesError
+from django_timelines.workflows import AT_LEAST_ONCE, Event, Retry, Secret, Workflow, step
+
+
+def no_entry() -> None:
+    class Nothing(Workflow):
+        pass
+
+
+def two_entries() -> None:
+    class Twice(Workflow):
+        @step
+        def one(self) -> None: ...
+
+        @step
+        def two(self) -> None: ...
+
+
+def unknown_predecessor() -> None:
+    class Other(Workflow):
+        @step
+        def elsewhere(self) -> None: ...
+
+    class Lost(Workflow):
+        @step
+        def begin(self) -> None: ...
+
+        @step(after=Other.elsewhere)
+        def go_on(self) -> None: ...
+
+
+def quoted_predecessor() -> None:
+    class Quoted(Workflow):
+        @step
+        def begin(self) -> None: ...
+
+        @step(after="begin")  # type: ignore[call-overload]
+        def go_on(self) -> None: ...
+
+
+def field_of_our_name() -> None:
+    class Taken(Workflow):
+        timeline: str  # type: ignore[assignment]
+
+        @step
+        def begin(self) -> None: ...
+
+
+def step_of_our_name() -> None:
+    class Taken(Workflow):
+        @step
+        def start(self) -> None: ...  # type: ignore[override]
+
+
+def parameter_without_a_type() -> None:
+    class Untyped(Workflow):
+        @step
+        def begin(self, name) -> None: ...  # type: ignore[no-untyped-def]
+
+
+def parameters_without_end() -> None:
+    class Open(Workflow):
+        @step
+        def begin(self, *names: str) -> None: ...
+
+
+def field_that_cannot_be_stored() -> None:
+    class Odd(Workflow):
+        thing: Workflow
+
+        @step
+        def begin(self) -> None: ...
+
+
+def default_that_does_not_fit() -> None:
+    class Wrong(Workflow):
+        amount: int = "many"  # type: ignore[assignment]
+
+        @step
+        def begin(self) -> None: ...
+
+
+def secret_field() -> None:
+    class Open(Workflow):
+        password: Secret[str]
+
+        @step
+        def begin(self) -> None: ...
+
+
+def overdue_without_within() -> None:
+    class Endless(Workflow):
+        @step
+        def begin(self) -> None: ...
+
+        @step(after=begin, manual=True)
+        def wait_for_it(self) -> None: ...
+
+        @step(after=wait_for_it.overdue)
+        def give_up(self) -> None: ...
+
+
+def async_and_exactly_once() -> None:
+    class Async(Workflow):
+        @step
+        async def begin(self) -> None: ...
+
+
+def event_of_our_name() -> None:
+    class StepCompleted(Event):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("declare", "says"),
+    [
+        (no_entry, "exactly one step without after="),
+        (two_entries, "it has one and two"),
+        (unknown_predecessor, "comes after 'elsewhere', which is no step of .*Known there: begin"),
+        (quoted_predecessor, "without quotes"),
+        (field_of_our_name, "takes a name of ours"),
+        (step_of_our_name, "takes a name of ours"),
+        (parameter_without_a_type, "the parameter 'name' has no type"),
+        (parameters_without_end, "Name each parameter"),
+        (field_that_cannot_be_stored, "cannot be stored"),
+        (default_that_does_not_fit, "does not fit its type"),
+        (secret_field, "inputs of steps only"),
+        (overdue_without_within, "has no within="),
+        (async_and_exactly_once, "AT_LEAST_ONCE or AT_MOST_ONCE"),
+        (event_of_our_name, "another name"),
+    ],
+)
+def test_a_wrong_declaration_says_how_to_mend_it(declare: Callable[[], None], says: str) -> None:
+    with pytest.raises(DeclarationError, match=says):
+        declare()
+
+
+def test_a_field_and_a_step_may_take_the_good_names() -> None:
+    class Good(Workflow):
+        status: str = ""
+        label: str = ""
+        fields: int = 0
+        events: int = 0
+
+        @step
+        def steps(self) -> None: ...
+
+    assert list(registry.get(Good._declaration.label).fields) == ["status", "label", "fields", "events"]
+
+
+def test_fields_take_what_pydantic_and_django_know() -> None:
+    class Rich(Workflow):
+        price: Decimal
+        owner: User
+        helpers: list[User]
+        maybe: User | None = None
+        until: timedelta = timedelta(hours=1)
+
+        @step
+        def begin(self) -> None: ...
+
+    fields = Rich._declaration.fields
+
+    assert fields["price"].encode(Decimal("1.50")) == "1.50"
+    assert fields["owner"].encode(User(pk=7)) == 7
+    assert fields["helpers"].encode([User(pk=7), User(pk=8)]) == [7, 8]
+    assert fields["maybe"].encode(None) is None
+    assert fields["until"].decode("PT1H") == timedelta(hours=1)
+
+
+def test_a_workflow_is_not_made_by_hand() -> None:
+    class Made(Workflow):
+        @step
+        def begin(self) -> None: ...
+
+    with pytest.raises(TypeError, match=r"Made\.start"):
+        Made()
+
+
+@pytest.mark.django_db
+def test_a_field_changes_in_a_step_only() -> None:
+    class Still(Workflow):
+        amount: int = 0
+
+        @step(delivery=AT_LEAST_ONCE, retry=Retry(1))
+        def begin(self) -> None: ...
+
+    still = Still.start()
+
+    with pytest.raises(TimelinesError, match="in a step's body only"):
+        still.amount = 5

@@ -1,0 +1,87 @@
+"""Rule 2, for any graph and any outcomes: every step is settled once, and says rightly why it was or was not taken."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from django_timelines.events import EventType, NewEvent
+from django_timelines.graph import Dependency, Graph, Node
+from django_timelines.state import DONE, StepStatus, empty, fold, is_open
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+OUTCOMES = (EventType.STEP_COMPLETED, EventType.STEP_SKIPPED, EventType.STEP_FAILED, EventType.STEP_NOT_TAKEN)
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> Graph:
+    nodes = {"s0": Node("s0")}
+    for number in range(1, draw(st.integers(1, 8))):
+        above = st.sampled_from(sorted(nodes))
+        dependency = st.builds(Dependency, above, st.sampled_from(["done", "done", "failed"]))
+        after = tuple(draw(st.lists(dependency, min_size=1, max_size=3, unique=True)))
+        nodes[f"s{number}"] = Node(f"s{number}", after, draw(st.sampled_from(["all", "any"])))
+    return Graph(nodes)
+
+
+def play(graph: Graph, draw: Any) -> tuple[dict[str, Any], list[NewEvent]]:
+    """Settle what is reached in any order, with any outcome, until nothing is open."""
+    events = [graph.reach(graph.entry, empty(), AT)]
+    state = fold(empty(), events, 1)
+    while open_steps := sorted(name for name, run in state["runs"].items() if is_open(run)):
+        name = draw(st.sampled_from(open_steps))
+        outcome = draw(st.sampled_from(OUTCOMES))
+        if outcome is EventType.STEP_FAILED and not graph.goes_on_from(name, "failed"):
+            outcome = EventType.STEP_COMPLETED  # it would be blocked, and a person would go on from there
+        settled = NewEvent(outcome, name)
+        state_now = fold(state, [settled], len(events) + 1)
+        decided = graph.decide(state_now, [name], len(events) + 2, AT)
+        events += [settled, *decided]
+        state = fold(empty(), events, 1)
+    return state, events
+
+
+def expected(node: Node, runs: dict[str, Any]) -> StepStatus | None:
+    """Say by the letter of rule 2 what should have become of a list; None: it was reached."""
+    answers = []
+    for dependency in node.after:
+        status = runs[dependency.step]["status"]
+        if dependency.outcome == "failed":
+            broken = status in (StepStatus.NOT_REACHED, StepStatus.CANCELLED)
+            answers.append("done" if status == StepStatus.FAILED else "broken" if broken else "not taken")
+        else:
+            broken = status in (StepStatus.FAILED, StepStatus.NOT_REACHED)
+            answers.append("done" if status in DONE else "broken" if broken else "not taken")
+    if "broken" in answers:
+        return StepStatus.NOT_REACHED
+    return None if "done" in answers else StepStatus.NOT_TAKEN
+
+
+@given(graphs(), st.data())
+@settings(max_examples=300, deadline=None)
+def test_every_step_is_settled_once_and_rightly(graph: Graph, data: st.DataObject) -> None:
+    state, events = play(graph, data.draw)
+
+    assert set(state["runs"]) == set(graph.nodes)
+    for name, node in graph.nodes.items():
+        settling = [e for e in events if e.step == name and e.type in (*OUTCOMES, EventType.STEP_NOT_REACHED)]
+        reached = [e for e in events if e.step == name and e.type == EventType.STEP_DUE]
+        assert len(settling) == 1
+        if node.after and node.joins == "all":
+            wanted = expected(node, state["runs"])
+            assert bool(reached) is (wanted is None)
+            if wanted is not None:
+                assert state["runs"][name]["status"] == wanted
+    assert graph.is_complete(state)
+
+
+@given(graphs(), st.data())
+@settings(max_examples=100, deadline=None)
+def test_a_step_that_was_added_behind_is_left_alone(graph: Graph, data: st.DataObject) -> None:
+    state, _ = play(graph, data.draw)
+    added = Graph({**graph.nodes, "added": Node("added", (Dependency("s0"),))})
+
+    assert added.decide(state, [name for name in graph.nodes if name != "s0"], 1, AT) == []

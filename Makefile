@@ -26,7 +26,7 @@ lint: $(VENV)/installed-lint
 
 types: $(VENV)/installed-lint
 	$(run) -m mypy
-	$(run) -m mypy example_project
+	$(run) -m mypy example_project tests/typing
 	$(run) -m pyright --pythonpath $(run)
 
 bench: $(VENV)/installed-test

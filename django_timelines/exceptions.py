@@ -57,6 +57,10 @@ class PermanentFailure(TimelinesError):
     """Raise it in a step's body: the step fails at once and is not retried."""
 
 
+class FieldUnset(PermanentFailure, AttributeError):
+    """A field is read that no step has set yet. A template shows nothing for it; ``hasattr`` says no."""
+
+
 class RetryAfter(TimelinesError):
     """Raise it in a step's body: try again after this long, instead of the policy's own wait.
 

@@ -166,7 +166,7 @@ def _run_after(run: type_run, event: NewEvent, sequence: int) -> type_run:
         after["status"] = str(StepStatus.WAITING if data.get("waiting") else StepStatus.DUE)
     else:
         after["status"] = str(_STATUS_AFTER[EventType(event.type)])
-    for name in ("due", "until", "reason", "error", "errors", "final", "sealed"):
+    for name in ("due", "until", "reason", "error", "errors", "final", "sealed", "guard_passed"):
         if name in data:
             after[name] = data[name]
     if event.type == EventType.STEP_CALLED:

@@ -16,7 +16,9 @@ from django.db.models import Q
 from . import conf, moments
 from .actors import ActorType, acting, this_process
 from .engine import clock
-from .engine.execute import Runner, claim, run_from
+from .engine.claim import claim
+from .engine.execute import run_from
+from .engine.runner import Runner
 from .exceptions import TimelinesError
 from .models import Run, Timeline
 from .placements import INLINE

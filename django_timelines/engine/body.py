@@ -12,6 +12,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from ..events import NewEvent
 from ..registry import Declaration
+from ..state import run_key
 from ..store import Snapshot, type_name
 
 MESSAGE_LIMIT, TRACEBACK_LIMIT = 2_000, 16_000
@@ -53,6 +54,8 @@ class Failed:
 
     error: Exception
     secrets: tuple[str, ...] = ()
+    guard_passed: bool = False
+    is_rejection: bool = False  # the body said no to its input, as opposed to what it left behind
 
     def describe(self) -> dict[str, str]:
         """Return type, message and traceback as an event stores them: limited, without local variables or secrets."""
@@ -76,20 +79,31 @@ type_ended = Completed | NotTaken | Failed
 def run_body(
     declaration: Declaration, seen: Snapshot, name: type_name, attempt: int, given: Mapping[str, Any]
 ) -> type_ended:
-    """Run the step's guard and body on this state, and return what happened. Only ``BaseException`` comes through."""
+    """Run the step's guard and body on this state, and return what happened. Only ``BaseException`` comes through.
+
+    The guard is asked until it has answered once; that it said yes is kept with the attempt that failed after it.
+    """
     step = declaration.step(name[0])
     secret = declaration.secrets(step.name)
     frame = Frame(seen, name, attempt)
     workflow = declaration.workflow._in_body(frame)
+    passed = step.when is None or bool(seen.state["runs"].get(run_key(*name), {}).get("guard_passed"))
+    in_body = False
     try:
-        if step.when is not None and attempt == 1 and not step.when(workflow):
-            return NotTaken()
+        if not passed and step.when is not None:
+            if not step.when(workflow):
+                return NotTaken()
+            passed = True
         # Django's error reports hide the parameters that this names
         body = sensitive_variables(*secret)(step.body) if secret else step.body
+        in_body = True
         body(workflow, **given)
+        in_body = False
         return Completed(workflow._changes(), frame.recorded, frame.cancel_reason)
     except Exception as error:
-        return Failed(error, tuple(str(given[parameter]) for parameter in secret if given.get(parameter)))
+        hidden = tuple(str(given[parameter]) for parameter in secret if given.get(parameter))
+        rejection = in_body and isinstance(error, ValidationError)
+        return Failed(error, hidden, passed and step.when is not None, rejection)
 
 
 def errors_of(error: ValidationError) -> Any:

@@ -27,8 +27,9 @@ from ..steps import Delivery, Step
 from ..store import Snapshot, type_name
 from . import bells
 from .advance import advance
-from .execute import Held, Runner, commit, go_on, run_from
+from .execute import go_on, run_from
 from .judge import Call, Verdict, judge, outcome_of
+from .runner import Held, Runner, commit
 from .sealing import sealed_row
 
 ATTEMPTS_AT_A_CONFLICT = 20

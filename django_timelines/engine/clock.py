@@ -21,8 +21,8 @@ from ..placements import Bell
 from ..state import StepStatus, run_key
 from . import bells
 from .advance import By, advance
-from .execute import commit
 from .failure import after_interruption
+from .runner import commit
 
 logger = logging.getLogger("django_timelines")
 BATCH = 500

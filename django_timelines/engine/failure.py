@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.core.exceptions import ValidationError
 
 from .. import moments
@@ -20,7 +22,7 @@ def after_failure(
     """Return the events of a failed attempt: rejected, tried again, blocked, or failed for good."""
     step, error = declaration.step(name[0]), failed.error
     if isinstance(error, ValidationError):
-        if state["runs"].get(run_key(*name), {}).get("call"):
+        if failed.is_rejection and state["runs"].get(run_key(*name), {}).get("call"):
             return [NewEvent(EventType.STEP_REJECTED, *name, data={"errors": errors_of(error)}, attempt=attempt)]
         delay = None
     elif step.delivery is Delivery.AT_MOST_ONCE:
@@ -29,7 +31,8 @@ def after_failure(
         delay = step.retry.delay(attempt, error)
     described = failed.describe()
     if delay is not None:
-        data = {"error": described, "due": moments.to_text(moments.now() + delay)}
+        data: dict[str, Any] = {"error": described, "due": moments.to_text(moments.now() + delay)}
+        data |= {"guard_passed": True} if failed.guard_passed else {}
         return [NewEvent(EventType.ATTEMPT_FAILED, *name, data=data, attempt=attempt)]
     failure = NewEvent(EventType.ATTEMPT_FAILED, *name, data={"error": described}, attempt=attempt)
     return [failure, gave_up(declaration, name, "failed", described)]

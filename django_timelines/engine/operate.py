@@ -19,8 +19,9 @@ from ..state import ENDED, Outcome, StepStatus, run_key, step_status
 from ..store import Snapshot, type_name
 from .advance import advance
 from .cancel import cancellation
-from .execute import Runner, commit, go_on
+from .execute import go_on
 from .judge import outcome_of
+from .runner import Runner, commit
 
 type_verb = Callable[[Snapshot], NewEvent]
 REASON_LIMIT = 2_000

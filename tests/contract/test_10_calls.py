@@ -8,7 +8,9 @@ from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django_timelines import store
 from django_timelines.actors import SYSTEM
 from django_timelines.engine.advance import By, advance
-from django_timelines.engine.execute import Runner, claim, commit, run_from
+from django_timelines.engine.claim import claim
+from django_timelines.engine.execute import run_from
+from django_timelines.engine.runner import Runner, commit
 from django_timelines.events import NewEvent
 from django_timelines.exceptions import Refused, Rejected
 from django_timelines.models import Run, Timeline

@@ -10,7 +10,9 @@ from django.db import connection
 from django_timelines import store
 from django_timelines.actors import Actor, ActorType
 from django_timelines.engine import clock
-from django_timelines.engine.execute import Runner, claim, run_from
+from django_timelines.engine.claim import claim
+from django_timelines.engine.execute import run_from
+from django_timelines.engine.runner import Runner
 from django_timelines.exceptions import Refused
 from django_timelines.models import Lease, Run
 from django_timelines.testing import drain, travel

@@ -1,0 +1,145 @@
+"""Steps as they are declared on a class, and as they are called on its objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+
+from . import links
+from .actors import Actor, of_user
+from .engine import call, operate, wait
+from .engine.call import Options
+from .exceptions import Refused, TimelinesError
+from .retries import Retry
+from .state import Outcome, StepStatus, step_status
+from .steps import AnyOf, Delivery, Step, StepOutcome
+from .subject import Subject
+
+P = ParamSpec("P")
+W = TypeVar("W")
+
+
+class WorkflowStep(Step[P]):
+    """A declared step. On an instance it is a ``BoundStep``."""
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any]) -> WorkflowStep[P]: ...
+    @overload
+    def __get__(self, instance: Subject, owner: type[Any]) -> BoundStep[P]: ...
+    def __get__(self, instance: Subject | None, owner: type[Any]) -> WorkflowStep[P] | BoundStep[P]:
+        return self if instance is None else BoundStep(instance, self.name)
+
+
+@overload
+def step(body: Callable[Concatenate[W, P], object], /) -> WorkflowStep[P]: ...
+@overload
+def step(
+    *,
+    after: Step[Any] | StepOutcome | AnyOf | list[Any] | None = ...,
+    manual: bool = ...,
+    within: timedelta | None = ...,
+    delivery: Delivery = ...,
+    retry: Retry | None = ...,
+    when: Callable[[Any], bool] | None = ...,
+    early: str = ...,
+) -> Callable[[Callable[Concatenate[W, P], object]], WorkflowStep[P]]: ...
+def step(body: Any = None, /, **options: Any) -> Any:
+    """Declare a step of a workflow. Where it runs is never said here.
+
+    ``after``: the steps, or outcomes of steps, that it comes after; the one step without is what ``start(…)`` begins with.
+    ``manual``: it waits for somebody to call it, although it has no parameters. ``within``: how long it may wait before it
+    is overdue. ``delivery``: ``EXACTLY_ONCE`` (default), ``AT_LEAST_ONCE`` or ``AT_MOST_ONCE``. ``retry``: the failure
+    policy. ``when``: a guard, asked once, before the first attempt. ``early="keep"``: a call that comes too early is kept.
+    """
+    if body is not None:
+        return WorkflowStep(body)
+    return lambda body: WorkflowStep(body, **options)
+
+
+def any_of(*members: Step[Any] | StepOutcome) -> AnyOf:
+    """Come after whichever of these is done first."""
+    return AnyOf(*members)
+
+
+class BoundStep(Generic[P]):
+    """A step of one timeline: call it like a method, from anywhere."""
+
+    do_not_call_in_templates = True  # {{ signup.activate.status }} looks at the step: a template calls what it can
+
+    def __init__(self, workflow: Subject, name: str, item: str = "", options: Options | None = None) -> None:
+        self._workflow = workflow
+        self._name = name
+        self._item = item
+        self._options = options or Options()
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Outcome:
+        """Ask for the step; return the outcome. ``Refused`` if the call is wrong, ``Rejected`` if the input is."""
+        workflow = self._writable()
+        outcome, snapshot = call.call(
+            workflow._declaration, workflow._snapshot, (self._name, self._item), self._options, args, kwargs
+        )
+        workflow._seen(snapshot)
+        return outcome
+
+    def using(self, *, key: str = "", actor: Any = None) -> BoundStep[P]:
+        """Set options of the call: ``key`` (the same key has one effect and one answer), ``actor`` (a user or an ``Actor``)."""
+        return BoundStep(self._workflow, self._name, self._item, with_options(self._options, key, actor))
+
+    @property
+    def status(self) -> StepStatus:
+        """Where the step stands, as this object last saw it. Calls and ``wait()`` look again."""
+        return step_status(self._workflow._snapshot.state, self._name, self._item)
+
+    def wait(self, timeout: float = 10) -> Outcome:
+        """Wait at most ``timeout`` seconds until the step is settled, blocked or waits for a person; return where it stands.
+
+        Raises ``Rejected`` if its body said no to the input. Inside a transaction of yours it returns at once.
+        """
+        outcome, snapshot = wait.wait(self._workflow._snapshot, (self._name, self._item), timeout)
+        self._workflow._seen(snapshot)
+        return outcome
+
+    def link(self) -> str:
+        """Return the absolute, signed address at which its holder calls the step, once, until its ``within=``."""
+        return links.for_call(self._workflow._snapshot.id, self._name, self._item)
+
+    def retry(self, *, reason: str = "", actor: Any = None) -> Outcome:
+        """Try a blocked step again, or one that waits for its next attempt, now."""
+        workflow = self._writable()
+        outcome, snapshot = operate.retry(workflow._snapshot, (self._name, self._item), actor_of(actor), reason)
+        workflow._seen(snapshot)
+        return outcome
+
+    def skip(self, *, reason: str, actor: Any = None, **fields: Any) -> Outcome:
+        """Go past the step, setting the fields that it would have set. It counts as done."""
+        workflow = self._writable()
+        outcome, snapshot = operate.skip(workflow._snapshot, (self._name, self._item), reason, fields, actor_of(actor))
+        workflow._seen(snapshot)
+        return outcome
+
+    def _writable(self) -> Subject:
+        if self._workflow._frame is not None:
+            raise TimelinesError(
+                f"The body of {self._workflow._frame.name[0]!r} calls {self._name!r} of its own timeline. "
+                "Say after= instead: what comes next is declared, not called."
+            )
+        if self._workflow._past:
+            raise Refused(
+                f"This is the timeline as of event {self._workflow._snapshot.head}: it is read-only.", "read_only"
+            )
+        return self._workflow
+
+    def __repr__(self) -> str:
+        return f"<{self._workflow!r} {self._name}: {self.status}>"
+
+
+def actor_of(given: Any) -> Actor | None:
+    """Return the actor that a caller named: a user, an ``Actor``, or nobody."""
+    return given if given is None or isinstance(given, Actor) else of_user(given)
+
+
+def with_options(options: Options, key: str, actor: Any) -> Options:
+    """Return the options with these set too."""
+    return replace(options, key=str(key) or options.key, actor=actor_of(actor) or options.actor)

@@ -1,0 +1,88 @@
+"""From a class body to a declaration. What is wrong with it is said here, when the class is made, with how to mend it."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from typing import Any, ClassVar
+
+from . import graph, registry
+from .exceptions import DeclarationError
+from .fields import UNSET, Field, field_for, parameters_of
+from .registry import Declaration
+from .steps import Step
+from .subject import FieldAttribute
+
+RESERVED = frozenset({"start", "get", "astart", "aget", "using", "pk", "timeline", "timelines", "get_absolute_url"}) | {
+    *("record", "iterate", "progress", "cancel", "idempotency_key")
+}
+
+
+def declare(cls: type[Any], root: type[Any]) -> Declaration:
+    """Return what this subclass of ``root`` declares, and turn its annotations into fields."""
+    label = registry.label_for(cls.__module__, cls.__name__)
+    steps = {
+        name: value for base in reversed(cls.__mro__) for name, value in vars(base).items() if isinstance(value, Step)
+    }
+    for name, declared in steps.items():
+        _check_name(label, name)
+        declared.name = name
+        declared.parameters = parameters_of(
+            inspect.signature(declared.body), _hints(label, declared.body), f"{label}.{name}"
+        )
+    fields = _fields(cls, root, label, steps)
+    inputs = {
+        name: {p.name: field_for(f"{label}.{name}", p.name, p.annotation) for p in declared.parameters}
+        for name, declared in steps.items()
+    }
+    return Declaration(label, cls, steps, fields, inputs, graph.build(label, steps))
+
+
+def _fields(cls: type[Any], root: type[Any], label: str, steps: dict[str, Step[Any]]) -> dict[str, Field]:
+    fields: dict[str, Field] = {}
+    for base in reversed(cls.__mro__[: cls.__mro__.index(root)]):
+        if base is not cls and "_declaration" in vars(base):
+            fields |= vars(base)["_declaration"].fields
+            continue
+        for name, annotation in _hints(label, base, own=True).items():
+            if name.startswith("_") or typing.get_origin(annotation) is ClassVar or annotation is ClassVar:
+                continue
+            _check_name(label, name)
+            if name in steps:
+                raise DeclarationError(f"{label}: {name!r} is a field and a step. Rename one.")
+            default = vars(base).get(name, UNSET)
+            fields[name] = _with_default(label, field_for(label, name, annotation, default))
+            setattr(base, name, FieldAttribute(name))
+    return fields
+
+
+def _with_default(label: str, field: Field) -> Field:
+    if field.is_secret:
+        raise DeclarationError(
+            f"{label}.{field.name} is a Secret field. Secrets are inputs of steps only: state is not encrypted."
+        )
+    if field.default is not UNSET:
+        try:
+            field.encode(field.default)
+        except Exception as error:
+            raise DeclarationError(
+                f"{label}.{field.name}: its default {field.default!r} does not fit its type: {error}"
+            ) from error
+    return field
+
+
+def _hints(label: str, of: Any, *, own: bool = False) -> dict[str, Any]:
+    try:
+        hints = typing.get_type_hints(of, include_extras=True)
+    except NameError as error:
+        raise DeclarationError(
+            f"{label}: {error}. Types of fields and parameters must be importable where the class is made."
+        ) from error
+    return {name: hints[name] for name in inspect.get_annotations(of)} if own else hints
+
+
+def _check_name(label: str, name: str) -> None:
+    if name in RESERVED:
+        raise DeclarationError(
+            f"{label}.{name} takes a name of ours. Ours are: {', '.join(sorted(RESERVED))}. Rename it."
+        )

@@ -1,0 +1,80 @@
+"""Claim an attempt: take it in one conditional commit, with which its lease begins."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from typing import Any
+
+from .. import moments, registry, store
+from ..events import EventType, NewEvent
+from ..exceptions import Conflict, Unknown
+from ..models import Event, SealedInput
+from ..state import StepStatus, run_key, type_run
+from ..store import Snapshot, type_name
+from .advance import advance
+from .runner import Held, Runner, commit
+from .sealing import open_sealed
+
+logger = logging.getLogger("django_timelines")
+
+
+def claim(timeline: uuid.UUID, name: type_name, fence: int, runner: Runner) -> Held | None:
+    """Take the attempt if it is due and still the one that was meant. Its lease begins with this commit."""
+    while True:
+        try:
+            snapshot = store.load(timeline, runner.using)
+        except Unknown as error:
+            _drop(timeline, name, str(error))
+            return None
+        run = snapshot.state["runs"].get(run_key(*name))
+        why_not = _why_not(run, fence)
+        if why_not or run is None:
+            _drop(timeline, name, why_not)
+            return None
+        declaration = registry.find(snapshot.workflow)
+        try:
+            if declaration is None or name[0] not in declaration.steps:
+                commit(advance(None, snapshot, [_lost_its_code(snapshot, name)], runner.by()))
+                return None
+            started = NewEvent(EventType.ATTEMPT_STARTED, *name, attempt=run["attempt"] + 1)
+            result = advance(declaration, snapshot, [started], runner.by(run["fence"]))
+            commit(result)
+            return Held(declaration, result.after, name, run["attempt"] + 1)
+        except Conflict:
+            continue  # somebody else wrote the timeline; look again
+
+
+def _why_not(run: type_run | None, fence: int) -> str:
+    if run is None:
+        return "it has no such run"
+    if run["fence"] != fence or run["status"] not in (StepStatus.DUE, StepStatus.RETRYING):
+        return f"the run is at event {run['fence']} and {run['status']}"
+    if "due" in run and moments.from_text(run["due"]) > moments.now():
+        return f"it is due at {run['due']}"
+    return ""
+
+
+def _drop(timeline: uuid.UUID, name: type_name, why: str) -> None:
+    logger.info("Dropped a bell for %s of timeline %s: %s.", run_key(*name), timeline, why)
+
+
+def _lost_its_code(snapshot: Snapshot, name: type_name) -> NewEvent:
+    message = f"The code has no step {snapshot.workflow}.{name[0]} any more."
+    data = {"reason": "unknown_step", "error": {"type": "", "message": message, "traceback": ""}}
+    return NewEvent(EventType.STEP_BLOCKED, *name, data=data)
+
+
+def input_of(held: Held) -> dict[str, Any]:
+    """Return the input of the call that this attempt is for, decoded. A step that runs by itself has none."""
+    call = held.snapshot.state["runs"][run_key(*held.name)].get("call")
+    if not call:
+        return {}
+    using = held.snapshot.using
+    data = Event.objects.using(using).values_list("data", flat=True).get(timeline=held.snapshot.id, sequence=call)
+    given = dict(data.get("input", {}))
+    if data.get("sealed"):
+        row = SealedInput.objects.using(using).get(timeline=held.snapshot.id, sequence=call)
+        given |= open_sealed(bytes(row.sealed))
+    inputs = held.declaration.inputs[held.step.name]
+    return {name: inputs[name].decode(value) for name, value in given.items() if name in inputs}

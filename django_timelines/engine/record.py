@@ -1,0 +1,83 @@
+"""Append how an attempt ended. If the timeline went on meanwhile, only the append is done again, never the body."""
+
+from __future__ import annotations
+
+from django.db import connections
+
+from .. import store
+from ..events import EventType, NewEvent
+from ..exceptions import Conflict, LeaseLost
+from ..state import fold, is_open, run_key
+from ..store import Snapshot
+from .advance import Advance, advance
+from .body import Completed, Failed, NotTaken, type_ended
+from .cancel import cancellation
+from .failure import after_failure
+from .runner import Held, Runner, commit
+from .sealing import sealed_row
+
+
+class Stale(Exception):
+    """A field that the body changed was changed meanwhile: run it again on what is true now."""
+
+
+def record(held: Held, ended: type_ended, runner: Runner, *, may_rerun: bool = False) -> Advance:
+    """Append the outcome. If the timeline went on meanwhile, only the append is done again, never the body."""
+    snapshot = held.snapshot
+    while True:
+        result = advance(
+            held.declaration,
+            snapshot,
+            [*held.pending, *_outcome(held, ended, snapshot)],
+            runner.by(None if held.pending else held.fence),
+            take=runner.takes,
+            passing=held.name,
+        )
+        run = result.after.state["runs"][run_key(*held.name)]
+        if held.sealed and is_open(run):
+            result.change.sealed.append(sealed_row(snapshot, held.name, run["call"], held.sealed))
+        try:
+            commit(result)
+            return result
+        except Conflict:
+            if held.pending:
+                raise  # the call itself must be judged again
+            inside = connections[runner.using].in_atomic_block
+            snapshot = store.load(snapshot.id, snapshot.using, lock=inside)
+            check_ours(held, snapshot)
+            if may_rerun and _overtaken(held, ended, snapshot):
+                raise Stale from None
+
+
+def _overtaken(held: Held, ended: type_ended, now: Snapshot) -> list[str]:
+    """Return the fields that the body changed and somebody else changed since it was claimed."""
+    if not isinstance(ended, Completed):
+        return []
+    then, fields = held.snapshot.state["fields"], now.state["fields"]
+    return [name for name in ended.changes if fields.get(name) != then.get(name)]
+
+
+def _outcome(held: Held, ended: type_ended, snapshot: Snapshot) -> list[NewEvent]:
+    state = fold(snapshot.state, held.pending, snapshot.head + 1)
+    if isinstance(ended, Failed):
+        return after_failure(held.declaration, state, held.name, held.attempt, ended)
+    if isinstance(ended, NotTaken):
+        return [NewEvent(EventType.STEP_NOT_TAKEN, *held.name, attempt=held.attempt)]
+    if overtaken := _overtaken(held, ended, snapshot):
+        theirs = {name: snapshot.state["fields"].get(name) for name in overtaken}
+        data = {"reason": "conflict", "changes_kept_back": ended.changes, "theirs": theirs}
+        return [NewEvent(EventType.STEP_BLOCKED, *held.name, data=data, attempt=held.attempt)]
+    completed = NewEvent(EventType.STEP_COMPLETED, *held.name, data={"changes": ended.changes}, attempt=held.attempt)
+    events = [*ended.recorded, completed]
+    if ended.cancel_reason is not None:
+        after = fold(state, events, snapshot.head + 1)
+        events.append(cancellation(held.declaration, after, ended.cancel_reason))
+    return events
+
+
+def check_ours(held: Held, snapshot: Snapshot) -> None:
+    run = snapshot.state["runs"].get(run_key(*held.name), {})
+    if run.get("fence") != held.fence:
+        raise LeaseLost(
+            f"{held.name[0]} of timeline {snapshot.id}: event {run.get('fence')} has overtaken the attempt of event {held.fence}."
+        )

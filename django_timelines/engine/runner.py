@@ -1,0 +1,92 @@
+"""Who executes, and what it holds: the values that claim, execute and record hand to one another."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+
+from .. import conf, store
+from ..actors import Actor, current_trace
+from ..events import NewEvent
+from ..placements import INLINE
+from ..registry import Declaration
+from ..signals import appended
+from ..state import fold, run_key
+from ..steps import Delivery, Step
+from ..store import Snapshot, type_name
+from . import bells
+from .advance import Advance, By
+
+
+@dataclass
+class Runner:
+    """Who executes, where, and whether inside a transaction that the caller opened."""
+
+    actor: Actor
+    placement: str
+    using: str
+    in_transaction: bool = False
+    raises: bool = False  # an unexpected error, once it is recorded: its caller sees the traceback
+    holder: str = field(default_factory=lambda: uuid.uuid4().hex)
+    since: float = field(default_factory=time.monotonic)
+
+    def by(self, cause: int | None = None, *, leased: bool = True) -> By:
+        """Return whose events these are."""
+        holder = f"{self.actor} {self.holder}"[:200] if leased else ""
+        return By(self.actor, self.placement, current_trace(), cause, holder)
+
+    def takes(self, placement: str, step: Step[Any]) -> bool:
+        """Tell whether it goes on with a next step: placed here, or inline, for as long as that is quick."""
+        if self.in_transaction and step.delivery is not Delivery.EXACTLY_ONCE:
+            return False
+        if placement == INLINE:
+            return True
+        return placement == self.placement and time.monotonic() - self.since < conf.QUICK
+
+
+@dataclass
+class Held:
+    """An attempt that a runner holds. ``pending``: events that its outcome will be appended after, not written yet."""
+
+    declaration: Declaration
+    snapshot: Snapshot
+    name: type_name
+    attempt: int = 1
+    given: dict[str, Any] | None = None  # the input; None: read it from the call
+    pending: list[NewEvent] = field(default_factory=list)
+    sealed: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def step(self) -> Step[Any]:
+        """The step that it is an attempt at."""
+        return self.declaration.step(self.name[0])
+
+    @property
+    def seen(self) -> Snapshot:
+        """The timeline as the body sees it."""
+        if not self.pending:
+            return self.snapshot
+        state = fold(self.snapshot.state, self.pending, self.snapshot.head + 1)
+        return replace(self.snapshot, state=state)
+
+    @property
+    def fence(self) -> int:
+        """The sequence that proves that the attempt is ours."""
+        return int(self.seen.state["runs"][run_key(*self.name)]["fence"])
+
+
+def commit(result: Advance) -> None:
+    """Write the change; bells and hints leave with the commit, of the outermost transaction if there is one."""
+    change, after = result.change, result.after
+    store.commit(change)
+    bells.ring_after_commit(result.bells, after.using)
+    hint: Callable[[], Any] = partial(
+        appended.send_robust, None, timeline=after.id, sequence=after.head, using=after.using
+    )
+    transaction.on_commit(hint, using=after.using)

@@ -1,0 +1,107 @@
+"""The object that stands for one timeline: to callers a view of its state, to a body its ``self``."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+from django.core.exceptions import ValidationError
+from django.db.models import Model
+
+from . import store
+from .engine.body import Frame
+from .exceptions import FieldUnset, TimelinesError
+from .fields import UNSET
+from .models import Timeline
+from .registry import Declaration
+from .state import timeline_status
+from .store import Snapshot
+
+
+class Subject:
+    """What ``Workflow`` stands on: reading and writing fields, and what a body changed. All its names begin with ``_``."""
+
+    _declaration: ClassVar[Declaration]
+    _snapshot: Snapshot
+    _row: Timeline | None
+    _frame: Frame | None
+    _past: bool
+    _values: dict[str, Any]
+    _keys: dict[str, Any]
+
+    @classmethod
+    def _from(cls, snapshot: Snapshot) -> Self:
+        self = cls.__new__(cls)
+        self._snapshot, self._row, self._frame, self._past = snapshot, None, None, False
+        self._values, self._keys = {}, {}
+        return self
+
+    @classmethod
+    def _of(cls, timeline: Timeline, as_of: Snapshot | None = None) -> Self:
+        self = cls._from(as_of or store.snapshot_of(timeline))
+        self._row, self._past = timeline, as_of is not None
+        return self
+
+    @classmethod
+    def _in_body(cls, frame: Frame) -> Self:
+        self = cls._from(frame.snapshot)
+        self._frame = frame
+        return self
+
+    def _in(self, what: str) -> Frame:
+        if self._frame is None:
+            raise TimelinesError(f"{what} is there in a step's body only.")
+        return self._frame
+
+    def _seen(self, snapshot: Snapshot) -> None:
+        if snapshot.head != self._snapshot.head:
+            self._values, self._keys = {}, {}
+        self._snapshot = snapshot
+
+    def _read(self, name: str) -> Any:
+        if name not in self._values:
+            fields = self._snapshot.state["fields"]
+            if name not in fields:
+                reader = self._frame.name[0] if self._frame else "This"
+                raise FieldUnset(f"{reader} reads {name!r}, which no step of {self._declaration.label} has set yet.")
+            self._values[name] = self._declaration.fields[name].decode(fields[name])
+            self._keys[name] = (self._values[name], fields[name])
+        return self._values[name]
+
+    def _write(self, name: str, value: Any) -> None:
+        self._in(f"Setting {name!r}")
+        field = self._declaration.fields[name]
+        try:
+            field.check(value)
+        except ValidationError as error:  # the author's mistake, and no answer to whoever called
+            raise TypeError(f"{self._declaration.label}.{name} cannot take that: {'; '.join(error.messages)}") from None
+        self._values[name] = value
+        if isinstance(value, Model) and value.pk is not None:
+            self._keys[name] = (value, field.encode(value))
+
+    def _changes(self) -> dict[str, Any]:
+        """Return what differs, encoded, from what the body was given."""
+        before = self._snapshot.state["fields"]
+        after = {name: self._encoded(name, value) for name, value in self._values.items()}
+        return {name: value for name, value in after.items() if name not in before or before[name] != value}
+
+    def _encoded(self, name: str, value: Any) -> Any:
+        held, encoded = self._keys.get(name, (UNSET, None))
+        if isinstance(value, Model) and held is value:
+            return encoded  # a row that was deleted meanwhile is still the one that the field names
+        return self._declaration.fields[name].encode(value)
+
+    def __repr__(self) -> str:
+        return f"<{self._declaration.label} {self._snapshot.id} {timeline_status(self._snapshot.state)}>"
+
+
+class FieldAttribute:
+    """Makes a typed annotation read and write the timeline's field."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Subject | None, owner: type[Subject]) -> Any:
+        return self if instance is None else instance._read(self.name)
+
+    def __set__(self, instance: Subject, value: Any) -> None:
+        instance._write(self.name, value)

@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
+from django.views.decorators.debug import sensitive_variables
+
 from . import links
 from .actors import Actor, of_user
 from .engine import call, operate, wait
@@ -74,6 +76,7 @@ class BoundStep(Generic[P]):
         self._item = item
         self._options = options or Options()
 
+    @sensitive_variables()
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Outcome:
         """Ask for the step; return the outcome. ``Refused`` if the call is wrong, ``Rejected`` if the input is."""
         workflow = self._writable()

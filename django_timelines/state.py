@@ -108,13 +108,8 @@ _STATUS_AFTER = {
     EventType.STEP_NOT_REACHED: StepStatus.NOT_REACHED,
     EventType.STEP_OVERDUE: StepStatus.OVERDUE,
 }
-_LASTING = (
-    "call",
-    "digest",
-    "key",
-    "until",
-    "sealed",
-)  # what a run keeps from event to event; the rest is the newest event's
+# what a run keeps from event to event; the rest is the newest event's
+_LASTING = ("call", "digest", "key", "until", "sealed", "guard_passed")
 
 
 def run_key(step: str, item: str = "") -> str:

@@ -228,10 +228,10 @@ def leases(using: str, runs: Sequence[uuid.UUID]) -> dict[uuid.UUID, bool]:
     return dict(Lease.objects.using(using).filter(run__in=runs).values_list("run_id", live))
 
 
-def ring_again(using: str, run: uuid.UUID, rings: int, placement: str, at: datetime) -> bool:
-    """Note that a bell was rung again, unless another clock did; this touches no event and no fence."""
+def rang(using: str, run: uuid.UUID, rings: int, more: int, placement: str, next_ring: datetime) -> None:
+    """Note that a bell was rung again, and when to look next, unless another clock did; no event and no fence changes."""
     rows = Run.objects.using(using).filter(pk=run, rings=rings)
-    return bool(rows.update(rings=rings + 1, placement=placement, ring=at))
+    rows.update(rings=rings + more, placement=placement, ring=next_ring)
 
 
 def sighted(using: str, name: str, at: datetime) -> None:

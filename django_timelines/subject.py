@@ -10,7 +10,7 @@ from django.db.models import Model
 from . import store
 from .engine.body import Frame
 from .exceptions import FieldUnset, TimelinesError
-from .fields import UNSET
+from .fields import UNSET, text
 from .models import Timeline
 from .registry import Declaration
 from .state import timeline_status
@@ -82,7 +82,9 @@ class Subject:
         """Return what differs, encoded, from what the body was given."""
         before = self._snapshot.state["fields"]
         after = {name: self._encoded(name, value) for name, value in self._values.items()}
-        return {name: value for name, value in after.items() if name not in before or before[name] != value}
+        changes = {name: value for name, value in after.items() if name not in before or before[name] != value}
+        text({**before, **changes})
+        return changes
 
     def _encoded(self, name: str, value: Any) -> Any:
         held, encoded = self._keys.get(name, (UNSET, None))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import uuid
-from typing import Any
 
 from django.db import router
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
@@ -23,7 +22,7 @@ from .exceptions import Refused, Unknown
 from .links import CallLink
 from .models import Timeline
 from .outline import outline, title_of
-from .state import StepStatus, run_key
+from .state import Outcome, StepStatus, run_key
 from .workflows import BoundStep
 
 PAGE, REFUSED, CALL = (f"django_timelines/{name}.html" for name in ("timeline_page", "link_refused", "call"))
@@ -78,31 +77,37 @@ def call_link(request: HttpRequest, token: str) -> HttpResponseBase:
     try:
         link = links.read_call(token)
         timeline = _find(link.timeline)
-        bound = _callable(timeline, link, _form_key(request))
+        _check(timeline, link)
         if request.method == "POST":
-            bound()
+            _call(timeline, link, _form_key(request))
             return _to_page(request, timeline)
+        judge(
+            registry.get(timeline.workflow), timeline.state, Call((link.step, link.item), "", "looked at", early=True)
+        )
     except Refused as refused:
         return _refused(request, refused, timeline)
     return _asked(request, timeline, link)
 
 
-def _callable(timeline: Timeline, link: CallLink, key: str) -> BoundStep[Any]:
-    """Return the step, ready to be called once by this form; ``Refused`` if that cannot be done now."""
+def _check(timeline: Timeline, link: CallLink) -> None:
+    """See that the link is still good; ``Refused`` if it is not."""
     declaration = registry.find(timeline.workflow)
     if declaration is None or link.step not in declaration.steps:
         raise Unknown(_("This link leads to something that is not there any more."), "unknown_step")
-    name, run = (link.step, link.item), timeline.state["runs"].get(run_key(link.step, link.item), {})
+    words = {"step": run_key(link.step, link.item).replace("_", " ")}
     if any(parameter.required for parameter in declaration.steps[link.step].parameters):
-        raise Refused(
-            _("“%(step)s” needs input, which a link cannot give.") % {"step": title_of(link.step)}, "needs_input"
-        )
+        raise Refused(_("“%(step)s” needs input, which a link cannot give.") % words, "needs_input")
+    run = timeline.state["runs"].get(run_key(link.step, link.item), {})
     waits = run.get("status") in (StepStatus.WAITING, StepStatus.OVERDUE)
     if waits and "until" in run and moments.from_text(run["until"]) <= moments.now():
-        raise Refused(_("The time for “%(step)s” has run out.") % {"step": title_of(link.step)}, "overdue")
-    judge(declaration, timeline.state, Call(name, "", key, early=True))
-    actor = Actor(ActorType.LINK, label="link")
-    return BoundStep(declaration.make(timeline), *name, Options(key, actor, early=True))
+        raise Refused(_("The time for “%(step)s” has run out.") % words, "overdue")
+
+
+def _call(timeline: Timeline, link: CallLink, key: str) -> Outcome:
+    workflow = registry.get(timeline.workflow).make(timeline)
+    options = Options(key, Actor(ActorType.LINK, label="link"), early=True)
+    step: BoundStep[[]] = BoundStep(workflow, link.step, link.item, options)
+    return step()
 
 
 def _form_key(request: HttpRequest) -> str:

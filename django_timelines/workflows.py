@@ -28,6 +28,7 @@ from .engine import call, explain, operate
 from .engine.call import Options
 from .events import NewEvent
 from .exceptions import PermanentFailure, Refused, RetryAfter, Unknown
+from .fields import text
 from .models import Event as StoredEvent
 from .models import Timeline, TimelineQuerySet
 from .registry import Declaration
@@ -141,7 +142,7 @@ class Workflow(Subject):
     @property
     def timeline(self) -> Timeline:
         """The timeline's row, as this object last saw it."""
-        if self._row is None or self._row.head != self._snapshot.head:
+        if self._row is None or self._row.head < self._snapshot.head:
             self._row = Timeline.objects.using(self._snapshot.using).get(pk=self.pk)
         return self._row
 
@@ -153,10 +154,9 @@ class Workflow(Subject):
 
     def record(self, event: Event) -> None:
         """Append a fact in the domain's own words, with this step's completion."""
-        frame = self._in("record")
-        frame.recorded.append(
-            NewEvent(type(event).__name__, *frame.name, event.model_dump(mode="json"), frame.attempt, event.version)
-        )
+        frame, data = self._in("record"), event.model_dump(mode="json")
+        text(data)
+        frame.recorded.append(NewEvent(type(event).__name__, *frame.name, data, frame.attempt, event.version))
 
     def cancel(self, *, reason: str) -> None:
         """Cancel the timeline, with this step's completion."""

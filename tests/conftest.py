@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connections
 
 from django_timelines import moments
 from django_timelines.state import empty, fold, is_open, run_key, timeline_status
@@ -39,7 +39,7 @@ def timelines_hold(request: pytest.FixtureRequest) -> Iterator[None]:
         request.getfixturevalue("_django_db_helper")
     yield
     moments.offset = timedelta(0)
-    if marked and not connection.needs_rollback:
+    if marked and not any(connection.needs_rollback for connection in connections.all(initialized_only=True)):
         for timeline in Timeline.objects.all():
             assert_holds(timeline)
 
@@ -75,7 +75,9 @@ def place(settings: Any) -> Callable[..., None]:
 @pytest.fixture
 def elsewhere() -> Callable[[Callable[[], Any]], None]:
     """Do something on another database connection, as another process would, in the middle of a body's transaction."""
-    if connection.vendor == "sqlite":
+    from .shop.here import HERE
+
+    if connections[HERE].vendor == "sqlite":
         pytest.skip("SQLite has one writer: while a body's transaction is open nobody else can write")
 
     def do(what: Callable[[], Any]) -> None:
@@ -83,7 +85,7 @@ def elsewhere() -> Callable[[Callable[[], Any]], None]:
             try:
                 what()
             finally:
-                connection.close()
+                connections.close_all()
 
         thread = threading.Thread(target=work)
         thread.start()

@@ -68,9 +68,8 @@ def advance(
     at = moments.now()
     appended = list(events)
     state = fold(before.state, appended, before.head + 1)
-    if declaration is not None:
-        follow(declaration, before, state, appended, at)
-        state = fold(before.state, appended, before.head + 1)
+    follow(declaration, before, state, appended, at)
+    state = fold(before.state, appended, before.head + 1)
     taken = _take(declaration, before.state, state, take) if declaration is not None and take else None
     if taken is not None:
         started = NewEvent(EventType.ATTEMPT_STARTED, *taken, attempt=1)
@@ -90,7 +89,7 @@ def advance(
 
 
 def follow(
-    declaration: Declaration, before: Snapshot, state: type_state, appended: list[NewEvent], at: datetime
+    declaration: Declaration | None, before: Snapshot, state: type_state, appended: list[NewEvent], at: datetime
 ) -> None:
     """Append what follows from the events: decisions of the graph, then the timeline's end."""
     if "ended" in state:
@@ -98,7 +97,7 @@ def follow(
     settled = [
         key for key, run in state["runs"].items() if _is_settled(run) and not _is_settled(before.state["runs"].get(key))
     ]
-    if not state.get("cancelling"):
+    if declaration is not None and not state.get("cancelling"):
         appended += declaration.graph.decide(state, settled, before.head + 1 + len(appended), at)
         state = fold(before.state, appended, before.head + 1)
     if not any(is_open(run) for run in state["runs"].values()):

@@ -48,9 +48,11 @@ def ring_after_commit(bells: list[Bell], using: str) -> None:
         transaction.on_commit(partial(ring, bell), using=using)
 
 
-def ring(bell: Bell) -> None:
-    """Ring a bell. One that cannot be rung (Redis is away) is logged: the clock rings again."""
+def ring(bell: Bell) -> bool:
+    """Ring a bell; return whether that worked. One that cannot be rung (Redis is away) is logged: the clock rings again."""
     try:
         placements.get(bell.placement).ring(bell)
+        return True
     except Exception:
         logger.warning("Could not ring for %s; the clock will ring again.", bell, exc_info=True)
+        return False

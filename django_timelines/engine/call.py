@@ -12,6 +12,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, router, transaction
+from django.views.decorators.debug import sensitive_variables
 
 from .. import actors, conf, moments, store
 from ..actors import Actor
@@ -54,7 +55,7 @@ class Options:
 class Input:
     """A call's input, checked: Python values for a body here, JSON for one elsewhere, secrets apart."""
 
-    values: dict[str, Any]
+    values: dict[str, Any] = field(repr=False)
     encoded: dict[str, Any] = field(default_factory=dict)
     secrets: dict[str, Any] = field(default_factory=dict, repr=False)
 
@@ -72,6 +73,7 @@ class Input:
         return NewEvent(EventType.STEP_CALLED, *name, data=data)
 
 
+@sensitive_variables()
 def check_input(declaration: Declaration, step: Step[Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Input:
     """Check a call's arguments against the step's parameters; ``Rejected`` names each one that does not fit."""
     names = [parameter.name for parameter in step.parameters]
@@ -97,11 +99,13 @@ def check_input(declaration: Declaration, step: Step[Any], args: tuple[Any, ...]
     return result
 
 
+@sensitive_variables()
 def _take_value(result: Input, field: Any, name: str, value: Any) -> None:
     result.values[name] = field.check(value)
     (result.secrets if field.is_secret else result.encoded)[name] = field.encode(result.values[name])
 
 
+@sensitive_variables()
 def start(declaration: Declaration, options: Options, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Snapshot:
     """Begin a timeline with its entry step. With a key that was used before: the timeline that it began."""
     using = router.db_for_write(Timeline)
@@ -136,6 +140,7 @@ def start(declaration: Declaration, options: Options, args: tuple[Any, ...], kwa
         raise
 
 
+@sensitive_variables()
 def call(
     declaration: Declaration,
     snapshot: Snapshot,

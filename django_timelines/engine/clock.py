@@ -58,9 +58,10 @@ def tick(using: str, actor: Actor | None = None) -> int:
     at = moments.now()
     runs = list(Run.objects.using(using).filter(ring__lte=at).select_related("timeline").order_by("ring")[:BATCH])
     live = store.leases(using, [run.id for run in runs])
+    silent: set[str] = set()
     for run in runs:
         try:
-            _look(run, live.get(run.id), at, by)
+            _look(run, live.get(run.id), at, by, silent)
         except Conflict:
             continue  # somebody moved it: good
         except Exception:
@@ -75,23 +76,31 @@ def settle_due_deadlines(using: str) -> None:
         settle_overdue(run, by)
 
 
-def _look(run: Run, lease_is_live: bool | None, at: datetime, by: By) -> None:
+def _look(run: Run, lease_is_live: bool | None, at: datetime, by: By, silent: set[str]) -> None:
     if lease_is_live:
-        store.ring_again(run.timeline.using, run.id, run.rings, run.placement, at + conf.lease())
+        store.rang(run.timeline.using, run.id, run.rings, 0, run.placement, at + conf.lease())
     elif run.status == StepStatus.RUNNING:
         rescue(run, by)
     elif run.until is not None and run.until <= at and run.status in _WITH_DEADLINE:
         settle_overdue(run, by)
     elif run.status in (StepStatus.DUE, StepStatus.RETRYING):
-        ring_again(run, at)
+        ring_again(run, at, silent)
 
 
-def ring_again(run: Run, at: datetime) -> None:
-    """Ring for a due run, ever more rarely, where the settings place it now."""
+def ring_again(run: Run, at: datetime, silent: set[str]) -> None:
+    """Ring for a due run, ever more rarely, where the settings place it now.
+
+    A placement that cannot be rung is ``silent`` for this tick and is tried again every five seconds, without doubling: when
+    Redis is back, all that waited for it is rung for at once.
+    """
     timeline = run.timeline
     placement = bells.retry_placement_of(timeline.workflow, run.step)
-    if store.ring_again(timeline.using, run.id, run.rings, placement, bells.next_ring(run.rings, at)):
-        bells.ring(Bell(timeline.id.hex, run.step, run.item, run.fence, timeline.using, placement))
+    bell = Bell(timeline.id.hex, run.step, run.item, run.fence, timeline.using, placement)
+    if placement not in silent and bells.ring(bell):
+        store.rang(timeline.using, run.id, run.rings, 1, placement, bells.next_ring(run.rings, at))
+        return
+    silent.add(placement)
+    store.rang(timeline.using, run.id, run.rings, 0, placement, at + conf.FIRST_RING)
 
 
 def rescue(run: Run, by: By) -> None:

@@ -23,6 +23,7 @@ from ..databases import begin_writing
 from ..exceptions import Conflict, LeaseLost, Rejected, TimelinesError
 from ..placements import INLINE, Bell
 from ..registry import Declaration
+from ..state import run_key
 from ..steps import Delivery, Step
 from ..store import Snapshot
 from .advance import Advance
@@ -54,8 +55,10 @@ def run_from(held: Held | None, runner: Runner) -> Snapshot | None:
         if result is None:
             break
         snapshot = result.after
-        if isinstance(ended, Failed) and is_unexpected(ended.error, held.step):
-            unexpected = unexpected or ended.error
+        if isinstance(ended, Failed) and not ended.is_rejection:
+            _log(held, ended)
+            if is_unexpected(ended.error, held.step):
+                unexpected = unexpected or ended.error
         held = _next(held.declaration, result, runner, waiting)
     if unexpected is not None and runner.raises:
         raise unexpected
@@ -79,6 +82,15 @@ def _next(declaration: Declaration, result: Advance, runner: Runner, waiting: li
         elif held := claim(result.after.id, (bell.step, bell.item), bell.fence, runner):
             return held
     return None
+
+
+def _log(held: Held, failed: Failed) -> None:
+    """Log a failed attempt, for a step with secrets without the frames whose variables a handler might show."""
+    where = (run_key(*held.name), held.attempt, held.snapshot.workflow, held.snapshot.id)
+    if held.declaration.secrets(held.step.name):
+        logger.error("%s failed at attempt %s (%s %s): %s", *where, failed.describe()["message"])
+    else:
+        logger.error("%s failed at attempt %s (%s %s).", *where, exc_info=failed.error)
 
 
 def is_unexpected(error: Exception, step: Step[Any]) -> bool:

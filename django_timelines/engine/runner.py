@@ -58,9 +58,9 @@ class Held:
     snapshot: Snapshot
     name: type_name
     attempt: int = 1
-    given: dict[str, Any] | None = None  # the input; None: read it from the call
+    given: dict[str, Any] | None = field(default=None, repr=False)  # the input; None: read it from the call
     pending: list[NewEvent] = field(default_factory=list)
-    sealed: dict[str, Any] = field(default_factory=dict)
+    sealed: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def step(self) -> Step[Any]:

@@ -16,10 +16,11 @@ from django_timelines.exceptions import Refused, Rejected
 from django_timelines.models import Run, Timeline
 from django_timelines.testing import drain
 from django_timelines.workflows import BoundStep
+from tests.shop.here import HERE
 from tests.shop.models import Entry
 from tests.shop.workflows import Fork, Order, Visit, plan, ran
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(databases="__all__")
 
 
 def ready_to_pay() -> Order:
@@ -169,7 +170,7 @@ def test_a_guard_that_says_no_is_an_event() -> None:
     assert (visit.welcome.status, ran["welcome"], visit.timeline.status) == ("not taken", 0, "completed")
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, databases="__all__")
 def test_a_body_whose_field_was_changed_meanwhile_runs_again_on_fresh_state(elsewhere: Any) -> None:
     fork = Fork.start()
 
@@ -206,14 +207,14 @@ def test_an_outside_effect_whose_field_was_changed_meanwhile_needs_a_person() ->
 
 def overtake(order: Order, **fields: Any) -> None:
     """Append a change of fields that a parallel branch might have made."""
-    snapshot = store.load(order.pk, "default")
+    snapshot = store.load(order.pk, HERE)
     event = NewEvent("StepCompleted", "pack", data={"changes": fields}, attempt=1)
     commit(advance(None, snapshot, [event], By(SYSTEM)))
 
 
 def execute(fork: Fork, step: str) -> None:
     """Execute just this step, in a placement that nothing else is placed in."""
-    runner = Runner(SYSTEM, "elsewhere", "default")
+    runner = Runner(SYSTEM, "elsewhere", HERE)
     run_from(claim(fork.pk, (step, ""), Run.objects.get(step=step).fence, runner), runner)
 
 

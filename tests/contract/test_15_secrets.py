@@ -12,7 +12,7 @@ from django_timelines.models import Event, Lease, Run, SealedInput, Timeline
 from django_timelines.testing import drain, recorded_errors, travel
 from tests.shop.workflows import Vault, plan, seen
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(databases="__all__")
 CODE = "correct horse battery staple"
 
 

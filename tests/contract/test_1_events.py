@@ -6,9 +6,10 @@ from django.db import IntegrityError, transaction
 from django_timelines.actors import Actor, ActorType, acting
 from django_timelines.models import Event
 from django_timelines.testing import drain
+from tests.shop.here import HERE
 from tests.shop.workflows import Order
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(databases="__all__")
 
 
 def types(order: Order) -> list[str]:
@@ -49,7 +50,7 @@ def test_a_sequence_can_stand_once_on_a_timeline() -> None:
     event = Event.objects.filter(timeline=order.pk).values("type", "data", "at", "actor_type").first()
     assert event is not None
 
-    with pytest.raises(IntegrityError), transaction.atomic():
+    with pytest.raises(IntegrityError), transaction.atomic(using=HERE):
         Event.objects.create(timeline_id=order.pk, sequence=1, **event)
 
 

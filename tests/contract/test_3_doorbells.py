@@ -13,9 +13,10 @@ from django_timelines.engine import clock
 from django_timelines.engine.execute import answer
 from django_timelines.models import Run
 from django_timelines.testing import travel
+from tests.shop.here import HERE
 from tests.shop.workflows import Order, ran
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
 
 @pytest.fixture
@@ -47,14 +48,14 @@ def test_one_wake_up_goes_on_with_the_next_due_steps_placed_there(place: Callabl
 def test_a_bell_leaves_with_the_commit_and_not_with_a_rollback(place: Callable[..., None], queues: list) -> None:
     place(background="rq:default")
 
-    with transaction.atomic():
+    with transaction.atomic(using=HERE):
         Order.start(customer="Ada")
         assert queues[0].job_ids == []
     assert len(queues[0].job_ids) == 1
 
-    with pytest.raises(RuntimeError), transaction.atomic():
+    with transaction.atomic(using=HERE):
         Order.start(customer="Grace")
-        raise RuntimeError
+        transaction.set_rollback(True, using=HERE)
     assert len(queues[0].job_ids) == 1
 
 
@@ -65,7 +66,7 @@ def test_the_clock_rings_again_for_what_a_flushed_redis_forgot(place: Callable[.
     queues[0].connection.flushdb()
 
     with travel(timedelta(seconds=6)):
-        clock.tick("default")
+        clock.tick(HERE)
     work(queues)
 
     assert Order.get(order.pk).pay.status == "waiting"
@@ -79,7 +80,7 @@ def test_the_clock_rings_ever_more_rarely() -> None:
         assert run.ring is not None
         moments.offset += run.ring - moments.now()
         at = moments.now()
-        clock.tick("default")
+        clock.tick(HERE)
         after = Run.objects.get().ring
         assert after is not None
         waits.append(round((after - at).total_seconds()))
@@ -103,7 +104,7 @@ def test_a_step_moves_to_its_new_placement_while_it_is_due(place: Callable[..., 
 
     place(pack="rq:mail")
     with travel(timedelta(seconds=6)):
-        clock.tick("default")
+        clock.tick(HERE)
 
     assert Run.objects.get().placement == "rq:mail"
 
@@ -111,10 +112,10 @@ def test_a_step_moves_to_its_new_placement_while_it_is_due(place: Callable[..., 
 def test_a_bell_for_an_unknown_or_old_attempt_is_dropped() -> None:
     order = Order.start(customer="Ada")
     run = Run.objects.get()
-    answer(order.pk.hex, "pack", "", run.fence, "default", "embedded")
+    answer(order.pk.hex, "pack", "", run.fence, HERE, "embedded")
 
-    answer(order.pk.hex, "pack", "", run.fence, "default", "embedded")
-    answer(order.pk.hex, "no_such_step", "", 3, "default", "embedded")
-    answer("0" * 32, "pack", "", 3, "default", "embedded")
+    answer(order.pk.hex, "pack", "", run.fence, HERE, "embedded")
+    answer(order.pk.hex, "no_such_step", "", 3, HERE, "embedded")
+    answer("0" * 32, "pack", "", 3, HERE, "embedded")
 
     assert ran["pack"] == 1

@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import connections, transaction
 
 from django_timelines.models import Timeline
 from django_timelines.testing import drain, recorded_errors
+from tests.shop.here import HERE
 from tests.shop.models import Entry
 from tests.shop.workflows import Order, plan, ran
 
@@ -19,7 +20,7 @@ def entries() -> list[str]:
     return list(Entry.objects.order_by("id").values_list("text", flat=True))
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, databases="__all__")
 def test_an_exactly_once_body_that_fails_leaves_no_row() -> None:
     plan["pack"] = fail
     Order.start(customer="Ada")
@@ -30,7 +31,7 @@ def test_an_exactly_once_body_that_fails_leaves_no_row() -> None:
     assert (ran["pack"], entries()) == (1, ["place"])
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, databases="__all__")
 def test_an_at_least_once_body_keeps_its_rows_and_makes_them_again() -> None:
     plan["announce"] = fail
     order = Order.start(customer="Ada")
@@ -45,7 +46,7 @@ def test_an_at_least_once_body_keeps_its_rows_and_makes_them_again() -> None:
     assert entries() == ["place", "pack", "announce", "announce"]
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, databases="__all__")
 def test_an_at_most_once_body_that_fails_is_not_tried_again() -> None:
     plan["send"] = fail
     order = Order.start(customer="Ada")
@@ -58,40 +59,40 @@ def test_an_at_most_once_body_that_fails_is_not_tried_again() -> None:
     assert (ran["send"], Order.get(order.pk).send.status) == (1, "blocked")
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, databases="__all__")
 def test_only_an_exactly_once_body_runs_in_a_transaction() -> None:
     inside: dict[str, bool] = {}
     for name in ("pack", "announce"):
-        plan[name] = lambda workflow, name=name: inside.__setitem__(name, connection.in_atomic_block)
+        plan[name] = lambda workflow, name=name: inside.__setitem__(name, connections[HERE].in_atomic_block)
     Order.start(customer="Ada")
     drain()
 
     assert inside == {"pack": True, "announce": False}
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, databases="__all__")
 def test_the_callers_rollback_takes_the_timeline_with_it() -> None:
-    with pytest.raises(RuntimeError), transaction.atomic():
+    with transaction.atomic(using=HERE):
         Order.start(customer="Ada")
-        raise RuntimeError
+        transaction.set_rollback(True, using=HERE)
 
     assert (Timeline.objects.count(), entries()) == (0, [])
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, databases="__all__")
 def test_a_failure_inside_the_callers_transaction_leaves_it_usable() -> None:
     plan["place"] = fail
-    with recorded_errors(), transaction.atomic():
+    with recorded_errors(), transaction.atomic(using=HERE):
         order = Order.start(customer="Ada")
         Entry.objects.create(text="mine")
 
     assert (order.place.status, entries()) == ("retrying", ["mine"])
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, databases="__all__")
 def test_an_outside_effect_inside_the_callers_transaction_runs_after_its_commit(place: Any) -> None:
     place(pack="inline", announce="inline")
-    with transaction.atomic():
+    with transaction.atomic(using=HERE):
         order = Order.start(customer="Ada")
         assert (ran["pack"], ran["announce"]) == (1, 0)
         assert order.announce.status == "due"
@@ -100,7 +101,7 @@ def test_an_outside_effect_inside_the_callers_transaction_runs_after_its_commit(
     assert (ran["announce"], Order.get(order.pk).announce.status) == (1, "completed")
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, databases="__all__")
 def test_the_idempotency_key_is_the_same_over_attempts() -> None:
     keys = []
 
@@ -118,7 +119,7 @@ def test_the_idempotency_key_is_the_same_over_attempts() -> None:
     assert set(keys) == {f"{order.pk.hex}-announce"}
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, databases="__all__")
 def test_a_rejected_start_leaves_nothing() -> None:
     from django_timelines.exceptions import Rejected
 

@@ -16,14 +16,15 @@ from django_timelines.engine.runner import Runner
 from django_timelines.exceptions import Refused
 from django_timelines.models import Lease, Run
 from django_timelines.testing import drain, travel
+from tests.shop.here import HERE
 from tests.shop.models import Entry
 from tests.shop.workflows import Order, plan, ran
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
 
 def runner(name: str) -> Runner:
-    return Runner(Actor(ActorType.WORKER, name, name), "embedded", "default")
+    return Runner(Actor(ActorType.WORKER, name, name), "embedded", HERE)
 
 
 def claim_pack(order: Order, name: str) -> Any:
@@ -47,7 +48,7 @@ def test_rescue_gives_an_expired_lease_another_go() -> None:
     claim_pack(order, "dead")
 
     with travel(timedelta(seconds=61)):
-        clock.tick("default")
+        clock.tick(HERE)
         drain()
 
     assert (ran["pack"], Order.get(order.pk).pay.status) == (1, "waiting")
@@ -60,8 +61,8 @@ def test_rescue_leaves_a_live_lease_alone() -> None:
     held = claim_pack(order, "alive")
 
     with travel(timedelta(seconds=61)):
-        store.heartbeat("default", [Lease.objects.get().holder], 60)
-        clock.tick("default")
+        store.heartbeat(HERE, [Lease.objects.get().holder], 60)
+        clock.tick(HERE)
     run_from(held, runner("alive"))
 
     assert Order.get(order.pk).timeline.events.filter(type="AttemptInterrupted").count() == 0
@@ -71,7 +72,7 @@ def test_a_worker_that_lost_its_lease_cannot_complete_and_its_writes_roll_back()
     order = Order.start(customer="Ada")
     held = claim_pack(order, "slow")
     with travel(timedelta(seconds=61)):
-        clock.tick("default")
+        clock.tick(HERE)
 
     run_from(held, runner("slow"))
 
@@ -87,7 +88,7 @@ def test_an_interrupted_at_most_once_attempt_needs_a_person() -> None:
     claim(order.pk, ("send", ""), Run.objects.get(step="send").fence, runner("dead"))
 
     with travel(timedelta(seconds=61)):
-        clock.tick("default")
+        clock.tick(HERE)
         drain()
 
     assert (ran["send"], Order.get(order.pk).send.status) == (0, "blocked")

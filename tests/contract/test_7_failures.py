@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 
+from django_timelines import registry
 from django_timelines.actors import Actor, ActorType
 from django_timelines.exceptions import Refused, Rejected
 from django_timelines.models import Event, Lease, Run
@@ -14,7 +15,7 @@ from django_timelines.workflows import PermanentFailure, RetryAfter
 from tests.shop.models import Entry
 from tests.shop.workflows import Fork, Order, Visit, plan, ran
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(databases="__all__")
 
 
 def raising(error: Exception) -> Any:
@@ -172,7 +173,7 @@ def test_cancel_stops_at_once_what_nobody_has_begun() -> None:
         order.pay(amount=1)
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, databases="__all__")
 def test_cancel_rolls_an_exactly_once_body_back(elsewhere: Any) -> None:
     order = Order.start(customer="Ada")
     plan["pack"] = lambda workflow: elsewhere(lambda: Order.get(order.pk).timeline.cancel(reason="in the middle"))
@@ -213,3 +214,48 @@ def test_a_persons_three_days_are_one_row() -> None:
     visit = Visit.get(visit.pk)
     assert (visit.arrive.status, visit.forget.status, visit.welcome.status) == ("overdue", "completed", "not reached")
     assert Entry.objects.filter(text="forget").count() == 1
+
+
+def test_a_guard_is_asked_until_it_has_answered_and_then_no_more() -> None:
+    asked = []
+    plan["welcome"] = raising(RetryAfter(0))
+    visit = Visit.start(guest="Ada")
+    visit.arrive()
+    ran["open"] = 1
+    guard = Visit.welcome.when
+    Visit.welcome.when = lambda visit: asked.append(1) or guard(visit)  # type: ignore[misc, func-returns-value]
+    try:
+        drain()
+    finally:
+        Visit.welcome.when = guard
+
+    assert (len(asked), ran["welcome"]) == (1, 5)
+
+
+def test_what_a_body_cannot_leave_behind_is_a_failure_and_no_rejection() -> None:
+    plan["pay"] = lambda workflow: workflow.notes.append("a\x00b")
+    order = ready_to_pay()
+
+    with recorded_errors():
+        assert order.pay(amount=1) == "blocked"
+
+    assert order.timeline.events.filter(type="StepRejected").count() == 0
+
+
+def test_a_timeline_whose_class_is_gone_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    timeline = ready_to_pay().timeline
+    monkeypatch.delitem(registry._declarations, "shop.Order")
+
+    assert timeline.explain().reason == "unknown_workflow"
+    timeline.cancel(reason="nobody sells this any more")
+
+    assert timeline.status == "cancelled"
+
+
+def test_a_step_whose_code_is_gone_blocks_with_an_explanation(monkeypatch: pytest.MonkeyPatch) -> None:
+    order = Order.start(customer="Ada")
+    monkeypatch.delitem(Order._declaration.steps, "pack")
+
+    drain()
+
+    assert "no step shop.Order.pack any more" in str(Order.get(order.pk).timeline.explain())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -190,7 +189,7 @@ def test_a_workflow_is_not_made_by_hand() -> None:
         Made()
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(databases="__all__")
 def test_a_field_changes_in_a_step_only() -> None:
     class Still(Workflow):
         amount: int = 0

@@ -13,7 +13,6 @@ run := $(VENV)/bin/python
 .SECONDARY:
 
 demo: $(VENV)/installed-demo
-	@$(run) manage.py migrate --verbosity 0
 	@exec $(run) manage.py demo --host $(HOST) --port $(PORT)
 
 test: $(VENV)/installed-test

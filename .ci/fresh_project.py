@@ -1,7 +1,7 @@
-"""Install the wheel into an empty environment, follow the README in a new project, and run a workflow there.
+"""Install the wheel into an empty environment, follow the README in a new project, and run its workflow there.
 
-``fresh_project.py WHEEL DJANGO``, by the Python to be tried. A python block of the README whose first line is a comment
-that names a file (``# mysite/settings.py``) is appended to that file; the extras are those of its ``pip install``.
+``fresh_project.py WHEEL DJANGO``, by the Python to be tried. The extras and the other packages are those of the README's
+``pip install``; what counts as a file or a command there is said in ``tests/docs/snippets.py``.
 """
 
 import re
@@ -11,78 +11,33 @@ import tempfile
 import venv
 from pathlib import Path
 
-README = Path("README.md").read_text()
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT))
 
-WORKFLOW = """
-from django_timelines.workflows import Workflow, step
+from tests.docs.snippets import Reader  # noqa: E402 (found by the line above)
+from tests.docs.stories import GREETING  # noqa: E402
 
-class Greeting(Workflow):
-    name: str
-    text: str
-
-    @step
-    def ask(self, name: str):
-        self.name = name
-
-    @step(after=ask)
-    def greet(self):
-        self.text = f"Hello, {self.name}."
-"""
-
-STORY = """
-from django.test import Client
-from django_timelines.testing import drain
-from greetings.workflows import Greeting
-
-greeting = Greeting.start(name="Ada")
-drain()
-greeting = Greeting.get(greeting.pk)
-assert greeting.text == "Hello, Ada.", greeting.timeline.explain()
-assert greeting.timeline.status == "completed", greeting.timeline.status
-assert Client(SERVER_NAME="localhost").get("/admin/", follow=True).status_code == 200
-"""
+README = ROOT / "README.md"
 
 
 def main(wheel: str, django: str) -> None:
     with tempfile.TemporaryDirectory() as directory:
         home, project = Path(directory) / "environment", Path(directory) / "project"
         venv.create(home, with_pip=True)
-        python = [str(home / "bin" / "python")]
-        run(*python, "-m", "pip", "install", "--quiet", wheel + extras(), f"django~={django}.0")
         project.mkdir()
-        run(*python, "-m", "django", "startproject", "mysite", str(project))
-        manage = [*python, "manage.py"]
-        run(*manage, "startapp", "greetings", cwd=project)
-        (project / "greetings/workflows.py").write_text(WORKFLOW)
-        append(project / "mysite/settings.py", 'INSTALLED_APPS += ["greetings"]')
-        for path, block in blocks():
-            append(project / path, block)
-        run(*manage, "migrate", cwd=project)
-        run(*manage, "check", cwd=project)
-        run(*manage, "makemigrations", "--check", cwd=project)
-        run(*manage, "shell", "-c", STORY, cwd=project)
+        reader = Reader(project, str(home / "bin" / "python"))
+        install = [reader.python, "-m", "pip", "install", "--quiet", *packages(wheel), f"django~={django}.0"]
+        subprocess.run(install, check=True)
+        reader.follow(README)
+        reader.run("manage.py", "makemigrations", "--check")
+        print(reader.run("-c", GREETING))
 
 
-def extras() -> str:
-    found = re.search(r"pip install .*?django-timelines(\[[\w,]+\])?", README)
-    return (found and found[1]) or ""
-
-
-def blocks() -> list[tuple[str, str]]:
-    found = re.findall(r"^```python\n(# (mysite/\w+\.py).*?)^```", README, re.MULTILINE | re.DOTALL)
+def packages(wheel: str) -> list[str]:
+    found = re.search(r'pip install "path/to/django-timelines(\[[\w,]+\])" (.*)', README.read_text())
     if not found:
-        sys.exit("The README has no python block that begins with `# mysite/settings.py`.")
-    return [(path, block) for block, path in found]
-
-
-def append(path: Path, text: str) -> None:
-    with path.open("a") as file:
-        file.write(f"\n{text}\n")
-
-
-def run(*command: str, cwd: Path | None = None) -> None:
-    print("$", *command[:6], flush=True)
-    subprocess.run(command, check=True, cwd=cwd)
+        sys.exit('The README has no `pip install "path/to/django-timelines[…]" …`.')
+    return [wheel + found[1], *found[2].split()]
 
 
 main(*sys.argv[1:])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 
 class ActorType(StrEnum):
@@ -38,7 +40,16 @@ class Actor:
 
 SYSTEM = Actor(ActorType.SYSTEM, label="system")
 
-_actor: ContextVar[Callable[[], Actor]] = ContextVar("django_timelines_actor", default=lambda: SYSTEM)
+
+def _nobody() -> Actor:
+    """Return who acts where nobody was named: the management command that runs, or the system."""
+    program, *arguments = sys.argv or [""]
+    if arguments and Path(program).name in ("manage.py", "django-admin"):
+        return Actor(ActorType.COMMAND, arguments[0], arguments[0])
+    return SYSTEM
+
+
+_actor: ContextVar[Callable[[], Actor]] = ContextVar("django_timelines_actor", default=_nobody)
 _trace: ContextVar[str] = ContextVar("django_timelines_trace", default="")
 _started: ContextVar[list[uuid.UUID] | None] = ContextVar("django_timelines_started", default=None)
 

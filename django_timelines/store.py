@@ -6,15 +6,17 @@ who read the same head cannot both write. Then the open runs, with their fences;
 
 from __future__ import annotations
 
+import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache, partial
 from typing import Any
 
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import BooleanField, Model
+from django.db.models import BinaryField, BooleanField, JSONField, Model
 from django.db.models.expressions import RawSQL
 
 from .databases import later
@@ -141,47 +143,64 @@ def _write_sealed(connection: BaseDatabaseWrapper, change: Change) -> None:
     _insert(connection, SealedInput, change.sealed)
 
 
-def _columns(connection: BaseDatabaseWrapper, model: type[Model], row: type_row) -> tuple[list[str], list[Any]]:
-    names, values = [], []
-    for name, value in row.items():
-        column = model._meta.get_field(name)
-        names.append(connection.ops.quote_name(str(column.column)))  # type: ignore[union-attr]
-        values.append(column.get_db_prep_save(value, connection))  # type: ignore[union-attr]
-    return names, values
+type_columns = dict[
+    str, tuple[str, Callable[[Any], Any]]
+]  # of a model, by field: the quoted name, and what adapts a value
+
+
+@cache
+def _columns(alias: str, model: type[Model]) -> type_columns:
+    """Return how this database takes the model's fields, worked out once: it is half the cost of a short statement."""
+    connection = connections[alias]
+    columns: type_columns = {}
+    for column in model._meta.concrete_fields:
+        name = connection.ops.quote_name(str(column.column))
+        columns[column.name] = (name, _adapter(column, alias, connection.vendor))
+    return columns
+
+
+def _adapter(column: Any, alias: str, vendor: str) -> Callable[[Any], Any]:
+    if isinstance(column, JSONField):
+        return partial(json.dumps, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    if vendor == "postgresql" and not isinstance(column, BinaryField):
+        return _as_it_is  # psycopg takes what we have: str, int, UUID and aware datetime
+    return lambda value: column.get_db_prep_save(value, connections[alias])
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _insert(connection: BaseDatabaseWrapper, model: type[Model], rows: Sequence[type_row]) -> None:
     if not rows:
         return
-    names: list[str] = []
-    values: list[Any] = []
-    for row in rows:
-        names, some = _columns(connection, model, row)
-        values += some
+    columns, names = _columns(connection.alias, model), list(rows[0])
+    values = [columns[name][1](row[name]) for row in rows for name in names]
     places = f"({', '.join(['%s'] * len(names))})"
-    table = connection.ops.quote_name(model._meta.db_table)
-    sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join([places] * len(rows))}"  # noqa: S608 (names are ours)
+    listed = ", ".join(columns[name][0] for name in names)
+    sql = f"INSERT INTO {model._meta.db_table} ({listed}) VALUES {', '.join([places] * len(rows))}"  # noqa: S608 (names are ours)
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
 
 
 def _update(connection: BaseDatabaseWrapper, model: type[Model], row: type_row, where: type_row) -> bool:
-    names, values = _columns(connection, model, row)
-    keys, wanted = _columns(connection, model, where)
-    table = connection.ops.quote_name(model._meta.db_table)
-    sets = ", ".join(f"{name} = %s" for name in names)
-    sql = f"UPDATE {table} SET {sets} WHERE {' AND '.join(f'{key} = %s' for key in keys)}"  # noqa: S608
+    columns = _columns(connection.alias, model)
+    sets = ", ".join(f"{columns[name][0]} = %s" for name in row)
+    found = " AND ".join(f"{columns[name][0]} = %s" for name in where)
+    values = [columns[name][1](value) for part in (row, where) for name, value in part.items()]
     with connection.cursor() as cursor:
-        cursor.execute(sql, [*values, *wanted])
+        cursor.execute(f"UPDATE {model._meta.db_table} SET {sets} WHERE {found}", values)  # noqa: S608
         return bool(cursor.rowcount == 1)
 
 
 def _delete(connection: BaseDatabaseWrapper, model: type[Model], where: type_row) -> bool:
-    keys, wanted = _columns(connection, model, where)
-    table = connection.ops.quote_name(model._meta.db_table)
-    sql = f"DELETE FROM {table} WHERE {' AND '.join(f'{key} = %s' for key in keys)}"  # noqa: S608
+    columns = _columns(connection.alias, model)
+    found = " AND ".join(f"{columns[name][0]} = %s" for name in where)
     with connection.cursor() as cursor:
-        cursor.execute(sql, wanted)
+        cursor.execute(
+            f"DELETE FROM {model._meta.db_table} WHERE {found}",  # noqa: S608
+            [columns[name][1](value) for name, value in where.items()],
+        )
         return bool(cursor.rowcount == 1)
 
 
@@ -196,13 +215,13 @@ def _insert_lease(
         f"INSERT INTO django_timelines_lease (run_id, holder, expires) SELECT id, %s, {expires} "  # noqa: S608
         "FROM django_timelines_run WHERE timeline_id = %s AND step = %s AND item = %s"
     )
-    key = Timeline._meta.pk.get_db_prep_save(id, connection)
+    key = _columns(connection.alias, Timeline)["id"][1](id)
     with connection.cursor() as cursor:
         cursor.execute(sql, [holder, ahead, key, step, item])
 
 
 def _delete_lease(connection: BaseDatabaseWrapper, id: uuid.UUID, step: str, item: str) -> None:
-    key = Timeline._meta.pk.get_db_prep_save(id, connection)
+    key = _columns(connection.alias, Timeline)["id"][1](id)
     with connection.cursor() as cursor:
         cursor.execute(f"DELETE FROM django_timelines_lease WHERE run_id IN ({_RUN_ID})", [key, step, item])  # noqa: S608
 

@@ -239,12 +239,12 @@ def heartbeat(using: str, holders: Sequence[str], seconds: float) -> int:
         return int(cursor.rowcount)
 
 
-def leases(using: str, runs: Sequence[uuid.UUID]) -> dict[uuid.UUID, bool]:
-    """Return which of these runs have a lease, and whether it is live by the database's clock."""
-    connection = connections[using]
-    now, ahead = later(connection)
+def leases(using: str, runs: Sequence[uuid.UUID]) -> dict[uuid.UUID, datetime | None]:
+    """Return which of these runs have a lease: when it ends, or None if it has ended, by the database's clock."""
+    now, ahead = later(connections[using])
     live = RawSQL(f"expires > {now}", [ahead], output_field=BooleanField())  # noqa: S611 (one placeholder, ours)
-    return dict(Lease.objects.using(using).filter(run__in=runs).values_list("run_id", live))
+    rows = Lease.objects.using(using).filter(run__in=runs).values_list("run_id", "expires", live)
+    return {run: expires if is_live else None for run, expires, is_live in rows}
 
 
 def rang(using: str, run: uuid.UUID, rings: int, more: int, placement: str, next_ring: datetime) -> None:

@@ -156,13 +156,21 @@ def _derive_runs(result: Advance, before: type_state, after: type_state, by: By,
             change.leased.append(name)
         if old is not None and old.get("sealed") and (_is_settled(run) or run.get("sealed") != old["sealed"]):
             change.unsealed.append(name)
-    if passing is not None and result.taken is not None and change.runs.get(passing, (None, None))[0] is not None:
-        change.moved = (passing, result.taken)
-        (change.runs[result.taken][1] or {}).pop("id", None)  # the row keeps its id, and so its lease
-    elif result.taken is not None:
-        change.leased.append(result.taken)
-        if passing is not None and before["runs"].get(run_key(*passing), {}).get("status") == StepStatus.RUNNING:
-            change.released.append(passing)
+    if result.taken is not None:
+        _take_over(change, before, result.taken, passing)
+
+
+def _take_over(change: Change, before: type_state, taken: type_name, passing: type_name | None) -> None:
+    """Let the runner's row and lease pass to the step that it goes on with, as far as it has them."""
+    fence, row = change.runs.get(passing, (None, None)) if passing else (None, None)
+    had_lease = passing is not None and before["runs"].get(run_key(*passing), {}).get("status") == StepStatus.RUNNING
+    if passing is not None and fence is not None and row is None:
+        change.moved = (passing, taken)
+        (change.runs[taken][1] or {}).pop("id", None)  # the row keeps its id, and so its lease
+    elif passing is not None and had_lease:
+        change.released.append(passing)
+    if not (change.moved and had_lease):
+        change.leased.append(taken)
 
 
 def _run_row(result: Advance, name: type_name, run: type_run, old: type_run | None, by: By) -> type_row:

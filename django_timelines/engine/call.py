@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, router, transaction
+from django.db import IntegrityError, connections, router, transaction
 from django.views.decorators.debug import sensitive_variables
 
 from .. import actors, conf, moments, store
 from ..actors import Actor
-from ..databases import in_callers_transaction
+from ..databases import begin_writing, in_callers_transaction
 from ..events import EventType, NewEvent
 from ..exceptions import Conflict, Refused, Rejected
 from ..fields import UNSET, text
@@ -112,11 +112,10 @@ def start(declaration: Declaration, options: Options, args: tuple[Any, ...], kwa
     entry = declaration.step(declaration.graph.entry.name)
     given = check_input(declaration, entry, args, kwargs)
     digest = key_digest(declaration.label, options.key) if options.key else None
-    if digest is not None and (known := _started(digest, using)) is not None:
+    if known := _started(digest, using):
         return _same_start(known, (entry.name, ""), given, options)
     actor = options.actor or actors.current()
     id = new_id()
-    actors.note_started(id)
     defaults = {
         name: field.encode(field.default) for name, field in declaration.fields.items() if field.default is not UNSET
     }
@@ -129,15 +128,20 @@ def start(declaration: Declaration, options: Options, args: tuple[Any, ...], kwa
     runner = _runner(actor, using)
     if not entry.waits:
         due = declaration.graph.reach(declaration.graph.entry, before.state, moments.now())
+        actors.note_started(id)
         return _hand_over(declaration, before, [begun, due], runner)
     called = given.event((entry.name, ""))
     try:
         with transaction.atomic(using=using) if digest is not None and runner.in_transaction else nullcontext():
-            return _carry_out(declaration, before, (entry.name, ""), [begun, called], given, runner)
-    except IntegrityError:
-        if digest is not None and (known := _started(digest, using)) is not None:  # two at once: the other was first
+            after = _carry_out(declaration, before, (entry.name, ""), [begun, called], given, runner)
+    except (IntegrityError, Rejected):
+        if known := _started(
+            digest, using
+        ):  # two at once: the other was first, and its effects may be why we were rejected
             return _same_start(known, (entry.name, ""), given, options)
         raise
+    actors.note_started(id)
+    return after
 
 
 @sensitive_variables()
@@ -160,13 +164,26 @@ def call(
             if tried < OPTIMISTIC_CALLS or runner.in_transaction:
                 return _try_call(declaration, snapshot, asked, given, runner, fresh=fresh)
             with transaction.atomic(using=snapshot.using):
+                begin_writing(connections[snapshot.using])
                 locked = store.load(snapshot.id, snapshot.using, lock=True)
                 return _try_call(declaration, locked, asked, given, replace(runner, in_transaction=True), fresh=True)
+        except Rejected:
+            latest = store.load(snapshot.id, snapshot.using)
+            if _is_same(declaration, latest, asked):  # the first of two at once is why the second was rejected
+                return outcome_of(latest.state, name), latest
+            raise
         except Conflict:
             if runner.in_transaction and fresh:
                 raise
             snapshot, fresh = store.load(snapshot.id, snapshot.using), True
     raise Conflict(f"Timeline {snapshot.id} is written by many at once. Call again.")
+
+
+def _is_same(declaration: Declaration, snapshot: Snapshot, asked: Call) -> bool:
+    try:
+        return judge(declaration, snapshot.state, asked) is Verdict.SAME
+    except Refused:
+        return False
 
 
 def _try_call(
@@ -242,7 +259,9 @@ def key_digest(workflow: str, key: str) -> uuid.UUID:
     return uuid.UUID(bytes=hashlib.blake2b(f"{workflow}\0{key}".encode(), digest_size=16).digest())
 
 
-def _started(digest: uuid.UUID, using: str) -> Snapshot | None:
+def _started(digest: uuid.UUID | None, using: str) -> Snapshot | None:
+    if digest is None:
+        return None
     timeline = Timeline.objects.using(using).filter(digest=digest).first()
     return store.snapshot_of(timeline, using) if timeline is not None else None
 
@@ -251,4 +270,5 @@ def _same_start(known: Snapshot, name: type_name, given: Input, options: Options
     first = known.state["runs"].get(run_key(*name), {}).get("digest")
     if first not in (None, given.digest):
         raise Refused(f"The key {options.key!r} began another timeline, with other input.", "key_reused")
+    actors.note_started(known.id)
     return known

@@ -26,6 +26,7 @@ from .runner import commit
 
 logger = logging.getLogger("django_timelines")
 BATCH = 500
+SOON = timedelta(seconds=1)
 LONGEST_SLEEP = 1.0  # seconds; a new due time may be nearer than all that were known
 SIGHTING = "clock"
 _WITH_DEADLINE = (StepStatus.WAITING, StepStatus.DUE, StepStatus.RETRYING)
@@ -76,9 +77,10 @@ def settle_due_deadlines(using: str) -> None:
         settle_overdue(run, by)
 
 
-def _look(run: Run, lease_is_live: bool | None, at: datetime, by: By, silent: set[str]) -> None:
-    if lease_is_live:
-        store.rang(run.timeline.using, run.id, run.rings, 0, run.placement, at + conf.lease())
+def _look(run: Run, leased_until: datetime | None, at: datetime, by: By, silent: set[str]) -> None:
+    if leased_until is not None:
+        look_again = min(max(leased_until, at + SOON), at + conf.lease())  # the two clocks may differ
+        store.rang(run.timeline.using, run.id, run.rings, 0, run.placement, look_again)
     elif run.status == StepStatus.RUNNING:
         rescue(run, by)
     elif run.until is not None and run.until <= at and run.status in _WITH_DEADLINE:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connections
 
 from django_timelines import store
 from django_timelines.actors import Actor, ActorType
@@ -119,7 +119,7 @@ def test_simultaneous_calls_have_one_effect_and_the_same_answer() -> None:
         try:
             answers.append(str(mine.pay(amount=5)))
         finally:
-            connection.close()
+            connections.close_all()
 
     threads = [threading.Thread(target=call) for _ in range(6)]
     for thread in threads:
@@ -141,3 +141,36 @@ def test_a_lease_ends_with_the_run_and_passes_on_with_the_runner() -> None:
     assert len(holders) == 2
     assert holders[0] == holders[1]
     assert Lease.objects.count() == 0
+
+
+def test_a_step_that_goes_on_from_a_call_has_a_lease_of_its_own(place: Any) -> None:
+    order = Order.start(customer="Ada")
+    drain()
+    place(send="inline")
+    held = []
+    plan["send"] = lambda workflow: held.append(Lease.objects.count())
+
+    order.pay(amount=5)
+
+    assert (held, Order.get(order.pk).send.status, Lease.objects.count()) == ([1], "completed", 0)
+
+
+def test_two_starts_at_once_with_one_key_are_one_timeline() -> None:
+    barrier, found = threading.Barrier(4), []
+
+    def start() -> None:
+        barrier.wait()
+        try:
+            found.append(Order.using(key="form-token").start(customer="Ada").pk)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=start) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(found) == 4
+    assert len(set(found)) == 1
+    assert Entry.objects.filter(text="place").count() == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -54,7 +55,7 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """An event that is about to be appended. Its sequence, time and actor are the append's."""
+    """An event that is about to be appended. Its sequence and actor are the append's, and its time unless it has one."""
 
     type: str
     step: str = ""
@@ -62,3 +63,4 @@ class NewEvent:
     data: Mapping[str, Any] = field(default_factory=dict)
     attempt: int | None = None
     version: int = 1
+    at: datetime | None = None

@@ -67,9 +67,11 @@ class Timeline(models.Model):
             ("cancel_timeline", "Can cancel a timeline"),
         )
         constraints = (models.CheckConstraint(condition=models.Q(head__gte=1), name="timelines_head_from_1"),)
-        indexes = (
-            models.Index(fields=["workflow", "status"], name="timelines_workflow_status"),
-        )  # filters of list and admin
+        indexes = (  # each in the order of the lists, newest first; the primary key serves the list without a filter
+            models.Index(fields=["status", "id"], name="timelines_by_status"),
+            models.Index(fields=["workflow", "id"], name="timelines_by_workflow"),
+            models.Index(fields=["started_by", "id"], name="timelines_by_starter"),
+        )
 
     def __str__(self) -> str:
         return f"{self.workflow} {self.id}"

@@ -129,7 +129,7 @@ def _event_row(after: Snapshot, sequence: int, event: NewEvent, at: datetime, by
         "item": event.item,
         "attempt": event.attempt,
         "data": event.data,
-        "at": at,
+        "at": event.at or at,
         "actor_type": str(by.actor.type),
         "actor_id": by.actor.id[:200],
         "actor_label": by.actor.label[:200],

@@ -70,7 +70,7 @@ class Input:
         data |= {"key": key} if key else {}
         data |= {"early": True} if early else {}
         data |= {"sealed": sorted(self.secrets)} if self.secrets else {}
-        return NewEvent(EventType.STEP_CALLED, *name, data=data)
+        return NewEvent(EventType.STEP_CALLED, *name, data=data, at=moments.now())
 
 
 @sensitive_variables()
@@ -122,9 +122,8 @@ def start(declaration: Declaration, options: Options, args: tuple[Any, ...], kwa
     before = Snapshot(
         id, declaration.label, using, 0, "", empty(), id, options.key, digest, actor.id if actor.type == "user" else ""
     )
-    begun = NewEvent(
-        EventType.TIMELINE_STARTED, data={"fields": defaults} | ({"key": options.key} if options.key else {})
-    )
+    keyed = {"key": options.key} if options.key else {}
+    begun = NewEvent(EventType.TIMELINE_STARTED, data={"fields": defaults} | keyed, at=moments.now())
     runner = _runner(actor, using)
     if not entry.waits:
         due = declaration.graph.reach(declaration.graph.entry, before.state, moments.now())
@@ -221,7 +220,7 @@ def _carry_out(
     exactly_once = step.delivery is Delivery.EXACTLY_ONCE
     if placement != INLINE or (runner.in_transaction and not exactly_once):
         return _hand_over(declaration, before, events, runner, name, given)
-    started = NewEvent(EventType.ATTEMPT_STARTED, *name, attempt=1)
+    started = NewEvent(EventType.ATTEMPT_STARTED, *name, attempt=1, at=moments.now())
     held = Held(declaration, before, name, 1, given.values, [*events, started], given.secrets)
     if not exactly_once:
         snapshot = _hand_over(declaration, before, [*events, started], runner, name, given)

@@ -11,8 +11,9 @@ from ..events import EventType, NewEvent
 from ..exceptions import Conflict, Unknown
 from ..models import Event, SealedInput
 from ..state import StepStatus, run_key, type_run
-from ..store import Snapshot, type_name
+from ..store import type_name
 from .advance import advance
+from .failure import without_code
 from .runner import Held, Runner, commit
 from .sealing import open_sealed
 
@@ -35,7 +36,7 @@ def claim(timeline: uuid.UUID, name: type_name, fence: int, runner: Runner) -> H
         declaration = registry.find(snapshot.workflow)
         try:
             if declaration is None or name[0] not in declaration.steps:
-                commit(advance(None, snapshot, [_lost_its_code(snapshot, name)], runner.by()))
+                commit(advance(None, snapshot, [without_code(snapshot.state, snapshot.workflow, name)], runner.by()))
                 return None
             started = NewEvent(EventType.ATTEMPT_STARTED, *name, attempt=run["attempt"] + 1)
             result = advance(declaration, snapshot, [started], runner.by(run["fence"]))
@@ -57,12 +58,6 @@ def _why_not(run: type_run | None, fence: int) -> str:
 
 def _drop(timeline: uuid.UUID, name: type_name, why: str) -> None:
     logger.info("Dropped a bell for %s of timeline %s: %s.", run_key(*name), timeline, why)
-
-
-def _lost_its_code(snapshot: Snapshot, name: type_name) -> NewEvent:
-    message = f"The code has no step {snapshot.workflow}.{name[0]} any more."
-    data = {"reason": "unknown_step", "error": {"type": "", "message": message, "traceback": ""}}
-    return NewEvent(EventType.STEP_BLOCKED, *name, data=data)
 
 
 def input_of(held: Held) -> dict[str, Any]:

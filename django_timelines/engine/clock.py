@@ -21,7 +21,7 @@ from ..placements import Bell
 from ..state import StepStatus, run_key
 from . import bells
 from .advance import By, advance
-from .failure import after_interruption
+from .failure import after_interruption, without_code
 from .runner import commit
 
 logger = logging.getLogger("django_timelines")
@@ -113,13 +113,9 @@ def rescue(run: Run, by: By) -> None:
     if current.get("fence") != run.fence:
         raise Conflict("The run went on.")
     if declaration is None or run.step not in declaration.steps:
-        data = {
-            "reason": "unknown_step",
-            "error": {"type": "", "message": "The code has no such step any more.", "traceback": ""},
-        }
-        events = [NewEvent(EventType.STEP_BLOCKED, *name, data=data)]
+        events = [without_code(snapshot.state, snapshot.workflow, name)]
     else:
-        events = after_interruption(declaration, name, run.attempt)
+        events = after_interruption(declaration, snapshot.state, name, run.attempt)
     result = advance(declaration, snapshot, events, by)
     commit(result)
     logger.warning("Rescued %s of timeline %s: its runner went away.", run, snapshot.id)

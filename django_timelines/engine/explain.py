@@ -107,11 +107,17 @@ def _blocked(details: dict[str, object]) -> str:
 
 def _due(timeline: Timeline, run: Run, words: dict[str, object]) -> Iterator[Reason]:
     words["placement"] = run.placement
-    yield Reason("due", _("“%(step)s” is due at %(placement)s.") % words, str(words["step"]))
+    if run.attempt:
+        sentence = _("“%(step)s” failed at attempt %(attempt)s (%(error)s) and is due again at %(placement)s.")
+    else:
+        sentence = _("“%(step)s” is due at %(placement)s.")
+    yield Reason("due", sentence % words, run_key(run.step, run.item))
     if moments.now() - timeline.changed_at < PATIENCE:
         return
     if nobody_listens(run.placement):
-        yield Reason("no_worker", _("No worker listens to %(placement)s: start one.") % words, str(words["step"]))
+        yield Reason(
+            "no_worker", _("No worker listens to %(placement)s: start one.") % words, run_key(run.step, run.item)
+        )
 
 
 def nobody_listens(placement: str) -> bool:

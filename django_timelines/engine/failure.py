@@ -8,7 +8,6 @@ from django.core.exceptions import ValidationError
 
 from .. import moments
 from ..events import EventType, NewEvent
-from ..exceptions import PermanentFailure
 from ..registry import Declaration
 from ..state import run_key, type_state
 from ..steps import Delivery
@@ -35,33 +34,39 @@ def after_failure(
         data |= {"guard_passed": True} if failed.guard_passed else {}
         return [NewEvent(EventType.ATTEMPT_FAILED, *name, data=data, attempt=attempt)]
     failure = NewEvent(EventType.ATTEMPT_FAILED, *name, data={"error": described}, attempt=attempt)
-    return [failure, gave_up(declaration, name, "failed", described)]
+    return [failure, gave_up(declaration, state, name, "failed", described)]
 
 
-def after_interruption(declaration: Declaration, name: type_name, attempt: int) -> list[NewEvent]:
+def after_interruption(declaration: Declaration, state: type_state, name: type_name, attempt: int) -> list[NewEvent]:
     """Return the events of an attempt whose runner died: its lease ran out."""
     step = declaration.step(name[0])
     error = {"type": "", "message": "The process that executed it went away.", "traceback": ""}
-    if step.delivery is Delivery.AT_MOST_ONCE:
-        return [
-            NewEvent(EventType.ATTEMPT_INTERRUPTED, *name, attempt=attempt),
-            NewEvent(EventType.STEP_BLOCKED, *name, data={"reason": "interrupted", "error": error}, attempt=attempt),
-        ]
-    if attempt >= step.retry.attempts:
-        interrupted = NewEvent(EventType.ATTEMPT_INTERRUPTED, *name, attempt=attempt)
-        return [interrupted, gave_up(declaration, name, "interrupted", error)]
+    interrupted = NewEvent(EventType.ATTEMPT_INTERRUPTED, *name, attempt=attempt)
+    if step.delivery is Delivery.AT_MOST_ONCE and not state.get("cancelling"):
+        needs_a_person = {
+            "reason": "interrupted",
+            "error": error,
+        }  # whatever the class goes on from: nobody knows the end
+        return [interrupted, NewEvent(EventType.STEP_BLOCKED, *name, data=needs_a_person, attempt=attempt)]
+    if attempt >= step.retry.attempts or step.delivery is Delivery.AT_MOST_ONCE:
+        return [interrupted, gave_up(declaration, state, name, "interrupted", error)]
     due = moments.to_text(moments.now())
     return [NewEvent(EventType.ATTEMPT_INTERRUPTED, *name, data={"due": due}, attempt=attempt)]
 
 
-def gave_up(declaration: Declaration, name: type_name, reason: str, error: dict[str, str]) -> NewEvent:
-    """Return the event of a step that nobody will try again by itself: final if the class goes on from it."""
-    final = declaration.graph.goes_on_from(name[0], "failed")
-    return NewEvent(
-        EventType.STEP_FAILED if final else EventType.STEP_BLOCKED, *name, data={"reason": reason, "error": error}
-    )
+def gave_up(
+    declaration: Declaration | None, state: type_state, name: type_name, reason: str, error: dict[str, str]
+) -> NewEvent:
+    """Return the event of a step that nobody will try again by itself.
+
+    It is final if the class goes on from it, and while the timeline is being cancelled: that is its known end.
+    """
+    goes_on = declaration is not None and declaration.graph.goes_on_from(name[0], "failed")
+    event = EventType.STEP_FAILED if goes_on or state.get("cancelling") else EventType.STEP_BLOCKED
+    return NewEvent(event, *name, data={"reason": reason, "error": error})
 
 
-def unset(workflow: str, field: str, step: str) -> PermanentFailure:
-    """Return the error of a field that is read before a step has set it."""
-    return PermanentFailure(f"{step or workflow} reads {field!r}, which no step of {workflow} has set yet.")
+def without_code(state: type_state, workflow: str, name: type_name) -> NewEvent:
+    """Return the event of a step that the code no longer has."""
+    message = f"The code has no step {workflow}.{name[0]} any more."
+    return gave_up(None, state, name, "unknown_step", {"type": "", "message": message, "traceback": ""})

@@ -1,0 +1,82 @@
+"""The pages of the list, by key: the last page of a million timelines costs what the first one does, and nothing counts them."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import Prefetch, QuerySet
+from django.http import HttpRequest
+
+from ..models import Event, Run, Timeline
+
+OLDER, NEWER = "before", "after"
+
+
+class TimelineChangeList(ChangeList):
+    """Newest first, always: ``?before=<id>`` is the page of older ones, ``?after=<id>`` that of newer ones."""
+
+    older_query: str | None = None
+    newer_query: str | None = None
+    newest_query: str | None = None
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
+        """Read what a row shows: not the state, which may be large, but the open runs."""
+        self._cursors = {name: request.GET.get(name, "") for name in (OLDER, NEWER)}
+        for name in (OLDER, NEWER):  # a link of a filter, and a search, begin at the newest again
+            self.params.pop(name, None)
+            self.filter_params.pop(name, None)
+        rows = super().get_queryset(request, exclude_parameters)
+        return rows.defer("state").prefetch_related(Prefetch("runs", Run.objects.order_by("id")))
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
+        """By id alone, which is by age."""
+        return ["-id"]
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read one page and one row more, which tells whether there is another."""
+        rows, older, newer = self._page()
+        _add_starters(rows)
+        self.result_list = rows
+        self.result_count = self.full_result_count = len(rows)
+        self.show_full_result_count = self.show_admin_actions = False
+        self.can_show_all = self.multi_page = self.show_all = False
+        self.paginator = self.model_admin.get_paginator(request, self.queryset, self.list_per_page)
+        if rows and older:
+            self.older_query = self.get_query_string({OLDER: rows[-1].id.hex})
+        if rows and newer:
+            self.newer_query = self.get_query_string({NEWER: rows[0].id.hex})
+        if newer:
+            self.newest_query = self.get_query_string()
+
+    def _page(self) -> tuple[list[Timeline], bool, bool]:
+        """Return the rows, and whether there are older and newer ones."""
+        size = self.list_per_page
+        if after := _id(self._cursors[NEWER]):
+            rows = list(self.queryset.filter(pk__gt=after).order_by("id")[: size + 1])
+            if len(rows) >= size:
+                return rows[:size][::-1], True, len(rows) > size
+        before = None if after else _id(self._cursors[OLDER])
+        rows = list((self.queryset.filter(pk__lt=before) if before else self.queryset)[: size + 1])
+        return rows[:size], len(rows) > size, before is not None
+
+
+def _id(text: str) -> uuid.UUID | None:
+    if not text:
+        return None
+    try:
+        return uuid.UUID(text)
+    except ValueError as error:
+        raise IncorrectLookupParameters(error) from None
+
+
+def _add_starters(rows: list[Timeline]) -> None:
+    """Give each row ``starter``: who started it, by a label that outlives the user."""
+    if not rows:
+        return
+    first = Event.objects.using(rows[0].using).filter(timeline__in=[row.id for row in rows], sequence=1)
+    labels = {id: label or type for id, label, type in first.values_list("timeline_id", "actor_label", "actor_type")}
+    for row in rows:
+        row.starter = labels.get(row.id, "")  # type: ignore[attr-defined]

@@ -1,0 +1,129 @@
+"""The events of a timeline as its page shows them: the newest first, each with what it changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from ..events import EventType, NewEvent
+from ..models import Event, Timeline
+from ..state import empty, fold
+from ..workflows import stored_events
+from . import words
+from .payloads import Payload, payload
+
+PAGE = 100
+_TOLD = {
+    "changes",
+    "fields",
+    "error",
+    "reason",
+    "due",
+    "until",
+    "digest",
+    "waiting",
+    "input",
+}  # shown in words, or noise
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What an event did to one field. ``before`` is None where it was not set."""
+
+    name: str
+    before: Payload | None
+    after: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One event, for people."""
+
+    event: Event
+    title: str
+    run: str
+    at: str
+    actor: str
+    differences: list[Difference]
+    notes: list[tuple[str, str]] = field(default_factory=list)
+    details: list[tuple[str, Payload]] = field(default_factory=list)
+    error: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """A page of events, and where the pages beside it begin."""
+
+    rows: list[EventRow]
+    older: int | None
+    is_newest: bool
+
+
+def events_of(timeline: Timeline, before: str) -> EventPage:
+    """Return the newest events, or those before a sequence."""
+    asked = int(before) - 1 if before.isdecimal() and len(before) < 10 else 0
+    last = asked if 1 <= asked < timeline.head else timeline.head
+    first = max(1, last - PAGE + 1)
+    stored = Event.objects.using(timeline.using).filter(timeline=timeline.id, sequence__gte=first, sequence__lte=last)
+    events = list(stored.order_by("sequence"))
+    rows = _rows(timeline, events, first)
+    return EventPage(rows[::-1], first if first > 1 else None, last == timeline.head)
+
+
+def _rows(timeline: Timeline, events: list[Event], first: int) -> list[EventRow]:
+    """Fold on from the state before the first of them, to say what each field was."""
+    state = empty()
+    if first > 1 and any(_changed(event) for event in events):
+        state = fold(state, stored_events(timeline, first - 1), 1)
+    rows: list[EventRow] = []
+    for event in events:
+        new = NewEvent(event.type, event.step, event.item, event.data, event.attempt, event.version)
+        after = fold(state, [new], event.sequence)
+        rows.append(_row(event, state["fields"], after["fields"], rows[-1].error if rows else None))
+        state = after
+    return rows
+
+
+def _changed(event: Event) -> bool:
+    return bool(event.data.get("changes") or event.data.get("fields"))
+
+
+def _row(event: Event, before: Mapping[str, Any], after: Mapping[str, Any], told: Mapping[str, str] | None) -> EventRow:
+    differences = [
+        Difference(name.replace("_", " "), payload(before[name]) if name in before else None, payload(value))
+        for name, value in after.items()
+        if name not in before or before[name] != value
+    ]
+    data = event.data
+    ours = event.type in set(EventType)
+    details = [(name, value) for name, value in data.items() if not (ours and name in _TOLD)]
+    if ours and isinstance(data.get("input"), dict):
+        details = [*data["input"].items(), *details]
+    error = data.get("error") if ours else None
+    return EventRow(
+        event,
+        words.event_title(event.type),
+        words.step_title(event.step, event.item) if event.step else "",
+        words.exactly(event.at),
+        event.actor_label or event.actor_id or event.get_actor_type_display(),
+        differences,
+        _notes(data) if ours else [],
+        [(name.replace("_", " "), payload(value)) for name, value in details],
+        None if error == told else error,  # the failure that a block or a failed step repeats is said once
+    )
+
+
+def _notes(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+    notes = []
+    if data.get("waiting"):
+        notes.append((_("waits for"), _("a call")))
+    if data.get("reason"):
+        notes.append((_("reason"), str(data["reason"])))
+    if data.get("due"):
+        notes.append((_("next attempt"), words.moment_of(data["due"])))
+    if data.get("until"):
+        notes.append((_("until"), words.moment_of(data["until"])))
+    return notes

@@ -1,0 +1,69 @@
+"""The filters of the list."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.admin import SimpleListFilter
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from ..state import TimelineStatus
+from .search import labels
+from .words import workflow_title
+
+
+class NeedsAPerson(SimpleListFilter):
+    """Those that go on only when a person decides."""
+
+    title = gettext_lazy("needs a person")
+    parameter_name = "needs"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Offer the one question."""
+        return [("person", _("Yes: a step is blocked"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Keep the blocked ones."""
+        return queryset.filter(status=TimelineStatus.BLOCKED) if self.value() == "person" else queryset
+
+
+class Status(SimpleListFilter):
+    """The closed list."""
+
+    title = gettext_lazy("status")
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Offer each status."""
+        return [(str(status), capfirst(_(status))) for status in TimelineStatus]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Keep those of one status."""
+        return queryset.filter(status=self.value()) if self.value() else queryset
+
+
+class WorkflowOf(SimpleListFilter):
+    """The workflows of the code, and those that only the database still has."""
+
+    title = gettext_lazy("workflow")
+    parameter_name = "workflow"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Offer each workflow by its name, and by its label where a name is there twice."""
+        known = sorted(labels(model_admin.get_queryset(request).db), key=workflow_title)
+        titles = [workflow_title(label) for label in known]
+        return [
+            (label, title if titles.count(title) == 1 else f"{title} ({label})")
+            for label, title in zip(known, titles, strict=True)
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Keep those of one workflow."""
+        return queryset.filter(workflow=self.value()) if self.value() else queryset
+
+
+FILTERS = (NeedsAPerson, Status, WorkflowOf)

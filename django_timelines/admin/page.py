@@ -1,0 +1,114 @@
+"""What the page of one timeline shows, put together from its row, its events and its open runs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import cached_property
+
+from django.contrib.admin import AdminSite
+from django.contrib.auth import get_user_model
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils.safestring import SafeString
+
+from ..actors import ActorType
+from ..engine.explain import Explanation, explain
+from ..exceptions import Unknown
+from ..models import Event, Timeline
+from . import words
+from .events import EventPage, events_of
+from .fields import FieldRow, fields_of, row_of
+from .steps import StepRow, steps_of
+from .verbs import VERBS
+
+
+class Page:
+    """One timeline for one reader."""
+
+    def __init__(self, timeline: Timeline, request: HttpRequest, site: AdminSite, allowed: Collection[str]) -> None:
+        self.timeline = timeline
+        self._request = request
+        self._site = site
+        self._allowed = allowed
+
+    @property
+    def workflow(self) -> str:
+        """The workflow's name."""
+        return words.workflow_title(self.timeline.workflow)
+
+    @property
+    def badge(self) -> SafeString:
+        """The status as a coloured word."""
+        return words.badge(self.timeline.status)
+
+    @cached_property
+    def explanation(self) -> Explanation:
+        """Why it is where it is."""
+        return explain(self.timeline)
+
+    @property
+    def started_at(self) -> str:
+        """When it was started."""
+        return words.moment(self.timeline.started_at)
+
+    @property
+    def changed_at(self) -> str:
+        """When its newest event was appended."""
+        return words.moment(self.timeline.changed_at)
+
+    @cached_property
+    def starter(self) -> tuple[str, str]:
+        """Who started it, by the label of that day, and their admin page."""
+        first = Event.objects.using(self.timeline.using).filter(timeline=self.timeline.id, sequence=1)
+        event = first.only("actor_type", "actor_id", "actor_label").first()
+        if event is None:
+            return "", ""
+        label = event.actor_label or event.actor_id or event.actor_type
+        if event.actor_type != ActorType.USER or not event.actor_id:
+            return label, ""
+        return label, row_of(get_user_model(), event.actor_id, self._request, self._site)[1]
+
+    @property
+    def visitor_url(self) -> str:
+        """The visitor's page; empty where the site has none, or the code no longer has the workflow."""
+        try:
+            return self.timeline.get_absolute_url()
+        except (Unknown, NoReverseMatch):
+            return ""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the site has the addresses that tell the page of what is new."""
+        try:
+            return bool(reverse("timelines:since", args=[self.timeline.pk]))
+        except NoReverseMatch:
+            return False
+
+    @property
+    def cancel_url(self) -> str:
+        """Where to cancel it; empty where that cannot be done."""
+        verb = VERBS["cancel"]
+        if verb.name not in self._allowed or not verb.applies(self.timeline, ""):
+            return ""
+        name = f"admin:django_timelines_timeline_{verb.name}"
+        return reverse(name, args=[self.timeline.pk], current_app=self._site.name)
+
+    @cached_property
+    def steps(self) -> list[StepRow]:
+        """The steps."""
+        return steps_of(self.timeline, self._allowed, self._site.name)
+
+    @property
+    def settled(self) -> int:
+        """How many of the steps are settled."""
+        return sum(step.is_settled for step in self.steps)
+
+    @cached_property
+    def fields(self) -> list[FieldRow]:
+        """The fields."""
+        return list(fields_of(self.timeline, self._request, self._site))
+
+    @cached_property
+    def events(self) -> EventPage:
+        """The newest events, or those that the address asks for."""
+        return events_of(self.timeline, self._request.GET.get("before", ""))

@@ -1,0 +1,191 @@
+"""The steps of a timeline as its page shows them: where each stands, its attempts, times and last error."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Max
+from django.urls import reverse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from .. import registry, store
+from ..actors import ActorType
+from ..engine.advance import split_key
+from ..events import EventType
+from ..models import Event, Run, Timeline
+from ..state import StepStatus, is_open, step_status
+from . import words
+from .verbs import VERBS, run_of
+
+_ENDS = (
+    EventType.ATTEMPT_FAILED,
+    EventType.ATTEMPT_INTERRUPTED,
+    EventType.STEP_COMPLETED,
+    EventType.STEP_REJECTED,
+    EventType.STEP_NOT_TAKEN,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The last attempt at a run: when it began, how long it took, where and by whom."""
+
+    began: datetime
+    ended: datetime | None
+    placement: str
+    worker: str
+
+    @property
+    def duration(self) -> str:
+        """How long it took. What began and ended in one commit has no times of its own."""
+        return "" if self.ended is None or self.ended == self.began else in_words(self.ended - self.began)
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """One run of a step, or a step that was not reached."""
+
+    key: str
+    title: str
+    doc: str
+    badge: SafeString
+    attempts: str
+    times: list[tuple[str, str]]
+    attempt: Attempt | None
+    lease: str
+    error: Mapping[str, str] | None
+    errors: list[str]
+    buttons: list[tuple[str, str]]
+    is_settled: bool
+
+
+def steps_of(timeline: Timeline, allowed: Collection[str], site_name: str) -> list[StepRow]:
+    """Return the steps in the order of the class, then those that only the timeline still has."""
+    attempts = _attempts(timeline)
+    runs = {(run.step, run.item): run for run in timeline.runs.select_related("lease")}
+    leases = store.leases(timeline.using, [run.pk for run in runs.values()]) if runs else {}
+    rows = []
+    for key in _keys(timeline):
+        name = split_key(key)
+        run = runs.get(name)
+        lease = _lease(run, leases.get(run.pk, False)) if run is not None and run.pk in leases else ""
+        rows.append(_row(timeline, key, run, attempts.get(name), lease, _buttons(timeline, key, allowed, site_name)))
+    return rows
+
+
+def _keys(timeline: Timeline) -> list[str]:
+    declaration = registry.find(timeline.workflow)
+    reached = list(timeline.state["runs"])
+    keys: list[str] = []
+    for step in declaration.steps if declaration else ():
+        keys += [key for key in reached if split_key(key)[0] == step] or [step]
+    return keys + [key for key in reached if key not in keys]
+
+
+def _row(
+    timeline: Timeline, key: str, run: Run | None, attempt: Attempt | None, lease: str, buttons: list[tuple[str, str]]
+) -> StepRow:
+    name, details = split_key(key), run_of(timeline, key)
+    declaration = registry.find(timeline.workflow)
+    step = declaration.steps.get(name[0]) if declaration else None
+    status = step_status(timeline.state, *name)
+    gone = _("The code has no such step any more.") if declaration else ""
+    return StepRow(
+        key,
+        words.step_title(*name),
+        step.doc.partition("\n")[0] if step else gone,
+        words.badge(status),
+        _attempts_of(details.get("attempt", 0), step.retry.attempts if step else 0),
+        _times(run),
+        attempt,
+        lease,
+        details.get("error"),
+        _errors(details.get("errors")),
+        buttons,
+        bool(details) and status != StepStatus.UPCOMING and not is_open(details),
+    )
+
+
+def _attempts_of(number: int, policy: int) -> str:
+    if not number:
+        return ""
+    if number <= policy:
+        return _("%(number)d of %(policy)d") % {"number": number, "policy": policy}
+    return str(number)  # a person asked for more than the policy makes
+
+
+def _times(run: Run | None) -> list[tuple[str, str]]:
+    if run is None:
+        return []
+    times = [(_("due"), run.due), (_("until"), run.until)]
+    return [(title, words.moment(at)) for title, at in times if at is not None]
+
+
+def _lease(run: Run, live: bool) -> str:
+    words_of = {"holder": run.lease.holder.rpartition(" ")[0] or run.lease.holder}
+    words_of["expires"] = words.moment(run.lease.expires)
+    return (
+        _("held by %(holder)s until %(expires)s") if live else _("held by %(holder)s; ran out %(expires)s")
+    ) % words_of
+
+
+def _errors(errors: Any) -> list[str]:
+    """Return why the last call was rejected, as lines."""
+    if isinstance(errors, dict):
+        return [f"{name}: {message}" for name, messages in errors.items() for message in messages]
+    return [str(message) for message in errors or []]
+
+
+def _buttons(timeline: Timeline, key: str, allowed: Collection[str], site_name: str) -> list[tuple[str, str]]:
+    return [
+        (
+            str(verb.button),
+            reverse(f"admin:django_timelines_timeline_{verb.name}", args=[timeline.pk, key], current_app=site_name),
+        )
+        for verb in VERBS.values()
+        if verb.of_a_step and verb.name in allowed and verb.applies(timeline, key)
+    ]
+
+
+def _attempts(timeline: Timeline) -> dict[tuple[str, str], Attempt]:
+    """Return the last attempt of each run, in two queries that read no payload."""
+    events = Event.objects.using(timeline.using).filter(timeline=timeline.id)
+    wanted = events.filter(type__in=[EventType.ATTEMPT_STARTED, *_ENDS])
+    newest = wanted.order_by().values("step", "item", "type").annotate(last=Max("sequence"))
+    began: dict[tuple[str, str], Event] = {}
+    ended: dict[tuple[str, str], list[Event]] = {}
+    for event in events.defer("data").filter(sequence__in=[row["last"] for row in newest]):
+        name = (event.step, event.item)
+        if event.type == EventType.ATTEMPT_STARTED:
+            began[name] = event
+        else:
+            ended.setdefault(name, []).append(event)
+    return {name: _attempt(event, ended.get(name, [])) for name, event in began.items()}
+
+
+def _attempt(began: Event, ends: list[Event]) -> Attempt:
+    after = [event for event in ends if event.sequence > began.sequence]
+    end = min(after, key=lambda event: event.sequence) if after else None
+    where = end or began
+    worker = where.actor_label if where.actor_type == ActorType.WORKER else ""
+    return Attempt(began.at, end.at if end else None, where.placement, worker)
+
+
+def in_words(time: timedelta) -> str:
+    """Return a duration: 42 ms, 1.5 s, 12 s, 3 min 5 s, 2 h 10 min."""
+    seconds = time.total_seconds()
+    if seconds < 1:
+        return _("%(milliseconds)d ms") % {"milliseconds": round(seconds * 1000)}
+    if seconds < 10:
+        return _("%(seconds).1f s") % {"seconds": seconds}
+    if seconds < 60:
+        return _("%(seconds)d s") % {"seconds": seconds}
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:
+        return _("%(minutes)d min %(seconds)d s") % {"minutes": minutes, "seconds": rest}
+    hours, minutes = divmod(minutes, 60)
+    return _("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes}

@@ -1,0 +1,169 @@
+"""The list of timelines, and the addresses of their pages and verbs."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from ..models import Timeline
+from ..policy import may_view
+from . import search, words
+from .changelist import TimelineChangeList
+from .confirm import confirm
+from .filters import FILTERS
+from .page import Page
+from .verbs import VERBS, allowed_verbs
+
+
+@admin.register(Timeline)
+class TimelineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Shows timelines to those who may view them. Nothing is added, changed or deleted here: events are appended by verbs."""
+
+    list_display = ("name", "standing", "stands", "started", "changed")
+    list_display_links = ("name",)
+    list_filter = FILTERS
+    list_per_page = 50
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    ordering = ("-id",)
+    sortable_by = ()
+    actions = None
+    search_fields = ("id",)  # shows the box; get_search_results decides
+    search_help_text = search.HELP
+
+    class Media:
+        css = {"all": ("django_timelines/admin.css",)}  # noqa: RUF012 (Django's own form)
+
+    # The list
+
+    @admin.display(description=_("timeline"))
+    def name(self, timeline: Timeline) -> str:
+        """Name it shortly."""
+        return words.timeline_title(timeline)
+
+    @admin.display(description=_("status"))
+    def standing(self, timeline: Timeline) -> SafeString:
+        """Say its status in a word."""
+        return words.badge(timeline.status)
+
+    @admin.display(description=_("where it stands"))
+    def stands(self, timeline: Timeline) -> str:
+        """Say what is open."""
+        return words.stands(timeline.runs.all())  # prefetched
+
+    @admin.display(description=_("started"))
+    def started(self, timeline: Timeline) -> SafeString:
+        """Say when, and by whom."""
+        by = getattr(timeline, "starter", "")
+        return format_html('{}<br><span class="timelines-quiet">{}</span>', words.moment(timeline.started_at), by)
+
+    @admin.display(description=_("changed"))
+    def changed(self, timeline: Timeline) -> str:
+        """Say when its newest event was appended."""
+        return words.moment(timeline.changed_at)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[TimelineChangeList]:
+        """Page by key."""
+        return TimelineChangeList
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Find by id, key or starter."""
+        term = search_term.strip()
+        return (queryset.filter(search.matching(term, queryset.db)) if term else queryset), False
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Let an address filter by what the list offers, and by nothing that would read each row."""
+        return lookup in {filter.parameter_name for filter in FILTERS}
+
+    # Who may do what
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody: ``start(…)`` begins timelines."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody: events are never changed."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody: a timeline is append-only."""
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Timeline | None = None) -> bool:
+        """Those with the permission, if the one policy lets them see this timeline."""
+        if not request.user.has_perm("django_timelines.view_timeline"):
+            return False
+        return obj is None or may_view(obj, request.user, request.session)
+
+    # The page of one timeline, and its verbs
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the confirmation page of each verb."""
+        verbs = [
+            path(
+                f"<uuid:pk>/{verb.name}/" + ("<path:run>/" if verb.of_a_step else ""),
+                self.admin_site.admin_view(self.verb_view),
+                {"verb": verb.name},
+                name=f"django_timelines_timeline_{verb.name}",
+            )
+            for verb in VERBS.values()
+        ]
+        return [*verbs, *super().get_urls()]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the timeline's page, in the place of a form."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        timeline = self.get_object(request, unquote(object_id))
+        if timeline is None:
+            redirect: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined]
+            return redirect
+        if not self.has_view_permission(request, timeline):
+            raise PermissionDenied
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        page = Page(timeline, request, self.admin_site, allowed_verbs(request.user))
+        return self.render(request, "page", timeline, {"page": page, **(extra_context or {})})
+
+    def verb_view(self, request: HttpRequest, pk: uuid.UUID, verb: str, run: str = "") -> HttpResponse:
+        """Ask whether to retry, skip or cancel, and why; do it on POST."""
+        if not self.has_view_permission(request) or verb not in allowed_verbs(request.user):
+            raise PermissionDenied
+        timeline = self.get_object(request, str(pk))
+        if timeline is None:
+            raise Http404
+        if not self.has_view_permission(request, timeline):
+            raise PermissionDenied
+        return confirm(self, request, timeline, VERBS[verb], run)
+
+    def render(self, request: HttpRequest, template: str, timeline: Timeline, context: dict[str, Any]) -> HttpResponse:
+        """Render one of our templates as a page of this admin site."""
+        request.current_app = self.admin_site.name
+        return TemplateResponse(
+            request,
+            f"admin/django_timelines/timeline/{template}.html",
+            {
+                **self.admin_site.each_context(request),
+                "title": words.timeline_title(timeline),
+                "timeline": timeline,
+                "opts": self.opts,
+                "media": self.media,
+                "preserved_filters": self.get_preserved_filters(request),
+                **context,
+            },
+        )

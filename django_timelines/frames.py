@@ -1,0 +1,92 @@
+"""Frames: what a page is told of a timeline, the same over the socket and when it polls. Made in this one place.
+
+A frame is a JSON object::
+
+    {"sequence": 7, "status": "waiting", "truncated": false, "html": "<header …",
+     "events": [{"sequence": 7, "type": "StepDue", "step": "activate", "item": "", "attempt": null,
+                 "at": "2026-11-22T15:09:00+00:00", "actor": {"type": "worker", "label": ""}}]}
+
+``events`` are those that the client has not seen, the newest 200 at most (``truncated`` says that there were more). They
+carry no payload: inputs and fields are nobody's business here. Nothing depends on who looks, so that one frame serves all.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings
+from django.template.loader import render_to_string
+from django.utils import translation
+
+from .actors import ActorType
+from .models import Event, Timeline
+from .outline import outline
+
+FRAGMENT = "django_timelines/timeline.html"
+MOST_EVENTS = 200
+type_seen = tuple[int, str]
+"""What a client has seen: the sequence of its last frame, and the language of its page."""
+
+_SEQUENCE = re.compile(r"[0-9]{1,10}")
+_NAMELESS = frozenset({ActorType.WORKER, ActorType.CLOCK, ActorType.COMMAND})  # their labels name hosts and processes
+
+
+def read_sequence(text: Any) -> int | None:
+    """Read ``?after=``: a sequence of ten digits at most, or None for what is none."""
+    return int(text) if isinstance(text, str) and _SEQUENCE.fullmatch(text) else None
+
+
+def read_language(text: str) -> str:
+    """Return the language if the site has it, else the site's own."""
+    return text if text in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE
+
+
+def frame(timeline: Timeline, after: int) -> str:
+    """Return the frame, encoded, for one client in the language of this context."""
+    language = translation.get_language() or settings.LANGUAGE_CODE
+    return frames(timeline, [(after, language)])[after, language]
+
+
+def frames(timeline: Timeline, clients: Iterable[type_seen]) -> dict[type_seen, str]:
+    """Return the encoded frames for clients that have seen this much, each encoded once, drawn once for each language."""
+    wanted = set(clients)
+    events = _events(timeline, min(after for after, _ in wanted))
+    html = {language: _drawn(timeline, language) for language in {language for _, language in wanted}}
+    return {(after, language): _encoded(timeline, events, after, html[language]) for after, language in wanted}
+
+
+def _drawn(timeline: Timeline, language: str) -> str:
+    with translation.override(language):
+        return render_to_string(FRAGMENT, {"outline": outline(timeline)})
+
+
+def _encoded(timeline: Timeline, events: list[dict[str, Any]], after: int, html: str) -> str:
+    unseen = [event for event in events if event["sequence"] > after]
+    frame = {"sequence": timeline.head, "status": timeline.status, "truncated": timeline.head - after > len(unseen)}
+    return json.dumps(frame | {"events": unseen, "html": html}, separators=(",", ":"))
+
+
+def _events(timeline: Timeline, after: int) -> list[dict[str, Any]]:
+    """Read the newest events after this one, up to the head that was read: what came later is the next frame's."""
+    rows = Event.objects.using(timeline.using).filter(
+        timeline=timeline.id, sequence__gt=max(after, timeline.head - MOST_EVENTS), sequence__lte=timeline.head
+    )
+    columns = ("sequence", "type", "step", "item", "attempt", "at", "actor_type", "actor_label")
+    return [_event(*row) for row in rows.order_by("sequence").values_list(*columns)]
+
+
+def _event(
+    sequence: int, type: str, step: str, item: str, attempt: int | None, at: Any, actor: str, label: str
+) -> dict[str, Any]:
+    shown = "" if actor in _NAMELESS else label
+    event = {"sequence": sequence, "type": type, "step": step, "item": item, "attempt": attempt}
+    return event | {"at": at.isoformat(), "actor": {"type": actor, "label": shown}}
+
+
+def find(id: uuid.UUID, using: str) -> Timeline | None:
+    """Return the timeline's row as it is now."""
+    return Timeline.objects.using(using).filter(pk=id).first()

@@ -1,0 +1,158 @@
+"""One hub for each event loop: it knows which sockets watch which timeline, and sends each what it has not seen.
+
+A hint wakes it; what it sends is read from the database. A push is one reading, one drawing and one encoding for all sockets
+that have seen the same; there is at most one in ``PAUSE`` for each timeline, the first at once, always up to the newest event.
+Every ``LOOK`` it asks the database for the heads of all watched timelines, in case a hint was lost; what is running and has not
+moved for ``REDRAW`` is drawn again, as why it does not move may have changed (no worker listens any more).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import uuid
+from typing import Any, Protocol
+
+from .ear import Ear
+from .reading import in_thread, read, read_heads
+
+logger = logging.getLogger("django_timelines")
+PAUSE = 0.05
+LOOK = 5.0
+REDRAW = 15.0
+
+
+class Socket(Protocol):
+    """What the hub needs of a socket."""
+
+    seen: int
+    language: str
+
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether a frame is still on its way: what is slow is left out of a push and catches up later."""
+
+    def send_frame(self, sequence: int, text: str) -> None:
+        """Begin to send a frame. Does not wait and does not raise."""
+
+    def close(self) -> None:
+        """End the socket: its timeline is gone."""
+
+
+class Watched:
+    """One timeline that is looked at."""
+
+    def __init__(self) -> None:
+        self.sockets: set[Socket] = set()
+        self.newest = 0  # the newest sequence that was read
+        self.is_stale = False
+        self.redraw_at = math.inf  # in the loop's time
+        self.redraws = False
+        self.pushing: asyncio.Task[None] | None = None
+
+
+class Hub:
+    """The sockets of one event loop, by timeline. Used in that loop only; ``wake_all`` is for other threads."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.watched: dict[uuid.UUID, Watched] = {}
+        self._ear = Ear(self.heard)
+        self._looking: asyncio.Task[None] | None = None
+
+    def join(self, timeline: uuid.UUID, socket: Socket) -> None:
+        """Send this socket what it has not seen, now and from now on."""
+        if timeline not in self.watched:
+            self.watched[timeline] = Watched()
+            self._ear.want(timeline)
+        self.watched[timeline].sockets.add(socket)
+        self.heard(timeline, None)
+        if self._looking is None:
+            self._looking = self.loop.create_task(self._look())
+
+    def leave(self, timeline: uuid.UUID, socket: Socket) -> None:
+        """Forget a socket."""
+        watched = self.watched.get(timeline)
+        if watched is None:
+            return
+        watched.sockets.discard(socket)
+        if not watched.sockets:
+            del self.watched[timeline]
+            self._ear.drop(timeline)
+        if not self.watched and self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
+
+    def heard(self, timeline: uuid.UUID, sequence: int | None) -> None:
+        """Take a hint; without a sequence: look in any case. What was read already is no news."""
+        watched = self.watched.get(timeline)
+        if watched is None or (sequence is not None and sequence <= watched.newest):
+            return
+        watched.is_stale = True
+        if watched.pushing is None:
+            watched.pushing = self.loop.create_task(self._push(timeline, watched))
+
+    async def _push(self, timeline: uuid.UUID, watched: Watched) -> None:
+        try:
+            while watched.is_stale and watched.sockets:
+                watched.is_stale = False
+                await self._push_once(timeline, watched)
+                await asyncio.sleep(PAUSE)
+        except Exception:
+            logger.warning("Could not read timeline %s for its pages; trying again soon.", timeline, exc_info=True)
+            watched.newest = 0  # the next look finds it behind
+        finally:
+            watched.pushing = None
+
+    async def _push_once(self, timeline: uuid.UUID, watched: Watched) -> None:
+        clients = {(socket.seen, socket.language) for socket in watched.sockets}
+        redraws, watched.redraws = watched.redraws, False
+        found = await in_thread(read, timeline, clients, redraws)
+        if found is None:
+            for socket in list(watched.sockets):
+                socket.close()
+            return
+        watched.newest, encoded, is_running = found
+        watched.redraw_at = self.loop.time() + REDRAW if is_running else math.inf
+        for socket in list(watched.sockets):
+            text = encoded.get((socket.seen, socket.language))
+            if text is not None and not socket.is_busy:
+                socket.send_frame(watched.newest, text)
+
+    async def _look(self) -> None:
+        """Look into the database now and then: hints may be lost, with a layer or without one."""
+        while True:
+            await asyncio.sleep(LOOK)
+            try:
+                for timeline, head in (await in_thread(read_heads, list(self.watched))).items():
+                    self.heard(timeline, head)
+                self._redraw()
+            except Exception:
+                logger.warning("Could not look for what pages have not seen; trying again soon.", exc_info=True)
+
+    def _redraw(self) -> None:
+        for timeline, watched in self.watched.items():
+            if watched.redraw_at <= self.loop.time():
+                watched.redraws = True
+                self.heard(timeline, None)
+
+
+_hubs: dict[asyncio.AbstractEventLoop, Hub] = {}
+
+
+def hub() -> Hub:
+    """Return the hub of the running event loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in _hubs:
+        for ended in [known for known in _hubs if known.is_closed()]:
+            _hubs.pop(ended, None)
+        _hubs[loop] = Hub()
+    return _hubs[loop]
+
+
+def wake_all(timeline: uuid.UUID, sequence: int, **kwargs: Any) -> None:
+    """Receive ``appended``, in any thread: wake the hubs of this process at once, without the channel layer."""
+    for loop, known in list(_hubs.items()):
+        if timeline in known.watched and not loop.is_closed():
+            loop.call_soon_threadsafe(known.heard, timeline, sequence)

@@ -1,0 +1,59 @@
+"""What the sockets need of the database, read in a few threads of their own."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
+
+from channels.db import database_sync_to_async
+from django.db import router
+
+from .. import frames, policy
+from ..frames import type_seen
+from ..models import Timeline
+from ..state import TimelineStatus
+
+BATCH = 500
+P = ParamSpec("P")
+T = TypeVar("T")
+type_read = tuple[int, dict[type_seen, str], bool]
+_threads = ThreadPoolExecutor(4, "timelines-live")
+
+
+async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do database work in one of our threads: sockets queue neither behind each other nor behind the site's views."""
+    return await database_sync_to_async(work, thread_sensitive=False, executor=_threads)(*args, **kwargs)
+
+
+def may_view(id: uuid.UUID, user: Any, session: Any) -> bool:
+    """Ask the policy of the pages. Nobody may view what is not there."""
+    timeline = _find(id)
+    return timeline is not None and policy.may_view(timeline, user, session)
+
+
+def read(id: uuid.UUID, clients: Iterable[type_seen], redraws: bool = False) -> type_read | None:
+    """Return the timeline's head, the frames of those who are behind it, and whether it is running; None if it is gone.
+
+    ``redraws``: the frames of all.
+    """
+    timeline = _find(id)
+    if timeline is None:
+        return None
+    behind = [client for client in clients if redraws or client[0] < timeline.head]
+    is_running = timeline.status == TimelineStatus.RUNNING
+    return timeline.head, frames.frames(timeline, behind) if behind else {}, is_running
+
+
+def read_heads(ids: list[uuid.UUID]) -> dict[uuid.UUID, int]:
+    """Return the sequence of the newest event of each."""
+    rows = Timeline.objects.using(router.db_for_write(Timeline))  # a replica may be behind
+    heads: dict[uuid.UUID, int] = {}
+    for first in range(0, len(ids), BATCH):
+        heads |= dict(rows.filter(id__in=ids[first : first + BATCH]).values_list("id", "head"))
+    return heads
+
+
+def _find(id: uuid.UUID) -> Timeline | None:
+    return frames.find(id, router.db_for_write(Timeline))

@@ -1,0 +1,145 @@
+"""What people see of a timeline: its steps in order, each with a word for where it stands. Templates draw it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from . import moments, registry
+from .models import Event, Timeline
+from .registry import Declaration
+from .state import DONE, ENDED, StepStatus, run_key, step_status, type_run
+
+_SETTLED = DONE | {StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.OVERDUE}
+_AWAY = frozenset({StepStatus.NOT_TAKEN, StepStatus.NOT_REACHED})
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One step, or one item of a step, as it stands."""
+
+    name: str
+    title: str
+    about: str
+    status: StepStatus
+    attempt: int = 0
+    due: datetime | None = None
+    until: datetime | None = None
+    at: datetime | None = None  # when it came to where it stands
+    errors: tuple[str, ...] = ()  # what the body said to the last input
+
+    @property
+    def word(self) -> str:
+        """Its status, for people."""
+        return _(str(self.status))
+
+    @property
+    def css(self) -> str:
+        """Its status as a part of a class name."""
+        return str(self.status).replace(" ", "-")
+
+    @property
+    def is_away(self) -> bool:
+        """Tell whether the timeline went another way."""
+        return self.status in _AWAY
+
+    @property
+    def shows_deadline(self) -> bool:
+        """Tell whether its ``until`` matters: it waits."""
+        return self.until is not None and self.status in (StepStatus.WAITING, StepStatus.OVERDUE)
+
+    @property
+    def shows_attempt(self) -> bool:
+        """Tell whether there is something to say about attempts: there was more than one, or the one failed."""
+        return self.attempt > 1 or self.status is StepStatus.RETRYING
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A timeline as a page shows it, the same for every viewer."""
+
+    timeline: Timeline
+    title: str
+    status: str
+    word: str
+    sentence: str
+    lines: tuple[Line, ...]
+
+    @property
+    def has_ended(self) -> bool:
+        """Tell whether nothing more will happen."""
+        return self.status in ENDED
+
+    @property
+    def total(self) -> int:
+        """How many steps lie on the way that the timeline takes."""
+        return sum(not line.is_away for line in self.lines)
+
+    @property
+    def settled(self) -> int:
+        """How many of them are settled."""
+        return sum(line.status in _SETTLED for line in self.lines)
+
+
+def outline(timeline: Timeline) -> Outline:
+    """Look at a timeline now: two or three queries. Its class may be gone from the code."""
+    declaration = registry.find(timeline.workflow)
+    title = declaration.title if declaration else timeline.workflow
+    lines = tuple(_lines(timeline, declaration))
+    return Outline(timeline, title, timeline.status, _(timeline.status), str(timeline.explain()), lines)
+
+
+def title_of(step: str) -> str:
+    """Return a step's name as people read it: "Open account" for ``open_account``."""
+    return step.replace("_", " ").strip().capitalize()
+
+
+def _lines(timeline: Timeline, declaration: Declaration | None) -> Iterator[Line]:
+    runs: dict[str, type_run] = timeline.state["runs"]
+    fences = {run["fence"] for run in runs.values()}
+    times = dict(
+        Event.objects.using(timeline.using)
+        .filter(timeline=timeline.id, sequence__in=fences)
+        .values_list("sequence", "at")
+    )
+    declared = declaration.steps if declaration else {}
+    aside = _asides(declaration) if declaration else set()
+    for name in [*declared, *(key for key in runs if key.partition("[")[0] not in declared)]:
+        about = declared[name].doc.partition("\n")[0] if name in declared else ""
+        for key in [key for key in runs if key.startswith(f"{name}[")] or [name]:
+            line = _line(timeline, key, about, times)
+            if name not in aside or line.status not in (StepStatus.UPCOMING, StepStatus.NOT_TAKEN):
+                yield line
+
+
+def _line(timeline: Timeline, key: str, about: str, times: dict[int, datetime]) -> Line:
+    step, _bracket, item = key.partition("[")
+    run = timeline.state["runs"].get(key, {})
+    status = step_status(timeline.state, step, item.removesuffix("]"))
+    title = run_key(title_of(step), item.removesuffix("]"))
+    due, until = (moments.from_text(run[name]) if name in run else None for name in ("due", "until"))
+    attempt = run.get("attempt") or 0
+    return Line(
+        key, title, about, status, attempt, due, until, times.get(run.get("fence", 0)), _said(run.get("errors"))
+    )
+
+
+def _said(errors: Any) -> tuple[str, ...]:
+    """Flatten a rejection's errors: a list of sentences, or one for each parameter."""
+    if isinstance(errors, dict):
+        return tuple(sentence for one in errors.values() for sentence in _said(one))
+    return tuple(str(sentence) for sentence in errors) if isinstance(errors, list) else ()
+
+
+def _asides(declaration: Declaration) -> set[str]:
+    """Return the steps that come only after something went wrong: they are shown once the timeline goes there."""
+    aside: set[str] = set()
+    for node in declaration.graph.nodes.values():
+        off = [dependency.outcome != "done" or dependency.step in aside for dependency in node.after]
+        if off and (any(off) if node.joins == "all" else all(off)):
+            aside.add(node.name)
+    return aside

@@ -1,0 +1,194 @@
+// Keeps the timelines of a page up to date: over a socket, else by polling, else (without this script) by reloading.
+//
+// A section with data-timelines takes on the html of each frame. Elsewhere, an element with an id and the attribute
+// data-timelines-page takes on what it is on this page when that is fetched again. On the section:
+//   data-timelines-state   connecting | live | polling | offline | refused | ended
+//   "timelines:frame"      an event that bubbles, with the frame as its detail
+
+import { Idiomorph } from "./vendor/idiomorph.esm.js";
+
+const ENDED = ["completed", "failed", "cancelled"];
+const FIRST_WAIT = 500; // ms until the socket is tried again, doubling
+const LONGEST_WAIT = 30_000;
+const FAILURES = 3; // connections that never opened, in a row, after which the page polls
+const FIRST_POLL = 2_000; // ms, half as much again each time nothing is new
+const LONGEST_POLL = 15_000;
+const PAGE_WAIT = 150; // ms: several frames at once fetch the page once
+
+class LiveTimeline {
+  constructor(section) {
+    this.section = section;
+    this.sequence = Number(section.dataset.timelinesSequence);
+    this.failures = 0;
+    this.pollWait = FIRST_POLL;
+    if (section.hasAttribute("data-timelines-ended")) return this.say("ended");
+    this.connect();
+  }
+
+  get isOver() {
+    return ["ended", "refused"].includes(this.section.dataset.timelinesState) || !this.section.isConnected;
+  }
+
+  say(state) {
+    this.section.dataset.timelinesState = state;
+  }
+
+  // The socket
+
+  connect() {
+    clearTimeout(this.retry);
+    if (this.isOver || this.socket) return;
+    const path = this.section.dataset.timelinesSocket;
+    if (!path || !("WebSocket" in window)) return this.poll();
+    if (!this.polling) this.say(navigator.onLine ? "connecting" : "offline");
+    let opened = false;
+    const address = new URL(path, location.href);
+    address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
+    address.searchParams.set("after", this.sequence);
+    const socket = (this.socket = new WebSocket(address));
+    socket.onopen = () => {
+      opened = true;
+      this.failures = 0;
+      this.stopPolling();
+      this.say("live");
+    };
+    socket.onmessage = (message) => this.apply(JSON.parse(message.data));
+    socket.onclose = () => {
+      this.socket = null;
+      if (this.isOver) return;
+      this.failures += 1;
+      if (!opened && this.failures === 1) this.ask(); // refused, or unreachable? The page's own address tells
+      if (this.failures >= FAILURES) this.poll();
+      else if (!this.polling) this.say(navigator.onLine ? "connecting" : "offline");
+      const wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** (this.failures - 1));
+      this.retry = setTimeout(() => this.connect(), wait * (0.5 + Math.random() / 2));
+    };
+  }
+
+  // Without a socket
+
+  poll() {
+    if (this.polling || this.isOver) return;
+    this.polling = true;
+    this.say("polling");
+    this.pollWait = FIRST_POLL;
+    this.pollOnce();
+  }
+
+  stopPolling() {
+    this.polling = false;
+    clearTimeout(this.pollTimer);
+  }
+
+  async pollOnce() {
+    clearTimeout(this.pollTimer);
+    const isNew = await this.ask();
+    if (!this.polling || this.isOver) return;
+    this.pollWait = isNew ? FIRST_POLL : Math.min(LONGEST_POLL, this.pollWait * 1.5);
+    clearTimeout(this.pollTimer);
+    this.pollTimer = setTimeout(() => this.pollOnce(), this.pollWait * (0.9 + Math.random() / 5));
+  }
+
+  async ask() {
+    const address = new URL(this.section.dataset.timelinesSince, location.href);
+    address.searchParams.set("after", this.sequence);
+    try {
+      const response = await fetch(address, { headers: { Accept: "application/json" } });
+      if ([403, 404].includes(response.status)) this.end("refused");
+      if (this.polling && !this.isOver) this.say("polling");
+      if (response.status !== 200) return false;
+      this.apply(await response.json());
+      return true;
+    } catch {
+      if (this.polling && !this.isOver) this.say("offline");
+      return false;
+    }
+  }
+
+  // Frames
+
+  apply(frame) {
+    if (this.isOver || frame.sequence < this.sequence) return;
+    this.sequence = frame.sequence;
+    this.section.dataset.timelinesSequence = frame.sequence;
+    this.section.dataset.timelinesStatus = frame.status;
+    morph(this.section, frame.html, "innerHTML");
+    this.section.dispatchEvent(new CustomEvent("timelines:frame", { bubbles: true, detail: frame }));
+    page.refresh();
+    if (ENDED.includes(frame.status)) this.end("ended");
+  }
+
+  end(state) {
+    this.say(state);
+    this.stopPolling();
+    clearTimeout(this.retry);
+    this.socket?.close();
+  }
+
+  wake() {
+    if (this.isOver) return;
+    if (this.polling) this.pollOnce();
+    if (!this.socket) this.connect();
+  }
+}
+
+// The rest of the page
+
+const page = {
+  refresh() {
+    clearTimeout(this.timer);
+    if (document.querySelector("[data-timelines-page][id]")) this.timer = setTimeout(() => this.fetch(), PAGE_WAIT);
+  },
+
+  async fetch() {
+    const number = (this.number = (this.number ?? 0) + 1);
+    try {
+      const response = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
+      if (!response.ok || response.redirected) return;
+      const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+      if (number === this.number) this.apply(fresh); // else a newer one is under way
+    } catch {
+      // The next frame fetches it again.
+    }
+  },
+
+  apply(fresh) {
+    this.late = false;
+    for (const element of document.querySelectorAll("[data-timelines-page][id]")) {
+      const now = fresh.getElementById(element.id);
+      if (!now) continue;
+      if (isInUse(element)) this.late = true; // fetched again when it is left
+      else morph(element, now, "outerHTML");
+    }
+  },
+
+  left() {
+    if (this.late) this.refresh();
+  },
+};
+
+// Somebody types in it, or has a dialog open in or around it.
+function isInUse(element) {
+  const active = document.activeElement;
+  const types = active?.matches("input, textarea, select, [contenteditable]") && element.contains(active);
+  return types || Boolean(element.closest("dialog[open]") ?? element.querySelector("dialog[open]"));
+}
+
+function morph(element, html, morphStyle) {
+  Idiomorph.morph(element, html, {
+    morphStyle,
+    ignoreActiveValue: true,
+    callbacks: {
+      // What a person has opened stays open.
+      beforeAttributeUpdated: (name, node) => !(name === "open" && node.matches("details, dialog")),
+    },
+  });
+}
+
+const live = [...document.querySelectorAll("[data-timelines]")].map((section) => new LiveTimeline(section));
+const wake = () => document.visibilityState === "visible" && live.forEach((timeline) => timeline.wake());
+addEventListener("online", wake);
+addEventListener("pageshow", wake);
+document.addEventListener("visibilitychange", wake);
+document.addEventListener("focusout", () => page.left());
+document.addEventListener("close", () => page.left(), true); // of a dialog; this event does not bubble

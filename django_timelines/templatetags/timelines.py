@@ -1,0 +1,75 @@
+"""``{% load timelines %}``: draw a timeline on the server, and bring it to life.
+
+In the head::
+
+    {% timelines_style %}{% timelines_script %}{% timelines_refresh signup %}
+
+and where it is to be seen::
+
+    {% timeline signup %}
+
+An element elsewhere on the page that has an ``id`` and the attribute ``data-timelines-page`` is kept up to date as well: when
+the timeline moves, the page is fetched again and the element takes on what it is there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+from django.apps import apps
+from django.templatetags.static import static
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language
+
+from ..models import Timeline
+from ..outline import Outline, outline
+from ..state import ENDED
+
+register = template.Library()
+
+
+@register.inclusion_tag("django_timelines/section.html")
+def timeline(shown: Any) -> dict[str, Any]:
+    """Draw a timeline (a workflow object, a ``Timeline``, or its outline), alive if the page has the script."""
+    drawn = shown if isinstance(shown, Outline) else outline(_row(shown))
+    row = drawn.timeline
+    return {"outline": drawn, "timeline": row, "since": _address("since", row), "socket": _socket(row)}
+
+
+@register.simple_tag
+def timelines_style() -> SafeString:
+    """Link the stylesheet."""
+    return format_html('<link rel="stylesheet" href="{}">', static("django_timelines/timelines.css"))
+
+
+@register.simple_tag
+def timelines_script() -> SafeString:
+    """Load the script: an ES module, which a policy of ``script-src 'self'`` allows."""
+    return format_html('<script type="module" src="{}"></script>', static("django_timelines/live.js"))
+
+
+@register.simple_tag
+def timelines_refresh(shown: Any, seconds: int = 5) -> SafeString:
+    """In the head: without JavaScript the page is loaded again every few seconds, until the timeline has ended."""
+    if _row(shown).status in ENDED:
+        return SafeString("")
+    return format_html('<noscript><meta http-equiv="refresh" content="{}"></noscript>', int(seconds))
+
+
+def _row(shown: Any) -> Timeline:
+    return shown if isinstance(shown, Timeline) else shown.timeline
+
+
+def _address(name: str, timeline: Timeline) -> str:
+    return reverse(f"timelines:{name}", args=[timeline.id])
+
+
+def _socket(timeline: Timeline) -> str:
+    """Return the socket's address beside the page's, or an empty string where nothing serves it: then the page polls."""
+    if not apps.is_installed("django_timelines.live"):
+        return ""
+    return f"{_address('timeline', timeline)}live/?{urlencode({'language': get_language() or ''})}"

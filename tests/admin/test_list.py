@@ -1,0 +1,178 @@
+"""The list of timelines."""
+
+import re
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from django_timelines.actors import acting, of_user
+from django_timelines.models import Timeline
+from django_timelines.testing import drain
+
+from .conftest import LIST, a_parcel
+from .workflows import Gift, Parcel
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def names(response) -> list[str]:
+    return [str(timeline.pk) for timeline in response.context["cl"].result_list]
+
+
+def test_the_list_says_what_each_timeline_is_and_where_it_stands(root: Client, blocked: Parcel) -> None:
+    with acting(of_user(User.objects.get(username="grace"))):
+        a_parcel(key="order-17")
+
+    text = root.get(LIST).content.decode()
+
+    assert "Parcel order-17" in text
+    assert f"Parcel {str(blocked.pk)[:18]}" in text
+    assert '<span class="timelines-badge timelines-blocked">Blocked</span>' in text
+    assert '<span class="timelines-badge timelines-waiting">Waiting</span>' in text
+    assert "Weigh is blocked after attempt 1" in text
+    assert "Hand over waits for a call until" in text
+    assert '<span class="timelines-quiet">grace</span>' in text
+
+
+def test_fifty_rows_cost_as_many_queries_as_five(root: Client, django_assert_num_queries) -> None:
+    queries = 7
+
+    for _number in range(5):
+        Parcel.start(name="one")
+    drain()
+    with django_assert_num_queries(queries):
+        root.get(LIST)
+
+    for _number in range(45):
+        Parcel.start(name="one")
+    drain()
+    with django_assert_num_queries(queries):
+        assert len(root.get(LIST).context["cl"].result_list) == 50
+
+
+def test_the_list_never_reads_a_state_and_never_counts(
+    root: Client, blocked: Parcel, django_assert_num_queries
+) -> None:
+    with django_assert_num_queries(7) as queries:
+        root.get(LIST, {"status": "blocked", "workflow": "workflows.Parcel", "needs": "person"})
+
+    statements = [query["sql"] for query in queries.captured_queries if "django_timelines" in query["sql"]]
+    assert not [statement for statement in statements if re.search('"state"|COUNT|OFFSET', statement)]
+
+
+def test_pages_follow_one_another_by_key(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django_timelines.admin.timelines.TimelineAdmin.list_per_page", 2)
+    pks = [str(Parcel.start(name="one").pk) for _number in range(5)][::-1]
+
+    first = root.get(LIST)
+    second = root.get(LIST + first.context["cl"].older_query)
+    third = root.get(LIST + second.context["cl"].older_query)
+    back = root.get(LIST + third.context["cl"].newer_query)
+    front = root.get(LIST + back.context["cl"].newer_query)
+
+    assert [names(page) for page in (first, second, third)] == [pks[:2], pks[2:4], pks[4:]]
+    assert first.context["cl"].newer_query is None
+    assert third.context["cl"].older_query is None
+    assert names(back) == pks[2:4]
+    assert names(front) == pks[:2]
+    assert front.context["cl"].newer_query is None
+    assert f'<a href="{first.context["cl"].older_query}" rel="next">Older</a>' in first.content.decode()
+
+
+def test_a_page_keeps_its_filter_and_a_filter_begins_at_the_newest(
+    root: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("django_timelines.admin.timelines.TimelineAdmin.list_per_page", 1)
+    for _number in range(3):
+        Parcel.start(name="one")
+
+    second = root.get(LIST + root.get(LIST, {"status": "running"}).context["cl"].older_query)
+
+    assert "status=running" in second.context["cl"].older_query
+    cl = second.context["cl"]
+    links = [choice["query_string"] for spec in cl.filter_specs for choice in spec.choices(cl)]
+    assert not [link for link in links if "before=" in link]
+    assert "before=" not in second.context["cl"].newest_query
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"status": "blocked"}, ["blocked"]),
+        ({"needs": "person"}, ["blocked"]),
+        ({"workflow": "workflows.Gift"}, ["gift"]),
+        ({"workflow": "workflows.Parcel", "status": "waiting"}, ["parcel"]),
+        ({"status": "no such status"}, []),
+    ],
+)
+def test_filters(root: Client, blocked: Parcel, query: dict[str, str], found: list[str]) -> None:
+    rows = {"blocked": blocked.pk, "parcel": a_parcel().pk}
+    rows["gift"] = Gift.start(receiver=User.objects.get(username="grace")).pk
+
+    assert names(root.get(LIST, query)) == [str(rows[name]) for name in found]
+
+
+def test_the_workflow_filter_offers_what_only_the_database_still_has(root: Client, forgotten: Timeline) -> None:
+    response = root.get(LIST, {"workflow": "workflows.Forgotten"})
+
+    assert names(response) == [str(forgotten.pk)]
+    assert '<a href="?workflow=workflows.Forgotten">Forgotten</a>' in response.content.decode()
+
+
+def test_search_finds_by_id_by_its_beginning_by_key_and_by_starter(root: Client) -> None:
+    user = User.objects.create_user("lena")
+    with acting(of_user(user)):
+        parcel = a_parcel(key="order 17")
+    pk = str(parcel.pk)
+    a_parcel()
+
+    for term in (pk, parcel.pk.hex, pk.upper(), f" {pk} ", pk[:18] + pk[19:], "order 17", "lena", str(user.pk)):
+        assert names(root.get(LIST, {"q": term})) == [pk], term
+    assert len(names(root.get(LIST, {"q": pk[:8]}))) == 2
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        "order",
+        "' OR 1=1 --",
+        "%",
+        "\\",
+        "\x00",
+        "é" * 3000,
+        "f" * 33,
+        "-" * 40,
+        "state__fields",
+        "zzzzzzzz",
+        "🦒" * 100,
+    ],
+)
+def test_garbage_finds_nothing_and_harms_nothing(root: Client, term: str) -> None:
+    a_parcel(key="order 17")
+
+    response = root.get(LIST, {"q": term})
+
+    assert response.status_code == 200
+    assert term == "\x00" or names(response) == []
+
+
+@pytest.mark.parametrize("query", ["before=x", "after=%00", "before=1&after=2", "after=" + "9" * 5000])
+def test_a_garbled_page_goes_back_to_the_first(root: Client, query: str) -> None:
+    assert root.get(f"{LIST}?{query}")["Location"] == f"{LIST}?e=1"
+
+
+@pytest.mark.parametrize("query", ["state__icontains=a", "events__data__icontains=a", "key__contains=a", "nonsense=1"])
+def test_an_address_cannot_ask_for_what_reads_each_row(root: Client, query: str) -> None:
+    assert root.get(f"{LIST}?{query}").status_code == 400
+
+
+@pytest.mark.parametrize("query", ["o=5", "o=-1.2", "p=900", "all=", "_facets=True"])
+def test_the_order_is_always_by_age(root: Client, query: str) -> None:
+    pks = [str(Parcel.start(name="one").pk) for _number in range(3)]
+
+    assert names(root.get(f"{LIST}?{query}")) == pks[::-1]
+
+
+def test_an_empty_list_says_so(root: Client) -> None:
+    assert "No timeline fits." in root.get(LIST).content.decode()

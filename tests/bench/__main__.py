@@ -1,0 +1,83 @@
+"""Measure everything, print a table and write ``build/bench.json``.
+
+python -m tests.bench            # under three minutes
+python -m tests.bench --quick    # only sees that it runs
+python -m tests.bench inline     # only these figures
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+
+import django
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "tests.bench.settings"
+os.environ["BENCH_DATABASE"] = f"timelines_bench_{os.getpid()}"  # for the processes that we start, too
+django.setup()
+
+from django.conf import settings  # noqa: E402
+
+from tests.services import missing_postgres  # noqa: E402
+
+from . import background, databases, hints, imports, inline, live, reading  # noqa: E402
+from .measure import FULL, QUICK, Effort, Figure  # noqa: E402
+
+FIGURES: dict[str, list[Callable[[Effort], list[Figure]]]] = {
+    "inline": [inline.steps, inline.slow_disk, inline.counted],
+    "state": [reading.state],
+    "imports": [imports.imports],
+    "background": [background.busy, background.idle],
+    "live": [inline.hints_too, live.browser],
+}
+NEED_REDIS = {"background", "live"}
+
+
+def main() -> None:
+    """Measure what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Our work against raw work.")
+    parser.add_argument("figures", nargs="*", choices=[*FIGURES, []], help="all, unless some are named")
+    parser.add_argument("--quick", action="store_true", help="only see that it runs: the figures mean nothing")
+    asked = parser.parse_args()
+    if problem := missing_postgres():
+        sys.exit(f"There is {problem}. All yardsticks need one.")
+    busy = os.getloadavg()[0] > 0.7 * (os.cpu_count() or 1)
+    hints.off()
+    with databases.own(), databases.own_redis() as no_redis:
+        figures: list[Figure] = []
+        for name in asked.figures or FIGURES:
+            if name in NEED_REDIS and no_redis:
+                print(f"{name}: not measured. {no_redis}.", file=sys.stderr)
+                continue
+            for measure in FIGURES[name]:
+                figures += measure(QUICK if asked.quick else FULL)
+    show(figures)
+    if busy:
+        print("\nThe machine was busy with other work when this began: the ratios are worth little.")
+    write(figures)
+
+
+def show(figures: list[Figure]) -> None:
+    """Print the table."""
+    width = max((len(figure.name) for figure in figures), default=0)
+    print(f"{'goal':>4}  {'':{width}}  {'value':>9} {'yardstick':>9} {'':10}  {'ratio':>6}  {'aim':>5}")
+    for figure in figures:
+        aim = "" if figure.aim is None else f"{figure.aim:.2f}"
+        met = {None: "", True: "met", False: "NOT MET"}[figure.met]
+        print(
+            f"{figure.goal or '':>4}  {figure.name:{width}}  {figure.value:9.3f} {figure.yardstick:9.3f} {figure.unit:10}"
+            f"  {figure.ratio:6.2f}  {aim:>5}  {met}".rstrip()
+        )
+
+
+def write(figures: list[Figure]) -> None:
+    """Write the same as JSON."""
+    file = settings.BUILD / "bench.json"
+    file.write_text(json.dumps([asdict(figure) for figure in figures], indent=1) + "\n")
+    print(f"\nWritten to {file.relative_to(settings.BUILD.parent)}.")
+
+
+if __name__ == "__main__":
+    main()

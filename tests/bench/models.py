@@ -1,0 +1,12 @@
+"""What the bodies of the benchmark's steps write."""
+
+from django.db import models
+
+
+class Note(models.Model):
+    """One row, as plain as can be."""
+
+    text = models.CharField(max_length=20)
+
+    def __str__(self) -> str:
+        return self.text

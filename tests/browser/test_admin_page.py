@@ -1,0 +1,142 @@
+"""The admin in a real browser, under a strict content security policy."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.signals import request_started
+from django.test import Client
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from django_timelines.placements import embedded
+from django_timelines.testing import drain, recorded_errors
+from tests.admin.conftest import LIST, a_parcel, page_of
+from tests.admin.workflows import Parcel
+
+from .live_site import LiveSite
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+PATIENCE = 20_000  # ms
+# The contrast of each badge with its ground, after WCAG 2.2, "contrast ratio" and "relative luminance".
+CONTRASTS = """() => {
+  const rgb = text => text.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, n) => sum + v * [0.2126, 0.7152, 0.0722][n], 0);
+  const ground = e => { const c = rgb(getComputedStyle(e).backgroundColor); return c[3] === 0 ? ground(e.parentElement) : c };
+  return [...document.querySelectorAll('.timelines-badge, .timelines-quiet, .timelines-message')].map(e => {
+    const [a, b] = [light(rgb(getComputedStyle(e).color)), light(ground(e))].sort((x, y) => y - x);
+    return [e.textContent, (a + 0.05) / (b + 0.05)] }) }"""
+
+
+@pytest.fixture
+def site(settings) -> Iterator[LiveSite]:
+    settings.MIDDLEWARE = ["tests.browser.live_site.StrictPolicy", *settings.MIDDLEWARE]
+    request_started.disconnect(dispatch_uid="django_timelines.embedded")  # each step runs when the test says so
+    site = LiveSite()
+    yield site
+    site.stop()
+    request_started.connect(embedded.serve, dispatch_uid="django_timelines.embedded")
+
+
+def let_in(context: BrowserContext, site: LiveSite) -> None:
+    """Make it the browser of a superuser."""
+    client = Client()
+    client.force_login(User.objects.create_superuser("grace"))
+    context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": site.address}])
+
+
+@pytest.fixture
+def admin(context: BrowserContext, page: Page, site: LiveSite) -> Page:
+    let_in(context, site)
+    page.add_init_script(
+        "window.forbidden = [];"
+        "document.addEventListener('securitypolicyviolation', event => forbidden.push(event.violatedDirective))"
+    )
+    return page
+
+
+def test_the_page_changes_by_itself_and_what_was_opened_stays_open(admin: Page, site: LiveSite) -> None:
+    parcel = a_parcel("The scales are broken.")
+    admin.goto(site.address + page_of(parcel))
+    expect(admin.locator("[data-timelines]")).to_have_attribute("data-timelines-state", "live", timeout=PATIENCE)
+    standing = admin.locator("#timelines-page").get_by_role("status")
+    expect(standing).to_contain_text("Blocked")
+    admin.locator("#event-2 summary, #event-8 summary, #event-7 summary").first.click()
+    admin.evaluate("window.isTheSame = true")
+
+    parcel.weigh.skip(reason="Weighed by hand.")
+    drain()
+
+    expect(standing).to_contain_text("Waiting", timeout=PATIENCE)
+    expect(admin.locator("#event-9")).to_contain_text("Weighed by hand.")
+    expect(admin.locator("#events details[open]")).to_have_count(1)
+    expect(admin.get_by_role("button", name="Retry “Weigh”")).to_have_count(0)
+    assert admin.evaluate("window.isTheSame") is True
+    assert admin.evaluate("window.forbidden") == []
+
+
+def test_a_blocked_step_is_retried_by_keyboard_alone(admin: Page, site: LiveSite) -> None:
+    parcel = a_parcel("The scales are broken.")
+    admin.goto(site.address + page_of(parcel))
+
+    admin.get_by_role("button", name="Retry “Weigh”").press("Enter")
+    expect(admin.get_by_role("heading", name="Try “Weigh” again?")).to_be_visible()
+    admin.get_by_label("Reason (optional)").fill("The scales are mended.")
+    admin.get_by_role("button", name="Retry").press("Enter")
+
+    expect(admin.locator(".messagelist")).to_contain_text("“Weigh” is tried again. It is due now.")
+    expect(admin.locator("#event-9")).to_contain_text("The scales are mended.")
+    assert admin.evaluate("window.forbidden") == []
+    with recorded_errors():
+        drain()
+    expect(admin.locator("#timelines-page").get_by_role("status")).to_contain_text("attempt 2", timeout=PATIENCE)
+
+
+def test_without_a_script_the_verbs_work_and_a_link_reloads(browser: Browser, site: LiveSite) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    let_in(context, site)
+    page = context.new_page()
+    parcel = a_parcel()
+    page.goto(site.address + page_of(parcel))
+
+    page.get_by_role("button", name="Cancel timeline").click()
+    page.get_by_label("Reason").fill("Not wanted any more.")
+    page.get_by_role("button", name="Cancel timeline").click()
+    expect(page.locator(".messagelist")).to_contain_text("The timeline is cancelled.")
+
+    other = a_parcel()
+    page.goto(site.address + page_of(other))
+    other.hand_over()
+    drain()
+    page.get_by_role("link", name="Reload").click()
+    expect(page.locator("#timelines-page").get_by_role("status")).to_contain_text("Completed")
+    context.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_word_can_be_read_in_both_themes(admin: Page, site: LiveSite, theme: str) -> None:
+    blocked, retrying, done = a_parcel("broken"), a_parcel("again"), a_parcel()
+    done.hand_over()
+    drain()
+    Parcel.start(name="one")
+    skipped = a_parcel("broken")
+    skipped.weigh.skip(reason="By hand.")
+    admin.emulate_media(color_scheme=theme)
+
+    contrasts = []
+    for path in (LIST, *map(page_of, (blocked, retrying, done, skipped))):
+        admin.goto(site.address + path)
+        contrasts += admin.evaluate(CONTRASTS)
+
+    assert len(contrasts) > 50
+    assert [(word, ratio) for word, ratio in contrasts if ratio < 4.5] == []  # WCAG 2.2, level AA
+    assert admin.evaluate("window.forbidden") == []
+
+
+def test_on_a_phone_only_the_tables_scroll(admin: Page, site: LiveSite) -> None:
+    parcel = a_parcel("The_scales_are_broken" * 20)
+    admin.set_viewport_size({"width": 400, "height": 800})
+
+    admin.goto(site.address + page_of(parcel))
+
+    assert admin.evaluate("document.documentElement.scrollWidth") <= 400

@@ -1,0 +1,175 @@
+"""A timeline's page in a real browser: it changes by itself, or tells the truth some other way."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.contrib.sessions.backends.db import SessionStore
+from django.core.signals import request_started
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from django_timelines.placements import embedded
+from django_timelines.policy import remember
+from django_timelines.testing import drain
+from example_project.signup.workflows import Signup
+from tests.pages.stories import signed_up
+
+from .live_site import LiveSite
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+PATIENCE = 20_000  # ms
+
+
+@pytest.fixture
+def site(settings) -> Iterator[LiveSite]:
+    settings.MIDDLEWARE = ["tests.browser.live_site.StrictPolicy", *settings.MIDDLEWARE]
+    request_started.disconnect(dispatch_uid="django_timelines.embedded")  # each step runs when the test says so
+    site = LiveSite()
+    yield site
+    site.stop()
+    request_started.connect(embedded.serve, dispatch_uid="django_timelines.embedded")
+
+
+@pytest.fixture
+def signup(site) -> Signup:
+    """A sign-up that waits for its visitor to follow the link."""
+    return signed_up()
+
+
+def let_in(context: BrowserContext, site: LiveSite, signup: Signup) -> None:
+    """Make it the browser that signed up."""
+    session = SessionStore()
+    remember(session, [signup.pk.hex])
+    session.save()
+    context.add_cookies([{"name": "sessionid", "value": session.session_key, "url": site.address}])
+
+
+@pytest.fixture
+def visitor(context: BrowserContext, page: Page, site: LiveSite, signup: Signup) -> Page:
+    """The browser that signed up. What the content security policy forbids is written down in ``window.forbidden``."""
+    let_in(context, site, signup)
+    page.add_init_script(
+        "window.forbidden = [];"
+        "document.addEventListener('securitypolicyviolation', event => forbidden.push(event.violatedDirective))"
+    )
+    return page
+
+
+def look(page: Page, site: LiveSite, signup: Signup, state: str = "live") -> None:
+    """Open the timeline's page and wait until it is told what happens."""
+    page.goto(site.address + signup.get_absolute_url())
+    expect(page.locator("[data-timelines]")).to_have_attribute("data-timelines-state", state, timeout=PATIENCE)
+
+
+def finish(signup: Signup) -> None:
+    signup.activate()
+    drain()
+
+
+def expect_end(page: Page) -> None:
+    expect(page.get_by_role("status")).to_contain_text("It is completed since", timeout=PATIENCE)
+    expect(page.locator('[data-step="start_onboarding"]')).to_contain_text("Completed", timeout=PATIENCE)
+
+
+def test_the_page_changes_by_itself_and_breaks_no_policy(visitor, site, signup):
+    look(visitor, site, signup)
+    visitor.evaluate("window.unchanged = true")
+
+    finish(signup)
+
+    expect_end(visitor)
+    expect(visitor.locator("[data-timelines]")).to_have_attribute("data-timelines-state", "ended", timeout=PATIENCE)
+    assert visitor.evaluate("[window.unchanged, window.forbidden]") == [True, []]
+
+
+def test_a_page_whose_socket_was_cut_for_a_while_catches_up(visitor, site, signup):
+    look(visitor, site, signup)
+
+    site.stop()
+    expect(visitor.locator("[data-timelines]")).not_to_have_attribute("data-timelines-state", "live", timeout=PATIENCE)
+    signup.activate()
+    site.start()
+
+    expect(visitor.locator('[data-step="start_onboarding"]')).to_contain_text("Due", timeout=PATIENCE)
+    expect(visitor.locator("[data-timelines]")).to_have_attribute("data-timelines-state", "live", timeout=PATIENCE)
+    drain()
+    expect_end(visitor)
+
+
+def test_without_a_websocket_the_page_polls(visitor, site, signup):
+    visitor.add_init_script("delete window.WebSocket")
+    look(visitor, site, signup, state="polling")
+
+    finish(signup)
+
+    expect_end(visitor)
+
+
+def test_where_no_socket_is_served_the_page_polls(visitor, site, signup):
+    visitor.route_web_socket("**/live/**", lambda socket: socket.close())
+    look(visitor, site, signup, state="polling")
+
+    finish(signup)
+
+    expect_end(visitor)
+
+
+def test_without_javascript_the_page_tells_the_truth_by_reloading(browser: Browser, site, signup):
+    context = browser.new_context(java_script_enabled=False)
+    let_in(context, site, signup)
+    page = context.new_page()
+    page.goto(site.address + signup.get_absolute_url())
+    expect(page.get_by_role("status")).to_contain_text("It waits until")
+
+    finish(signup)
+
+    expect_end(page)
+    context.close()
+
+
+def test_a_page_that_may_not_look_any_more_stops_asking(visitor, context, site, signup):
+    look(visitor, site, signup)
+
+    site.stop()
+    context.clear_cookies()
+    site.start()
+
+    expect(visitor.locator("[data-timelines]")).to_have_attribute("data-timelines-state", "refused", timeout=PATIENCE)
+
+
+def test_the_rest_of_the_page_keeps_up_without_disturbing_whoever_types(visitor, site, signup, settings, tmp_path):
+    (tmp_path / "signup").mkdir()
+    (tmp_path / "signup" / "signup_timeline.html").write_text(
+        "<!doctype html><html><head>{% load timelines %}{% timelines_script %}</head><body>{% timeline workflow %}"
+        '<p id="seen" data-timelines-page>event {{ timeline.head }}</p>'
+        '<form id="ask" data-timelines-page><input id="answer"><b>event {{ timeline.head }}</b></form>'
+        '<div id="more" data-timelines-page><details><summary>More</summary>event {{ timeline.head }}</details></div>'
+        "</body></html>"
+    )
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
+    head = signup.timeline.head
+    look(visitor, site, signup)
+    visitor.locator("summary").click()
+    visitor.locator("#answer").press_sequentially("half a")
+
+    signup.activate()
+
+    expect(visitor.locator("#seen")).to_have_text(f"event {head + 5}", timeout=PATIENCE)
+    expect(visitor.locator("#more")).to_contain_text(f"event {head + 5}")
+    expect(visitor.locator("details")).to_have_attribute("open", "")
+    expect(visitor.locator("#ask b")).to_have_text(f"event {head}")
+    visitor.keyboard.type(" sentence")
+    expect(visitor.locator("#answer")).to_have_value("half a sentence")
+
+    visitor.locator("#answer").blur()
+
+    expect(visitor.locator("#ask b")).to_have_text(f"event {head + 5}", timeout=PATIENCE)
+
+
+def test_following_the_link_leads_to_the_page_as_it_is_then(visitor, site, signup):
+    visitor.goto(signup.activate.link().replace("https://example.org", site.address))
+
+    visitor.get_by_role("button", name="Activate").click()
+    drain()
+
+    expect_end(visitor)
+    assert visitor.evaluate("window.forbidden") == []

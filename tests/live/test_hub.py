@@ -1,0 +1,165 @@
+"""The hub, with sockets that write down what they are sent."""
+
+import asyncio
+import json
+
+import pytest
+from django.db import connection, connections
+from django.db.backends.signals import connection_created
+from django.test.utils import CaptureQueriesContext
+
+from django_timelines.live.hub import Hub
+from django_timelines.live.reading import in_thread, read
+from example_project.signup.workflows import Signup
+
+
+class Notebook:
+    """A socket. ``stuck``: its frames do not get through."""
+
+    def __init__(self, seen: int, language: str = "en-us", *, stuck: bool = False) -> None:
+        self.seen, self.language, self.is_busy = seen, language, stuck
+        self.got: list[tuple[int, str]] = []
+        self.told = asyncio.Event()
+
+    def send_frame(self, sequence: int, text: str) -> None:
+        self.seen = sequence
+        self.got.append((sequence, text))
+        self.told.set()
+
+    def close(self) -> None:
+        self.got.append((0, "closed"))
+
+
+def test_sockets_that_have_seen_the_same_get_the_very_same_frame(signup):
+    async def story():
+        hub = Hub()
+        same = [Notebook(3), Notebook(3)]
+        further_behind = Notebook(1)
+        for socket in (*same, further_behind):
+            hub.join(signup.pk, socket)
+        await asyncio.gather(*(socket.told.wait() for socket in (*same, further_behind)))
+        for socket in (*same, further_behind):
+            hub.leave(signup.pk, socket)
+        return same[0].got, same[1].got, further_behind.got
+
+    first, second, third = asyncio.run(story())
+    assert len(first) == len(second) == len(third) == 1
+    assert first[0][1] is second[0][1]
+    assert len(third[0][1]) > len(first[0][1])
+
+
+def test_many_hints_at_once_make_one_push_with_the_newest_event(signup):
+    head = signup.timeline.head
+
+    async def story():
+        hub = Hub()
+        socket = Notebook(head)
+        hub.join(signup.pk, socket)
+        await in_thread(signup.activate)
+        for _ in range(100):
+            hub.heard(signup.pk, head + 3)
+        await socket.told.wait()
+        hub.leave(signup.pk, socket)
+        return socket.got
+
+    assert [sequence for sequence, _text in asyncio.run(story())] == [signup.timeline.head]
+
+
+def test_a_hint_of_what_was_sent_already_is_no_news(signup):
+    head = signup.timeline.head
+
+    async def story():
+        hub = Hub()
+        socket = Notebook(head - 1)
+        hub.join(signup.pk, socket)
+        await socket.told.wait()
+        while hub.watched[signup.pk].pushing is not None:
+            await asyncio.sleep(0)
+        hub.heard(signup.pk, head)
+        pushing = hub.watched[signup.pk].pushing
+        hub.leave(signup.pk, socket)
+        return pushing
+
+    assert asyncio.run(story()) is None
+
+
+def test_a_slow_socket_holds_up_no_other_and_catches_up(signup):
+    head = signup.timeline.head
+
+    async def story():
+        hub = Hub()
+        slow, quick = Notebook(head - 2, stuck=True), Notebook(head - 2)
+        hub.join(signup.pk, slow)
+        hub.join(signup.pk, quick)
+        await quick.told.wait()
+        before = list(slow.got)
+        slow.is_busy = False
+        hub.heard(signup.pk, None)
+        await slow.told.wait()
+        hub.leave(signup.pk, slow)
+        hub.leave(signup.pk, quick)
+        return before, slow.got, quick.got
+
+    before, slow, quick = asyncio.run(story())
+    assert before == []
+    assert slow == quick
+
+
+def test_a_database_that_is_away_is_asked_again(signup, monkeypatch, caplog):
+    monkeypatch.setattr("django_timelines.live.hub.LOOK", 0.02)
+    head = signup.timeline.head
+    broken = [True]
+
+    def away(execute, sql, params, many, context):
+        if broken and "django_timelines_timeline" in sql:
+            broken.clear()
+            raise connection.Database.OperationalError("gone away")
+        return execute(sql, params, many, context)
+
+    def break_new_connections(connection, **kwargs):
+        connection.execute_wrappers.append(away)
+
+    async def story():
+        hub = Hub()
+        socket = Notebook(head - 1)
+        hub.join(signup.pk, socket)
+        await asyncio.wait_for(socket.told.wait(), 20)
+        hub.leave(signup.pk, socket)
+        return socket.got
+
+    connection_created.connect(break_new_connections)
+    try:
+        got = asyncio.run(story())
+    finally:
+        connection_created.disconnect(break_new_connections)
+    assert [sequence for sequence, _text in got] == [head]
+    assert "Could not read timeline" in caplog.text
+
+
+def test_what_is_running_and_does_not_move_is_drawn_again(transactional_db, monkeypatch):
+    monkeypatch.setattr("django_timelines.live.hub.LOOK", 0.02)
+    monkeypatch.setattr("django_timelines.live.hub.REDRAW", 0.0)
+    signup = Signup.start(email="ada@example.org", password="correct horse")
+    head = signup.timeline.head
+
+    async def story():
+        hub = Hub()
+        socket = Notebook(head)
+        hub.join(signup.pk, socket)
+        await asyncio.wait_for(socket.told.wait(), 20)
+        hub.leave(signup.pk, socket)
+        return socket.got
+
+    frame = json.loads(asyncio.run(story())[0][1])
+    assert (frame["sequence"], frame["status"], frame["events"]) == (head, "running", [])
+
+
+@pytest.mark.parametrize("sockets", [1, 20])
+def test_a_push_asks_the_database_alike_for_one_socket_and_for_many(signup, sockets):
+    clients = {(3, "en-us")} if sockets == 1 else {(n % 3, "en-us") for n in range(sockets)}
+    with CaptureQueriesContext(connections["default"]) as queries:
+        read(signup.pk, clients)
+
+    assert (
+        len(queries) == 5
+    )  # the row, its events, when its steps came where they are, its open runs, the clock's sighting

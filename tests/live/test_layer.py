@@ -1,0 +1,191 @@
+"""Several processes, and a Redis of our own that is stopped and started."""
+
+import asyncio
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from socket import socket as tcp_socket
+
+import pytest
+import redis
+from django.db import connection
+
+from django_timelines.live import ear, sender
+from django_timelines.live import hub as hubs
+from django_timelines.live.layer import group_of, shared_layer
+from example_project.signup.workflows import Signup
+from tests.settings.base import BASE_DIR
+
+from .elsewhere import layer_at
+from .sockets import PATIENCE
+
+pytestmark = [
+    pytest.mark.redis,
+    pytest.mark.skipif(shutil.which("redis-server") is None, reason="no redis-server on the PATH"),
+]
+
+
+class Redis:
+    """A Redis server of this test alone."""
+
+    def __init__(self) -> None:
+        with tcp_socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.start()
+
+    def start(self) -> None:
+        quiet = ["--save", "", "--appendonly", "no"]
+        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", *quiet]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        with redis.Redis.from_url(
+            self.url, retry=redis.retry.Retry(redis.backoff.ConstantBackoff(0.02), 500)
+        ) as client:
+            client.ping()
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait()
+
+    def subscribers(self, group: str) -> int:
+        with redis.Redis.from_url(self.url) as client:
+            return client.pubsub_numsub(f"asgi__group__{group}")[0][1]
+
+
+@pytest.fixture
+def server(settings, monkeypatch) -> Iterator[Redis]:
+    server = Redis()
+    settings.CHANNEL_LAYERS = {"default": layer_at(server.url)}
+    monkeypatch.setattr(sender, "sender", sender.Sender())
+    yield server
+    server.stop()
+
+
+async def until(condition) -> None:
+    """Wait for something that no event of ours tells: a server's own book-keeping."""
+    async with asyncio.timeout(PATIENCE):
+        while not await asyncio.to_thread(condition):
+            await asyncio.sleep(0.02)
+
+
+def activate_elsewhere(server: Redis, signup: Signup) -> None:
+    """Call the step in another process."""
+    command = [
+        sys.executable,
+        "-m",
+        "tests.live.elsewhere",
+        str(connection.settings_dict["NAME"]),
+        server.url,
+        str(signup.pk),
+    ]
+    subprocess.run(command, check=True, cwd=BASE_DIR, timeout=PATIENCE)
+
+
+def test_a_commit_in_another_process_reaches_the_socket(server, visitor, signup, monkeypatch):
+    monkeypatch.setattr(hubs, "LOOK", 3600)  # only a hint can tell
+    head = signup.timeline.head
+
+    async def story():
+        socket = await visitor.open(signup.pk, after=head)
+        await until(lambda: server.subscribers(group_of(signup.pk)) == 1)
+        await asyncio.to_thread(activate_elsewhere, server, signup)
+        frames = await socket.frame_at(head + 5)
+        await socket.disconnect()
+        return frames
+
+    assert asyncio.run(story())[-1]["sequence"] == head + 5
+
+
+def test_a_process_subscribes_once_for_each_timeline_and_leaves_with_its_last_socket(server, visitor, signup):
+    async def story():
+        sockets = [await visitor.open(signup.pk, after=0) for _ in range(3)]
+        await until(lambda: server.subscribers(group_of(signup.pk)) == 1)
+        for socket in sockets:
+            await socket.disconnect(timeout=PATIENCE)
+        await until(lambda: server.subscribers(group_of(signup.pk)) == 0)
+
+    asyncio.run(story())
+
+
+def test_two_event_loops_of_a_process_are_both_told(server, visitor, signup):
+    head = signup.timeline.head
+    ready, sequences = threading.Barrier(3, timeout=PATIENCE), []
+
+    async def watch():
+        socket = await visitor.open(signup.pk, after=head)
+        await asyncio.to_thread(ready.wait)
+        sequences.append((await socket.frame_at(head + 5))[-1]["sequence"])
+        await socket.disconnect()
+
+    loops = [threading.Thread(target=asyncio.run, args=(watch(),)) for _ in range(2)]
+    for loop in loops:
+        loop.start()
+    ready.wait()
+    signup.activate()
+    for loop in loops:
+        loop.join(PATIENCE)
+    assert sequences == [head + 5, head + 5]
+
+
+def test_pages_find_out_by_themselves_while_redis_is_away_and_are_told_again_when_it_is_back(
+    server, visitor, signup, monkeypatch, caplog
+):
+    monkeypatch.setattr(hubs, "LOOK", 0.1)
+    monkeypatch.setattr(ear, "RETRY", 0.1)
+    head = signup.timeline.head
+
+    async def story():
+        socket = await visitor.open(signup.pk, after=head)
+        await until(lambda: server.subscribers(group_of(signup.pk)) == 1)
+        server.stop()
+        await asyncio.to_thread(activate_elsewhere, server, signup)
+        frames = await socket.frame_at(head + 5)
+        await asyncio.to_thread(server.start)
+        await until(lambda: server.subscribers(group_of(signup.pk)) == 1)
+        await socket.disconnect()
+        return frames
+
+    assert asyncio.run(story())[-1]["sequence"] == head + 5
+
+
+def test_a_socket_that_opens_while_redis_is_away_joins_when_it_is_back(server, visitor, signup, monkeypatch, caplog):
+    monkeypatch.setattr(ear, "RETRY", 0.1)
+    server.stop()
+
+    async def story():
+        socket = await visitor.open(signup.pk, after=0)
+        frame = await socket.frame()
+        await until(lambda: "The channel layer failed" in caplog.text)
+        await asyncio.to_thread(server.start)
+        await until(lambda: server.subscribers(group_of(signup.pk)) == 1)
+        await socket.disconnect()
+        return frame["status"]
+
+    assert asyncio.run(story()) == "waiting"
+
+
+def test_a_commit_succeeds_without_redis_and_says_so_once(server, signup, caplog):
+    server.stop()
+
+    signup.activate()
+
+    assert Signup.get(signup.pk).activate.status == "completed"
+    said = [record for record in caplog.records if "Could not send a hint" in record.message]
+    assert len(said) == 1
+    server.start()
+
+
+def test_a_commit_in_an_event_loops_thread_waits_for_no_hint(server, signup):
+    async def story():
+        receiver = shared_layer()
+        channel = await receiver.new_channel()
+        await receiver.group_add(group_of(signup.pk), channel)
+        sender.send_hint(signup.pk, 99)
+        message = await asyncio.wait_for(receiver.receive(channel), PATIENCE)
+        await receiver.flush()
+        return message["sequence"]
+
+    assert asyncio.run(story()) == 99

@@ -1,0 +1,198 @@
+import asyncio
+import uuid
+
+import pytest
+from django.contrib.auth.models import User
+
+from django_timelines.live import hub as hubs
+from django_timelines.live.hub import hub
+from django_timelines.live.reading import in_thread
+from django_timelines.models import Timeline
+from django_timelines.signals import appended
+from django_timelines.testing import drain
+from tests.pages.stories import signed_up
+
+from .sockets import PATIENCE
+
+
+def test_a_socket_is_sent_what_its_page_has_not_seen_as_soon_as_it_opens(visitor, signup):
+    head = signup.timeline.head
+
+    async def story():
+        socket = await visitor.open(signup.pk, after=head - 1)
+        frame = await socket.frame()
+        await socket.disconnect()
+        return frame
+
+    frame = asyncio.run(story())
+    assert (frame["sequence"], frame["status"]) == (head, "waiting")
+    assert [event["type"] for event in frame["events"]] == ["StepDue"]
+    assert "It waits until" in frame["html"]
+
+
+def test_a_commit_in_another_thread_reaches_the_socket(visitor, signup):
+    head = signup.timeline.head
+
+    async def story():
+        socket = await visitor.open(signup.pk, after=head)
+        assert await socket.receive_nothing()
+        await in_thread(signup.activate)
+        frames = await socket.frame_at(head + 5)
+        await socket.disconnect()
+        return frames
+
+    frames = asyncio.run(story())
+    types = [event["type"] for frame in frames for event in frame["events"]]
+    assert types[:3] == ["StepCalled", "AttemptStarted", "StepCompleted"]
+
+
+def test_a_page_that_was_away_catches_up_without_a_gap(visitor, signup):
+    head = signup.timeline.head
+
+    async def story():
+        first = await visitor.open(signup.pk, after=head)
+        await first.disconnect()
+        await in_thread(signup.activate)
+        await in_thread(drain)
+        second = await visitor.open(signup.pk, after=head)
+        frame = await second.frame()
+        await second.disconnect()
+        return frame
+
+    frame = asyncio.run(story())
+    assert frame["status"] == "completed"
+    assert [event["sequence"] for event in frame["events"]] == list(range(head + 1, frame["sequence"] + 1))
+
+
+def test_a_page_may_ask_again_from_an_earlier_event(visitor, signup):
+    head = signup.timeline.head
+
+    async def story():
+        socket = await visitor.open(signup.pk, after=head)
+        await socket.send_to(text_data=f'{{"after": {head - 2}}}')
+        frame = await socket.frame()
+        await socket.disconnect()
+        return frame
+
+    assert [event["sequence"] for event in asyncio.run(story())["events"]] == [head - 1, head]
+
+
+@pytest.mark.parametrize("after", ["", "-1", "x", "9" * 5000])
+def test_unknown_foreign_and_malformed_are_refused_alike(visitor, stranger, signup, after):
+    async def story():
+        return [
+            await visitor.refusal(uuid.uuid4()),
+            await visitor.refusal("no-timeline"),
+            await visitor.refusal("%00"),
+            await visitor.refusal(f"{signup.pk}/more"),
+            await stranger.refusal(signup.pk),
+            await visitor.refusal(signup.pk, after=after),
+        ]
+
+    assert asyncio.run(story()) == [1008] * 6
+
+
+def test_a_page_of_another_site_is_refused(visitor, signup):
+    async def story():
+        accepted, _code = await visitor.socket(signup.pk, origin="http://evil.example").connect()
+        return accepted
+
+    assert asyncio.run(story()) is False
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ("{", 1008),
+        ("[]", 1008),
+        ('"x"', 1008),
+        ('{"after": "7"}', 1008),
+        ('{"after": -7}', 1008),
+        ('{"after": true}', 1008),
+        ('{"after": 1e400}', 1008),
+        ("[" * 1000, 1008),
+        ('{"after": ' + "9" * 900 + "}", 1008),
+        ("x" * 1025, 1009),
+        (b"x" * 1025, 1009),
+        (b"\xff\x00", 1008),
+    ],
+)
+def test_a_malformed_or_oversized_message_ends_the_socket_quietly(visitor, signup, caplog, message, code):
+    async def story():
+        socket = await visitor.open(signup.pk, after=signup_head)
+        await socket.send_to(**({"text_data": message} if isinstance(message, str) else {"bytes_data": message}))
+        answer = await socket.closing_code()
+        await socket.wait(timeout=PATIENCE)
+        return answer, dict(hub().watched)
+
+    signup_head = signup.timeline.head
+    assert asyncio.run(story()) == (code, {})
+    assert not [record for record in caplog.records if record.name == "django_timelines"]
+
+
+def test_staff_with_the_permission_may_watch_anybodys_timeline(client, signup, stranger):
+    client.force_login(User.objects.create_superuser("root"))
+    stranger.session = client.session.session_key
+
+    async def story():
+        socket = await stranger.open(signup.pk, after=0)
+        frame = await socket.frame()
+        await socket.disconnect()
+        return frame["status"]
+
+    assert asyncio.run(story()) == "waiting"
+
+
+def test_a_socket_is_told_of_its_own_timeline_only(visitor, signup):
+    head = signup.timeline.head
+
+    async def story():
+        socket = await visitor.open(signup.pk, after=head)
+        await in_thread(signed_up, "grace@example.org")
+        nothing = await socket.receive_nothing()
+        await socket.disconnect()
+        return nothing
+
+    assert asyncio.run(story()) is True
+
+
+def test_a_lost_hint_delays_a_page_and_loses_nothing(visitor, signup, monkeypatch):
+    monkeypatch.setattr(hubs, "LOOK", 0.05)
+    head = signup.timeline.head
+
+    async def story():
+        socket = await visitor.open(signup.pk, after=head)
+        assert await socket.receive_nothing()
+        assert appended.disconnect(dispatch_uid="django_timelines.live.hub")
+        try:
+            await in_thread(signup.activate)
+            frames = await socket.frame_at(head + 5)
+        finally:
+            appended.connect(hubs.wake_all, dispatch_uid="django_timelines.live.hub")
+        await socket.disconnect()
+        return frames
+
+    assert asyncio.run(story())[-1]["sequence"] == head + 5
+
+
+def test_the_page_of_a_timeline_that_was_deleted_is_told_to_go_away(visitor, signup):
+    head = signup.timeline.head
+
+    async def story():
+        socket = await visitor.open(signup.pk, after=head)
+        await in_thread(Timeline.objects.filter(pk=signup.pk).delete)
+        hub().heard(signup.pk, head + 1)
+        return await socket.closing_code()
+
+    assert asyncio.run(story()) == 1001
+
+
+def test_a_hub_forgets_the_sockets_that_left(visitor, signup):
+    async def story():
+        sockets = [await visitor.open(signup.pk, after=0) for _ in range(3)]
+        watched = len(hub().watched[signup.pk].sockets)
+        for socket in sockets:
+            await socket.disconnect(timeout=PATIENCE)
+        return watched, dict(hub().watched)
+
+    assert asyncio.run(story()) == (3, {})

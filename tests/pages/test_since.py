@@ -1,0 +1,96 @@
+import pytest
+
+from django_timelines.frames import MOST_EVENTS, frames
+from django_timelines.models import Event, Timeline
+from django_timelines.policy import remember
+from tests.shop.workflows import Vault
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def visitor(client, signup):
+    session = client.session
+    remember(session, [signup.pk.hex])
+    session.save()
+    return client
+
+
+def address(signup, after="0"):
+    return f"/timelines/{signup.pk}/since/?after={after}"
+
+
+def test_it_tells_what_the_page_has_not_seen(visitor, signup):
+    head = signup.timeline.head
+
+    frame = visitor.get(address(signup, head - 2)).json()
+
+    assert (frame["sequence"], frame["status"], frame["truncated"]) == (head, "waiting", False)
+    assert [(event["sequence"], event["type"], event["step"]) for event in frame["events"]] == [
+        (head - 1, "StepCompleted", "send_activation_link"),
+        (head, "StepDue", "activate"),
+    ]
+    assert "It waits until" in frame["html"]
+
+
+def test_there_is_nothing_to_say_when_nothing_is_new(visitor, signup):
+    head = signup.timeline.head
+
+    assert visitor.get(address(signup, head)).status_code == 204
+    assert visitor.get(address(signup, head + 5)).status_code == 204
+
+
+@pytest.mark.parametrize("after", ["", "-1", "1.5", "x", "٣", "9" * 11, "9" * 5000, "%00"])
+def test_a_malformed_sequence_is_refused_with_a_sentence(visitor, signup, after):
+    answer = visitor.get(address(signup, after))
+
+    assert answer.status_code == 400
+    assert answer.json() == {"error": "after= is the sequence of an event: a whole number from 0."}
+
+
+def test_it_is_there_for_those_who_may_see_the_page(client, signup):
+    assert client.get(address(signup)).status_code == 404
+
+
+def test_a_frame_holds_neither_inputs_nor_fields_nor_the_names_of_machines(settings, visitor, signup):
+    text = visitor.get(address(signup)).content.decode()
+
+    assert "ada@example.org" not in text
+    assert "correct horse" not in text
+    assert "drain@" not in text
+
+
+def test_a_secret_input_is_in_no_frame(db):
+    vault = Vault.start("ada", code="open sesame")
+
+    text = frames(vault.timeline, [(0, "en")])[0, "en"]
+
+    assert "open sesame" not in text
+
+
+def test_a_frame_has_the_newest_events_and_says_that_there_are_more(visitor, signup):
+    timeline = Timeline.objects.get(pk=signup.pk)
+    head = timeline.head
+    copies = [
+        {"timeline": timeline, "sequence": head + n, "type": "Noted", "data": {}} for n in range(1, MOST_EVENTS + 1)
+    ]
+    Event.objects.bulk_create(
+        Event(**copy, at=timeline.changed_at, actor_type="user", actor_label="</script><b>Eve") for copy in copies
+    )
+    Timeline.objects.filter(pk=signup.pk).update(head=head + MOST_EVENTS)
+
+    frame = visitor.get(address(signup)).json()
+
+    assert len(frame["events"]) == 200
+    assert frame["events"][-1]["sequence"] == frame["sequence"] == head + 200
+    assert frame["truncated"] is True
+    assert "<b>Eve" not in frame["html"]
+    Event.objects.filter(type="Noted").delete()
+    Timeline.objects.filter(pk=signup.pk).update(head=head)
+
+
+def test_a_frame_is_drawn_in_the_language_of_its_page(signup):
+    encoded = frames(signup.timeline, [(0, "en"), (0, "de"), (3, "de")])
+
+    assert set(encoded) == {(0, "en"), (0, "de"), (3, "de")}
+    assert "<time datetime=" in encoded[0, "de"].replace("\\", "")

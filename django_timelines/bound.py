@@ -122,6 +122,9 @@ class BoundStep(Generic[P]):
         workflow._seen(snapshot)
         return outcome
 
+    retry.alters_data = True  # type: ignore[attr-defined]
+    skip.alters_data = True  # type: ignore[attr-defined]
+
     def _writable(self) -> Subject:
         if self._workflow._frame is not None:
             raise TimelinesError(

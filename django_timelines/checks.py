@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import importlib.util
+import inspect
+import itertools
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -32,7 +36,9 @@ def check_settings(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
         for name in given
         if name not in conf.DEFAULTS
     ]
-    for name, path in (("CAN_VIEW", conf.can_view()),):
+    for name, path in (("CAN_VIEW", conf.can_view()), ("SEALER", conf.sealer())):
+        if path == conf.DEFAULTS[name]:
+            continue
         try:
             import_string(path)
         except ImportError as error:
@@ -89,7 +95,32 @@ def check_workflows(app_configs: Sequence[AppConfig] | None = None, **kwargs: An
             message = f"{declaration.label}.{secret[0]} takes a Secret, which needs the package cryptography."
             found.append(Error(message, hint="pip install 'django-timelines[secrets]'.", id="timelines.E010"))
         found += _routed_elsewhere(declaration)
+        found += _assigned_twice(declaration)
     return found
+
+
+def _assigned_twice(declaration: registry.Declaration) -> Iterator[CheckMessage]:
+    """Name steps that may run at once and assign the same field (clause 12 of the contract)."""
+    assigned = {name: _assigned(step.body) & set(declaration.fields) for name, step in declaration.steps.items()}
+    ancestors = declaration.graph.ancestors()
+    for one, other in itertools.combinations(declaration.steps, 2):
+        fields = assigned[one] & assigned[other]
+        if fields and one not in ancestors[other]:
+            yield Warning(
+                f"{declaration.label}.{one} and .{other} may run at once, and both assign {', '.join(sorted(fields))}.",
+                hint="Let one come after the other, or give each a field of its own: who is second runs again, or blocks.",
+                id="timelines.W012",
+            )
+
+
+def _assigned(body: Any) -> set[str]:
+    """Return the attributes of ``self`` that a body's source assigns; none where there is no source."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(body)))
+    except (OSError, TypeError, SyntaxError):
+        return set()
+    stored = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store))
+    return {node.attr for node in stored if isinstance(node.value, ast.Name) and node.value.id == "self"}
 
 
 def _routed_elsewhere(declaration: registry.Declaration) -> Iterator[CheckMessage]:

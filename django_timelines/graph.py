@@ -57,6 +57,14 @@ class Graph:
         wanted = Dependency(step, outcome)
         return any(wanted in self.nodes[name].after for name in self._successors.get(step, ()))
 
+    def ancestors(self) -> dict[str, set[str]]:
+        """Return for each step those that it comes after, however far, on every way that reaches it."""
+        found: dict[str, set[str]] = {}
+        for node in self.nodes.values():
+            ways = [{dependency.step} | found[dependency.step] for dependency in node.after] or [set()]
+            found[node.name] = set.union(*ways) if node.joins == "all" else set.intersection(*ways)
+        return found
+
     def decide(self, state: type_state, settled: Collection[str], sequence: int, at: datetime) -> list[NewEvent]:
         """Return what follows from these steps having just been settled, in the order of definition.
 

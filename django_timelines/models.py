@@ -98,6 +98,8 @@ class Timeline(models.Model):
         """Stop what nobody has begun at once, and let what is being executed come to its end."""
         registry.verbs().cancel(self, reason=reason)
 
+    cancel.alters_data = True  # type: ignore[attr-defined]
+
     def link(self) -> str:
         """Return the absolute, signed address that lets its holder see this timeline."""
         return registry.verbs().timeline_link(self)

@@ -90,7 +90,7 @@ def outline(timeline: Timeline) -> Outline:
     declaration = registry.find(timeline.workflow)
     title = declaration.title if declaration else timeline.workflow
     lines = tuple(_lines(timeline, declaration))
-    return Outline(timeline, title, timeline.status, _(timeline.status), str(timeline.explain()), lines)
+    return Outline(timeline, title, timeline.status, _(timeline.status), timeline.explain().public, lines)
 
 
 def title_of(step: str) -> str:

@@ -72,7 +72,7 @@ def steps_of(timeline: Timeline, allowed: Collection[str], site_name: str) -> li
     for key in _keys(timeline):
         name = split_key(key)
         run = runs.get(name)
-        lease = _lease(run, leases.get(run.pk, False)) if run is not None and run.pk in leases else ""
+        lease = _lease(run, bool(leases.get(run.pk))) if run is not None and run.pk in leases else ""
         rows.append(_row(timeline, key, run, attempts.get(name), lease, _buttons(timeline, key, allowed, site_name)))
     return rows
 

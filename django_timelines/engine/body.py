@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from asgiref.sync import async_to_sync
 from django.core.exceptions import ValidationError
 from django.views.decorators.debug import sensitive_variables
 
@@ -97,7 +99,10 @@ def run_body(
         # Django's error reports hide the parameters that this names
         body = sensitive_variables(*secret)(step.body) if secret else step.body
         in_body = True
-        body(workflow, **given)
+        if inspect.iscoroutinefunction(step.body):
+            async_to_sync(body)(workflow, **given)
+        else:
+            body(workflow, **given)
         in_body = False
         return Completed(workflow._changes(), frame.recorded, frame.cancel_reason)
     except Exception as error:

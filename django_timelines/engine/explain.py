@@ -21,16 +21,20 @@ PATIENCE = timedelta(seconds=10)  # for which a due step is no reason to look fo
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One thing that keeps a timeline where it is: a word for programs, a sentence for people."""
+    """One thing that keeps a timeline where it is: a word for programs, a sentence for whoever runs the site.
+
+    ``public`` is what a visitor may read of it: no errors, no placements; it may be empty.
+    """
 
     reason: str
     sentence: str
+    public: str = ""
     step: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a timeline is where it is; ``str`` of it is for people."""
+    """Why a timeline is where it is; ``str`` of it is for whoever runs the site, ``public`` for its visitors."""
 
     reasons: tuple[Reason, ...]
 
@@ -39,24 +43,29 @@ class Explanation:
         """The first reason's word."""
         return self.reasons[0].reason
 
+    @property
+    def public(self) -> str:
+        """The sentences that visitors may read."""
+        return " ".join(reason.public for reason in self.reasons if reason.public)
+
     def __str__(self) -> str:
         return " ".join(reason.sentence for reason in self.reasons)
 
 
 def explain(timeline: Timeline) -> Explanation:
     """Answer from the stored rows as they are now."""
-    status = timeline.status
-    if status in ENDED:
-        when = _moment(timeline.changed_at)
-        return Explanation(
-            (Reason(status, _("It is %(status)s since %(when)s.") % {"status": _(status), "when": when}),)
-        )
+    if timeline.status in ENDED:
+        words = {"status": _(timeline.status), "when": _moment(timeline.changed_at)}
+        since = _ended(_("It is %(status)s since %(when)s.") % words)
+        return Explanation((Reason(timeline.status, since, since),))
     reasons = []
     if registry.find(timeline.workflow) is None:
         sentence = _("The code has no workflow %(label)s any more: bring it back or cancel the timeline.")
-        reasons.append(Reason("unknown_workflow", sentence % {"label": timeline.workflow}))
-    if status == TimelineStatus.CANCELLING:
-        reasons.append(Reason("cancelling", _("It is being cancelled; what was begun comes to its end first.")))
+        public = _("It cannot go on at the moment; somebody has to look at it.")
+        reasons.append(Reason("unknown_workflow", sentence % {"label": timeline.workflow}, public))
+    if timeline.status == TimelineStatus.CANCELLING:
+        sentence = _("It is being cancelled; what was begun comes to its end first.")
+        reasons.append(Reason("cancelling", sentence, sentence))
     runs = list(Run.objects.using(timeline.using).filter(timeline=timeline.id).order_by("id"))
     for run in runs:
         reasons += _reasons_of(timeline, run)
@@ -66,58 +75,63 @@ def explain(timeline: Timeline) -> Explanation:
 
 def _reasons_of(timeline: Timeline, run: Run) -> Iterator[Reason]:
     name = run_key(run.step, run.item)
+    details = timeline.state["runs"].get(name, {})
     words = {
         "step": name.replace("_", " "),
         "attempt": run.attempt,
-        "until": _moment(run.until),
-        "due": _moment(run.due),
+        "placement": run.placement,
+        "error": _error(details),
     }
-    details = timeline.state["runs"].get(name, {})
-    words["error"] = _error(details)
+    words |= {"until": _moment(run.until), "due": _moment(run.due)}
+    sentence, public = _sentences(run, details)
+    yield Reason(_word(run), _ended(sentence % words), _ended(public % words), name)
+    is_due = run.status in (StepStatus.DUE, StepStatus.RETRYING) and not _is_later(run) and run.placement
+    if is_due and moments.now() - timeline.changed_at > PATIENCE and nobody_listens(run.placement):
+        yield Reason("no_worker", _("No worker listens to %(placement)s: start one.") % words, step=name)
+
+
+def _word(run: Run) -> str:
+    return str(StepStatus.DUE) if run.status == StepStatus.RETRYING and not _is_later(run) else run.status
+
+
+def _is_later(run: Run) -> bool:
+    return run.due is not None and run.due > moments.now()
+
+
+def _sentences(run: Run, details: dict[str, object]) -> tuple[str, str]:
+    """Return what is to be said of an open run: to whoever runs the site, and to visitors."""
     match run.status:
         case StepStatus.WAITING if run.until:
             sentence = _("It waits until %(until)s for somebody to call “%(step)s”.")
+            return sentence, _("Waiting for “%(step)s”, until %(until)s.")
         case StepStatus.WAITING:
-            sentence = _("It waits for somebody to call “%(step)s”.")
+            return _("It waits for somebody to call “%(step)s”."), _("Waiting for “%(step)s”.")
         case StepStatus.OVERDUE:
             sentence = _("“%(step)s” is overdue since %(until)s; it may still be done.")
+            return sentence, sentence
         case StepStatus.BLOCKED:
-            sentence = _blocked(details)
-        case StepStatus.RETRYING if run.due and run.due > moments.now():
-            sentence = _("“%(step)s” failed at attempt %(attempt)s (%(error)s) and is tried again at %(due)s.")
+            return _blocked(details), _("“%(step)s” did not work; somebody has to look at it.")
         case StepStatus.RUNNING:
-            sentence = _("“%(step)s” is being executed, attempt %(attempt)s.")
+            return _("“%(step)s” is being executed, attempt %(attempt)s."), _("Working on “%(step)s”.")
+        case StepStatus.RETRYING if _is_later(run):
+            sentence = _("“%(step)s” failed at attempt %(attempt)s (%(error)s) and is tried again at %(due)s.")
+            return sentence, _("“%(step)s” did not work yet; it is tried again at %(due)s.")
+        case _ if run.attempt:
+            sentence = _("“%(step)s” failed at attempt %(attempt)s (%(error)s) and is due again, at %(placement)s.")
+            return sentence if run.placement else _("“%(step)s” is due again."), _("“%(step)s” is tried again now.")
         case _:
-            yield from _due(timeline, run, words)
-            return
-    yield Reason(run.status, sentence % words, name)
+            return _("“%(step)s” is due at %(placement)s."), _("“%(step)s” comes next.")
 
 
 def _blocked(details: dict[str, object]) -> str:
     match details.get("reason"):
         case "interrupted":
-            return _(
-                "“%(step)s” is blocked: its runner went away in the middle of attempt %(attempt)s. Retry or skip it."
-            )
+            sentence = _("“%(step)s” is blocked: its runner went away in attempt %(attempt)s. Retry or skip it.")
         case "conflict":
-            return _("“%(step)s” is blocked: it was done, but a field that it changed was changed meanwhile.")
+            sentence = _("“%(step)s” is blocked: it was done, but a field that it changed was changed meanwhile.")
         case _:
-            return _("“%(step)s” is blocked after attempt %(attempt)s: %(error)s. Retry or skip it.")
-
-
-def _due(timeline: Timeline, run: Run, words: dict[str, object]) -> Iterator[Reason]:
-    words["placement"] = run.placement
-    if run.attempt:
-        sentence = _("“%(step)s” failed at attempt %(attempt)s (%(error)s) and is due again at %(placement)s.")
-    else:
-        sentence = _("“%(step)s” is due at %(placement)s.")
-    yield Reason("due", sentence % words, run_key(run.step, run.item))
-    if moments.now() - timeline.changed_at < PATIENCE:
-        return
-    if nobody_listens(run.placement):
-        yield Reason(
-            "no_worker", _("No worker listens to %(placement)s: start one.") % words, run_key(run.step, run.item)
-        )
+            sentence = _("“%(step)s” is blocked after attempt %(attempt)s: %(error)s. Retry or skip it.")
+    return sentence
 
 
 def nobody_listens(placement: str) -> bool:
@@ -135,13 +149,14 @@ def _clock(timeline: Timeline, runs: list[Run]) -> list[Reason]:
     if seen is not None and moments.now() - seen < UNSEEN:
         return []
     if seen is None:
-        return [Reason("no_clock", _("No clock has been seen: start manage.py timelines_clock."))]
-    return [
-        Reason(
-            "no_clock",
-            _("No clock has been seen since %(when)s: start manage.py timelines_clock.") % {"when": _moment(seen)},
-        )
-    ]
+        return [Reason("no_clock", _("No clock has been seen: start the site, or manage.py timelines_clock."))]
+    sentence = _("No clock has been seen since %(when)s: start the site, or manage.py timelines_clock.")
+    return [Reason("no_clock", sentence % {"when": _moment(seen)})]
+
+
+def _ended(sentence: str) -> str:
+    """End a sentence with one full stop, whatever its last word ends with ("9 p.m.")."""
+    return sentence[:-1] if sentence.endswith("..") else sentence
 
 
 def _error(details: dict[str, object]) -> str:

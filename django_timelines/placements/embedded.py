@@ -20,10 +20,12 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.db import close_old_connections
 from django.utils.module_loading import import_string
 
+from .. import conf
 from .base import ANSWER, Bell, Placement
 
 logger = logging.getLogger("django_timelines")
 CLOCK = "django_timelines.engine.clock.keep_time"
+EMBEDDED = "embedded"
 THREADS = 2
 
 
@@ -95,6 +97,8 @@ worker = EmbeddedWorker()
 
 
 def serve(sender: Any = None, **kwargs: Any) -> None:
-    """Start the worker if this request came to a real server: the test client's handlers are others."""
-    if sender is not None and issubclass(sender, WSGIHandler | ASGIHandler) and not worker.serving:
+    """Start the worker if something is placed here and this request came to a real server, not to the test client."""
+    if worker.serving or sender is None or not issubclass(sender, WSGIHandler | ASGIHandler):
+        return
+    if EMBEDDED in {conf.placements().get(conf.BACKGROUND, EMBEDDED), *conf.placements().values()}:
         worker.start()

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.conf import settings
 from django.db import models
+
+if TYPE_CHECKING:
+    from django.db.models.fields.related_descriptors import RelatedManager
 
 
 class Account(models.Model):
@@ -11,6 +16,7 @@ class Account(models.Model):
 
     owner = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, related_name="account")
     opened_at = models.DateTimeField(auto_now_add=True)
+    tours: RelatedManager[Tour]
 
     def __str__(self) -> str:
         return f"account of {self.owner}"

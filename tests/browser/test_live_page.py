@@ -118,7 +118,7 @@ def test_without_javascript_the_page_tells_the_truth_by_reloading(browser: Brows
     let_in(context, site, signup)
     page = context.new_page()
     page.goto(site.address + signup.get_absolute_url())
-    expect(page.get_by_role("status")).to_contain_text("It waits until")
+    expect(page.get_by_role("status")).to_contain_text("Waiting for “activate”")
 
     finish(signup)
 

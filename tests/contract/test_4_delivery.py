@@ -1,5 +1,6 @@
 """Clause 4: three kinds of delivery, named on the step, and the caller's own transactions."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -127,3 +128,18 @@ def test_a_rejected_start_leaves_nothing() -> None:
         Order.start(customer="nobody")
 
     assert Timeline.objects.count() == 0
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_an_async_step_is_awaited() -> None:
+    from django_timelines.workflows import AT_LEAST_ONCE, Workflow, step
+
+    class Awaited(Workflow):
+        answer: str = ""
+
+        @step(delivery=AT_LEAST_ONCE)
+        async def ask(self, question: str) -> None:
+            await asyncio.sleep(0)
+            self.answer = question.upper()
+
+    assert Awaited.start(question="why").answer == "WHY"

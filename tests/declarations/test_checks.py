@@ -58,3 +58,28 @@ def test_plain_sqlite_is_asked_for_better_settings() -> None:
     found = set(ids(check_database(databases=["default"])))
 
     assert found == ({"timelines.W030"} if is_plain else set())
+
+
+def test_steps_that_may_run_at_once_and_assign_the_same_field_are_named() -> None:
+    from django_timelines.checks import _assigned_twice
+    from django_timelines.workflows import Workflow, step
+
+    class Both(Workflow):
+        total: int = 0
+
+        @step
+        def begin(self) -> None:
+            self.total = 1
+
+        @step(after=begin)
+        def left(self) -> None:
+            self.total += 1
+
+        @step(after=begin)
+        def right(self) -> None:
+            self.total = 5
+
+    found = [message.msg for message in _assigned_twice(Both._declaration)]
+
+    assert len(found) == 1
+    assert found[0].endswith("Both.left and .right may run at once, and both assign total.")

@@ -27,7 +27,7 @@ def test_a_socket_is_sent_what_its_page_has_not_seen_as_soon_as_it_opens(visitor
     frame = asyncio.run(story())
     assert (frame["sequence"], frame["status"]) == (head, "waiting")
     assert [event["type"] for event in frame["events"]] == ["StepDue"]
-    assert "It waits until" in frame["html"]
+    assert "Waiting for “activate”" in frame["html"]
 
 
 def test_a_commit_in_another_thread_reaches_the_socket(visitor, signup):

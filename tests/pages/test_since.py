@@ -30,7 +30,7 @@ def test_it_tells_what_the_page_has_not_seen(visitor, signup):
         (head - 1, "StepCompleted", "send_activation_link"),
         (head, "StepDue", "activate"),
     ]
-    assert "It waits until" in frame["html"]
+    assert "Waiting for “activate”" in frame["html"]
 
 
 def test_there_is_nothing_to_say_when_nothing_is_new(visitor, signup):

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import django
+
 BASE_DIR = Path(__file__).resolve().parents[2]
 BUILD = BASE_DIR / "build"  # not tracked
 BUILD.mkdir(exist_ok=True)
@@ -13,6 +15,8 @@ USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # quick
 STATIC_URL = "static/"
+if django.VERSION >= (6, 1):  # which warns of sending mail without it
+    MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -26,6 +30,7 @@ INSTALLED_APPS = [
     "django_timelines",
     "django_timelines.live",
     "example_project.signup",
+    "example_project.outbox",
     "tests.shop",
 ]
 

@@ -1,0 +1,16 @@
+// Keeps a part of this page current: <div id="…" data-refresh="seconds"> is fetched again while the page is looked at.
+for (const part of document.querySelectorAll("[data-refresh]")) {
+  setInterval(() => document.hidden || refresh(part), 1000 * part.dataset.refresh);
+}
+
+async function refresh(part) {
+  try {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    if (!answer.ok) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(part.id);
+    // Only what differs, so that focus and selection stay where they are.
+    if (fresh && fresh.innerHTML !== part.innerHTML) part.replaceChildren(...fresh.childNodes);
+  } catch {
+    // The server is away: the next look finds it.
+  }
+}

@@ -1,0 +1,20 @@
+"""The pages of the example project."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+
+from example_project.outbox.views import outbox
+from example_project.signup.views import account, sign_up
+from example_project.site.views import index, source
+
+urlpatterns = [
+    path("", index, name="index"),
+    path("source/", source, name="source"),
+    path("sign-up/", sign_up, name="sign_up"),
+    path("account/<uuid:pk>/", account, name="account"),
+    path("outbox/", outbox, name="outbox"),
+    path("timelines/", include("django_timelines.urls")),
+    path("admin/", admin.site.urls),
+]

@@ -1,0 +1,69 @@
+"""Readme and tutorial, followed by a reader in an empty directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import AnonymousUser, User
+from django.utils.module_loading import import_string
+
+from django_timelines.checks import check_settings
+from django_timelines.models import Timeline
+
+from .snippets import ROOT, Reader, blocks
+from .stories import GREETING
+
+README, DOCS = ROOT / "README.md", ROOT / "docs"
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Reader:
+    """Somebody in an empty directory."""
+    return Reader(tmp_path, search=str(ROOT))
+
+
+def test_who_follows_the_readme_is_greeted(reader: Reader) -> None:
+    reader.follow(README)
+
+    assert "Greeted." in reader.run("-c", GREETING)
+
+
+@pytest.mark.timeout(180)  # a dozen processes, each of which starts Django
+def test_who_follows_the_tutorial_has_a_sign_up_page_and_its_tests(reader: Reader) -> None:
+    reader.follow(DOCS / "tutorial.md")
+    tests = [text for language, text in blocks(DOCS / "howto" / "test-workflows.md") if language == "python"]
+    reader.write("signup/tests_of_the_how_to.py", "\n".join(tests))
+
+    assert "Ran 6 tests" in reader.run("manage.py", "test", "signup", "--pattern", "tests*.py")
+
+
+def test_the_readme_shows_the_workflow_of_the_example_project() -> None:
+    shown = next(text for _language, text in blocks(README) if text.startswith("class Signup"))
+
+    assert shown in (ROOT / "example_project" / "signup" / "workflows.py").read_text()
+
+
+def test_the_policy_of_the_how_to_lets_the_user_see_whom_the_sign_up_is_about() -> None:
+    block = next(text for _language, text in blocks(DOCS / "howto" / "live-pages.md") if "signup/policy.py" in text)
+    shown: dict[str, Any] = {}
+
+    exec(block, shown)  # noqa: S102 (the page is ours)
+    timeline = Timeline(state={"fields": {"user": 7}})
+
+    assert shown["owner_or_default"](timeline, user=User(pk=7, username="ada"), session={})
+    assert not shown["owner_or_default"](timeline, user=User(pk=8, username="eve"), session={})
+    assert not shown["owner_or_default"](timeline, user=AnonymousUser(), session={})
+
+
+def test_the_production_settings_of_the_readme_pass_the_checks(settings: Any) -> None:
+    block = next(text for _language, text in blocks(README) if "RQ_QUEUES" in text)
+    shown: dict[str, Any] = {"INSTALLED_APPS": []}
+
+    exec(block, shown)  # noqa: S102 (the page is ours)
+    settings.RQ_QUEUES, settings.TIMELINES = shown["RQ_QUEUES"], shown["TIMELINES"]
+    layer = shown["CHANNEL_LAYERS"]["default"]
+
+    assert check_settings() == []
+    assert import_string(layer["BACKEND"])(**layer["CONFIG"])

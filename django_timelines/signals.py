@@ -3,4 +3,5 @@
 from django.dispatch import Signal
 
 appended = Signal()
-"""After the commit of events. Arguments: ``timeline`` (its id, a UUID), ``sequence`` (the newest event's), ``using``."""
+"""After the commit of events. Arguments: ``timeline`` (its id, a UUID), ``sequence`` (the newest event's), ``using``, and
+``more``: whether the same runner goes on with the timeline at once, and will say so again."""

@@ -22,7 +22,7 @@ from django.db.models.expressions import RawSQL
 from .databases import later
 from .exceptions import Conflict, LeaseLost, Unknown
 from .models import Event, Lease, Run, SealedInput, Sighting, Timeline
-from .state import empty, type_state
+from .state import type_state
 
 type_row = dict[str, Any]
 type_name = tuple[str, str]  # a run on its timeline: step, item
@@ -62,15 +62,41 @@ class Change:
     lease_seconds: float = 0
 
 
+_READ = "id, workflow, head, status, state, correlation, {key}, digest, started_by"
+
+
 def load(id: uuid.UUID, using: str, *, lock: bool = False) -> Snapshot:
     """Read a timeline; ``Unknown`` if it is not there. ``lock`` takes its row, which also reads past an old snapshot."""
-    rows = Timeline.objects.using(using)
-    if lock and connections[using].features.has_select_for_update:
-        rows = rows.select_for_update()
-    timeline = rows.filter(pk=id).first()
-    if timeline is None:
+    snapshot = find(using, {"id": id}, lock=lock)
+    if snapshot is None:
         raise Unknown(f"There is no timeline {id}.", "unknown_timeline")
-    return snapshot_of(timeline, using)
+    return snapshot
+
+
+def find(using: str, where: type_row, *, lock: bool = False) -> Snapshot | None:
+    """Read the timeline with these values (its ``id``, or ``digest``), or None. Without a model instance: it is read often."""
+    connection = connections[using]
+    columns = _columns(using, Timeline)
+    found = " AND ".join(f"{columns[name][0]} = %s" for name in where)
+    listed = _READ.format(key=columns["key"][0])
+    locked = " FOR UPDATE" if lock and connection.features.has_select_for_update else ""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {listed} FROM {Timeline._meta.db_table} WHERE {found}{locked}",  # noqa: S608 (names are ours)
+            [columns[name][1](value) for name, value in where.items()],
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    id, workflow, head, status, state, correlation, key, digest, started_by = row
+    read: type_state = json.loads(state) if isinstance(state, str | bytes) else state
+    return Snapshot(
+        _uuid(id), workflow, using, head, status, read, _uuid(correlation), key, digest and _uuid(digest), started_by
+    )
+
+
+def _uuid(value: Any) -> uuid.UUID:
+    return value if isinstance(value, uuid.UUID) else uuid.UUID(value)
 
 
 def snapshot_of(timeline: Timeline, using: str | None = None) -> Snapshot:
@@ -81,7 +107,7 @@ def snapshot_of(timeline: Timeline, using: str | None = None) -> Snapshot:
         using or timeline.using,
         timeline.head,
         timeline.status,
-        timeline.state or empty(),
+        timeline.state,
         timeline.correlation,
         timeline.key,
         timeline.digest,

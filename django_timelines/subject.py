@@ -29,16 +29,16 @@ class Subject:
     _keys: dict[str, Any]
 
     @classmethod
-    def _from(cls, snapshot: Snapshot) -> Self:
+    def _from(cls, snapshot: Snapshot, *, past: bool = False) -> Self:
         self = cls.__new__(cls)
-        self._snapshot, self._row, self._frame, self._past = snapshot, None, None, False
+        self._snapshot, self._row, self._frame, self._past = snapshot, None, None, past
         self._values, self._keys = {}, {}
         return self
 
     @classmethod
-    def _of(cls, timeline: Timeline, as_of: Snapshot | None = None) -> Self:
-        self = cls._from(as_of or store.snapshot_of(timeline))
-        self._row, self._past = timeline, as_of is not None
+    def _of(cls, timeline: Timeline) -> Self:
+        self = cls._from(store.snapshot_of(timeline))
+        self._row = timeline
         return self
 
     @classmethod

@@ -13,6 +13,7 @@ class Signup(Workflow):
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
 
@@ -122,10 +123,8 @@ class Workflow(Subject):
 
         ``at=7``: the same as of event 7, read-only.
         """
-        timeline = _find(cls._declaration, pk, key)
-        if at is None:
-            return cls._of(timeline)
-        return cls._of(timeline, _as_of(timeline, at))
+        snapshot = _find(cls._declaration, pk, key)
+        return cls._from(snapshot) if at is None else cls._from(_as_of(snapshot, at), past=True)
 
     @classmethod
     async def aget(cls, pk: Any = None, *, key: str | None = None, at: int | None = None) -> Self:
@@ -172,30 +171,29 @@ class Workflow(Subject):
         return cls._from(call.start(cls._declaration, options, args, kwargs))
 
 
-def _find(declaration: Declaration, pk: Any, key: str | None) -> Timeline:
+def _find(declaration: Declaration, pk: Any, key: str | None) -> Snapshot:
     if (pk is None) == (key is None):
         raise TypeError("Give a primary key or key=…, one of them.")
-    timelines = Timeline.objects.using(router.db_for_read(Timeline)).filter(workflow=declaration.label)
-    try:
-        wanted = {"pk": uuid.UUID(str(pk))} if key is None else {"digest": call.key_digest(declaration.label, key)}
-        return timelines.get(**wanted)
-    except (ValueError, Timeline.DoesNotExist):
+    found = None
+    with suppress(ValueError):  # what is no UUID names nothing
+        wanted = {"id": uuid.UUID(str(pk))} if key is None else {"digest": call.key_digest(declaration.label, key)}
+        found = store.find(router.db_for_read(Timeline), {"workflow": declaration.label, **wanted})
+    if found is None:
         named = f"with the primary key {pk}" if key is None else f"with the key {key!r}"
-        raise Unknown(f"There is no {declaration.label} {named}.", "unknown_timeline") from None
+        raise Unknown(f"There is no {declaration.label} {named}.", "unknown_timeline")
+    return found
 
 
-def _as_of(timeline: Timeline, at: int) -> Snapshot:
-    if not 1 <= at <= timeline.head:
-        raise Unknown(f"{timeline} has the events 1 to {timeline.head}, not {at}.", "unknown_event")
-    state = fold(empty(), stored_events(timeline, at), 1)
-    return replace(store.snapshot_of(timeline), head=at, state=state, status=str(timeline_status(state)))
+def _as_of(now: Snapshot, at: int) -> Snapshot:
+    if not 1 <= at <= now.head:
+        raise Unknown(f"{now.workflow} {now.id} has the events 1 to {now.head}, not {at}.", "unknown_event")
+    state = fold(empty(), stored_events(now.id, now.using, at), 1)
+    return replace(now, head=at, state=state, status=str(timeline_status(state)))
 
 
-def stored_events(timeline: Timeline, until: int) -> list[NewEvent]:
+def stored_events(timeline: uuid.UUID, using: str, until: int) -> list[NewEvent]:
     """Read the first events of a timeline, as the fold takes them."""
-    rows = (
-        StoredEvent.objects.using(timeline.using).filter(timeline=timeline.id, sequence__lte=until).order_by("sequence")
-    )
+    rows = StoredEvent.objects.using(using).filter(timeline=timeline, sequence__lte=until).order_by("sequence")
     return [NewEvent(*row) for row in rows.values_list("type", "step", "item", "data", "attempt", "version")]
 
 

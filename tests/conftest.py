@@ -50,7 +50,7 @@ def assert_holds(timeline: Any) -> None:
 
     events = list(timeline.events.order_by("sequence"))
     assert [event.sequence for event in events] == list(range(1, timeline.head + 1))
-    state = fold(empty(), stored_events(timeline, timeline.head), 1)
+    state = fold(empty(), stored_events(timeline.pk, timeline.using, timeline.head), 1)
     assert state == timeline.state
     assert timeline.status == timeline_status(state)
     rows = {run_key(run.step, run.item): (run.status, run.fence, run.attempt) for run in timeline.runs.all()}

@@ -77,7 +77,7 @@ def _rows(timeline: Timeline, events: list[Event], first: int) -> list[EventRow]
     """Fold on from the state before the first of them, to say what each field was."""
     state = empty()
     if first > 1 and any(_changed(event) for event in events):
-        state = fold(state, stored_events(timeline, first - 1), 1)
+        state = fold(state, stored_events(timeline.pk, timeline.using, first - 1), 1)
     rows: list[EventRow] = []
     for event in events:
         new = NewEvent(event.type, event.step, event.item, event.data, event.attempt, event.version)

@@ -259,10 +259,7 @@ def key_digest(workflow: str, key: str) -> uuid.UUID:
 
 
 def _started(digest: uuid.UUID | None, using: str) -> Snapshot | None:
-    if digest is None:
-        return None
-    timeline = Timeline.objects.using(using).filter(digest=digest).first()
-    return store.snapshot_of(timeline, using) if timeline is not None else None
+    return store.find(using, {"digest": digest}) if digest is not None else None
 
 
 def _same_start(known: Snapshot, name: type_name, given: Input, options: Options) -> Snapshot:

@@ -23,7 +23,7 @@ from .execute import go_on
 from .judge import outcome_of
 from .runner import Runner, commit
 
-type_verb = Callable[[Snapshot], NewEvent]
+type_verb = Callable[[Snapshot], NewEvent | None]
 REASON_LIMIT = 2_000
 
 
@@ -34,8 +34,10 @@ def retry(
     declaration = registry.get(snapshot.workflow)
     declaration.step(name[0])
 
-    def event(now: Snapshot) -> NewEvent:
+    def event(now: Snapshot) -> NewEvent | None:
         status = step_status(now.state, *name)
+        if status is StepStatus.DUE and "due" not in now.state["runs"][run_key(*name)]:
+            return None  # a second click
         if status not in (StepStatus.BLOCKED, StepStatus.RETRYING, StepStatus.DUE):
             raise _refused(name, status, _("Only a step that is blocked or being retried can be tried again"))
         return NewEvent(EventType.STEP_DUE, *name, data={"reason": _checked(reason)})
@@ -85,7 +87,10 @@ def _append(declaration: Declaration | None, snapshot: Snapshot, event: type_ver
     runner = Runner(actor or actors.current(), INLINE, snapshot.using, in_callers_transaction(snapshot.using))
     while True:
         snapshot = store.load(snapshot.id, snapshot.using, lock=runner.in_transaction)
-        result = advance(declaration, snapshot, [event(snapshot)], runner.by())
+        new = event(snapshot)
+        if new is None:
+            return snapshot
+        result = advance(declaration, snapshot, [new], runner.by())
         try:
             commit(result)
         except Conflict:

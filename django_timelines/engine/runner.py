@@ -87,6 +87,11 @@ def commit(result: Advance) -> None:
     store.commit(change)
     bells.ring_after_commit(result.bells, after.using)
     hint: Callable[[], Any] = partial(
-        appended.send_robust, None, timeline=after.id, sequence=after.head, using=after.using
+        appended.send_robust,
+        None,
+        timeline=after.id,
+        sequence=after.head,
+        using=after.using,
+        more=result.taken is not None,
     )
     transaction.on_commit(hint, using=after.using)

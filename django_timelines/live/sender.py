@@ -30,13 +30,13 @@ class Sender:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._silent_until = 0.0
 
-    def send(self, layer: Any, timeline: uuid.UUID, sequence: int) -> None:
+    def send(self, layer: Any, timeline: uuid.UUID, sequence: int, *, waits: bool) -> None:
         """Send one hint. Never raises; waits at most ``PATIENCE``, and not at all in an event loop's thread."""
         if time.monotonic() < self._silent_until:
             return
         try:
             sending = asyncio.run_coroutine_threadsafe(_send(layer, timeline, sequence), self._running_loop())
-            if _in_event_loop():
+            if not waits or _in_event_loop():
                 sending.add_done_callback(self._look_at)
             else:
                 sending.result(PATIENCE)
@@ -78,8 +78,8 @@ def _in_event_loop() -> bool:
 sender = Sender()
 
 
-def send_hint(timeline: uuid.UUID, sequence: int, **kwargs: Any) -> None:
-    """Receive ``appended``: tell the other processes."""
+def send_hint(timeline: uuid.UUID, sequence: int, more: bool = False, **kwargs: Any) -> None:
+    """Receive ``appended``: tell the other processes. Only the last hint of a runner is waited for."""
     layer = shared_layer()
     if layer is not None:
-        sender.send(layer, timeline, sequence)
+        sender.send(layer, timeline, sequence, waits=not more)

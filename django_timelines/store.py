@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache, partial
 from typing import Any
 
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import BinaryField, BooleanField, JSONField, Model
+from django.db.models import BooleanField
 from django.db.models.expressions import RawSQL
 
 from .databases import later
 from .exceptions import Conflict, LeaseLost, Unknown
 from .models import Event, Lease, Run, SealedInput, Sighting, Timeline
 from .state import type_state
+from .statements import Statement, delete, insert, matching, send, type_row, update
 
-type_row = dict[str, Any]
 type_name = tuple[str, str]  # a run on its timeline: step, item
 
 
@@ -76,23 +75,18 @@ def load(id: uuid.UUID, using: str, *, lock: bool = False) -> Snapshot:
 def find(using: str, where: type_row, *, lock: bool = False) -> Snapshot | None:
     """Read the timeline with these values (its ``id``, or ``digest``), or None. Without a model instance: it is read often."""
     connection = connections[using]
-    columns = _columns(using, Timeline)
-    found = " AND ".join(f"{columns[name][0]} = %s" for name in where)
-    listed = _READ.format(key=columns["key"][0])
+    found, wanted = matching(using, Timeline, where)
+    listed = _READ.format(key=connection.ops.quote_name("key"))
     locked = " FOR UPDATE" if lock and connection.features.has_select_for_update else ""
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {listed} FROM {Timeline._meta.db_table} WHERE {found}{locked}",  # noqa: S608 (names are ours)
-            [columns[name][1](value) for name, value in where.items()],
-        )
+        cursor.execute(f"SELECT {listed} FROM {Timeline._meta.db_table} WHERE {found}{locked}", wanted)  # noqa: S608
         row = cursor.fetchone()
     if row is None:
         return None
     id, workflow, head, status, state, correlation, key, digest, started_by = row
     read: type_state = json.loads(state) if isinstance(state, str | bytes) else state
-    return Snapshot(
-        _uuid(id), workflow, using, head, status, read, _uuid(correlation), key, digest and _uuid(digest), started_by
-    )
+    unique = _uuid(digest) if digest else None
+    return Snapshot(_uuid(id), workflow, using, head, status, read, _uuid(correlation), key, unique, started_by)
 
 
 def _uuid(value: Any) -> uuid.UUID:
@@ -120,136 +114,73 @@ def commit(change: Change) -> None:
 
     The conflict is raised outside the atomic block, before which nothing was written: an outer transaction stays usable.
     """
-    connection = connections[change.after.using]
-    with transaction.atomic(using=change.after.using, savepoint=False):
-        fits = _write_timeline(connection, change)
+    alias, id = change.after.using, change.after.id
+    connection = connections[alias]
+    fits = True
+    with transaction.atomic(using=alias, savepoint=False):
+        first: list[Statement] = []
+        if change.before.head:
+            fits = _move_head(connection, change)
+        else:
+            first = insert(alias, Timeline, [_timeline_row(change)])
         if fits:
-            _write_runs(connection, change)
-            _insert(connection, Event, change.events)
-            _write_sealed(connection, change)
+            rest = [*_runs(connection, change), *insert(alias, Event, change.events)]
+            rest += [delete(alias, SealedInput, {"timeline": id, "step": s, "item": i}) for s, i in change.unsealed]
+            send(connection, [*first, *rest, *insert(alias, SealedInput, change.sealed)])
     if not fits:
-        raise Conflict(f"Timeline {change.before.id} went on since event {change.before.head}. Begin again.")
+        raise Conflict(f"Timeline {id} went on since event {change.before.head}. Begin again.")
 
 
-def _write_timeline(connection: BaseDatabaseWrapper, change: Change) -> bool:
+def _move_head(connection: BaseDatabaseWrapper, change: Change) -> bool:
     after = change.after
     row: type_row = {"head": after.head, "status": after.status, "state": after.state, "changed_at": change.at}
-    if change.before.head:
-        return _update(connection, Timeline, row, {"id": after.id, "head": change.before.head})
-    row |= {"id": after.id, "workflow": after.workflow, "key": after.key, "digest": after.digest}
-    row |= {"correlation": after.correlation, "started_by": after.started_by, "started_at": change.at}
-    _insert(connection, Timeline, [row])
-    return True
+    statement = update(after.using, Timeline, row, {"id": after.id, "head": change.before.head})
+    with connection.cursor() as cursor:
+        cursor.execute(statement.sql, statement.values)
+        return bool(cursor.rowcount == 1)
 
 
-def _write_runs(connection: BaseDatabaseWrapper, change: Change) -> None:
-    id = change.after.id
+def _timeline_row(change: Change) -> type_row:
+    after = change.after
+    names = ("id", "workflow", "head", "status", "state", "key", "digest", "correlation", "started_by")
+    return {name: getattr(after, name) for name in names} | {"started_at": change.at, "changed_at": change.at}
+
+
+def _runs(connection: BaseDatabaseWrapper, change: Change) -> Iterator[Statement]:
+    alias, id = change.after.using, change.after.id
     for step, item in change.released:
-        _delete_lease(connection, id, step, item)
+        yield _release(alias, id, step, item)
     passed_on = change.moved[1] if change.moved else None
-    opened = []
+    opened: list[type_row] = []
     for name, (fence, row) in change.runs.items():
         if name == passed_on:
             continue
         where = {"timeline": id, "step": name[0], "item": name[1], "fence": fence}
+        overtaken = LeaseLost(f"{name[0]} of timeline {id} belongs to a newer event than {fence}.")
         if change.moved and name == change.moved[0]:
             row = change.runs[change.moved[1]][1]
         if fence is None:
             opened.append(row or {})
-        elif not (_update(connection, Run, row, where) if row else _delete(connection, Run, where)):
-            raise LeaseLost(f"{name[0]} of timeline {id} belongs to a newer event than {fence}.")
-    _insert(connection, Run, opened)
+        elif row:
+            yield update(alias, Run, row, where, overtaken)
+        else:
+            yield delete(alias, Run, where, overtaken)
+    yield from insert(alias, Run, opened)
     for step, item in change.leased:
-        _insert_lease(connection, id, step, item, change.holder, change.lease_seconds)
+        yield _lease(connection, change, step, item)
 
 
-def _write_sealed(connection: BaseDatabaseWrapper, change: Change) -> None:
-    for step, item in change.unsealed:
-        _delete(connection, SealedInput, {"timeline": change.after.id, "step": step, "item": item})
-    _insert(connection, SealedInput, change.sealed)
+def _lease(connection: BaseDatabaseWrapper, change: Change, step: str, item: str) -> Statement:
+    expires, ahead = later(connection, change.lease_seconds)
+    found, wanted = matching(connection.alias, Run, {"timeline": change.after.id, "step": step, "item": item})
+    sql = f"INSERT INTO {Lease._meta.db_table} (run_id, holder, expires) SELECT id, %s, {expires} "
+    return Statement(sql + f"FROM {Run._meta.db_table} WHERE {found}", [change.holder, ahead, *wanted])
 
 
-type_columns = dict[
-    str, tuple[str, Callable[[Any], Any]]
-]  # of a model, by field: the quoted name, and what adapts a value
-
-
-@cache
-def _columns(alias: str, model: type[Model]) -> type_columns:
-    """Return how this database takes the model's fields, worked out once: it is half the cost of a short statement."""
-    connection = connections[alias]
-    columns: type_columns = {}
-    for column in model._meta.concrete_fields:
-        name = connection.ops.quote_name(str(column.column))
-        columns[column.name] = (name, _adapter(column, alias, connection.vendor))
-    return columns
-
-
-def _adapter(column: Any, alias: str, vendor: str) -> Callable[[Any], Any]:
-    if isinstance(column, JSONField):
-        return partial(json.dumps, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    if vendor == "postgresql" and not isinstance(column, BinaryField):
-        return _as_it_is  # psycopg takes what we have: str, int, UUID and aware datetime
-    return lambda value: column.get_db_prep_save(value, connections[alias])
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
-
-
-def _insert(connection: BaseDatabaseWrapper, model: type[Model], rows: Sequence[type_row]) -> None:
-    if not rows:
-        return
-    columns, names = _columns(connection.alias, model), list(rows[0])
-    values = [columns[name][1](row[name]) for row in rows for name in names]
-    places = f"({', '.join(['%s'] * len(names))})"
-    listed = ", ".join(columns[name][0] for name in names)
-    sql = f"INSERT INTO {model._meta.db_table} ({listed}) VALUES {', '.join([places] * len(rows))}"  # noqa: S608 (names are ours)
-    with connection.cursor() as cursor:
-        cursor.execute(sql, values)
-
-
-def _update(connection: BaseDatabaseWrapper, model: type[Model], row: type_row, where: type_row) -> bool:
-    columns = _columns(connection.alias, model)
-    sets = ", ".join(f"{columns[name][0]} = %s" for name in row)
-    found = " AND ".join(f"{columns[name][0]} = %s" for name in where)
-    values = [columns[name][1](value) for part in (row, where) for name, value in part.items()]
-    with connection.cursor() as cursor:
-        cursor.execute(f"UPDATE {model._meta.db_table} SET {sets} WHERE {found}", values)  # noqa: S608
-        return bool(cursor.rowcount == 1)
-
-
-def _delete(connection: BaseDatabaseWrapper, model: type[Model], where: type_row) -> bool:
-    columns = _columns(connection.alias, model)
-    found = " AND ".join(f"{columns[name][0]} = %s" for name in where)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"DELETE FROM {model._meta.db_table} WHERE {found}",  # noqa: S608
-            [columns[name][1](value) for name, value in where.items()],
-        )
-        return bool(cursor.rowcount == 1)
-
-
-_RUN_ID = "SELECT id FROM django_timelines_run WHERE timeline_id = %s AND step = %s AND item = %s"
-
-
-def _insert_lease(
-    connection: BaseDatabaseWrapper, id: uuid.UUID, step: str, item: str, holder: str, seconds: float
-) -> None:
-    expires, ahead = later(connection, seconds)
-    sql = (
-        f"INSERT INTO django_timelines_lease (run_id, holder, expires) SELECT id, %s, {expires} "  # noqa: S608
-        "FROM django_timelines_run WHERE timeline_id = %s AND step = %s AND item = %s"
-    )
-    key = _columns(connection.alias, Timeline)["id"][1](id)
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [holder, ahead, key, step, item])
-
-
-def _delete_lease(connection: BaseDatabaseWrapper, id: uuid.UUID, step: str, item: str) -> None:
-    key = _columns(connection.alias, Timeline)["id"][1](id)
-    with connection.cursor() as cursor:
-        cursor.execute(f"DELETE FROM django_timelines_lease WHERE run_id IN ({_RUN_ID})", [key, step, item])  # noqa: S608
+def _release(alias: str, id: uuid.UUID, step: str, item: str) -> Statement:
+    found, wanted = matching(alias, Run, {"timeline": id, "step": step, "item": item})
+    runs = f"SELECT id FROM {Run._meta.db_table} WHERE {found}"  # noqa: S608
+    return Statement(f"DELETE FROM {Lease._meta.db_table} WHERE run_id IN ({runs})", wanted)  # noqa: S608
 
 
 def heartbeat(using: str, holders: Sequence[str], seconds: float) -> int:

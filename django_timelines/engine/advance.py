@@ -17,8 +17,9 @@ from ..models import new_id
 from ..placements import INLINE, Bell
 from ..registry import Declaration
 from ..state import StepStatus, fold, is_open, run_key, timeline_status, type_run, type_state
+from ..statements import type_row
 from ..steps import Step
-from ..store import Change, Snapshot, type_row
+from ..store import Change, Snapshot
 from . import bells
 
 type_name = tuple[str, str]

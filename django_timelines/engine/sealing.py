@@ -7,7 +7,8 @@ from typing import Any
 from django.utils.module_loading import import_string
 
 from .. import conf
-from ..store import Snapshot, type_name, type_row
+from ..statements import type_row
+from ..store import Snapshot, type_name
 
 
 def sealed_row(snapshot: Snapshot, name: type_name, call: int, values: dict[str, Any]) -> type_row:

@@ -1,0 +1,119 @@
+"""Statements as values, and how they are sent: one portable text for all databases, in as few round trips as one allows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import BinaryField, JSONField, Model
+
+type_row = dict[str, Any]
+# the columns of a model by field: the quoted name, and what adapts a value
+type_columns = dict[str, tuple[str, Callable[[Any], Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """SQL and its parameters. ``or_else``: what to raise unless it changes one row."""
+
+    sql: str
+    values: list[Any]
+    or_else: BaseException | None = None
+
+
+def send(connection: BaseDatabaseWrapper, statements: Sequence[Statement]) -> None:
+    """Send them in order, inside the transaction that is open."""
+    if not statements:
+        return
+    with connection.cursor() as cursor:
+        if not _sends_many(connection):
+            for statement in statements:
+                cursor.execute(statement.sql, statement.values)
+                _check(statement, cursor.rowcount)
+            return
+        cursor.execute("; ".join(s.sql for s in statements), [value for s in statements for value in s.values])
+        for statement in statements:
+            _check(statement, cursor.rowcount)
+            cursor.nextset()
+
+
+def _sends_many(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether several statements go in one round trip: psycopg 3 does that while parameters are bound on our side."""
+    binds_here = not connection.settings_dict["OPTIONS"].get("server_side_binding")
+    return connection.vendor == "postgresql" and binds_here and _is_psycopg_3()
+
+
+@cache
+def _is_psycopg_3() -> bool:
+    from django.db.backends.postgresql.psycopg_any import is_psycopg3  # there only with a driver for PostgreSQL
+
+    return bool(is_psycopg3)
+
+
+def _check(statement: Statement, changed: int) -> None:
+    if statement.or_else is not None and changed != 1:
+        raise statement.or_else
+
+
+def insert(alias: str, model: type[Model], rows: Sequence[type_row]) -> list[Statement]:
+    """Insert rows of the same fields; no statement for no rows."""
+    if not rows:
+        return []
+    columns, names = columns_of(alias, model), list(rows[0])
+    values = [columns[name][1](row[name]) for row in rows for name in names]
+    places = f"({', '.join(['%s'] * len(names))})"
+    listed = ", ".join(columns[name][0] for name in names)
+    sql = f"INSERT INTO {model._meta.db_table} ({listed}) VALUES {', '.join([places] * len(rows))}"  # noqa: S608 (names are ours)
+    return [Statement(sql, values)]
+
+
+def update(
+    alias: str, model: type[Model], row: type_row, where: type_row, or_else: BaseException | None = None
+) -> Statement:
+    """Update the row with these values."""
+    columns = columns_of(alias, model)
+    sets = ", ".join(f"{columns[name][0]} = %s" for name in row)
+    found, wanted = matching(alias, model, where)
+    values = [columns[name][1](value) for name, value in row.items()]
+    return Statement(f"UPDATE {model._meta.db_table} SET {sets} WHERE {found}", values + wanted, or_else)  # noqa: S608
+
+
+def delete(alias: str, model: type[Model], where: type_row, or_else: BaseException | None = None) -> Statement:
+    """Delete the rows with these values."""
+    found, wanted = matching(alias, model, where)
+    return Statement(f"DELETE FROM {model._meta.db_table} WHERE {found}", wanted, or_else)  # noqa: S608
+
+
+def matching(alias: str, model: type[Model], where: type_row) -> tuple[str, list[Any]]:
+    """Return a condition on these values, and its parameters."""
+    columns = columns_of(alias, model)
+    found = " AND ".join(f"{columns[name][0]} = %s" for name in where)
+    return found, [columns[name][1](value) for name, value in where.items()]
+
+
+@cache
+def columns_of(alias: str, model: type[Model]) -> type_columns:
+    """Return how this database takes the model's fields, worked out once: it is half the cost of a short statement."""
+    connection = connections[alias]
+    columns: type_columns = {}
+    for column in model._meta.concrete_fields:
+        name = connection.ops.quote_name(str(column.column))
+        columns[column.name] = (name, _adapter(column, alias, connection.vendor))
+    return columns
+
+
+def _adapter(column: Any, alias: str, vendor: str) -> Callable[[Any], Any]:
+    if isinstance(column, JSONField):
+        return partial(json.dumps, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    if vendor == "postgresql" and not isinstance(column, BinaryField):
+        return _as_it_is  # psycopg takes what we have: str, int, UUID and aware datetime
+    return lambda value: column.get_db_prep_save(value, connections[alias])
+
+
+def _as_it_is(value: Any) -> Any:
+    return value

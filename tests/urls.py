@@ -3,4 +3,10 @@
 from django.contrib import admin
 from django.urls import include, path
 
-urlpatterns = [path("admin/", admin.site.urls), path("timelines/", include("django_timelines.urls"))]
+from .shop.views import order
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("order/", order),
+    path("timelines/", include("django_timelines.urls")),
+]

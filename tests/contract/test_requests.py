@@ -1,0 +1,59 @@
+"""Calls from a request: its user is the actor, its transaction is respected, its session sees what it began."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import connections
+from django.test import Client
+
+from django_timelines.models import Timeline
+from tests.shop.here import HERE
+from tests.shop.models import Entry
+from tests.shop.workflows import Order, ran
+
+pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
+
+
+@pytest.fixture
+def atomic_requests() -> Iterator[None]:
+    before = connections.settings[HERE]["ATOMIC_REQUESTS"]
+    connections.settings[HERE]["ATOMIC_REQUESTS"] = True
+    yield
+    connections.settings[HERE]["ATOMIC_REQUESTS"] = before
+
+
+def test_the_requests_user_is_the_actor(client: Client) -> None:
+    ada = get_user_model().objects.create_user(username="ada")
+    client.force_login(ada)
+
+    order = Order.get(client.get("/order/?customer=Ada").content.decode())
+
+    called = order.timeline.events.get(type="StepCalled")
+    assert (called.actor_type, called.actor_id, called.actor_label) == ("user", str(ada.pk), "ada")
+    assert order.timeline.started_by == str(ada.pk)
+
+
+def test_the_session_that_began_a_timeline_sees_it_and_no_other_does(client: Client) -> None:
+    pk = client.get("/order/?customer=Ada").content.decode()
+
+    assert client.get(f"/timelines/{pk}/").status_code == 200
+    assert Client().get(f"/timelines/{pk}/").status_code == 404
+
+
+def test_an_atomic_request_runs_outside_effects_after_its_commit(client: Client, atomic_requests: None, place: Any) -> None:
+    place(pack="inline", announce="inline")
+
+    order = Order.get(client.get("/order/?customer=Ada").content.decode())
+
+    assert (order.announce.status, ran["announce"]) == ("completed", 1)
+
+
+def test_an_atomic_request_that_fails_leaves_nothing(client: Client, atomic_requests: None, place: Any) -> None:
+    place(pack="inline", announce="inline")
+    client.raise_request_exception = False
+
+    assert client.get("/order/?customer=Ada&fail").status_code == 500
+
+    assert (Timeline.objects.count(), Entry.objects.count(), ran["announce"]) == (0, 0, 0)

@@ -39,7 +39,7 @@ def step(body: Callable[Concatenate[W, P], object], /) -> WorkflowStep[P]: ...
 @overload
 def step(
     *,
-    after: Step[Any] | StepOutcome | AnyOf | list[Any] | None = ...,
+    after: Step[...] | StepOutcome | AnyOf | list[Any] | None = ...,
     manual: bool = ...,
     within: timedelta | None = ...,
     delivery: Delivery = ...,
@@ -60,7 +60,7 @@ def step(body: Any = None, /, **options: Any) -> Any:
     return lambda body: WorkflowStep(body, **options)
 
 
-def any_of(*members: Step[Any] | StepOutcome) -> AnyOf:
+def any_of(*members: Step[...] | StepOutcome) -> AnyOf:
     """Come after whichever of these is done first."""
     return AnyOf(*members)
 

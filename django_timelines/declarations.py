@@ -38,7 +38,7 @@ def declare(cls: type[Any], root: type[Any]) -> Declaration:
     return Declaration(label, cls, steps, fields, inputs, graph.build(label, steps))
 
 
-def _fields(cls: type[Any], root: type[Any], label: str, steps: dict[str, Step[Any]]) -> dict[str, Field]:
+def _fields(cls: type[Any], root: type[Any], label: str, steps: dict[str, Step[...]]) -> dict[str, Field]:
     fields: dict[str, Field] = {}
     for base in reversed(cls.__mro__[: cls.__mro__.index(root)]):
         if base is not cls and "_declaration" in vars(base):

@@ -139,7 +139,7 @@ def _answer(dependency: Dependency, state: type_state) -> str | None:
     return "broken" if status in _BROKEN else "not taken"
 
 
-def build(workflow: str, steps: Mapping[str, Step[Any]]) -> Graph:
+def build(workflow: str, steps: Mapping[str, Step[...]]) -> Graph:
     """Make the graph of a class from its steps, or say what is wrong with it."""
     nodes: dict[str, Node] = {}
     for name, step in steps.items():
@@ -154,7 +154,7 @@ def build(workflow: str, steps: Mapping[str, Step[Any]]) -> Graph:
     return Graph(nodes)
 
 
-def _after(workflow: str, step: Step[Any], above: Mapping[str, Node]) -> tuple[Dependency, ...]:
+def _after(workflow: str, step: Step[...], above: Mapping[str, Node]) -> tuple[Dependency, ...]:
     dependencies = []
     for member in step.after:
         source, outcome = (member.step, member.status) if isinstance(member, StepOutcome) else (member, "done")

@@ -23,7 +23,7 @@ class Declaration:
 
     label: str
     workflow: Any
-    steps: dict[str, Step[Any]]
+    steps: dict[str, Step[...]]
     fields: dict[str, Field]
     inputs: dict[str, dict[str, Field]]  # of each step, by parameter
     graph: Graph
@@ -38,7 +38,7 @@ class Declaration:
         """The app that the class belongs to."""
         return apps.get_containing_app_config(self.workflow.__module__)
 
-    def step(self, name: str) -> Step[Any]:
+    def step(self, name: str) -> Step[...]:
         """Return the step; ``Unknown`` if the code no longer has it."""
         try:
             return self.steps[name]

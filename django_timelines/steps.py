@@ -45,7 +45,7 @@ class Parameter:
 class StepOutcome:
     """What a step may come after instead of another's success: ``pay.failed``, ``activate.overdue``."""
 
-    def __init__(self, step: Step[Any], status: str) -> None:
+    def __init__(self, step: Step[...], status: str) -> None:
         self.step = step
         self.status = status
 
@@ -56,7 +56,7 @@ class StepOutcome:
 class AnyOf:
     """What ``any_of(…)`` makes: go on with the first that is done."""
 
-    def __init__(self, *members: Step[Any] | StepOutcome) -> None:
+    def __init__(self, *members: Step[...] | StepOutcome) -> None:
         self.members = members
 
 
@@ -127,7 +127,7 @@ class Step(Generic[P]):
         return f"<step {self.name}>"
 
 
-def _dependencies(name: str, after: Any) -> tuple[str, tuple[StepOutcome | Step[Any], ...]]:
+def _dependencies(name: str, after: Any) -> tuple[str, tuple[StepOutcome | Step[...], ...]]:
     if after is None:
         return "all", ()
     joins = "any" if isinstance(after, AnyOf) else "all"

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
 from .. import conf, moments
 from ..actors import Actor
@@ -23,7 +22,7 @@ from ..store import Change, Snapshot
 from . import bells
 
 type_name = tuple[str, str]
-type_take = Callable[[str, Step[Any]], bool]
+type_take = Callable[[str, Step[...]], bool]
 
 
 @dataclass(frozen=True, slots=True)

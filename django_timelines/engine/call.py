@@ -74,7 +74,7 @@ class Input:
 
 
 @sensitive_variables()
-def check_input(declaration: Declaration, step: Step[Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Input:
+def check_input(declaration: Declaration, step: Step[...], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Input:
     """Check a call's arguments against the step's parameters; ``Rejected`` names each one that does not fit."""
     names = [parameter.name for parameter in step.parameters]
     given = dict(zip(names, args, strict=False)) | dict(kwargs)

@@ -12,7 +12,6 @@ import uuid
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, connections, transaction
@@ -93,7 +92,7 @@ def _log(held: Held, failed: Failed) -> None:
         logger.error("%s failed at attempt %s (%s %s).", *where, exc_info=failed.error)
 
 
-def is_unexpected(error: Exception, step: Step[Any]) -> bool:
+def is_unexpected(error: Exception, step: Step[...]) -> bool:
     """Tell whether nobody said that this error may come: neither the body, by raising one of ours, nor ``Retry(on=…)``."""
     if isinstance(error, TimelinesError | ValidationError):
         return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,7 +21,6 @@ class Keeper:
 
     def __init__(self) -> None:
         self._held: dict[str, str] = {}
-        self._changed = threading.Event()
         self._lock = threading.Lock()
         self._pid = 0
 
@@ -36,12 +36,16 @@ class Keeper:
         try:
             yield
         finally:
-            self._held.pop(holder, None)
+            with self._lock:
+                self._held.pop(holder, None)
 
     def _beat(self) -> None:
-        while not self._changed.wait(conf.lease().total_seconds() / 3):
-            for using in set(self._held.values()):
-                holders = [holder for holder, alias in list(self._held.items()) if alias == using]
+        while True:
+            time.sleep(conf.lease().total_seconds() / 3)
+            with self._lock:
+                held = dict(self._held)
+            for using in set(held.values()):
+                holders = [holder for holder, alias in held.items() if alias == using]
                 try:
                     store.heartbeat(using, holders, conf.lease().total_seconds())
                 except Exception:  # no lost lease: only a newer fence is

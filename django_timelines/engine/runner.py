@@ -41,7 +41,7 @@ class Runner:
         holder = f"{self.actor} {self.holder}"[:200] if leased else ""
         return By(self.actor, self.placement, current_trace(), cause, holder)
 
-    def takes(self, placement: str, step: Step[Any]) -> bool:
+    def takes(self, placement: str, step: Step[...]) -> bool:
         """Tell whether it goes on with a next step: placed here, or inline, for as long as that is quick."""
         if self.in_transaction and step.delivery is not Delivery.EXACTLY_ONCE:
             return False
@@ -63,7 +63,7 @@ class Held:
     sealed: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
-    def step(self) -> Step[Any]:
+    def step(self) -> Step[...]:
         """The step that it is an attempt at."""
         return self.declaration.step(self.name[0])
 

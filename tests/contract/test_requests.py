@@ -42,7 +42,9 @@ def test_the_session_that_began_a_timeline_sees_it_and_no_other_does(client: Cli
     assert Client().get(f"/timelines/{pk}/").status_code == 404
 
 
-def test_an_atomic_request_runs_outside_effects_after_its_commit(client: Client, atomic_requests: None, place: Any) -> None:
+def test_an_atomic_request_runs_outside_effects_after_its_commit(
+    client: Client, atomic_requests: None, place: Any
+) -> None:
     place(pack="inline", announce="inline")
 
     order = Order.get(client.get("/order/?customer=Ada").content.decode())

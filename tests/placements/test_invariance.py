@@ -71,7 +71,9 @@ def settle(signup: Signup, step: str, wanted: StepStatus, work: Callable[[], Non
 
 
 @pytest.mark.parametrize("moves", MOVES, ids=lambda moves: ",".join(f"{step}={place}" for step, place in moves.items()))
-def test_the_events_are_the_same_with_every_placement(moves: dict[str, str], workers: Callable[[], None], place: Any) -> None:
+def test_the_events_are_the_same_with_every_placement(
+    moves: dict[str, str], workers: Callable[[], None], place: Any
+) -> None:
     place("signup.Signup", background="embedded", **moves)
 
     signup = Signup.start(email="ada@example.org", password="difference engine")

@@ -18,7 +18,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 STAFF = "demo"  # its name, and its password
-CHILDREN = (["rqworker", "default", "mail"], ["timelines_clock"])
+CHILDREN = (["rqworker", "default", "mail", "--worker-class", "rq.SimpleWorker"], ["timelines_clock"])
 GRACE = 5  # seconds that what is under way has for coming to its end
 
 
@@ -59,6 +59,7 @@ def _listen(host: str, port: int) -> Iterator[socket.socket]:
         except OSError as error:
             advice = f"make demo PORT={port + 1}" if port else "choose another with HOST=…"
             raise CommandError(f"Cannot serve at {host}, port {port}: {error.strerror}. Try: {advice}") from None
+        listener.listen()  # from now on a browser that is early waits, and is not refused
         yield listener
 
 

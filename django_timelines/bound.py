@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -13,12 +14,13 @@ from . import links
 from .actors import Actor, of_user
 from .engine import call, operate, wait
 from .engine.call import Options
-from .exceptions import Refused, TimelinesError
+from .exceptions import DeclarationError, Refused, TimelinesError
 from .retries import Retry
 from .state import Outcome, StepStatus, step_status
 from .steps import AnyOf, Delivery, Step, StepOutcome
 from .subject import Subject
 
+OPTIONS = ("after", "manual", "within", "delivery", "retry", "when", "early")
 P = ParamSpec("P")
 W = TypeVar("W")
 
@@ -57,6 +59,11 @@ def step(body: Any = None, /, **options: Any) -> Any:
     """
     if body is not None:
         return WorkflowStep(body)
+    for option in options:
+        if option not in OPTIONS:
+            near = difflib.get_close_matches(option, OPTIONS, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(OPTIONS)}."
+            raise DeclarationError(f"@step has no option {option!r}: {hint}")
     return lambda body: WorkflowStep(body, **options)
 
 
@@ -146,6 +153,7 @@ def actor_of(given: Any) -> Actor | None:
     return given if given is None or isinstance(given, Actor) else of_user(given)
 
 
-def with_options(options: Options, key: str, actor: Any) -> Options:
+def with_options(options: Options, key: Any, actor: Any) -> Options:
     """Return the options with these set too."""
-    return replace(options, key=str(key) or options.key, actor=actor_of(actor) or options.actor)
+    key = "" if key is None else str(key)
+    return replace(options, key=key or options.key, actor=actor_of(actor) or options.actor)

@@ -148,6 +148,12 @@ def check_site(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) ->
         found.append(
             Warning("TIMELINES['BASE_URL'] is not set, so steps have no links.", hint=hint, id="timelines.W020")
         )
+    elif conf.base_url() and not conf.base_url().startswith(("http://", "https://")):
+        message = f"TIMELINES['BASE_URL'] is {conf.base_url()!r}, which no mail program follows."
+        found.append(Error(message, hint="Begin it with http:// or https://.", id="timelines.E024"))
+    if not settings.USE_TZ:
+        hint = "Set USE_TZ = True: moments are compared across processes."
+        found.append(Error("Timelines need aware times.", hint=hint, id="timelines.E023"))
     if MIDDLEWARE not in settings.MIDDLEWARE:
         hint = f"Add {MIDDLEWARE!r} after the authentication middleware."
         found.append(Warning("Calls from requests do not know their user.", hint=hint, id="timelines.W021"))

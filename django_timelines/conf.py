@@ -20,6 +20,7 @@ BACKGROUND = "*"
 FIRST_RING = timedelta(seconds=5)  # the clock rings again for what nobody picked up, after 5 s …
 LAST_RING = timedelta(minutes=5)  # … doubling to 5 min
 QUICK = 1.0  # seconds for which a runner goes on with the next due steps before it gives the job back
+PLACEMENT_LIMIT = 100  # characters
 WARN_BYTES = 64 * 1024
 REFUSE_BYTES = 1024 * 1024
 
@@ -35,7 +36,7 @@ def base_url() -> str:
 
 def placements() -> dict[str, str]:
     """Return ``PLACEMENT`` as it stands now."""
-    return dict(_get("PLACEMENT"))
+    return {str(label): str(placement)[:PLACEMENT_LIMIT] for label, placement in dict(_get("PLACEMENT")).items()}
 
 
 def lease() -> timedelta:

@@ -20,7 +20,7 @@ from .references import with_references
 from .steps import SECRET, Parameter
 
 UNSET: Any = type("Unset", (), {"__repr__": lambda self: "<unset>"})()
-_CONFIG = pydantic.ConfigDict(arbitrary_types_allowed=False, allow_inf_nan=False)
+_CONFIG = pydantic.ConfigDict(arbitrary_types_allowed=False, allow_inf_nan=False, ser_json_inf_nan="constants")
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,10 @@ class Field:
         except (ObjectDoesNotExist, OverflowError) as error:
             raise ValidationError(str(error), code="invalid") from None
 
-    def encode(self, value: Any) -> Any:
+    def encode(self, value: Any, *, checked: bool = False) -> Any:
         """Return the JSON value; ``ValidationError`` for what JSON or a database cannot hold."""
         try:
-            encoded = self.adapter.dump_python(self.check(value), mode="json")
+            encoded = self.adapter.dump_python(value if checked else self.check(value), mode="json")
         except (PydanticSerializationError, ValueError) as error:
             raise ValidationError(str(error), code="invalid") from None
         text(encoded)
@@ -119,6 +119,8 @@ def _sentence(error: Any, secret: bool) -> str:
 def parameters_of(signature: inspect.Signature, hints: dict[str, Any], owner: str) -> tuple[Parameter, ...]:
     """Return a body's parameters after ``self``, or say which has no type."""
     found = []
+    if not signature.parameters:
+        raise DeclarationError(f"{owner} takes no self. A step is a method: def {owner.rpartition('.')[2]}(self): …")
     for parameter in list(signature.parameters.values())[1:]:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise DeclarationError(

@@ -30,14 +30,14 @@ class ActorMiddleware:
             return self._acall(request)
         with acting(lambda: _actor(request), _trace(request)) as started:
             response = self.get_response(request)
-        if started:
+        if started and hasattr(request, "session"):
             remember(request.session, [timeline.hex for timeline in started])
         return response
 
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
         with acting(lambda: _actor(request), _trace(request)) as started:
             response: HttpResponseBase = await self.get_response(request)  # type: ignore[misc]
-        if started:
+        if started and hasattr(request, "session"):
             remember(request.session, [timeline.hex for timeline in started])
         return response
 
@@ -47,4 +47,5 @@ def _actor(request: HttpRequest) -> Actor:
 
 
 def _trace(request: HttpRequest) -> str:
-    return request.headers.get("traceparent", "")[:TRACE_LIMIT]
+    given = request.headers.get("traceparent", "")[:TRACE_LIMIT]
+    return given if given.isascii() and given.isprintable() else ""

@@ -28,7 +28,10 @@ class Reference:
             return value
         if isinstance(value, Model):
             raise ValueError(f"a {self.model.__name__} is wanted, not a {type(value).__name__}")
-        return self.model._base_manager.get(pk=value)
+        try:
+            return self.model._base_manager.get(pk=value)
+        except TypeError as error:  # a list, say
+            raise ValueError(str(error)) from None
 
     def key(self, instance: Model) -> Any:
         """Return the primary key as JSON can hold it."""

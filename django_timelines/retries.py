@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ class Retry:
     jitter: bool = True
 
     def __post_init__(self) -> None:
+        types: tuple[object, ...] = self.on if isinstance(self.on, tuple) else (self.on,)
+        if not all(inspect.isclass(one) and issubclass(one, Exception) for one in types):
+            raise TypeError(f"Retry(on={self.on!r}): an exception class, or a tuple of them.")
         if self.attempts < 1:
             raise ValueError(f"Retry(attempts={self.attempts}): a step has at least one attempt.")
 

@@ -13,6 +13,7 @@ The state is a JSON object, the same in the timeline's row and in memory::
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -161,6 +162,8 @@ def _run_after(run: type_run, event: NewEvent, sequence: int) -> type_run:
         after["status"] = str(StepStatus.WAITING if data.get("waiting") else StepStatus.DUE)
     else:
         after["status"] = str(_STATUS_AFTER[EventType(event.type)])
+    if data.get("late"):  # its deadline had passed when a person asked for it all the same
+        after.pop("until", None)
     for name in ("due", "until", "reason", "error", "errors", "final", "sealed", "guard_passed"):
         if name in data:
             after[name] = data[name]
@@ -172,6 +175,12 @@ def _run_after(run: type_run, event: NewEvent, sequence: int) -> type_run:
         for name in ("call", "digest", "key", "sealed"):
             after.pop(name, None)
     return after
+
+
+def is_late(state: type_state, name: tuple[str, str], now: datetime) -> bool:
+    """Tell whether the run's deadline has passed."""
+    until = state["runs"].get(run_key(*name), {}).get("until")
+    return until is not None and datetime.fromisoformat(until) <= now
 
 
 def is_open(run: Mapping[str, Any]) -> bool:

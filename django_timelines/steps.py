@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any, Concatenate, Generic, ParamSpec
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec
 
 from .exceptions import DeclarationError
 from .retries import Retry
@@ -83,7 +83,7 @@ class Step(Generic[P]):
         self.joins, self.after = _dependencies(self.name, after)
         self.manual = manual
         self.within = within
-        self.delivery = Delivery(delivery)
+        self.delivery = _delivery(self.name, delivery)
         self.retry = retry or Retry()
         self.when = when
         self.keeps_early = early == "keep"
@@ -91,6 +91,19 @@ class Step(Generic[P]):
         self._check(early)
 
     def _check(self, early: str) -> None:
+        for option, value, wanted, advice in (
+            ("within", self.within, timedelta, "timedelta(days=3)"),
+            ("retry", self.retry, Retry, "Retry(5)"),
+            ("manual", self.manual, bool, "True"),
+        ):
+            if value is not None and not isinstance(value, wanted):
+                raise DeclarationError(
+                    f"Step {self.name!r}: {option}={value!r} is no {wanted.__name__}. Write {option}={advice}, say."
+                )
+        if self.when is not None and not callable(self.when):
+            raise DeclarationError(
+                f"Step {self.name!r}: when={self.when!r} is not callable. Write when=lambda workflow: …"
+            )
         if early not in ("refuse", "keep"):
             raise DeclarationError(
                 f"Step {self.name!r}: early={early!r} is not known. Write early='keep', or leave it out."
@@ -125,6 +138,25 @@ class Step(Generic[P]):
 
     def __repr__(self) -> str:
         return f"<step {self.name}>"
+
+    if not TYPE_CHECKING:  # a type checker says it better
+
+        def __call__(self, *args: Any, **kwargs: Any) -> None:
+            raise TypeError(
+                f"The step {self.name!r} is called on a timeline, signup.{self.name}(…); the entry step by start(…). "
+                "In after= it is named without parentheses."
+            )
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(f"A step has no {name!r}. What may be come after of {self.name!r}: .failed, .overdue.")
+
+
+def _delivery(name: str, given: Any) -> Delivery:
+    try:
+        return Delivery(given)
+    except ValueError:
+        known = ", ".join(delivery.name for delivery in Delivery)
+        raise DeclarationError(f"Step {name!r}: delivery={given!r} is not known. Write one of {known}.") from None
 
 
 def _dependencies(name: str, after: Any) -> tuple[str, tuple[StepOutcome | Step[...], ...]]:

@@ -124,11 +124,18 @@ def commit(change: Change) -> None:
         else:
             first = insert(alias, Timeline, [_timeline_row(change)])
         if fits:
-            rest = [*_runs(connection, change), *insert(alias, Event, change.events)]
+            rest = [*_runs(connection, change), *_events(connection, change)]
             rest += [delete(alias, SealedInput, {"timeline": id, "step": s, "item": i}) for s, i in change.unsealed]
             send(connection, [*first, *rest, *insert(alias, SealedInput, change.sealed)])
     if not fits:
         raise Conflict(f"Timeline {id} went on since event {change.before.head}. Begin again.")
+
+
+def _events(connection: BaseDatabaseWrapper, change: Change) -> Iterator[Statement]:
+    most = connection.features.max_query_params or len(change.events) * 20
+    batch = max(1, most // 20)
+    for first in range(0, len(change.events), batch):
+        yield from insert(connection.alias, Event, change.events[first : first + batch])
 
 
 def _move_head(connection: BaseDatabaseWrapper, change: Change) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any, ClassVar, Self
 
 from django.core.exceptions import ValidationError
@@ -77,6 +78,13 @@ class Subject:
         self._values[name] = value
         if isinstance(value, Model) and value.pk is not None:
             self._keys[name] = (value, field.encode(value))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_") and not hasattr(type(self), name):
+            label, near = self._declaration.label, difflib.get_close_matches(name, self._declaration.fields, 1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise AttributeError(f"{label} has no field {name!r}.{hint} Declare it: {name}: str, say.")
+        super().__setattr__(name, value)
 
     def _changes(self) -> dict[str, Any]:
         """Return what differs, encoded, from what the body was given."""

@@ -18,8 +18,10 @@ from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
 
 from asgiref.sync import sync_to_async
+from django.core.exceptions import ValidationError
 from django.db import router
 from django.urls import reverse
+from django.views.decorators.debug import sensitive_variables
 
 from . import links, registry, store
 from .bound import BoundStep, any_of, step, with_options
@@ -75,6 +77,7 @@ class Starter(Generic[W]):
         self._workflow = workflow
         self._options = options
 
+    @sensitive_variables()
     def start(self, *args: Any, **kwargs: Any) -> W:
         """Begin a timeline, or find the one that this key began."""
         return self._workflow._start(self._options, args, kwargs)  # type: ignore[attr-defined, no-any-return]
@@ -103,14 +106,22 @@ class Workflow(Subject):
     # Beginning and finding
 
     @classmethod
+    @sensitive_variables()
     def start(cls, *args: Any, **kwargs: Any) -> Self:
         """Begin a timeline: call the entry step with this input. ``Rejected`` if it says no."""
         return cls._start(Options(), args, kwargs)
 
     @classmethod
+    @sensitive_variables()
     async def astart(cls, *args: Any, **kwargs: Any) -> Self:
         """Begin a timeline from async code."""
-        return await sync_to_async(cls.start)(*args, **kwargs)
+
+        @sensitive_variables()
+        def begin() -> Any:  # takes no arguments, so that the frames between show none
+            return cls.start(*args, **kwargs)
+
+        begun: Self = await sync_to_async(begin)()
+        return begun
 
     @classmethod
     def using(cls, *, key: str = "", actor: Any = None) -> Starter[Self]:
@@ -154,7 +165,10 @@ class Workflow(Subject):
     def record(self, event: Event) -> None:
         """Append a fact in the domain's own words, with this step's completion."""
         frame, data = self._in("record"), event.model_dump(mode="json")
-        text(data)
+        try:
+            text(data)
+        except ValidationError as error:  # the author's mistake, and no answer to whoever called
+            raise TypeError(f"{type(event).__name__}: {'; '.join(error.messages)}") from None
         frame.recorded.append(NewEvent(type(event).__name__, *frame.name, data, frame.attempt, event.version))
 
     def cancel(self, *, reason: str) -> None:
@@ -167,6 +181,7 @@ class Workflow(Subject):
         return self._in("idempotency_key").idempotency_key
 
     @classmethod
+    @sensitive_variables()
     def _start(cls, options: Options, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Self:
         return cls._from(call.start(cls._declaration, options, args, kwargs))
 

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ..engine.advance import split_key
-from ..engine.operate import REASON_LIMIT
+from ..engine.cancel import REASON_LIMIT
 from ..exceptions import Conflict, Refused, Rejected
 from ..models import Timeline
 from ..state import step_status

@@ -156,6 +156,9 @@ def _derive_runs(result: Advance, before: type_state, after: type_state, by: By,
             change.leased.append(name)
         if old is not None and old.get("sealed") and (_is_settled(run) or run.get("sealed") != old["sealed"]):
             change.unsealed.append(name)
+    if "ended" in after:  # a kept call that its step never took
+        kept = [key for key, run in after["runs"].items() if run.get("sealed") and run["status"] == StepStatus.UPCOMING]
+        change.unsealed += [name for name in map(split_key, kept) if name not in change.unsealed]
     if result.taken is not None:
         _take_over(change, before, result.taken, passing)
 

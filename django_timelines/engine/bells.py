@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -45,14 +46,42 @@ def next_ring(rings: int, at: datetime) -> datetime:
 def ring_after_commit(bells: list[Bell], using: str) -> None:
     """Ring these bells once the open transaction has committed; at once when there is none."""
     for bell in bells:
-        transaction.on_commit(partial(ring, bell), using=using)
+        transaction.on_commit(partial(_ring_unless_silent, bell), using=using)
+
+
+def _ring_unless_silent(bell: Bell) -> None:
+    """Ring, but let no more than one caller in five seconds wait for a placement that does not answer."""
+    if not _is_silent(bell.placement):
+        ring(bell)
 
 
 def ring(bell: Bell) -> bool:
-    """Ring a bell; return whether that worked. One that cannot be rung (Redis is away) is logged: the clock rings again."""
+    """Ring a bell; return whether somebody may have heard it. If not (Redis is away), the clock rings again."""
     try:
-        placements.get(bell.placement).ring(bell)
-        return True
+        return placements.get(bell.placement).ring(bell)
     except Exception:
+        _silence(bell.placement)
         logger.warning("Could not ring for %s; the clock will ring again.", bell, exc_info=True)
         return False
+
+
+def nobody_listens(placement: str) -> bool:
+    """Tell whether a placement can say that it has no worker, or cannot be asked at all."""
+    if _is_silent(placement):
+        return True
+    try:
+        return placements.get(placement).workers() == 0
+    except Exception:
+        _silence(placement)
+        return True
+
+
+_silent_until: dict[str, float] = {}  # by placement, in monotonic time
+
+
+def _silence(placement: str) -> None:
+    _silent_until[placement] = time.monotonic() + conf.FIRST_RING.total_seconds()
+
+
+def _is_silent(placement: str) -> bool:
+    return time.monotonic() < _silent_until.get(placement, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,7 +55,7 @@ class Failed:
     """The body raised."""
 
     error: Exception
-    secrets: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = field(default=(), repr=False)
     guard_passed: bool = False
     is_rejection: bool = False  # the body said no to its input, as opposed to what it left behind
 
@@ -68,6 +68,14 @@ class Failed:
             "message": self._clean(_message(error))[:MESSAGE_LIMIT],
             "traceback": self._clean(lines)[-TRACEBACK_LIMIT:],
         }
+
+    def errors(self) -> Any:
+        """Return a rejection's messages as an event stores them."""
+        assert isinstance(self.error, ValidationError)
+        found = errors_of(self.error)
+        if isinstance(found, dict):
+            return {self._clean(name): [self._clean(one) for one in several] for name, several in found.items()}
+        return [self._clean(one) for one in found]
 
     def _clean(self, text: str) -> str:
         for secret in self.secrets:
@@ -97,7 +105,7 @@ def run_body(
                 return NotTaken()
             passed = True
         # Django's error reports hide the parameters that this names
-        body = sensitive_variables(*secret)(step.body) if secret else step.body
+        body = sensitive_variables()(step.body) if secret else step.body
         in_body = True
         if inspect.iscoroutinefunction(step.body):
             async_to_sync(body)(workflow, **given)
@@ -106,9 +114,25 @@ def run_body(
         in_body = False
         return Completed(workflow._changes(), frame.recorded, frame.cancel_reason)
     except Exception as error:
-        hidden = tuple(str(given[parameter]) for parameter in secret if given.get(parameter))
+        hidden = secrets_of(declaration, name, given)
         rejection = in_body and isinstance(error, ValidationError)
         return Failed(error, hidden, passed and step.when is not None, rejection)
+
+
+def secrets_of(declaration: Declaration, name: type_name, given: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the texts that no error may show: the secrets, those inside of them, and how ``repr`` writes them."""
+    texts = {text for parameter in declaration.secrets(name[0]) for text in _texts(given.get(parameter))}
+    return tuple(sorted(texts | {repr(text)[1:-1] for text in texts}, key=len, reverse=True))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        value = [*value.values()]
+    if isinstance(value, list | tuple | set | frozenset):
+        for one in value:
+            yield from _texts(one)
+    elif value not in (None, "", True, False):
+        yield str(value)
 
 
 def errors_of(error: ValidationError) -> Any:

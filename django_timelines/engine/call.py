@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -14,7 +15,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connections, router, transaction
 from django.views.decorators.debug import sensitive_variables
 
-from .. import actors, conf, moments, store
+from .. import actors, conf, moments, registry, store
 from ..actors import Actor
 from ..databases import begin_writing, in_callers_transaction
 from ..events import EventType, NewEvent
@@ -22,8 +23,9 @@ from ..exceptions import Conflict, Refused, Rejected
 from ..fields import UNSET, text
 from ..models import Timeline, new_id
 from ..placements import INLINE
+from ..references import models_in
 from ..registry import Declaration
-from ..state import Outcome, StepStatus, empty, run_key
+from ..state import Outcome, StepStatus, empty, is_late, run_key
 from ..steps import Delivery, Step
 from ..store import Snapshot, type_name
 from . import bells
@@ -36,6 +38,7 @@ from .sealing import sealed_row
 ATTEMPTS_AT_A_CONFLICT = 20
 OPTIMISTIC_CALLS = 3  # from then on the timeline's row is taken first
 KEY_LIMIT = 200
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,8 @@ class Options:
     early: bool = False
 
     def __post_init__(self) -> None:
-        if len(self.key) > KEY_LIMIT or "\x00" in self.key:
-            raise Rejected(f"A key has at most {KEY_LIMIT} characters and no NUL.", "invalid_key")
+        if len(self.key) > KEY_LIMIT or "\x00" in self.key or _SURROGATE.search(self.key):
+            raise Rejected(f"A key has at most {KEY_LIMIT} characters, no NUL and no lone surrogate.", "invalid_key")
 
 
 @dataclass(slots=True)
@@ -64,11 +67,12 @@ class Input:
         """Tells one input from another; secrets do not count."""
         return hashlib.sha256(json.dumps(self.encoded, sort_keys=True).encode()).hexdigest()[:32]
 
-    def event(self, name: type_name, key: str = "", *, early: bool = False) -> NewEvent:
+    def event(self, name: type_name, key: str = "", *, early: bool = False, late: bool = False) -> NewEvent:
         """Return the event of the call."""
         data: dict[str, Any] = {"input": self.encoded, "digest": self.digest}
         data |= {"key": key} if key else {}
         data |= {"early": True} if early else {}
+        data |= {"late": True} if late else {}
         data |= {"sealed": sorted(self.secrets)} if self.secrets else {}
         return NewEvent(EventType.STEP_CALLED, *name, data=data, at=moments.now())
 
@@ -101,8 +105,11 @@ def check_input(declaration: Declaration, step: Step[...], args: tuple[Any, ...]
 
 @sensitive_variables()
 def _take_value(result: Input, field: Any, name: str, value: Any) -> None:
-    result.values[name] = field.check(value)
-    (result.secrets if field.is_secret else result.encoded)[name] = field.encode(result.values[name])
+    checked = field.check(value)
+    encoded = field.encode(checked, checked=True)
+    (result.secrets if field.is_secret else result.encoded)[name] = encoded
+    # what a body elsewhere, or a retry, is given; a referenced row needs no second reading
+    result.values[name] = checked if models_in(field.annotation) else field.decode(encoded)
 
 
 @sensitive_variables()
@@ -125,19 +132,20 @@ def start(declaration: Declaration, options: Options, args: tuple[Any, ...], kwa
     keyed = {"key": options.key} if options.key else {}
     begun = NewEvent(EventType.TIMELINE_STARTED, data={"fields": defaults} | keyed, at=moments.now())
     runner = _runner(actor, using)
-    if not entry.waits:
-        due = declaration.graph.reach(declaration.graph.entry, before.state, moments.now())
-        actors.note_started(id)
-        return _hand_over(declaration, before, [begun, due], runner)
-    called = given.event((entry.name, ""))
+    entry_name = (entry.name, "")
     try:
         with transaction.atomic(using=using) if digest is not None and runner.in_transaction else nullcontext():
-            after = _carry_out(declaration, before, (entry.name, ""), [begun, called], given, runner)
+            if entry.waits:
+                called = given.event(entry_name)
+                after = _carry_out(declaration, before, entry_name, [begun, called], given, runner)
+            else:
+                due = declaration.graph.reach(declaration.graph.entry, before.state, moments.now())
+                after = _hand_over(declaration, before, [begun, due], runner)
     except (IntegrityError, Rejected):
         if known := _started(
             digest, using
         ):  # two at once: the other was first, and its effects may be why we were rejected
-            return _same_start(known, (entry.name, ""), given, options)
+            return _same_start(known, entry_name, given, options)
         raise
     actors.note_started(id)
     return after
@@ -198,7 +206,9 @@ def _try_call(
     elif verdict is None:
         verdict = judge(declaration, snapshot.state, asked)
     if verdict is Verdict.ACCEPT:
-        after = _carry_out(declaration, snapshot, asked.name, [given.event(asked.name, asked.key)], given, runner)
+        late = is_late(snapshot.state, asked.name, moments.now())
+        called = given.event(asked.name, asked.key, late=late)
+        after = _carry_out(declaration, snapshot, asked.name, [called], given, runner)
     elif verdict is Verdict.KEEP:
         kept = given.event(asked.name, asked.key, early=True)
         after = _hand_over(declaration, snapshot, [kept], runner, asked.name, given)
@@ -263,8 +273,12 @@ def _started(digest: uuid.UUID | None, using: str) -> Snapshot | None:
 
 
 def _same_start(known: Snapshot, name: type_name, given: Input, options: Options) -> Snapshot:
-    first = known.state["runs"].get(run_key(*name), {}).get("digest")
-    if first not in (None, given.digest):
+    run = known.state["runs"].get(run_key(*name), {})
+    if (
+        run.get("status") == StepStatus.WAITING and "errors" in run
+    ):  # the first input was rejected: this is the next call
+        _outcome, known = call(registry.get(known.workflow), known, name, Options("", options.actor), (), given.values)
+    elif run.get("digest") not in (None, given.digest):
         raise Refused(f"The key {options.key!r} began another timeline, with other input.", "key_reused")
     actors.note_started(known.id)
     return known

@@ -7,6 +7,8 @@ from ..registry import Declaration
 from ..state import StepStatus, is_open, type_run, type_state
 from ..steps import Delivery
 
+REASON_LIMIT = 2_000
+
 
 def cancellation(declaration: Declaration | None, state: type_state, reason: str) -> NewEvent:
     """Return the event, with the runs that end with it.
@@ -15,10 +17,17 @@ def cancellation(declaration: Declaration | None, state: type_state, reason: str
     outside effect that was begun is not: it is carried to its known end, retries included.
     """
     ending = [key for key, run in state["runs"].items() if is_open(run) and not _goes_on(declaration, key, run)]
-    return NewEvent(EventType.CANCEL_REQUESTED, data={"reason": reason, "cancelled": ending})
+    return NewEvent(EventType.CANCEL_REQUESTED, data={"reason": clean_reason(reason), "cancelled": ending})
+
+
+def clean_reason(reason: str) -> str:
+    """Return a person's words as a database can hold them."""
+    return str(reason).replace("\x00", "").encode(errors="replace").decode()[:REASON_LIMIT]
 
 
 def _goes_on(declaration: Declaration | None, key: str, run: type_run) -> bool:
-    begun = run["status"] == StepStatus.RUNNING or (run["status"] == StepStatus.RETRYING and run["attempt"] > 0)
+    begun = run["status"] == StepStatus.RUNNING or (
+        run["status"] in (StepStatus.RETRYING, StepStatus.DUE) and run["attempt"] > 0  # due: a person tries it again
+    )
     step = declaration.steps.get(key.partition("[")[0]) if declaration else None
     return begun and (step is None or step.delivery is not Delivery.EXACTLY_ONCE)

@@ -9,7 +9,7 @@ import logging
 import threading
 from datetime import datetime, timedelta
 
-from django.db import DatabaseError, close_old_connections, router
+from django.db import close_old_connections, router
 from django.db.models import Min
 
 from .. import conf, moments, registry, store
@@ -37,6 +37,7 @@ def keep_time(stop: threading.Event) -> None:
     actor = this_process(ActorType.CLOCK, "clock")
     seen_at = datetime.min.replace(tzinfo=moments.now().tzinfo)
     using = router.db_for_write(Timeline)
+    said = ""
     with acting(actor):
         while not stop.is_set():
             close_old_connections()
@@ -46,8 +47,12 @@ def keep_time(stop: threading.Event) -> None:
                     seen_at = moments.now()
                     store.sighted(using, SIGHTING, seen_at)
                 pause = 0.0 if tick(using, actor) == BATCH else _until_next(using)
-            except DatabaseError:
-                logger.warning("The clock could not reach the database and tries again.", exc_info=True)
+            except Exception as error:  # InterfaceError is no DatabaseError; whatever it is, the clock goes on
+                if repr(error) != said:
+                    logger.warning(
+                        "The clock could not look and tries again. (Is the database migrated?)", exc_info=True
+                    )
+                said = repr(error)
             finally:
                 close_old_connections()
             stop.wait(pause)
@@ -67,6 +72,9 @@ def tick(using: str, actor: Actor | None = None) -> int:
             continue  # somebody moved it: good
         except Exception:
             logger.exception("The clock could not look at %s of timeline %s.", run, run.timeline_id)
+            store.rang(
+                using, run.id, run.rings, 1, run.placement, bells.next_ring(run.rings, at)
+            )  # and not at once again
     return len(runs)
 
 
@@ -99,7 +107,8 @@ def ring_again(run: Run, at: datetime, silent: set[str]) -> None:
     placement = bells.retry_placement_of(timeline.workflow, run.step)
     bell = Bell(timeline.id.hex, run.step, run.item, run.fence, timeline.using, placement)
     if placement not in silent and bells.ring(bell):
-        store.rang(timeline.using, run.id, run.rings, 1, placement, bells.next_ring(run.rings, at))
+        again = bells.next_ring(run.rings, at)
+        store.rang(timeline.using, run.id, run.rings, 1, placement, min(again, run.until or again))
         return
     silent.add(placement)
     store.rang(timeline.using, run.id, run.rings, 0, placement, at + conf.FIRST_RING)

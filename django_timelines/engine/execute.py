@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import uuid
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from django.core.exceptions import ValidationError
@@ -19,14 +19,15 @@ from django.db import DatabaseError, connections, transaction
 from .. import store
 from ..actors import ActorType, acting, current, this_process
 from ..databases import begin_writing
-from ..exceptions import Conflict, LeaseLost, Rejected, TimelinesError
+from ..exceptions import LeaseLost, Rejected, TimelinesError
 from ..placements import INLINE, Bell
 from ..registry import Declaration
 from ..state import run_key
 from ..steps import Delivery, Step
 from ..store import Snapshot
+from . import bells
 from .advance import Advance
-from .body import Failed, run_body, type_ended
+from .body import Failed, run_body, secrets_of, type_ended
 from .claim import claim, input_of
 from .leases import keeper
 from .record import Stale, check_ours, record
@@ -108,6 +109,8 @@ def execute(held: Held, runner: Runner) -> tuple[Advance | None, type_ended | No
                 try:
                     held.given = input_of(held)
                 except Exception as error:  # a type that changed, a row that is gone: the attempt's own failure
+                    if held.declaration.secrets(held.step.name):
+                        error = ValueError(f"The stored input no longer fits ({type(error).__name__}).")
                     return record(held, Failed(error), runner), Failed(error)
             if held.step.delivery is Delivery.EXACTLY_ONCE:
                 return _exactly_once(held, runner)
@@ -125,12 +128,27 @@ class _RollBack(Exception):
         self.ended = ended
 
 
-def _exactly_once(held: Held, runner: Runner) -> tuple[Advance | None, type_ended]:
+@dataclass
+class _Try:
+    """One run of an exactly-once body in its transaction: what it recorded, and whether that was committed."""
+
+    ended: type_ended | None = None
+    result: Advance | None = None
+    committed: bool = False
+
+    def note(self) -> None:
+        """Take the transaction's first hook: whatever a hook of the body raises later, the commit stands."""
+        self.committed = True
+
+
+def _exactly_once(held: Held, runner: Runner) -> tuple[Advance | None, type_ended | None]:
     runs = 0
     while True:
         runs += 1
+        one = _Try()
         try:
             with transaction.atomic(using=runner.using):
+                transaction.on_commit(one.note, using=runner.using)
                 if not runner.in_transaction:
                     begin_writing(connections[runner.using])
                 if runs >= OPTIMISTIC_RUNS:
@@ -138,20 +156,33 @@ def _exactly_once(held: Held, runner: Runner) -> tuple[Advance | None, type_ende
                 ended = run_body(held.declaration, held.seen, held.name, held.attempt, held.given or {})
                 if isinstance(ended, Failed):
                     raise _RollBack(ended)
-                return record(held, ended, runner, may_rerun=True), ended
+                one.ended = ended
+                one.result = record(held, ended, runner, may_rerun=True)
+            return one.result, ended
         except _RollBack as rolled_back:
             ended = rolled_back.ended
         except Stale:
             held = _afresh(held)
             continue
-        except Conflict:
-            raise
-        except DatabaseError as error:
-            ended = Failed(error)  # the commit itself said no: a deferred constraint, a transaction that the body broke
+        except Exception as error:
+            if one.committed and one.result is not None:
+                return _after_broken_hook(one.result, held), one.ended
+            if not isinstance(error, DatabaseError):
+                raise
+            # the commit itself said no: a deferred constraint, a transaction that the body broke
+            ended = Failed(error, secrets_of(held.declaration, held.name, held.given or {}))
         if held.pending and isinstance(ended, Failed) and ended.is_rejection:
             assert isinstance(ended.error, ValidationError)
             raise Rejected(ended.error)  # nothing was written, so nothing is left behind
         return record(held, ended, runner), ended
+
+
+def _after_broken_hook(result: Advance, held: Held) -> Advance:
+    """Go on although a hook that the body gave to ``on_commit`` raised: the commit stands. It kept our bells from ringing."""
+    logger.exception("A hook that %s gave to on_commit failed, after the commit.", run_key(*held.name))
+    for bell in result.bells:
+        bells.ring(bell)
+    return result
 
 
 def _afresh(held: Held, *, lock: bool = False) -> Held:

@@ -8,11 +8,13 @@ from datetime import timedelta
 
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
-from .. import moments, placements, registry
+from .. import moments, registry
 from ..models import Run, Sighting, Timeline
 from ..state import ENDED, StepStatus, TimelineStatus, run_key
+from . import bells
 from .clock import SIGHTING
 
 UNSEEN = timedelta(seconds=60)
@@ -55,8 +57,8 @@ class Explanation:
 def explain(timeline: Timeline) -> Explanation:
     """Answer from the stored rows as they are now."""
     if timeline.status in ENDED:
-        words = {"status": _(timeline.status), "when": _moment(timeline.changed_at)}
-        since = _ended(_("It is %(status)s since %(when)s.") % words)
+        words = {"status": capfirst(_(timeline.status)), "when": _moment(timeline.changed_at)}
+        since = _ended(_("%(status)s on %(when)s.") % words)
         return Explanation((Reason(timeline.status, since, since),))
     reasons = []
     if registry.find(timeline.workflow) is None:
@@ -86,7 +88,7 @@ def _reasons_of(timeline: Timeline, run: Run) -> Iterator[Reason]:
     sentence, public = _sentences(run, details)
     yield Reason(_word(run), _ended(sentence % words), _ended(public % words), name)
     is_due = run.status in (StepStatus.DUE, StepStatus.RETRYING) and not _is_later(run) and run.placement
-    if is_due and moments.now() - timeline.changed_at > PATIENCE and nobody_listens(run.placement):
+    if is_due and moments.now() - timeline.changed_at > PATIENCE and bells.nobody_listens(run.placement):
         yield Reason("no_worker", _("No worker listens to %(placement)s: start one.") % words, step=name)
 
 
@@ -134,14 +136,6 @@ def _blocked(details: dict[str, object]) -> str:
     return sentence
 
 
-def nobody_listens(placement: str) -> bool:
-    """Tell whether a placement can say that it has no worker, or cannot be reached at all."""
-    try:
-        return placements.get(placement).workers() == 0
-    except Exception:
-        return True
-
-
 def _clock(timeline: Timeline, runs: list[Run]) -> list[Reason]:
     if not any(run.ring for run in runs):
         return []
@@ -163,9 +157,8 @@ def _error(details: dict[str, object]) -> str:
     error = details.get("error")
     if not isinstance(error, dict):
         return _("no error was recorded")
-    return ": ".join(
-        part for part in (str(error.get("type", "")).rpartition(".")[2], str(error.get("message", ""))) if part
-    )
+    parts = (str(error.get("type", "")).rpartition(".")[2], str(error.get("message", "")).rstrip("."))
+    return ": ".join(part for part in parts if part)
 
 
 def _moment(moment: object) -> str:

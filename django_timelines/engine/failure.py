@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -12,7 +13,9 @@ from ..registry import Declaration
 from ..state import run_key, type_state
 from ..steps import Delivery
 from ..store import type_name
-from .body import Failed, errors_of
+from .body import Failed
+
+LONGEST_WAIT = timedelta(days=366)
 
 
 def after_failure(
@@ -22,7 +25,7 @@ def after_failure(
     step, error = declaration.step(name[0]), failed.error
     if isinstance(error, ValidationError):
         if failed.is_rejection and state["runs"].get(run_key(*name), {}).get("call"):
-            return [NewEvent(EventType.STEP_REJECTED, *name, data={"errors": errors_of(error)}, attempt=attempt)]
+            return [NewEvent(EventType.STEP_REJECTED, *name, data={"errors": failed.errors()}, attempt=attempt)]
         delay = None
     elif step.delivery is Delivery.AT_MOST_ONCE:
         delay = None  # its effect may have happened
@@ -30,6 +33,7 @@ def after_failure(
         delay = step.retry.delay(attempt, error)
     described = failed.describe()
     if delay is not None:
+        delay = min(max(delay, timedelta(0)), LONGEST_WAIT)  # what an outside service asks for may be absurd
         data: dict[str, Any] = {"error": described, "due": moments.to_text(moments.now() + delay)}
         data |= {"guard_passed": True} if failed.guard_passed else {}
         return [NewEvent(EventType.ATTEMPT_FAILED, *name, data=data, attempt=attempt)]

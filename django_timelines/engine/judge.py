@@ -71,6 +71,11 @@ def judge(declaration: Declaration, state: type_state, call: Call) -> Verdict:
         return Verdict.SAME  # it runs by itself: where it stands is the answer
     if status is StepStatus.UPCOMING and call.early and not run.get("early"):
         return Verdict.KEEP
+    if status is StepStatus.UPCOMING and run.get("early"):
+        raise Refused(
+            _("A call of “%(step)s” is kept already; it waits for its turn.") % {"step": step.replace("_", " ")},
+            "taken",
+        )
     raise refusal(declaration, state, call.name, status)
 
 

@@ -8,23 +8,22 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-from .. import actors, registry, store
+from .. import actors, moments, registry, store
 from ..actors import Actor
 from ..databases import in_callers_transaction
 from ..events import EventType, NewEvent
 from ..exceptions import Conflict, Refused, Rejected
 from ..placements import INLINE
 from ..registry import Declaration
-from ..state import ENDED, Outcome, StepStatus, run_key, step_status
+from ..state import ENDED, Outcome, StepStatus, is_late, run_key, step_status
 from ..store import Snapshot, type_name
 from .advance import advance
-from .cancel import cancellation
+from .cancel import cancellation, clean_reason
 from .execute import go_on
 from .judge import outcome_of
 from .runner import Runner, commit
 
 type_verb = Callable[[Snapshot], NewEvent | None]
-REASON_LIMIT = 2_000
 
 
 def retry(
@@ -40,7 +39,8 @@ def retry(
             return None  # a second click
         if status not in (StepStatus.BLOCKED, StepStatus.RETRYING, StepStatus.DUE):
             raise _refused(name, status, _("Only a step that is blocked or being retried can be tried again"))
-        return NewEvent(EventType.STEP_DUE, *name, data={"reason": _checked(reason)})
+        late = {"late": True} if is_late(now.state, name, moments.now()) else {}
+        return NewEvent(EventType.STEP_DUE, *name, data={"reason": clean_reason(reason)} | late)
 
     after = _append(declaration, snapshot, event, actor)
     return outcome_of(after.state, name), after
@@ -61,7 +61,7 @@ def skip(
         status = step_status(now.state, *name)
         if status not in allowed or now.state["runs"][run_key(*name)].get("final"):
             raise _refused(name, status, _("Only an open step that nobody is executing can be skipped"))
-        return NewEvent(EventType.STEP_SKIPPED, *name, data={"reason": _checked(reason), "changes": changes})
+        return NewEvent(EventType.STEP_SKIPPED, *name, data={"reason": clean_reason(reason), "changes": changes})
 
     after = _append(declaration, snapshot, event, actor)
     return outcome_of(after.state, name), after
@@ -78,7 +78,7 @@ def cancel(snapshot: Snapshot, reason: str, actor: Actor | None = None) -> Snaps
             raise Refused(_("The timeline has ended: it is %(status)s.") % {"status": _(now.status)}, "settled")
         if now.state.get("cancelling"):
             raise Refused(_("The timeline is being cancelled already."), "cancelling")
-        return cancellation(declaration, now.state, _checked(reason))
+        return cancellation(declaration, now.state, reason)
 
     return _append(declaration, snapshot, event, actor)
 
@@ -113,10 +113,6 @@ def _encoded(declaration: Declaration, fields: Mapping[str, Any]) -> dict[str, A
     if errors:
         raise Rejected(errors)
     return changes
-
-
-def _checked(reason: str) -> str:
-    return reason.replace("\x00", "").encode(errors="replace").decode()[:REASON_LIMIT]
 
 
 def _refused(name: type_name, status: StepStatus, sentence: str) -> Refused:

@@ -38,7 +38,7 @@ class Runner:
 
     def by(self, cause: int | None = None, *, leased: bool = True) -> By:
         """Return whose events these are."""
-        holder = f"{self.actor} {self.holder}"[:200] if leased else ""
+        holder = f"{str(self.actor)[:160]} {self.holder}" if leased else ""
         return By(self.actor, self.placement, current_trace(), cause, holder)
 
     def takes(self, placement: str, step: Step[...]) -> bool:

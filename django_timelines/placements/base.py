@@ -32,8 +32,8 @@ class Placement:
     def __init__(self, argument: str = "") -> None:
         self.argument = argument
 
-    def ring(self, bell: Bell) -> None:
-        """Wake whoever runs steps here. Called after the commit; a bell that is lost is rung again by the clock."""
+    def ring(self, bell: Bell) -> bool:
+        """Wake whoever runs steps here; return whether somebody may have heard it. A lost bell is rung again by the clock."""
         raise NotImplementedError
 
     def problem(self) -> str | None:

@@ -32,10 +32,11 @@ THREADS = 2
 class Embedded(Placement):
     """Hands the bell to a thread of this process, if it serves."""
 
-    def ring(self, bell: Bell) -> None:
-        """Queue the bell for the worker threads."""
+    def ring(self, bell: Bell) -> bool:
+        """Queue the bell for the worker threads, if this process has them."""
         if worker.serving:
             worker.bells.put(bell)
+        return worker.serving
 
 
 class EmbeddedWorker:
@@ -84,7 +85,9 @@ class EmbeddedWorker:
             close_old_connections()
             try:
                 answer(**bell.as_json())
-            except Exception:
+            except (
+                BaseException
+            ):  # SystemExit too: it would end this thread, and with the last one all that is embedded
                 logger.exception("The embedded worker could not answer %s; the clock will ring again.", bell)
             finally:
                 close_old_connections()

@@ -8,5 +8,6 @@ from .base import Bell, Placement
 class Inline(Placement):
     """No doorbell. What its runner left behind goes to the default background placement."""
 
-    def ring(self, bell: Bell) -> None:
+    def ring(self, bell: Bell) -> bool:
         """Do nothing."""
+        return False

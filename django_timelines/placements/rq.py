@@ -12,7 +12,7 @@ from .base import ANSWER, Bell, Placement
 class RQ(Placement):
     """One RQ job for each wake-up. Its id names timeline and fence, so that two bells for one attempt are one job."""
 
-    def ring(self, bell: Bell) -> None:
+    def ring(self, bell: Bell) -> bool:
         """Enqueue the job now: we come after the commit already."""
         queue = django_rq.get_queue(self.argument, commit_mode="auto")
         queue.enqueue_call(
@@ -23,6 +23,7 @@ class RQ(Placement):
             result_ttl=0,
             failure_ttl=24 * 3600,
         )
+        return True
 
     def problem(self) -> str | None:
         """Say that the queue is not among ``RQ_QUEUES``."""

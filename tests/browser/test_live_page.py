@@ -66,7 +66,7 @@ def finish(signup: Signup) -> None:
 
 
 def expect_end(page: Page) -> None:
-    expect(page.get_by_role("status")).to_contain_text("It is completed since", timeout=PATIENCE)
+    expect(page.get_by_role("status")).to_contain_text("Completed on", timeout=PATIENCE)
     expect(page.locator('[data-step="start_onboarding"]')).to_contain_text("Completed", timeout=PATIENCE)
 
 

@@ -72,7 +72,9 @@ def test_the_clock_rings_again_for_what_a_flushed_redis_forgot(place: Callable[.
     assert Order.get(order.pk).pay.status == "waiting"
 
 
-def test_the_clock_rings_ever_more_rarely() -> None:
+@pytest.mark.redis
+def test_the_clock_rings_ever_more_rarely(place: Callable[..., None], queues: list) -> None:
+    place(background="rq:default")
     Order.start(customer="Ada")
     waits = []
     for _ in range(8):

@@ -43,6 +43,16 @@ def test_a_wrong_setting_says_how_to_mend_it(timelines: Any, id: str, says: str,
     assert says in found[id]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "id"),
+    [("USE_TZ", False, "timelines.E023"), ("TIMELINES", {"BASE_URL": "example.org"}, "timelines.E024")],
+)
+def test_a_site_that_cannot_work_is_told(name: str, value: Any, id: str, settings: Any) -> None:
+    setattr(settings, name, value)
+
+    assert id in ids(check_site())
+
+
 def test_a_site_without_address_middleware_and_urls_is_told(settings: Any) -> None:
     settings.TIMELINES = {}
     settings.MIDDLEWARE = []

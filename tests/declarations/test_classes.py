@@ -123,6 +123,36 @@ def event_of_our_name() -> None:
         pass
 
 
+def within_a_number() -> None:
+    class Late(Workflow):
+        @step(within=3)  # type: ignore[call-overload]
+        def begin(self, name: str) -> None: ...
+
+
+def retry_a_number() -> None:
+    class Again(Workflow):
+        @step(retry=5)  # type: ignore[call-overload]
+        def begin(self, name: str) -> None: ...
+
+
+def unknown_option() -> None:
+    class Misspelt(Workflow):
+        @step(manuel=True)  # type: ignore[call-overload]
+        def begin(self) -> None: ...
+
+
+def unknown_delivery() -> None:
+    class Sometimes(Workflow):
+        @step(delivery="once")  # type: ignore[call-overload]
+        def begin(self) -> None: ...
+
+
+def body_without_self() -> None:
+    class Selfless(Workflow):
+        @step  # type: ignore[call-overload]
+        def begin() -> None: ...
+
+
 @pytest.mark.parametrize(
     ("declare", "says"),
     [
@@ -140,6 +170,11 @@ def event_of_our_name() -> None:
         (overdue_without_within, "has no within="),
         (async_and_exactly_once, "AT_LEAST_ONCE or AT_MOST_ONCE"),
         (event_of_our_name, "another name"),
+        (within_a_number, "within=3 is no timedelta"),
+        (retry_a_number, r"retry=5 is no Retry. Write retry=Retry\(5\)"),
+        (unknown_option, "no option 'manuel': did you mean 'manual'"),
+        (unknown_delivery, "EXACTLY_ONCE, AT_LEAST_ONCE, AT_MOST_ONCE"),
+        (body_without_self, "takes no self"),
     ],
 )
 def test_a_wrong_declaration_says_how_to_mend_it(declare: Callable[[], None], says: str) -> None:
@@ -201,3 +236,27 @@ def test_a_field_changes_in_a_step_only() -> None:
 
     with pytest.raises(TimelinesError, match="in a step's body only"):
         still.amount = 5
+
+
+def test_a_step_that_is_called_on_its_class_or_asked_for_an_unknown_outcome_says_what_was_meant() -> None:
+    class Confused(Workflow):
+        @step
+        def begin(self) -> None: ...
+
+    with pytest.raises(TypeError, match="without parentheses"):
+        Confused.begin()  # type: ignore[operator]
+    with pytest.raises(AttributeError, match=r"\.failed, \.overdue"):
+        Confused.begin.late  # type: ignore[attr-defined]  # noqa: B018
+
+
+@pytest.mark.django_db(databases="__all__")
+def test_a_misspelt_field_is_said_where_it_is_assigned() -> None:
+    class Typo(Workflow):
+        email: str
+
+        @step(retry=Retry(1))
+        def begin(self, email: str) -> None:
+            self.emial = email
+
+    with pytest.raises(AttributeError, match="no field 'emial'. Did you mean 'email'?"):
+        Typo.start(email="ada@example.org")

@@ -49,7 +49,7 @@ def test_a_timeline_that_has_ended_says_so_and_is_not_loaded_again(client, signu
 
     html = knows(client, signup).get(signup.get_absolute_url()).content.decode()
 
-    assert "It is completed since" in html
+    assert "Completed on" in html
     assert "5 of 5 steps" in html
     assert "data-timelines-ended" in html
     assert "http-equiv" not in html

@@ -9,8 +9,11 @@ from django.db import transaction
 from rq import SimpleWorker
 
 from django_timelines import moments
+from django_timelines.actors import SYSTEM
 from django_timelines.engine import clock
+from django_timelines.engine.claim import claim
 from django_timelines.engine.execute import answer
+from django_timelines.engine.runner import Runner
 from django_timelines.models import Run
 from django_timelines.testing import travel
 from tests.shop.here import HERE
@@ -121,3 +124,16 @@ def test_a_bell_for_an_unknown_or_old_attempt_is_dropped() -> None:
     answer("0" * 32, "pack", "", 3, HERE, "embedded")
 
     assert ran["pack"] == 1
+
+
+def test_a_bell_for_an_overtaken_attempt_is_dropped_though_the_run_is_due_again() -> None:
+    order = Order.start(customer="Ada")
+    old = Run.objects.get(step="pack").fence
+    claim(order.pk, ("pack", ""), old, Runner(SYSTEM, "embedded", HERE))
+    with travel(timedelta(seconds=61)):
+        clock.tick(HERE)
+        assert Run.objects.get(step="pack").status == "retrying"
+
+        answer(order.pk.hex, "pack", "", old, HERE, "embedded")
+
+    assert ran["pack"] == 0

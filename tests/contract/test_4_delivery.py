@@ -10,7 +10,7 @@ from django_timelines.models import Timeline
 from django_timelines.testing import drain, recorded_errors
 from tests.shop.here import HERE
 from tests.shop.models import Entry
-from tests.shop.workflows import Order, plan, ran
+from tests.shop.workflows import Letter, Order, plan, ran
 
 
 def fail(workflow: Any) -> None:
@@ -143,3 +143,21 @@ def test_an_async_step_is_awaited() -> None:
             self.answer = question.upper()
 
     assert Awaited.start(question="why").answer == "WHY"
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_a_called_outside_effect_answers_due_and_runs_after_the_callers_commit() -> None:
+    with transaction.atomic(using=HERE):
+        letter = Letter.start(to="Ada")
+        assert (letter.post.status, ran["post"]) == ("due", 0)
+
+    assert (Letter.get(letter.pk).post.status, ran["post"]) == ("completed", 1)
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_a_called_outside_effect_goes_with_the_callers_rollback() -> None:
+    with transaction.atomic(using=HERE):
+        Letter.start(to="Ada")
+        transaction.set_rollback(True, using=HERE)
+
+    assert (Timeline.objects.count(), ran["post"]) == (0, 0)

@@ -258,5 +258,5 @@ def test_a_misspelt_field_is_said_where_it_is_assigned() -> None:
         def begin(self, email: str) -> None:
             self.emial = email
 
-    with pytest.raises(AttributeError, match="no field 'emial'. Did you mean 'email'?"):
+    with pytest.raises(AttributeError, match=r"no field 'emial'\. Did you mean 'email'\?"):
         Typo.start(email="ada@example.org")

@@ -146,3 +146,11 @@ class Visit(Workflow):
     @step(after=arrive, when=lambda visit: ran["open"] > 0)
     def welcome(self) -> None:
         body(self, "welcome")
+
+
+class Letter(Workflow):
+    """An outside effect that somebody calls."""
+
+    @step(delivery=AT_LEAST_ONCE)
+    def post(self, to: str) -> None:
+        body(self, "post")

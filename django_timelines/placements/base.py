@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -26,15 +27,15 @@ class Bell:
         return asdict(self)
 
 
-class Placement:
+class Placement(ABC):
     """Where steps run."""
 
     def __init__(self, argument: str = "") -> None:
         self.argument = argument
 
+    @abstractmethod
     def ring(self, bell: Bell) -> bool:
         """Wake whoever runs steps here; return whether somebody may have heard it. A lost bell is rung again by the clock."""
-        raise NotImplementedError
 
     def problem(self) -> str | None:
         """Say what keeps this placement from working as it is configured, or None."""

@@ -1,6 +1,7 @@
 """Clause 5: leases and fences, and calls made twice at once."""
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -111,21 +112,8 @@ def test_a_second_call_with_the_same_input_gets_the_firsts_outcome() -> None:
 def test_simultaneous_calls_have_one_effect_and_the_same_answer() -> None:
     order = Order.start(customer="Ada")
     drain()
-    barrier, answers = threading.Barrier(6), []
 
-    def call() -> None:
-        mine = Order.get(order.pk)
-        barrier.wait()
-        try:
-            answers.append(str(mine.pay(amount=5)))
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=call) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    answers = at_once(6, lambda: str(Order.get(order.pk).pay(amount=5)))
 
     assert answers == ["completed"] * 6
     assert Entry.objects.filter(text="pay").count() == 1
@@ -156,21 +144,27 @@ def test_a_step_that_goes_on_from_a_call_has_a_lease_of_its_own(place: Any) -> N
 
 
 def test_two_starts_at_once_with_one_key_are_one_timeline() -> None:
-    barrier, found = threading.Barrier(4), []
-
-    def start() -> None:
-        barrier.wait()
-        try:
-            found.append(Order.using(key="form-token").start(customer="Ada").pk)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=start) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    found = at_once(4, lambda: Order.using(key="form-token").start(customer="Ada").pk)
 
     assert len(found) == 4
     assert len(set(found)) == 1
     assert Entry.objects.filter(text="place").count() == 1
+
+
+def at_once(count: int, what: Callable[[], Any]) -> list[Any]:
+    """Do something in this many threads at the same moment, each with a connection of its own; return the answers."""
+    barrier, answers = threading.Barrier(count), []
+
+    def work() -> None:
+        barrier.wait()
+        try:
+            answers.append(what())
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=work) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers

@@ -10,6 +10,7 @@ import pytest
 from django.db import connections
 
 from django_timelines import moments
+from django_timelines.engine import bells
 from django_timelines.state import empty, fold, is_open, run_key, timeline_status
 
 from .services import MISSING
@@ -31,6 +32,7 @@ def timelines_hold(request: pytest.FixtureRequest) -> Iterator[None]:
 
     from .shop.workflows import plan, ran, seen
 
+    bells._silent_until.clear()
     ran.clear()
     plan.clear()
     seen.clear()

@@ -106,12 +106,11 @@ def ring_again(run: Run, at: datetime, silent: set[str]) -> None:
     timeline = run.timeline
     placement = bells.retry_placement_of(timeline.workflow, run.step)
     bell = Bell(timeline.id.hex, run.step, run.item, run.fence, timeline.using, placement)
-    if placement not in silent and bells.ring(bell):
-        again = bells.next_ring(run.rings, at)
-        store.rang(timeline.using, run.id, run.rings, 1, placement, min(again, run.until or again))
-        return
-    silent.add(placement)
-    store.rang(timeline.using, run.id, run.rings, 0, placement, at + conf.FIRST_RING)
+    heard = placement not in silent and bells.ring(bell)
+    if not heard:
+        silent.add(placement)
+    again = bells.next_ring(run.rings, at) if heard else at + conf.FIRST_RING
+    store.rang(timeline.using, run.id, run.rings, int(heard), placement, min(again, run.until or again))
 
 
 def rescue(run: Run, by: By) -> None:

@@ -1,0 +1,69 @@
+"""The clock goes on, whatever it meets, and spins at nothing."""
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import InterfaceError, connections
+
+from django_timelines.engine import clock
+from django_timelines.models import Run, Sighting
+from django_timelines.testing import travel
+from tests.shop.here import HERE
+from tests.shop.workflows import Order
+
+pytestmark = pytest.mark.django_db(databases="__all__")
+
+
+class Turns(threading.Event):
+    """Stops the clock after so many turns, and notes the pauses that it would have made."""
+
+    def __init__(self, turns: int) -> None:
+        super().__init__()
+        self.left = turns
+        self.pauses: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.pauses.append(timeout)
+        self.left -= 1
+        if self.left == 0:
+            self.set()
+        return self.is_set()
+
+
+def closed(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+    raise InterfaceError("connection already closed")
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_the_clock_outlives_a_connection_that_is_closed_under_it() -> None:
+    turns = Turns(3)
+
+    with connections[HERE].execute_wrapper(closed):
+        clock.keep_time(turns)
+    assert turns.pauses == [1.0, 1.0, 1.0]
+    clock.keep_time(Turns(1))
+
+    assert Sighting.objects.filter(name="clock").exists()
+
+
+def test_the_clock_waits_before_it_looks_again_at_what_it_cannot_look_at(settings: Any) -> None:
+    Order.start(customer="Ada")
+    settings.TIMELINES = {**settings.TIMELINES, "PLACEMENT": 5}  # no dict: whoever reads it raises
+
+    with travel(timedelta(seconds=10)):
+        looked_at = [clock.tick(HERE), clock.tick(HERE), clock.tick(HERE)]
+
+    assert looked_at == [1, 0, 0]
+
+
+def test_what_the_clock_cannot_look_at_does_not_keep_it_from_the_rest(settings: Any) -> None:
+    Order.start(customer="Ada")
+    Order.start(customer="Bob")
+    settings.TIMELINES = {**settings.TIMELINES, "PLACEMENT": 5}
+
+    with travel(timedelta(seconds=10)):
+        assert clock.tick(HERE) == 2
+
+    assert list(Run.objects.values_list("status", "rings")) == [("due", 2), ("due", 2)]  # rung for at the start, too

@@ -1,0 +1,95 @@
+"""Input is checked where it enters, once, and every body gets the same, wherever it runs."""
+
+import datetime
+import decimal
+from typing import Annotated, Any
+
+import pytest
+from django.core.exceptions import ValidationError
+from pydantic import AfterValidator
+
+from django_timelines.exceptions import Refused
+from django_timelines.models import Timeline
+from django_timelines.testing import drain
+from django_timelines.workflows import Retry, Workflow, step
+from tests.shop.models import Entry
+
+from .workflows import Box
+
+pytestmark = pytest.mark.django_db(databases="__all__")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\x00",
+        "\ud800",
+        float("nan"),
+        float("inf"),
+        {"a": float("nan")},
+        {"\x00": 1},
+        {"a": {"b": ["\ud800"]}},
+        {"\x00"},
+        "x" * 5_000_000,
+        10**5000,
+        object(),
+        Box,
+    ],
+    ids=lambda content: type(content).__name__,
+)
+def test_what_no_database_can_hold_is_rejected_and_nothing_is_left(content: Any) -> None:
+    with pytest.raises(ValidationError):
+        Box.start(content=content)
+
+    assert Timeline.objects.count() == 0
+
+
+@pytest.mark.parametrize("key", [[1], {}, object()], ids=["list", "dict", "object"])
+def test_what_is_no_primary_key_at_all_is_rejected(key: Any) -> None:
+    class About(Workflow):
+        @step
+        def begin(self, entry: Entry) -> None:
+            pass
+
+    with pytest.raises(Refused):
+        About.start(entry=key)
+
+    assert Timeline.objects.count() == 0
+
+
+def test_a_body_gets_the_same_values_wherever_it_runs(place: Any) -> None:
+    got = []
+
+    class Given(Workflow):
+        @step
+        def begin(self, data: dict[str, Any]) -> None:
+            got.append(data)
+
+    data = {"n": decimal.Decimal("1.5"), "on": datetime.date(2020, 1, 1), "pair": (1, 2)}
+    Given.start(data=data)
+    place(Given._declaration.label, begin="embedded")
+    Given.start(data=data)
+    drain()
+
+    assert got == [{"n": "1.5", "on": "2020-01-01", "pair": [1, 2]}] * 2
+
+
+def test_a_validator_that_changes_a_value_changes_it_once_wherever_it_runs(place: Any) -> None:
+    got = []
+
+    class Next(Workflow):
+        @step
+        def begin(self, number: Annotated[int, AfterValidator(lambda number: number + 1)]) -> None:
+            got.append(number)
+
+    Next.start(number=1)
+    place(Next._declaration.label, begin="embedded")
+    Next.start(number=1)
+    drain()
+
+    assert got[0] == got[1]
+
+
+def test_a_list_of_exceptions_to_retry_on_is_refused_when_it_is_written() -> None:
+    with pytest.raises(TypeError, match="an exception class, or a tuple of them"):
+        Retry(3, on=[OSError])  # type: ignore[arg-type]

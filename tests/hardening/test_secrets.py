@@ -1,0 +1,122 @@
+"""No secret is stored, logged or kept longer than needed, whatever goes wrong around it."""
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import connections
+
+from django_timelines.fields import field_for
+from django_timelines.models import Event, SealedInput, Timeline
+from django_timelines.testing import drain, recorded_errors
+from django_timelines.workflows import Secret, Workflow, step
+from tests.shop.here import HERE
+
+from .workflows import Door
+
+pytestmark = pytest.mark.django_db(databases="__all__")
+CODE = "hunter2"
+
+
+@pytest.fixture
+def shown(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
+    """Return all that is stored in the open, and logged."""
+    caplog.set_level(logging.DEBUG)
+
+    def everything() -> str:
+        states = list(Timeline.objects.values_list("state", flat=True))
+        return json.dumps([states, *Event.objects.values_list("data", flat=True)]) + caplog.text
+
+    return everything
+
+
+def test_a_kept_secret_that_no_step_will_take_is_gone_when_the_timeline_ends() -> None:
+    door = Door.start()
+    drain()
+    assert Door.get(door.pk).unlock(code=CODE) == "kept"
+
+    Door.get(door.pk).timeline.cancel(reason="nobody is at home")
+
+    assert (Timeline.objects.get().status, SealedInput.objects.count()) == ("cancelled", 0)
+
+
+def test_a_rejection_does_not_repeat_the_secret(place: Any, shown: Callable[[], str]) -> None:
+    class Weak(Workflow):
+        @step
+        def begin(self, code: Secret[str]) -> None:
+            raise ValidationError(f"{code} is too weak")
+
+    place(Weak._declaration.label, begin="embedded")
+
+    weak = Weak.start(code=CODE)
+    drain()
+
+    assert Weak.get(weak.pk).begin.status == "waiting"
+    assert "*** is too weak" in shown()
+    assert CODE not in shown()
+
+
+def test_an_error_does_not_show_what_is_inside_of_a_secret(shown: Callable[[], str]) -> None:
+    class Nested(Workflow):
+        @step
+        def begin(self, codes: Secret[list[str]]) -> None:
+            raise ValueError(f"bad {codes[0]}")
+
+    with recorded_errors():
+        Nested.start(codes=[CODE])
+
+    assert "bad ***" in shown()
+    assert CODE not in shown()
+
+
+def test_an_error_does_not_show_how_a_secret_would_be_written_in_code(shown: Callable[[], str]) -> None:
+    class Quoted(Workflow):
+        @step
+        def begin(self, code: Secret[str]) -> None:
+            raise KeyError(code)
+
+    with recorded_errors():
+        Quoted.start(code="pass'\"phrase\nxyzzy")
+
+    assert "KeyError" in shown()
+    assert "xyzzy" not in shown()
+
+
+def test_a_secret_whose_type_has_changed_is_not_shown(place: Any, shown: Callable[[], str]) -> None:
+    class Changed(Workflow):
+        @step
+        def begin(self, code: Secret[str]) -> None:
+            pass
+
+    place(Changed._declaration.label, begin="embedded")
+    changed = Changed.start(code=CODE)
+    Changed._declaration.inputs["begin"]["code"] = field_for("Changed.begin", "code", Secret[int])
+
+    with recorded_errors():
+        drain()
+
+    assert "The stored input no longer fits" in str(changed.timeline.explain()) + shown()
+    assert CODE not in shown()
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_a_commit_that_the_database_refuses_does_not_show_the_secret(shown: Callable[[], str]) -> None:
+    class Twice(Workflow):
+        @step
+        def begin(self, code: Secret[str]) -> None:
+            connections[HERE].cursor().execute("INSERT INTO codes VALUES (%s)", [code])
+
+    with connections[HERE].cursor() as cursor:
+        cursor.execute("CREATE TABLE codes (code text UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+        cursor.execute("INSERT INTO codes VALUES (%s)", [CODE])
+    try:
+        with recorded_errors():
+            Twice.start(code=CODE)
+    finally:
+        connections[HERE].cursor().execute("DROP TABLE codes")
+
+    assert "IntegrityError" in shown()
+    assert CODE not in shown()

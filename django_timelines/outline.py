@@ -14,7 +14,7 @@ from .models import Event, Timeline
 from .registry import Declaration
 from .state import DONE, ENDED, StepStatus, run_key, step_status, type_run
 
-_SETTLED = DONE | {StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.OVERDUE}
+_SETTLED = DONE | {StepStatus.FAILED, StepStatus.OVERDUE}  # not what was cancelled: nobody did that
 _AWAY = frozenset({StepStatus.NOT_TAKEN, StepStatus.NOT_REACHED})
 
 
@@ -81,7 +81,7 @@ class Outline:
 
     @property
     def settled(self) -> int:
-        """How many of them are settled."""
+        """How many of them came to their end. A cancelled one did not."""
         return sum(line.status in _SETTLED for line in self.lines)
 
 
@@ -112,7 +112,7 @@ def _lines(timeline: Timeline, declaration: Declaration | None) -> Iterator[Line
         about = declared[name].doc.partition("\n")[0] if name in declared else ""
         for key in [key for key in runs if key.startswith(f"{name}[")] or [name]:
             line = _line(timeline, key, about, times)
-            if name not in aside or line.status not in (StepStatus.UPCOMING, StepStatus.NOT_TAKEN):
+            if name not in aside or (key in runs and line.status not in (StepStatus.UPCOMING, StepStatus.NOT_TAKEN)):
                 yield line
 
 

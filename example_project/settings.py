@@ -7,12 +7,13 @@ The environment makes it the layout of a production site, without a line of code
 - ``BASE_URL=https://example.org``: where the links in mails lead,
 - ``SECRET_KEY``, ``DEBUG=0``, ``ALLOWED_HOSTS=example.org``.
 
-Two switches are for trying things out: ``OUTBOX_STALL_FILE`` (see ``outbox/backend.py``) and ``TIMELINES_LEASE``.
+For trying things out: ``OUTBOX_STALL_FILE`` and ``OUTBOX_FAIL_FILE`` (see ``outbox/backend.py``), and ``TIMELINES_LEASE``.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -74,7 +75,10 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {"default": database(os.environ.get("DATABASE_URL") or f"sqlite:///{BASE_DIR / 'demo.sqlite3'}")}
+try:
+    DATABASES = {"default": database(os.environ.get("DATABASE_URL") or f"sqlite:///{BASE_DIR / 'demo.sqlite3'}")}
+except ValueError as error:  # a typing mistake of whoever starts it: no traceback
+    sys.exit(f"No address of a database. {error}")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LANGUAGE_CODE = "en"

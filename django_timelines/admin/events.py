@@ -108,19 +108,25 @@ def _row(event: Event, before: Mapping[str, Any], after: Mapping[str, Any], told
         words.event_title(event.type),
         words.step_title(event.step, event.item) if event.step else "",
         words.exactly(event.at),
-        event.actor_label or event.actor_id or event.get_actor_type_display(),
+        _actor(event),
         differences,
-        _notes(data) if ours else [],
+        _notes(event) if ours else [],
         [(name.replace("_", " "), payload(value)) for name, value in details],
         None if error == told else error,  # the failure that a block or a failed step repeats is said once
     )
 
 
-def _notes(data: Mapping[str, Any]) -> list[tuple[str, str]]:
-    notes = []
+def _actor(event: Event) -> str:
+    return str(event.actor_label or event.actor_id or event.get_actor_type_display())
+
+
+def _notes(event: Event) -> list[tuple[str, str]]:
+    data, notes = event.data, []
     if data.get("waiting"):
         notes.append((_("waits for"), _("a call")))
-    if data.get("reason"):
+    if event.type == EventType.STEP_DUE and "reason" in data:  # only a person's retry has one, maybe an empty one
+        notes.append((_("tried again by %(name)s") % {"name": _actor(event)}, str(data["reason"])))
+    elif data.get("reason"):
         notes.append((_("reason"), str(data["reason"])))
     if data.get("due"):
         notes.append((_("next attempt"), words.moment_of(data["due"])))

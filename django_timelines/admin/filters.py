@@ -15,6 +15,8 @@ from ..state import TimelineStatus
 from .search import labels
 from .words import workflow_title
 
+_NEVER = frozenset({TimelineStatus.PAUSED, TimelineStatus.FAILED})  # reserved for a later version
+
 
 class NeedsAPerson(SimpleListFilter):
     """Those that go on only when a person decides."""
@@ -38,8 +40,8 @@ class Status(SimpleListFilter):
     parameter_name = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Offer each status."""
-        return [(str(status), capfirst(_(status))) for status in TimelineStatus]
+        """Offer each status that there is."""
+        return [(str(status), capfirst(_(status))) for status in TimelineStatus if status not in _NEVER]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Keep those of one status."""

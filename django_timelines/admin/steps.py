@@ -17,7 +17,7 @@ from ..actors import ActorType
 from ..engine.advance import split_key
 from ..events import EventType
 from ..models import Event, Run, Timeline
-from ..state import StepStatus, is_open, step_status
+from ..state import DONE, StepStatus, is_open, step_status
 from . import words
 from .verbs import VERBS, run_of
 
@@ -28,6 +28,7 @@ _ENDS = (
     EventType.STEP_REJECTED,
     EventType.STEP_NOT_TAKEN,
 )
+_ENDED = DONE | {StepStatus.FAILED, StepStatus.OVERDUE, StepStatus.CANCELLED}  # what has a time to be shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class StepRow:
 
 def steps_of(timeline: Timeline, allowed: Collection[str], site_name: str) -> list[StepRow]:
     """Return the steps in the order of the class, then those that only the timeline still has."""
-    attempts = _attempts(timeline)
+    attempts, ends = _attempts(timeline), _ends(timeline)
     runs = {(run.step, run.item): run for run in timeline.runs.select_related("lease")}
     leases = store.leases(timeline.using, [run.pk for run in runs.values()]) if runs else {}
     rows = []
@@ -73,7 +74,8 @@ def steps_of(timeline: Timeline, allowed: Collection[str], site_name: str) -> li
         name = split_key(key)
         run = runs.get(name)
         lease = _lease(run, bool(leases.get(run.pk))) if run is not None and run.pk in leases else ""
-        rows.append(_row(timeline, key, run, attempts.get(name), lease, _buttons(timeline, key, allowed, site_name)))
+        times = _times(run, ends.get(key))
+        rows.append(_row(timeline, key, times, attempts.get(name), lease, _buttons(timeline, key, allowed, site_name)))
     return rows
 
 
@@ -87,7 +89,12 @@ def _keys(timeline: Timeline) -> list[str]:
 
 
 def _row(
-    timeline: Timeline, key: str, run: Run | None, attempt: Attempt | None, lease: str, buttons: list[tuple[str, str]]
+    timeline: Timeline,
+    key: str,
+    times: list[tuple[str, str]],
+    attempt: Attempt | None,
+    lease: str,
+    buttons: list[tuple[str, str]],
 ) -> StepRow:
     name, details = split_key(key), run_of(timeline, key)
     declaration = registry.find(timeline.workflow)
@@ -100,13 +107,13 @@ def _row(
         step.doc.partition("\n")[0] if step else gone,
         words.badge(status),
         _attempts_of(details.get("attempt", 0), step.retry.attempts if step else 0),
-        _times(run),
+        times,
         attempt,
         lease,
         details.get("error"),
         _errors(details.get("errors")),
         buttons,
-        bool(details) and status != StepStatus.UPCOMING and not is_open(details),
+        bool(details) and status not in (StepStatus.UPCOMING, StepStatus.CANCELLED) and not is_open(details),
     )
 
 
@@ -118,9 +125,9 @@ def _attempts_of(number: int, policy: int) -> str:
     return str(number)  # a person asked for more than the policy makes
 
 
-def _times(run: Run | None) -> list[tuple[str, str]]:
+def _times(run: Run | None, ended: datetime | None) -> list[tuple[str, str]]:
     if run is None:
-        return []
+        return [(_("ended"), words.moment(ended))] if ended else []
     times = [(_("due"), run.due), (_("until"), run.until)]
     return [(title, words.moment(at)) for title, at in times if at is not None]
 
@@ -165,6 +172,14 @@ def _attempts(timeline: Timeline) -> dict[tuple[str, str], Attempt]:
         else:
             ended.setdefault(name, []).append(event)
     return {name: _attempt(event, ended.get(name, [])) for name, event in began.items()}
+
+
+def _ends(timeline: Timeline) -> dict[str, datetime]:
+    """Return when each run that has ended did."""
+    runs = {key: run["fence"] for key, run in timeline.state["runs"].items() if run["status"] in _ENDED}
+    events = Event.objects.using(timeline.using).filter(timeline=timeline.id, sequence__in=set(runs.values()))
+    times = dict(events.values_list("sequence", "at"))
+    return {key: times[fence] for key, fence in runs.items() if fence in times}
 
 
 def _attempt(began: Event, ends: list[Event]) -> Attempt:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
+from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
@@ -80,9 +81,12 @@ class TimelineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Find by id, key or starter."""
+        """Find by id, key or people; who may not see users finds these by a whole name alone."""
         term = search_term.strip()
-        return (queryset.filter(search.matching(term, queryset.db)) if term else queryset), False
+        if not term:
+            return queryset, False
+        people = request.user.has_perm("{0.app_label}.view_{0.model_name}".format(get_user_model()._meta))
+        return queryset.filter(search.matching(term, queryset.db, people=people)), False
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Let an address filter by what the list offers, and by nothing that would read each row."""

@@ -132,6 +132,48 @@ def test_search_finds_by_id_by_its_beginning_by_key_and_by_starter(root: Client)
     assert len(names(root.get(LIST, {"q": pk[:8]}))) == 2
 
 
+def test_search_finds_a_person_by_name_or_address_and_what_is_about_them(root: Client) -> None:
+    user = User.objects.create_user("helena.k", "lena@example.org")
+    a_parcel()
+    about = Gift.start(receiver=user)
+    with acting(of_user(user)):
+        started = a_parcel()
+
+    for term in ("helena.k", "helena", "lena@example.org", "lena@"):
+        assert names(root.get(LIST, {"q": term})) == [str(started.pk), str(about.pk)], term
+    assert names(root.get(LIST, {"q": "elena"})) == []
+    assert names(root.get(LIST, {"q": "he"})) == []
+
+
+def test_who_may_not_see_users_does_not_find_them_by_a_beginning_or_an_address(staff) -> None:
+    gift = Gift.start(receiver=User.objects.create_user("helena", "lena@example.org"))
+    client = staff("view")
+
+    assert names(client.get(LIST, {"q": "helena"})) == [str(gift.pk)]
+    assert names(client.get(LIST, {"q": "hele"})) == []
+    assert names(client.get(LIST, {"q": "lena@example.org"})) == []
+
+
+def test_a_search_for_a_person_costs_a_few_queries_and_reads_no_text_of_a_payload(
+    root: Client, django_assert_max_num_queries
+) -> None:
+    for number in range(20):
+        Gift.start(receiver=User.objects.create_user(f"helena{number}"))
+
+    with django_assert_max_num_queries(25) as queries:
+        assert len(names(root.get(LIST, {"q": "helena"}))) == 5
+
+    assert not [query["sql"] for query in queries.captured_queries if "%helena" in query["sql"]]
+
+
+def test_the_filter_offers_no_status_that_never_is(root: Client) -> None:
+    text = root.get(LIST).content.decode()
+
+    assert "?status=cancelled" in text
+    assert "?status=failed" not in text
+    assert "?status=paused" not in text
+
+
 @pytest.mark.parametrize(
     "term",
     [

@@ -150,6 +150,38 @@ def test_the_page_costs_the_same_however_long_the_timeline_is(root: Client, djan
         text_of(root, parcel)
 
 
+def test_a_step_that_has_ended_says_when(root: Client) -> None:
+    text = text_of(root, a_parcel())
+
+    assert re.search(r"ended \w+\.? \d+, \d{4}", row_of(text, "step-1"))
+    assert "ended" not in row_of(text, "step-4")
+
+
+def test_a_retry_says_who_asked_for_it_and_why(root: Client, blocked: Parcel) -> None:
+    with recorded_errors(), acting(of_user(User.objects.get(username="grace"))):
+        blocked.weigh.retry(reason="The scales are mended.")
+        drain()
+        Parcel.get(blocked.pk).weigh.retry()
+
+    text = text_of(root, blocked)
+
+    assert "<div>tried again by grace: The scales are mended.</div>" in text
+    assert "<div>tried again by grace</div>" in text
+
+
+def test_the_buttons_of_the_steps_are_at_the_top_for_narrow_screens(root: Client, blocked: Parcel) -> None:
+    head = text_of(root, blocked).partition("<dl")[0]
+
+    assert f'<form action="{LIST}{blocked.pk}/retry/weigh/" class="timelines-narrow">' in head
+    assert "Retry “Weigh”" in head
+
+
+def test_what_was_cancelled_is_not_counted_as_settled(root: Client, blocked: Parcel) -> None:
+    blocked.timeline.cancel(reason="Not wanted any more.")
+
+    assert "1 of 5 steps settled" in text_of(root, Timeline.objects.get(pk=blocked.pk))
+
+
 def test_every_status_has_its_page(root: Client, forgotten: Timeline) -> None:
     done = a_parcel()
     done.hand_over()

@@ -14,5 +14,7 @@ def visitor(db: None, settings: Settings, client: Client) -> Client:
     """A browser that has not been here before."""
     settings.ROOT_URLCONF = "example_project.urls"
     (engine,) = settings.TEMPLATES
-    settings.TEMPLATES = [engine | {"DIRS": [Path(example_project.site.__file__).parent / "templates"]}]
+    options = {**engine["OPTIONS"], "libraries": {"site": "example_project.site.templatetags.site"}}
+    templates = Path(example_project.site.__file__).parent / "templates"
+    settings.TEMPLATES = [engine | {"DIRS": [templates], "OPTIONS": options}]
     return client

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from django.core.mail import EmailMessage
 
 from example_project.databases import database
+from example_project.outbox.backend import EmailBackend
+from example_project.outbox.models import Mail
 from example_project.site.highlight import highlight
 from example_project.site.templatetags.site import with_links
 
@@ -30,6 +35,22 @@ def test_only_web_addresses_become_links_and_all_else_is_escaped() -> None:
         '&lt;b&gt;see&lt;/b&gt; <a href="https://example.org/a?b=1&amp;c=" rel="nofollow noopener noreferrer">'
         "https://example.org/a?b=1&amp;c=</a>&quot;2&quot; or javascript:alert(1)"
     )
+
+
+def test_a_mail_server_that_is_away_refuses_until_it_is_back(
+    db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = tmp_path / "fail"
+    monkeypatch.setattr("example_project.outbox.backend.FAIL_FILE", str(away))
+    mail = EmailMessage("Hello", "World", to=["ann@example.org"])
+    away.touch()
+
+    with pytest.raises(ConnectionRefusedError):
+        EmailBackend().send_messages([mail])
+    assert not Mail.objects.exists()
+
+    away.unlink()
+    assert EmailBackend().send_messages([mail]) == 1
 
 
 def test_a_database_is_read_from_its_address() -> None:

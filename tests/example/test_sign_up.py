@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 
 from django.contrib.auth.models import User
@@ -23,6 +24,16 @@ def test_a_form_with_errors_shows_them_and_begins_nothing(visitor: Client) -> No
         "password": ["Ensure this value has at least 8 characters (it has 5)."],
     }
     assert not Timeline.objects.exists()
+
+
+def test_a_wrong_form_says_so_in_its_title_and_leads_to_the_first_wrong_field(visitor: Client) -> None:
+    fresh = visitor.get("/sign-up/").content.decode()
+    wrong = visitor.post("/sign-up/", FORM | {"password": "short"}).content.decode()
+
+    assert "<title>Sign up" in fresh
+    assert "autofocus" not in fresh
+    assert "<title>Error: Sign up" in wrong
+    assert re.findall(r'<input[^>]* name="(\w+)"[^>]* autofocus', wrong) == ["password"]
 
 
 def test_an_address_that_is_taken_is_an_error_of_the_form(visitor: Client) -> None:
@@ -80,6 +91,12 @@ def test_the_account_is_there_once_the_visitor_has_followed_the_link(visitor: Cl
     assert before["Location"] == timeline
     assert "Welcome, ann@example.org" in after.content.decode()
     assert "First steps" in after.content.decode()
+
+
+def test_the_title_of_a_sign_up_holds_nothing_that_changes_while_the_page_is_open(visitor: Client) -> None:
+    page = visitor.post("/sign-up/", FORM, follow=True)
+
+    assert "<title>Your sign-up · django_timelines</title>" in page.content.decode()
 
 
 def test_an_account_is_nobody_elses_to_see(visitor: Client) -> None:

@@ -43,6 +43,22 @@ def test_what_comes_only_after_something_went_wrong_is_not_shown_before_it_did(c
     assert "Nobody came" not in html
 
 
+def test_a_cancelled_timeline_does_not_look_finished(client, signup):
+    signup.timeline.cancel(reason="Not wanted any more.")
+
+    html = knows(client, signup).get(signup.get_absolute_url()).content.decode()
+
+    assert "3 of 5 steps" in html
+    assert '<progress value="3" max="5"' in html
+    assert "Expire" not in html
+
+
+def test_the_title_holds_nothing_that_changes_while_the_page_is_open(client, signup):
+    html = knows(client, signup).get(signup.get_absolute_url()).content.decode()
+
+    assert "<title>Signup</title>" in html
+
+
 def test_a_timeline_that_has_ended_says_so_and_is_not_loaded_again(client, signup):
     signup.activate()
     drain()
@@ -130,7 +146,7 @@ def test_an_error_is_no_business_of_the_visitors(client, monkeypatch):
     assert "did not work yet; it is tried again at" in html
     assert "alert(1)" not in html
     assert "OSError" not in html
-    assert "next try" in html
+    assert "next attempt" in html
 
 
 def test_the_tag_takes_a_workflow_object_or_a_timeline(signup):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shlex
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -16,6 +20,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
 STAFF = "demo"  # its name, and its password
 CHILDREN = (["rqworker", "default", "mail", "--worker-class", "rq.SimpleWorker"], ["timelines_clock"])
@@ -39,14 +44,13 @@ class Command(BaseCommand):
         """Do it all."""
         with _listen(options["host"], options["port"]) as listener:
             _tell_address(options["host"], listener.getsockname()[1])
-            call_command("migrate", verbosity=0, interactive=False)
-            if not User.objects.filter(username=STAFF).exists():
-                User.objects.create_superuser(STAFF, "demo@example.org", STAFF)
+            _prepare_database()
             with _children() as children:
                 self.stdout.write(_greeting(children))
                 self.stdout.flush()
+                # Said last: the worker inside, registered by the first request, is waited for before.
+                atexit.register(self.stdout.write, "The demo has ended.")
                 _serve(listener)
-        self.stdout.write("The demo has ended.")
 
 
 @contextmanager
@@ -56,6 +60,8 @@ def _listen(host: str, port: int) -> Iterator[socket.socket]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
+        except (OverflowError, ValueError, UnicodeError) as error:
+            raise CommandError(f"Cannot serve at {host!r}, port {port}: {error}") from None
         except OSError as error:
             advice = f"make demo PORT={port + 1}" if port else "choose another with HOST=…"
             raise CommandError(f"Cannot serve at {host}, port {port}: {error.strerror}. Try: {advice}") from None
@@ -72,6 +78,17 @@ def _tell_address(host: str, port: int) -> None:
         settings.ALLOWED_HOSTS.append(name)
 
 
+def _prepare_database() -> None:
+    """Migrate, and create the staff account."""
+    try:
+        call_command("migrate", verbosity=0, interactive=False)
+        if not User.objects.filter(username=STAFF).exists():
+            User.objects.create_superuser(STAFF, "demo@example.org", STAFF)
+    except DatabaseError as error:
+        database = settings.DATABASES["default"]
+        raise CommandError(f"Cannot use the database {database['NAME']}: {str(error).strip()}") from None
+
+
 @contextmanager
 def _children() -> Iterator[list[subprocess.Popen[bytes]]]:
     """Run a worker and a clock beside the server if there is a Redis; without one, the server is both."""
@@ -86,13 +103,29 @@ def _children() -> Iterator[list[subprocess.Popen[bytes]]]:
         )
         for words in CHILDREN
     ]
+    ending = threading.Event()
+    for child in children:
+        threading.Thread(target=_watch, args=(child, ending), daemon=True).start()
     try:
         yield children
     finally:
+        ending.set()
         for child in children:
             child.terminate()
         for child in children:
             _see_off(child)
+
+
+def _watch(child: subprocess.Popen[bytes], ending: threading.Event) -> None:
+    """Say so when one ends by itself."""
+    child.wait()
+    if not ending.is_set():
+        words = child.args[2:-2] if isinstance(child.args, list) else []
+        another = shlex.join(["python", "manage.py", *map(str, words)])
+        sys.stdout.write(
+            f"{words[0]} has ended ({child.returncode}). Start another, in the same environment: {another}\n"
+        )
+        sys.stdout.flush()
 
 
 def _ask_redis() -> None:
@@ -138,4 +171,15 @@ def _serve(listener: socket.socket) -> None:
     config = uvicorn.Config(
         "example_project.asgi:application", log_level="warning", lifespan="off", timeout_graceful_shutdown=GRACE
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    _Server(config).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Says what it waits for, if it does."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end."""
+        waiting = threading.Timer(0.5, print, [f"Waiting up to {2 * GRACE} s for what is under way…"], {"flush": True})
+        waiting.daemon = True  # what ends at once says nothing
+        waiting.start()
+        super().handle_exit(sig, frame)

@@ -13,7 +13,7 @@ from django.views.decorators.debug import sensitive_variables
 from . import links
 from .actors import Actor, of_user
 from .engine import call, operate, wait
-from .engine.call import Options
+from .engine.asked import Options
 from .exceptions import DeclarationError, Refused, TimelinesError
 from .retries import Retry
 from .state import Outcome, StepStatus, step_status

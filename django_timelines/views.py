@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from . import frames, links, moments, policy, registry
 from .actors import Actor, ActorType
-from .engine.call import Options
+from .engine.asked import Options
 from .engine.judge import Call, judge
 from .exceptions import Refused, Unknown
 from .links import CallLink

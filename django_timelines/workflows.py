@@ -28,7 +28,7 @@ from .bound import BoundStep, any_of, step, with_options
 from .declarations import declare
 from .domain import Event
 from .engine import call, explain, operate
-from .engine.call import Options
+from .engine.asked import Options, key_digest
 from .events import NewEvent
 from .exceptions import PermanentFailure, Refused, RetryAfter, Unknown
 from .fields import text
@@ -191,7 +191,7 @@ def _find(declaration: Declaration, pk: Any, key: str | None) -> Snapshot:
         raise TypeError("Give a primary key or key=…, one of them.")
     found = None
     with suppress(ValueError):  # what is no UUID names nothing
-        wanted = {"id": uuid.UUID(str(pk))} if key is None else {"digest": call.key_digest(declaration.label, key)}
+        wanted = {"id": uuid.UUID(str(pk))} if key is None else {"digest": key_digest(declaration.label, key)}
         found = store.find(router.db_for_read(Timeline), {"workflow": declaration.label, **wanted})
     if found is None:
         named = f"with the primary key {pk}" if key is None else f"with the key {key!r}"

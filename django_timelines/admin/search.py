@@ -12,7 +12,7 @@ from django.db.models import Model, Q
 from django.utils.translation import gettext_lazy as _
 
 from .. import registry
-from ..engine.call import KEY_LIMIT, key_digest
+from ..engine.asked import KEY_LIMIT, key_digest
 from ..models import Timeline
 
 HELP = _(

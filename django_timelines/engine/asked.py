@@ -1,0 +1,103 @@
+"""What a caller asks for: the options and the input of a call, checked before anything else happens."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.views.decorators.debug import sensitive_variables
+
+from .. import moments
+from ..actors import Actor
+from ..events import EventType, NewEvent
+from ..exceptions import Rejected
+from ..fields import text
+from ..references import models_in
+from ..registry import Declaration
+from ..steps import Step
+from ..store import type_name
+
+KEY_LIMIT = 200
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of a call, as ``using(key=…, actor=…)`` sets them."""
+
+    key: str = ""
+    actor: Actor | None = None
+    early: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.key) > KEY_LIMIT or "\x00" in self.key or _SURROGATE.search(self.key):
+            raise Rejected(f"A key has at most {KEY_LIMIT} characters, no NUL and no lone surrogate.", "invalid_key")
+
+
+@dataclass(slots=True)
+class Input:
+    """A call's input, checked: Python values for a body here, JSON for one elsewhere, secrets apart."""
+
+    values: dict[str, Any] = field(repr=False)
+    encoded: dict[str, Any] = field(default_factory=dict)
+    secrets: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def digest(self) -> str:
+        """Tells one input from another; secrets do not count."""
+        return hashlib.sha256(json.dumps(self.encoded, sort_keys=True).encode()).hexdigest()[:32]
+
+    def event(self, name: type_name, key: str = "", *, early: bool = False, late: bool = False) -> NewEvent:
+        """Return the event of the call."""
+        data: dict[str, Any] = {"input": self.encoded, "digest": self.digest}
+        data |= {"key": key} if key else {}
+        data |= {"early": True} if early else {}
+        data |= {"late": True} if late else {}
+        data |= {"sealed": sorted(self.secrets)} if self.secrets else {}
+        return NewEvent(EventType.STEP_CALLED, *name, data=data, at=moments.now())
+
+
+@sensitive_variables()
+def check_input(declaration: Declaration, step: Step[...], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Input:
+    """Check a call's arguments against the step's parameters; ``Rejected`` names each one that does not fit."""
+    names = [parameter.name for parameter in step.parameters]
+    given = dict(zip(names, args, strict=False)) | dict(kwargs)
+    unknown = [name for name in kwargs if name not in names]
+    if unknown or len(args) > len(names) or len(given) < len(args) + len(kwargs):
+        wrong = f"has no {', '.join(unknown)}" if unknown else "was given too much"
+        raise Rejected(f"{declaration.label}.{step.name} takes ({', '.join(names)}); the call {wrong}.", "wrong_input")
+    result, errors = Input({}), {}
+    for parameter in step.parameters:
+        name = parameter.name
+        if name not in given:
+            if parameter.required:
+                errors[name] = ["This is missing."]
+            continue
+        try:
+            _take_value(result, declaration.inputs[step.name][name], name, given[name])
+        except ValidationError as error:
+            errors[name] = error.messages
+    if errors:
+        raise Rejected(errors)
+    text(result.encoded)
+    return result
+
+
+@sensitive_variables()
+def _take_value(result: Input, field: Any, name: str, value: Any) -> None:
+    checked = field.check(value)
+    encoded = field.encode(checked, checked=True)
+    (result.secrets if field.is_secret else result.encoded)[name] = encoded
+    # what a body elsewhere, or a retry, is given; a referenced row needs no second reading
+    result.values[name] = checked if models_in(field.annotation) else field.decode(encoded)
+
+
+def key_digest(workflow: str, key: str) -> uuid.UUID:
+    """Return what makes a key unique in its workflow: case counts, and every database compares it alike."""
+    return uuid.UUID(bytes=hashlib.blake2b(f"{workflow}\0{key}".encode(), digest_size=16).digest())

@@ -6,7 +6,7 @@ import pytest
 from django.core import checks
 from django.db import connection
 
-from django_timelines.checks import check_database, check_settings, check_site
+from django_timelines.checks import check_database, check_settings, check_site, check_workflows
 
 
 def ids(found: list[checks.CheckMessage]) -> dict[str | None, str]:
@@ -93,3 +93,19 @@ def test_steps_that_may_run_at_once_and_assign_the_same_field_are_named() -> Non
 
     assert len(found) == 1
     assert found[0].endswith("Both.left and .right may run at once, and both assign total.")
+
+
+class Elsewhere:
+    """Routes the effects away from the timelines."""
+
+    def db_for_write(self, model: Any, **hints: Any) -> str | None:
+        return "archive" if model._meta.label == "shop.Entry" else None
+
+
+def test_a_model_that_exactly_once_does_not_cover_is_named(settings: Any) -> None:
+    settings.DATABASE_ROUTERS = ["tests.declarations.test_checks.Elsewhere"]
+
+    found = [message.msg for message in check_workflows() if message.id == "timelines.W011"]
+
+    expected = "exactly-once steps, but shop.Entry is written to 'archive' and the timelines to 'default'."
+    assert f"shop.Order has {expected}" in found

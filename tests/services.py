@@ -40,8 +40,14 @@ def missing_browser() -> str | None:
     return None if CHROMIUM else "no chromium on the PATH"
 
 
+def missing_redis_server() -> str | None:
+    """Answer why a test cannot start a Redis of its own, or None."""
+    return None if shutil.which("redis-server") else "no redis-server on the PATH"
+
+
 MISSING: dict[str, Callable[[], str | None]] = {
     "redis": missing_redis,
+    "redis_server": missing_redis_server,
     "postgres": missing_postgres,
     "browser": missing_browser,
 }

@@ -72,9 +72,8 @@ def tick(using: str, actor: Actor | None = None) -> int:
             continue  # somebody moved it: good
         except Exception:
             logger.exception("The clock could not look at %s of timeline %s.", run, run.timeline_id)
-            store.rang(
-                using, run.id, run.rings, 1, run.placement, bells.next_ring(run.rings, at)
-            )  # and not at once again
+            later = bells.next_ring(run.rings, at)  # not at once again: it would keep the clock from the others
+            store.rang(using, run.id, run.rings, 1, run.placement, later)
     return len(runs)
 
 

@@ -47,11 +47,9 @@ def after_interruption(declaration: Declaration, state: type_state, name: type_n
     error = {"type": "", "message": "The process that executed it went away.", "traceback": ""}
     interrupted = NewEvent(EventType.ATTEMPT_INTERRUPTED, *name, attempt=attempt)
     if step.delivery is Delivery.AT_MOST_ONCE and not state.get("cancelling"):
-        needs_a_person = {
-            "reason": "interrupted",
-            "error": error,
-        }  # whatever the class goes on from: nobody knows the end
-        return [interrupted, NewEvent(EventType.STEP_BLOCKED, *name, data=needs_a_person, attempt=attempt)]
+        # whatever the class goes on from: nobody knows how it ended
+        data = {"reason": "interrupted", "error": error}
+        return [interrupted, NewEvent(EventType.STEP_BLOCKED, *name, data=data, attempt=attempt)]
     if attempt >= step.retry.attempts or step.delivery is Delivery.AT_MOST_ONCE:
         return [interrupted, gave_up(declaration, state, name, "interrupted", error)]
     due = moments.to_text(moments.now())

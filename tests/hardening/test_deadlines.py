@@ -83,27 +83,24 @@ def busy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_clock_looks_no_later_than_the_deadline_however_rarely_it_rings(busy: None) -> None:
-    errand = Errand.start()
-    first = Run.objects.get()
-    answer(errand.pk.hex, "ask", "", first.fence, HERE, "other")
+    run = looked_at_twice()
 
-    for seconds in (6, 17):
-        with travel(timedelta(seconds=seconds)):
-            clock.tick(HERE)
-
-    run = Run.objects.get(step="run")
     assert run.rings == 3
     assert run.ring == run.until
 
 
 def test_the_clock_looks_no_later_than_the_deadline_though_nobody_hears_its_bells() -> None:
+    run = looked_at_twice()
+
+    assert run.ring == run.until
+
+
+def looked_at_twice() -> Run:
+    """Let the clock look at a due run with a deadline after 6 and after 17 seconds; return the run."""
     errand = Errand.start()
     first = Run.objects.get()
     answer(errand.pk.hex, "ask", "", first.fence, HERE, "other")
-
     for seconds in (6, 17):
         with travel(timedelta(seconds=seconds)):
             clock.tick(HERE)
-
-    run = Run.objects.get(step="run")
-    assert run.ring == run.until
+    return Run.objects.get(step="run")

@@ -1,7 +1,6 @@
 """Several processes, and a Redis of our own that is stopped and started."""
 
 import asyncio
-import shutil
 import subprocess
 import sys
 import threading
@@ -21,10 +20,7 @@ from tests.settings.base import BASE_DIR
 from .elsewhere import layer_at
 from .sockets import PATIENCE
 
-pytestmark = [
-    pytest.mark.redis,
-    pytest.mark.skipif(shutil.which("redis-server") is None, reason="no redis-server on the PATH"),
-]
+pytestmark = [pytest.mark.redis, pytest.mark.redis_server]
 
 
 class Redis:

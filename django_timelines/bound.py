@@ -20,7 +20,7 @@ from .state import Outcome, StepStatus, step_status
 from .steps import AnyOf, Delivery, Step, StepOutcome
 from .subject import Subject
 
-OPTIONS = ("after", "manual", "within", "delivery", "retry", "when", "early")
+OPTIONS = ("after", "manual", "within", "delivery", "retry", "when", "early", "timeout")
 P = ParamSpec("P")
 W = TypeVar("W")
 
@@ -35,6 +35,23 @@ class WorkflowStep(Step[P]):
     def __get__(self, instance: Subject | None, owner: type[Any]) -> WorkflowStep[P] | BoundStep[P]:
         return self if instance is None else BoundStep(instance, self.name)
 
+    def undo(self, body: Callable[[Any], object], /) -> WorkflowStep[[]]:
+        """Declare the step's compensation: ``@charge.undo`` above a method of another name.
+
+        ``cancel(compensate=True)`` and ``rewind(undo=True)`` run it, with the step's delivery and retry and a key of its own,
+        on the fields as they were when the step completed.
+        """
+        compensation: WorkflowStep[[]] = WorkflowStep(
+            body, delivery=self.delivery, retry=self.retry, timeout=self.timeout
+        )
+        if compensation.name == self.name:
+            raise DeclarationError(
+                f"The undo of step {self.name!r} has its step's name, which it would replace. Give it another: "
+                f"@{self.name}.undo above def undo_{self.name}(self): …"
+            )
+        compensation.undoes = self
+        return compensation
+
 
 @overload
 def step(body: Callable[Concatenate[W, P], object], /) -> WorkflowStep[P]: ...
@@ -48,6 +65,7 @@ def step(
     retry: Retry | None = ...,
     when: Callable[[Any], bool] | None = ...,
     early: str = ...,
+    timeout: timedelta | None = ...,
 ) -> Callable[[Callable[Concatenate[W, P], object]], WorkflowStep[P]]: ...
 def step(body: Any = None, /, **options: Any) -> Any:
     """Declare a step of a workflow. Where it runs is never said here.
@@ -56,6 +74,7 @@ def step(body: Any = None, /, **options: Any) -> Any:
     ``manual``: it waits for somebody to call it, although it has no parameters. ``within``: how long it may wait before it
     is overdue. ``delivery``: ``EXACTLY_ONCE`` (default), ``AT_LEAST_ONCE`` or ``AT_MOST_ONCE``. ``retry``: the failure
     policy. ``when``: a guard, asked once, before the first attempt. ``early="keep"``: a call that comes too early is kept.
+    ``timeout``: how long one attempt may work (waiting does not count); then it fails with a ``TimeoutError``.
     """
     if body is not None:
         return WorkflowStep(body)
@@ -115,10 +134,14 @@ class BoundStep(Generic[P]):
         """Return the absolute, signed address at which its holder calls the step, once, until its ``within=``."""
         return links.for_call(self._workflow._snapshot.id, self._name, self._item)
 
-    def retry(self, *, reason: str = "", actor: Any = None) -> Outcome:
-        """Try a blocked step again, or one that waits for its next attempt, now."""
+    def retry(self, *, reason: str = "", actor: Any = None, force: bool = False) -> Outcome:
+        """Try a blocked step again, or one that waits for its next attempt, now.
+
+        ``force``: also over an attempt that is being executed, which is superseded: what it comes to is recorded, never applied.
+        """
         workflow = self._writable()
-        outcome, snapshot = operate.retry(workflow._snapshot, (self._name, self._item), actor_of(actor), reason)
+        name = (self._name, self._item)
+        outcome, snapshot = operate.retry(workflow._snapshot, name, actor_of(actor), reason, force=force)
         workflow._seen(snapshot)
         return outcome
 

@@ -50,6 +50,9 @@ def check_settings(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
     if not isinstance(given.get("LEASE", 60), int | float) or conf.lease().total_seconds() <= 0:
         found.append(Error("TIMELINES['LEASE'] is no positive number of seconds.", id="timelines.E004"))
         return found
+    if not isinstance(given.get("GRACE", 8), int | float) or conf.grace() < 0:
+        found.append(Error("TIMELINES['GRACE'] is no number of seconds.", id="timelines.E009"))
+        return found
     return found + list(_placements())
 
 

@@ -12,6 +12,7 @@ DEFAULTS: dict[str, Any] = {
     "BASE_URL": "",  # where links point to: never a request's host
     "PLACEMENT": {},  # step label, or "*", to placement
     "LEASE": 60,  # seconds that an attempt stays its runner's without a heartbeat
+    "GRACE": 8,  # seconds that a worker which ends gives to what it is executing
     "CAN_VIEW": "django_timelines.policy.can_view",  # who may see a timeline: page and socket
     "SEALER": "django_timelines.secrets.FernetSealer",  # encrypts Secret[…] inputs
 }
@@ -42,6 +43,11 @@ def placements() -> dict[str, str]:
 def lease() -> timedelta:
     """Return how long an attempt stays its runner's without a heartbeat."""
     return timedelta(seconds=float(_get("LEASE")))
+
+
+def grace() -> float:
+    """Return how many seconds a worker that ends gives to what it is executing."""
+    return float(_get("GRACE"))
 
 
 def can_view() -> str:

@@ -30,6 +30,7 @@ def declare(cls: type[Any], root: type[Any]) -> Declaration:
         declared.parameters = parameters_of(
             inspect.signature(declared.body), _hints(label, declared.body), f"{label}.{name}"
         )
+        _check_undo(label, declared, steps)
     fields = _fields(cls, root, label, steps)
     inputs = {
         name: {p.name: field_for(f"{label}.{name}", p.name, p.annotation) for p in declared.parameters}
@@ -79,6 +80,18 @@ def _hints(label: str, of: Any, *, own: bool = False) -> dict[str, Any]:
             f"{label}: {error}. Types of fields and parameters must be importable where the class is made."
         ) from error
     return {name: hints[name] for name in inspect.get_annotations(of)} if own else hints
+
+
+def _check_undo(label: str, declared: Step[...], steps: dict[str, Step[...]]) -> None:
+    if declared.undoes is None:
+        return
+    if declared.parameters:
+        raise DeclarationError(f"{label}.{declared.name} undoes a step: nobody calls it, so it takes no parameters.")
+    others = [step.name for step in steps.values() if step.undoes is declared.undoes and step is not declared]
+    if others:
+        raise DeclarationError(
+            f"{label}.{declared.undoes.name} has two undos: {others[0]} and {declared.name}. Keep one."
+        )
 
 
 def _check_name(label: str, name: str) -> None:

@@ -23,7 +23,9 @@ class EventType(StrEnum):
     ATTEMPT_FAILED = "AttemptFailed"
     """The body raised. ``data``: ``error``, and ``due`` when it will be tried again."""
     ATTEMPT_INTERRUPTED = "AttemptInterrupted"
-    """The attempt's lease ran out before it ended. ``data``: ``due`` when it will be tried again."""
+    """The attempt was taken from its runner. ``data``: ``due`` when it will be tried again; ``stopped`` when its worker ended,
+    and it counts as none. With ``superseded`` it is a result that came too late: recorded (``outcome``,
+    ``changes_kept_back``, ``error``), never applied."""
     STEP_COMPLETED = "StepCompleted"
     """The body returned. ``data``: ``changes``, exactly the fields that it changed."""
     STEP_REJECTED = "StepRejected"
@@ -41,12 +43,18 @@ class EventType(StrEnum):
     STEP_OVERDUE = "StepOverdue"
     """Its ``within=`` ran out. ``data``: ``final`` when the class goes on from that."""
     STEP_UNDONE = "StepUndone"
+    """The compensation of a step is done: the completion of its ``undo``. ``data``: ``of`` (the run undone), ``changes``."""
     ROUND_BEGUN = "RoundBegun"
+    """From a step on, once more. ``data``: ``to``, ``rounds`` (the new round of each step done again), ``fields`` and
+    ``unset`` (what fields go back to), ``kept`` (completed runs that may be undone later), ``undo`` (those that are undone
+    first), ``withdrawn`` (open runs that end with it), ``reason``."""
     AMENDED = "Amended"
+    """A person corrected fields. ``data``: ``changes``, ``reason``."""
     PAUSED = "Paused"
+    """Nothing new is begun until ``Resumed``. ``data``: ``reason``."""
     RESUMED = "Resumed"
     CANCEL_REQUESTED = "CancelRequested"
-    """``data``: ``reason``, ``cancelled`` (the runs that end with it)."""
+    """``data``: ``reason``, ``cancelled`` (the runs that end with it), ``compensate`` (what completed is undone)."""
     TIMELINE_COMPLETED = "TimelineCompleted"
     TIMELINE_FAILED = "TimelineFailed"
     TIMELINE_CANCELLED = "TimelineCancelled"

@@ -143,6 +143,8 @@ def build(workflow: str, steps: Mapping[str, Step[...]]) -> Graph:
     """Make the graph of a class from its steps, or say what is wrong with it."""
     nodes: dict[str, Node] = {}
     for name, step in steps.items():
+        if step.undoes is not None:  # nothing comes after a compensation, and it comes after nothing
+            continue
         nodes[name] = Node(name, _after(workflow, step, nodes), step.joins, step.waits, step.within)
     entries = [name for name, node in nodes.items() if not node.after]
     if len(entries) != 1:

@@ -65,6 +65,9 @@ class Timeline(models.Model):
             ("retry_timeline", "Can retry a step"),
             ("skip_timeline", "Can skip a step"),
             ("cancel_timeline", "Can cancel a timeline"),
+            ("amend_timeline", "Can correct a timeline's fields"),
+            ("rewind_timeline", "Can rewind a timeline"),
+            ("pause_timeline", "Can pause and resume a timeline"),
         )
         constraints = (models.CheckConstraint(condition=models.Q(head__gte=1), name="timelines_head_from_1"),)
         indexes = (  # each in the order of the lists, newest first; the primary key serves the list without a filter
@@ -94,11 +97,41 @@ class Timeline(models.Model):
         """Answer "why is it not moving?": an ``Explanation``, whose ``str`` is a sentence or more."""
         return registry.verbs().explain(self)
 
-    def cancel(self, *, reason: str) -> None:
-        """Stop what nobody has begun at once, and let what is being executed come to its end."""
-        registry.verbs().cancel(self, reason=reason)
+    def cancel(self, *, reason: str, compensate: bool = False, actor: Any = None) -> None:
+        """Stop what nobody has begun at once, and let what is being executed come to its end.
+
+        ``compensate``: then undo what completed, one at a time, the last completed first.
+        """
+        registry.verbs().cancel(self, reason=reason, compensate=compensate, actor=actor)
+
+    def rewind(self, *, to: str, reason: str, undo: bool = False, actor: Any = None) -> None:
+        """Begin a new round from a step: it and all that comes after it is done again, fields go back to what they were.
+
+        Rows that bodies wrote stay, unless ``undo`` runs the steps' compensations first. ``preview_rewind`` says what it will do.
+        """
+        registry.verbs().rewind(self, to=to, reason=reason, undo=undo, actor=actor)
+
+    def preview_rewind(self, *, to: str, undo: bool = False) -> Any:
+        """Return what ``rewind`` would do, as a ``Rewind``; nothing is written. ``Refused`` where it makes no sense."""
+        return registry.verbs().preview_rewind(self, to=to, undo=undo)
+
+    def amend(self, *, reason: str, actor: Any = None, **fields: Any) -> None:
+        """Correct fields: ``order.timeline.amend(reason="mistyped", amount=5)``."""
+        registry.verbs().amend(self, reason=reason, fields=fields, actor=actor)
+
+    def pause(self, *, reason: str, actor: Any = None) -> None:
+        """Begin nothing new until ``resume``: calls are taken and become due, what is executing ends, deadlines wait."""
+        registry.verbs().pause(self, reason=reason, actor=actor)
+
+    def resume(self, *, reason: str = "", actor: Any = None) -> None:
+        """Go on after a pause."""
+        registry.verbs().resume(self, reason=reason, actor=actor)
 
     cancel.alters_data = True  # type: ignore[attr-defined]
+    rewind.alters_data = True  # type: ignore[attr-defined]
+    amend.alters_data = True  # type: ignore[attr-defined]
+    pause.alters_data = True  # type: ignore[attr-defined]
+    resume.alters_data = True  # type: ignore[attr-defined]
 
     def link(self) -> str:
         """Return the absolute, signed address that lets its holder see this timeline."""
@@ -199,6 +232,22 @@ class SealedInput(models.Model):
 
     def __str__(self) -> str:
         return f"sealed input of {self.step}"
+
+
+class Pause(models.Model):
+    """While this row is there nothing new is begun on the timelines of a workflow; with no name, on none at all."""
+
+    workflow = models.CharField(_("workflow"), primary_key=True, max_length=150, blank=True)
+    reason = models.TextField(_("reason"))
+    actor_label = models.CharField(max_length=200, default="", blank=True)
+    at = models.DateTimeField(_("time"))
+
+    class Meta:
+        verbose_name = _("pause")
+        verbose_name_plural = _("pauses")
+
+    def __str__(self) -> str:
+        return self.workflow or "*"
 
 
 class Sighting(models.Model):

@@ -137,7 +137,7 @@ def _said(errors: Any) -> tuple[str, ...]:
 
 def _asides(declaration: Declaration) -> set[str]:
     """Return the steps that come only after something went wrong: they are shown once the timeline goes there."""
-    aside: set[str] = set()
+    aside = {step.name for step in declaration.steps.values() if step.undoes is not None}
     for node in declaration.graph.nodes.values():
         off = [dependency.outcome != "done" or dependency.step in aside for dependency in node.after]
         if off and (any(off) if node.joins == "all" else all(off)):

@@ -5,9 +5,11 @@ The state is a JSON object, the same in the timeline's row and in memory::
     {"fields": {"email": "a@example.org"},
      "runs": {"register": {"status": "completed", "fence": 3, "attempt": 1}},
      "keys": {"evt_17": "register"},
+     "rounds": {"charge": 2}, "past": {"charge@1": {…}},
      "ended": "completed"}
 
-``fence`` is the sequence of the newest event of the run: it proves who holds its attempt.
+``fence`` is the sequence of the newest event of the run: it proves who holds its attempt. ``runs`` has those of each step's
+current round; of earlier rounds only what may still be undone is kept, in ``past``.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ class TimelineStatus(StrEnum):
     BLOCKED = "blocked"
     """A step needs a person."""
     PAUSED = "paused"
+    """A person said that nothing new is begun for now."""
     CANCELLING = "cancelling"
     """Cancelled, but something that was begun is carried to its end first."""
     COMPLETED = "completed"
@@ -101,6 +104,7 @@ _STATUS_AFTER = {
     EventType.ATTEMPT_FAILED: StepStatus.RETRYING,
     EventType.ATTEMPT_INTERRUPTED: StepStatus.RETRYING,
     EventType.STEP_COMPLETED: StepStatus.COMPLETED,
+    EventType.STEP_UNDONE: StepStatus.COMPLETED,
     EventType.STEP_REJECTED: StepStatus.WAITING,
     EventType.STEP_FAILED: StepStatus.FAILED,
     EventType.STEP_BLOCKED: StepStatus.BLOCKED,
@@ -110,12 +114,20 @@ _STATUS_AFTER = {
     EventType.STEP_OVERDUE: StepStatus.OVERDUE,
 }
 # what a run keeps from event to event; the rest is the newest event's
-_LASTING = ("call", "digest", "key", "until", "sealed", "guard_passed")
+_LASTING = ("call", "digest", "key", "until", "sealed", "guard_passed", "of", "round")
 
 
 def run_key(step: str, item: str = "") -> str:
     """Name a run of a step: ``"make"``, or ``"make[latte#2]"`` for an item."""
     return f"{step}[{item}]" if item else step
+
+
+def split_key(key: str) -> tuple[str, str]:
+    """Return step and item of a run's key, of an earlier round's too (``"charge@1"``, ``"make[latte]@1"``)."""
+    if "@" in key and not key.endswith("]"):
+        key = key.rpartition("@")[0]
+    step, bracket, item = key.partition("[")
+    return step, item.removesuffix("]") if bracket else ""
 
 
 def empty() -> type_state:
@@ -137,18 +149,65 @@ def _apply(state: type_state, event: NewEvent, sequence: int) -> None:
         state["fields"].update(data.get("fields", {}))
     elif event.type in _ENDINGS:
         state["ended"] = str(_ENDINGS[EventType(event.type)])
+        state.pop("paused", None)
     elif event.type == EventType.CANCEL_REQUESTED:
-        state["cancelling"] = True
-        for key in data.get("cancelled", ()):
-            state["runs"][key] = {"status": str(StepStatus.CANCELLED), "fence": sequence}
-    elif event.step:
-        key = run_key(event.step, event.item)
-        state["runs"][key] = _run_after(state["runs"].get(key, {}), event, sequence)
-        state["fields"].update(data.get("changes", {}))
-        if event.type == EventType.STEP_CALLED and data.get("key"):
-            state["keys"] = {**state.get("keys", {}), data["key"]: [key, data.get("digest")]}
-        elif event.type == EventType.STEP_REJECTED:  # a rejected call frees its key: it had no effect
-            state["keys"] = {name: call for name, call in state.get("keys", {}).items() if call[0] != key}
+        _cancel(state, data, sequence)
+    elif event.type == EventType.ROUND_BEGUN:
+        _begin_round(state, data)
+    elif event.type == EventType.AMENDED:
+        state["fields"].update(data["changes"])
+    elif event.type == EventType.PAUSED:
+        state["paused"] = True
+    elif event.type == EventType.RESUMED:
+        state.pop("paused", None)
+    elif event.step and not data.get("superseded"):  # a result that came too late changes nothing
+        _apply_to_run(state, event, sequence)
+
+
+def _apply_to_run(state: type_state, event: NewEvent, sequence: int) -> None:
+    data, runs = event.data, state["runs"]
+    key = run_key(event.step, event.item)
+    before = {} if "of" in data and event.type == EventType.STEP_DUE else runs.get(key, {})
+    runs[key] = run = _run_after(before, event, sequence)
+    if run is not before and event.step in state.get("rounds", {}):
+        run["round"] = state["rounds"][event.step]
+    state["fields"].update(data.get("changes", {}))
+    if event.type == EventType.STEP_CALLED and data.get("key"):
+        state["keys"] = {**state.get("keys", {}), data["key"]: [key, data.get("digest")]}
+    elif event.type == EventType.STEP_REJECTED:  # a rejected call frees its key: it had no effect
+        state["keys"] = {name: call for name, call in state.get("keys", {}).items() if call[0] != key}
+    elif "of" in run and run["status"] in DONE:
+        _mark_undone(state, run["of"], sequence)
+    elif event.type == EventType.STEP_DUE and event.step == state.get("undoing", {}).get("then"):
+        del state["undoing"]
+
+
+def _cancel(state: type_state, data: Mapping[str, Any], sequence: int) -> None:
+    state["cancelling"] = True
+    state.pop("undoing", None)
+    if data.get("compensate"):
+        state["compensating"] = True
+    for key in data.get("cancelled", ()):
+        state["runs"][key] = {"status": str(StepStatus.CANCELLED), "fence": sequence}
+
+
+def _begin_round(state: type_state, data: Mapping[str, Any]) -> None:
+    rounds, past = dict(state.get("rounds", {})), dict(state.get("past", {}))
+    for key in [key for key in state["runs"] if split_key(key)[0] in data["rounds"]]:
+        run = state["runs"].pop(key)
+        if key in data["kept"]:
+            past[data["kept"][key]] = run
+    state["rounds"] = rounds | data["rounds"]
+    state["past"] = past
+    state["fields"].update(data["fields"])
+    for name in data["unset"]:
+        state["fields"].pop(name, None)
+    state["undoing"] = {"runs": data["undo"], "then": data["to"]}
+
+
+def _mark_undone(state: type_state, key: str, sequence: int) -> None:
+    kept = "runs" if key in state["runs"] else "past"
+    state[kept] = {**state[kept], key: {**state[kept][key], "undone": sequence}}
 
 
 def _run_after(run: type_run, event: NewEvent, sequence: int) -> type_run:
@@ -162,9 +221,11 @@ def _run_after(run: type_run, event: NewEvent, sequence: int) -> type_run:
         after["status"] = str(StepStatus.WAITING if data.get("waiting") else StepStatus.DUE)
     else:
         after["status"] = str(_STATUS_AFTER[EventType(event.type)])
+    if data.get("stopped"):  # its worker ended: nothing was wrong with the attempt
+        after["attempt"] -= 1
     if data.get("late"):  # its deadline had passed when a person asked for it all the same
         after.pop("until", None)
-    for name in ("due", "until", "reason", "error", "errors", "final", "sealed", "guard_passed"):
+    for name in ("due", "until", "reason", "error", "errors", "final", "sealed", "guard_passed", "of", "round"):
         if name in data:
             after[name] = data[name]
     if event.type == EventType.STEP_CALLED:
@@ -192,11 +253,13 @@ def timeline_status(state: type_state) -> TimelineStatus:
     """Say in one word where the timeline stands."""
     if "ended" in state:
         return TimelineStatus(state["ended"])
-    if state.get("cancelling"):
-        return TimelineStatus.CANCELLING
+    if state.get("paused"):
+        return TimelineStatus.PAUSED
     statuses = {run["status"] for run in state["runs"].values()}
     if StepStatus.BLOCKED in statuses:
         return TimelineStatus.BLOCKED
+    if state.get("cancelling"):
+        return TimelineStatus.CANCELLING
     if statuses & {StepStatus.DUE, StepStatus.RUNNING, StepStatus.RETRYING}:
         return TimelineStatus.RUNNING
     return TimelineStatus.WAITING

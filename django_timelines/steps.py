@@ -76,6 +76,7 @@ class Step(Generic[P]):
         retry: Retry | None = None,
         when: Callable[[Any], bool] | None = None,
         early: str = "refuse",
+        timeout: timedelta | None = None,
     ) -> None:
         self.body = body
         self.name = body.__name__
@@ -87,12 +88,15 @@ class Step(Generic[P]):
         self.retry = retry or Retry()
         self.when = when
         self.keeps_early = early == "keep"
+        self.timeout = timeout
+        self.undoes: Step[...] | None = None
         self.parameters: tuple[Parameter, ...] = ()
         self._check(early)
 
     def _check(self, early: str) -> None:
         for option, value, wanted, advice in (
             ("within", self.within, timedelta, "timedelta(days=3)"),
+            ("timeout", self.timeout, timedelta, "timedelta(minutes=5)"),
             ("retry", self.retry, Retry, "Retry(5)"),
             ("manual", self.manual, bool, "True"),
         ):
@@ -104,6 +108,8 @@ class Step(Generic[P]):
             raise DeclarationError(
                 f"Step {self.name!r}: when={self.when!r} is not callable. Write when=lambda workflow: …"
             )
+        if self.timeout is not None and self.timeout <= timedelta(0):
+            raise DeclarationError(f"Step {self.name!r}: timeout={self.timeout} leaves no time. Give it some.")
         if early not in ("refuse", "keep"):
             raise DeclarationError(
                 f"Step {self.name!r}: early={early!r} is not known. Write early='keep', or leave it out."
@@ -129,7 +135,7 @@ class Step(Generic[P]):
     @property
     def is_entry(self) -> bool:
         """Tell whether ``start(…)`` begins here."""
-        return not self.after
+        return not self.after and self.undoes is None
 
     @property
     def waits(self) -> bool:

@@ -20,11 +20,12 @@ from django.db.models.expressions import RawSQL
 
 from .databases import later
 from .exceptions import Conflict, LeaseLost, Unknown
-from .models import Event, Lease, Run, SealedInput, Sighting, Timeline
+from .models import Event, Lease, Pause, Run, SealedInput, Sighting, Timeline
 from .state import type_state
 from .statements import Statement, delete, insert, matching, send, type_row, update
 
 type_name = tuple[str, str]  # a run on its timeline: step, item
+EVERYTHING = ""  # the workflow of a pause of everything
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Snapshot:
     key: str = ""
     digest: uuid.UUID | None = None
     started_by: str = ""
+    is_held: bool = False  # its workflow, or everything, was paused when it was read
 
 
 @dataclass(slots=True)
@@ -61,7 +63,8 @@ class Change:
     lease_seconds: float = 0
 
 
-_READ = "id, workflow, head, status, state, correlation, {key}, digest, started_by"
+_READ = "id, workflow, head, status, state, correlation, {key}, digest, started_by, "
+_HELD = "EXISTS (SELECT 1 FROM django_timelines_pause p WHERE p.workflow IN ('', django_timelines_timeline.workflow))"
 
 
 def load(id: uuid.UUID, using: str, *, lock: bool = False) -> Snapshot:
@@ -76,17 +79,19 @@ def find(using: str, where: type_row, *, lock: bool = False) -> Snapshot | None:
     """Read the timeline with these values (its ``id``, or ``digest``), or None. Without a model instance: it is read often."""
     connection = connections[using]
     found, wanted = matching(using, Timeline, where)
-    listed = _READ.format(key=connection.ops.quote_name("key"))
+    listed = _READ.format(key=connection.ops.quote_name("key")) + _HELD
     locked = " FOR UPDATE" if lock and connection.features.has_select_for_update else ""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {listed} FROM {Timeline._meta.db_table} WHERE {found}{locked}", wanted)  # noqa: S608
         row = cursor.fetchone()
     if row is None:
         return None
-    id, workflow, head, status, state, correlation, key, digest, started_by = row
+    id, workflow, head, status, state, correlation, key, digest, started_by, held = row
     read: type_state = json.loads(state) if isinstance(state, str | bytes) else state
     unique = _uuid(digest) if digest else None
-    return Snapshot(_uuid(id), workflow, using, head, status, read, _uuid(correlation), key, unique, started_by)
+    return Snapshot(
+        _uuid(id), workflow, using, head, status, read, _uuid(correlation), key, unique, started_by, bool(held)
+    )
 
 
 def _uuid(value: Any) -> uuid.UUID:
@@ -209,6 +214,11 @@ def leases(using: str, runs: Sequence[uuid.UUID]) -> dict[uuid.UUID, datetime | 
     live = RawSQL(f"expires > {now}", [ahead], output_field=BooleanField())  # noqa: S611 (one placeholder, ours)
     rows = Lease.objects.using(using).filter(run__in=runs).values_list("run_id", "expires", live)
     return {run: expires if is_live else None for run, expires, is_live in rows}
+
+
+def paused(using: str) -> set[str]:
+    """Return the workflows that are paused, ``EVERYTHING`` among them if everything is."""
+    return set(Pause.objects.using(using).values_list("workflow", flat=True))
 
 
 def rang(using: str, run: uuid.UUID, rings: int, more: int, placement: str, next_ring: datetime) -> None:

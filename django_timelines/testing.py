@@ -13,7 +13,7 @@ from types import TracebackType
 from django.db import router
 from django.db.models import Q
 
-from . import conf, moments
+from . import conf, moments, store
 from .actors import ActorType, acting, this_process
 from .engine import clock
 from .engine.claim import claim
@@ -50,9 +50,12 @@ def drain(using: str | None = None) -> int:
 
 
 def _next_due(using: str) -> Run | None:
+    paused = store.paused(using)
+    if store.EVERYTHING in paused:
+        return None
     due = Q(due=None) | Q(due__lte=moments.now())
-    runs = Run.objects.using(using).filter(due, status__in=(StepStatus.DUE, StepStatus.RETRYING))
-    return runs.order_by("due", "id").first()
+    runs = Run.objects.using(using).filter(due, status__in=(StepStatus.DUE, StepStatus.RETRYING), ring__isnull=False)
+    return runs.exclude(timeline__workflow__in=paused).order_by("due", "id").first()
 
 
 class travel:  # noqa: N801 (reads as a verb)

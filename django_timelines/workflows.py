@@ -24,19 +24,19 @@ from django.urls import reverse
 from django.views.decorators.debug import sensitive_variables
 
 from . import links, registry, store
-from .bound import BoundStep, any_of, step, with_options
+from .bound import BoundStep, actor_of, any_of, step, with_options
 from .declarations import declare
 from .domain import Event
-from .engine import call, explain, operate
+from .engine import call, explain, history, operate, pause
 from .engine.asked import Options, key_digest
+from .engine.rewind import Rewind, plan_rewind
 from .events import NewEvent
 from .exceptions import PermanentFailure, Refused, RetryAfter, Unknown
 from .fields import text
-from .models import Event as StoredEvent
 from .models import Timeline, TimelineQuerySet
 from .registry import Declaration
 from .retries import Retry
-from .state import Outcome, StepStatus, empty, fold, timeline_status
+from .state import Outcome, StepStatus, timeline_status
 from .steps import SECRET, Delivery
 from .store import Snapshot
 from .subject import Subject
@@ -171,13 +171,13 @@ class Workflow(Subject):
             raise TypeError(f"{type(event).__name__}: {'; '.join(error.messages)}") from None
         frame.recorded.append(NewEvent(type(event).__name__, *frame.name, data, frame.attempt, event.version))
 
-    def cancel(self, *, reason: str) -> None:
-        """Cancel the timeline, with this step's completion."""
-        self._in("cancel").cancel_reason = reason
+    def cancel(self, *, reason: str, compensate: bool = False) -> None:
+        """Cancel the timeline, with this step's completion. ``compensate``: then undo what completed, the last first."""
+        self._in("cancel").cancel = (reason, compensate)
 
     @property
     def idempotency_key(self) -> str:
-        """Names timeline, step and item: give it to outside services. The same over attempts and retries."""
+        """Names timeline, step, item and round: give it to outside services. The same over attempts and retries."""
         return self._in("idempotency_key").idempotency_key
 
     @classmethod
@@ -202,14 +202,8 @@ def _find(declaration: Declaration, pk: Any, key: str | None) -> Snapshot:
 def _as_of(now: Snapshot, at: int) -> Snapshot:
     if not 1 <= at <= now.head:
         raise Unknown(f"{now.workflow} {now.id} has the events 1 to {now.head}, not {at}.", "unknown_event")
-    state = fold(empty(), stored_events(now.id, now.using, at), 1)
+    state = history.state_at(now.id, now.using, at)
     return replace(now, head=at, state=state, status=str(timeline_status(state)))
-
-
-def stored_events(timeline: uuid.UUID, using: str, until: int) -> list[NewEvent]:
-    """Read the first events of a timeline, as the fold takes them."""
-    rows = StoredEvent.objects.using(using).filter(timeline=timeline, sequence__lte=until).order_by("sequence")
-    return [NewEvent(*row) for row in rows.values_list("type", "step", "item", "data", "attempt", "version")]
 
 
 class _Verbs:
@@ -218,8 +212,28 @@ class _Verbs:
     def explain(self, timeline: Timeline) -> explain.Explanation:
         return explain.explain(timeline)
 
-    def cancel(self, timeline: Timeline, *, reason: str) -> None:
-        operate.cancel(store.snapshot_of(timeline), reason)
+    def cancel(self, timeline: Timeline, *, reason: str, compensate: bool, actor: Any) -> None:
+        operate.cancel(store.snapshot_of(timeline), reason, actor_of(actor), compensate=compensate)
+        timeline.refresh_from_db()
+
+    def rewind(self, timeline: Timeline, *, to: str, reason: str, undo: bool, actor: Any) -> None:
+        operate.rewind(store.snapshot_of(timeline), to, reason, actor_of(actor), undo=undo)
+        timeline.refresh_from_db()
+
+    def preview_rewind(self, timeline: Timeline, *, to: str, undo: bool) -> Rewind:
+        now = store.load(timeline.id, timeline.using)
+        return plan_rewind(registry.get(now.workflow), now, to, undo=undo)
+
+    def amend(self, timeline: Timeline, *, reason: str, fields: dict[str, Any], actor: Any) -> None:
+        operate.amend(store.snapshot_of(timeline), reason, fields, actor_of(actor))
+        timeline.refresh_from_db()
+
+    def pause(self, timeline: Timeline, *, reason: str, actor: Any) -> None:
+        pause.pause(store.snapshot_of(timeline), reason, actor_of(actor))
+        timeline.refresh_from_db()
+
+    def resume(self, timeline: Timeline, *, reason: str, actor: Any) -> None:
+        pause.resume(store.snapshot_of(timeline), reason, actor_of(actor))
         timeline.refresh_from_db()
 
     def timeline_link(self, timeline: Timeline) -> str:

@@ -11,7 +11,7 @@ from django.db import connections
 
 from django_timelines import moments
 from django_timelines.engine import bells
-from django_timelines.state import empty, fold, is_open, run_key, timeline_status
+from django_timelines.state import is_open, run_key, timeline_status
 
 from .services import MISSING
 
@@ -30,12 +30,13 @@ def timelines_hold(request: pytest.FixtureRequest) -> Iterator[None]:
     """After each test with a database: every sequence is gapless, and the fold of the events is the stored state."""
     from django_timelines.models import Timeline  # the apps are ready only now
 
-    from .shop.workflows import plan, ran, seen
+    from .shop.workflows import given_back, plan, ran, seen
 
     bells._silent_until.clear()
     ran.clear()
     plan.clear()
     seen.clear()
+    given_back.clear()
     marked = request.node.get_closest_marker("django_db") or {"db", "transactional_db"} & set(request.fixturenames)
     if marked:
         request.getfixturevalue("_django_db_helper")
@@ -48,11 +49,11 @@ def timelines_hold(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def assert_holds(timeline: Any) -> None:
     """Check clauses 1 and 2 of the contract on one timeline, and that its open runs are those of its state."""
-    from django_timelines.workflows import stored_events
+    from django_timelines.engine.history import state_at
 
     events = list(timeline.events.order_by("sequence"))
     assert [event.sequence for event in events] == list(range(1, timeline.head + 1))
-    state = fold(empty(), stored_events(timeline.pk, timeline.using, timeline.head), 1)
+    state = state_at(timeline.pk, timeline.using, timeline.head)
     assert state == timeline.state
     assert timeline.status == timeline_status(state)
     rows = {run_key(run.step, run.item): (run.status, run.fence, run.attempt) for run in timeline.runs.all()}

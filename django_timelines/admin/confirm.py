@@ -11,11 +11,10 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from ..engine.advance import split_key
 from ..engine.cancel import REASON_LIMIT
 from ..exceptions import Conflict, Refused, Rejected
 from ..models import Timeline
-from ..state import step_status
+from ..state import split_key, step_status
 from .verbs import Verb, run_of
 from .words import step_title
 

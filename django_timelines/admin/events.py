@@ -8,10 +8,10 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from ..engine.history import state_at
 from ..events import EventType, NewEvent
 from ..models import Event, Timeline
 from ..state import empty, fold
-from ..workflows import stored_events
 from . import words
 from .payloads import Payload, payload
 
@@ -77,7 +77,7 @@ def _rows(timeline: Timeline, events: list[Event], first: int) -> list[EventRow]
     """Fold on from the state before the first of them, to say what each field was."""
     state = empty()
     if first > 1 and any(_changed(event) for event in events):
-        state = fold(state, stored_events(timeline.pk, timeline.using, first - 1), 1)
+        state = state_at(timeline.pk, timeline.using, first - 1)
     rows: list[EventRow] = []
     for event in events:
         new = NewEvent(event.type, event.step, event.item, event.data, event.attempt, event.version)
@@ -88,7 +88,8 @@ def _rows(timeline: Timeline, events: list[Event], first: int) -> list[EventRow]
 
 
 def _changed(event: Event) -> bool:
-    return bool(event.data.get("changes") or event.data.get("fields"))
+    data = event.data
+    return bool(data.get("changes") or data.get("fields") or "of" in data or event.type == EventType.ROUND_BEGUN)
 
 
 def _row(event: Event, before: Mapping[str, Any], after: Mapping[str, Any], told: Mapping[str, str] | None) -> EventRow:

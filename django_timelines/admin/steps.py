@@ -14,10 +14,9 @@ from django.utils.translation import gettext as _
 
 from .. import registry, store
 from ..actors import ActorType
-from ..engine.advance import split_key
 from ..events import EventType
 from ..models import Event, Run, Timeline
-from ..state import DONE, StepStatus, is_open, step_status
+from ..state import DONE, StepStatus, is_open, split_key, step_status
 from . import words
 from .verbs import VERBS, run_of
 

@@ -12,11 +12,10 @@ from django.utils.translation import gettext_lazy
 from .. import moments, registry, store
 from ..actors import of_user
 from ..engine import bells, operate
-from ..engine.advance import split_key
 from ..engine.cancel import cancellation
 from ..events import EventType, NewEvent
 from ..models import Timeline
-from ..state import ENDED, StepStatus, TimelineStatus, fold, step_status, type_run
+from ..state import ENDED, StepStatus, TimelineStatus, fold, split_key, step_status, type_run
 from .words import step_title
 
 SKIPPABLE = (StepStatus.BLOCKED, StepStatus.RETRYING, StepStatus.DUE, StepStatus.WAITING, StepStatus.OVERDUE)

@@ -15,11 +15,12 @@ from ..events import EventType, NewEvent
 from ..models import new_id
 from ..placements import INLINE, Bell
 from ..registry import Declaration
-from ..state import StepStatus, fold, is_open, run_key, timeline_status, type_run, type_state
+from ..state import StepStatus, fold, is_open, run_key, split_key, timeline_status, type_run, type_state
 from ..statements import type_row
 from ..steps import Step
 from ..store import Change, Snapshot
 from . import bells
+from .undo import next_undo
 
 type_name = tuple[str, str]
 type_take = Callable[[str, Step[...]], bool]
@@ -70,7 +71,9 @@ def advance(
     state = fold(before.state, appended, before.head + 1)
     follow(declaration, before, state, appended, at)
     state = fold(before.state, appended, before.head + 1)
-    taken = _take(declaration, before.state, state, take) if declaration is not None and take else None
+    taken = None
+    if declaration is not None and take is not None and not state.get("paused"):
+        taken = _take(declaration, before.state, state, take)
     if taken is not None:
         started = NewEvent(EventType.ATTEMPT_STARTED, *taken, attempt=1)
         state = fold(state, [started], before.head + len(appended) + 1)
@@ -100,7 +103,9 @@ def follow(
     if declaration is not None and not state.get("cancelling"):
         appended += declaration.graph.decide(state, settled, before.head + 1 + len(appended), at)
         state = fold(before.state, appended, before.head + 1)
-    if not any(is_open(run) for run in state["runs"].values()):
+    if declaration is not None and (undo := next_undo(declaration, state, at)):
+        appended.append(undo)
+    elif not any(is_open(run) for run in state["runs"].values()):
         ending = EventType.TIMELINE_CANCELLED if state.get("cancelling") else EventType.TIMELINE_COMPLETED
         appended.append(NewEvent(ending))
 
@@ -140,9 +145,13 @@ def _event_row(after: Snapshot, sequence: int, event: NewEvent, at: datetime, by
 
 def _derive_runs(result: Advance, before: type_state, after: type_state, by: By, passing: type_name | None) -> None:
     change = result.change
+    turned = before.get("paused") != after.get("paused")  # paused or resumed: when the clock looks at its runs changes
+    for key, old in before["runs"].items():
+        if key not in after["runs"]:
+            _end_run(change, split_key(key), old)
     for key, run in after["runs"].items():
         old = before["runs"].get(key)
-        if run is old:
+        if run is old and not (turned and is_open(run) and run["status"] != StepStatus.RUNNING):
             continue
         name = split_key(key)
         was_open = old is not None and is_open(old)
@@ -161,6 +170,16 @@ def _derive_runs(result: Advance, before: type_state, after: type_state, by: By,
         change.unsealed += [name for name in map(split_key, kept) if name not in change.unsealed]
     if result.taken is not None:
         _take_over(change, before, result.taken, passing)
+
+
+def _end_run(change: Change, name: type_name, old: type_run) -> None:
+    """A new round began without this run."""
+    if is_open(old):
+        change.runs[name] = (old["fence"], None)
+    if old["status"] == StepStatus.RUNNING:
+        change.released.append(name)
+    if old.get("sealed"):
+        change.unsealed.append(name)
 
 
 def _take_over(change: Change, before: type_state, taken: type_name, passing: type_name | None) -> None:
@@ -187,6 +206,8 @@ def _run_row(result: Advance, name: type_name, run: type_run, old: type_run | No
     row["ring"] = row["until"] if run["status"] == StepStatus.WAITING else None
     if run["status"] == StepStatus.RUNNING:
         row["ring"] = at + conf.lease()
+    elif after.state.get("paused"):
+        row["ring"] = None
     elif run["status"] in (StepStatus.DUE, StepStatus.RETRYING):
         _make_due(result, name, run, row, by)
         row["ring"] = min(row["ring"], row["until"] or row["ring"])
@@ -199,15 +220,9 @@ def _make_due(result: Advance, name: type_name, run: type_run, row: type_row, by
         row["ring"], row["placement"] = row["due"], ""
         return
     row["rings"], row["ring"] = 1, bells.next_ring(0, at)
-    if run["attempt"]:
+    if run["attempt"] or run["fence"] <= result.change.before.head:  # nobody stands there to run it inline
         row["placement"] = bells.retry_placement_of(after.workflow, name[0])
     else:
         row["placement"] = bells.placement_of(after.workflow, name[0], called=run.get("call") == run["fence"])
     bell = Bell(after.id.hex, *name, run["fence"], after.using, row["placement"], by.trace)
     (result.inline if row["placement"] == INLINE else result.bells).append(bell)
-
-
-def split_key(key: str) -> type_name:
-    """Return step and item of a run's key."""
-    step, bracket, item = key.partition("[")
-    return step, item.removesuffix("]") if bracket else ""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import os
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -13,9 +16,13 @@ from django.core.exceptions import ValidationError
 from django.views.decorators.debug import sensitive_variables
 
 from ..events import NewEvent
+from ..exceptions import LeaseLost
 from ..registry import Declaration
 from ..state import run_key
+from ..steps import Step
 from ..store import Snapshot, type_name
+from . import leaks
+from .interrupt import Stopped, TimedOut
 
 MESSAGE_LIMIT, TRACEBACK_LIMIT = 2_000, 16_000
 
@@ -28,12 +35,13 @@ class Frame:
     name: type_name
     attempt: int
     recorded: list[NewEvent] = field(default_factory=list)
-    cancel_reason: str | None = None
+    cancel: tuple[str, bool] | None = None  # reason, and whether what completed is undone
 
     @property
     def idempotency_key(self) -> str:
-        """Names timeline, step and item: the same over attempts and retries."""
-        return "-".join(part for part in (self.snapshot.id.hex, *self.name) if part)
+        """Names timeline, step, item and round: the same over attempts and retries, new in each round."""
+        run = self.snapshot.state["runs"].get(run_key(*self.name), {})
+        return f"{self.snapshot.id.hex}-{run_key(*self.name)}" + (f"@{run['round']}" if "round" in run else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +50,7 @@ class Completed:
 
     changes: dict[str, Any]
     recorded: list[NewEvent]
-    cancel_reason: str | None = None
+    cancel: tuple[str, bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +97,24 @@ type_ended = Completed | NotTaken | Failed
 def run_body(
     declaration: Declaration, seen: Snapshot, name: type_name, attempt: int, given: Mapping[str, Any]
 ) -> type_ended:
-    """Run the step's guard and body on this state, and return what happened. Only ``BaseException`` comes through.
+    """Run the step's guard and body on this state, and return what happened.
+
+    Only what takes the attempt from its runner comes through. ``sys.exit()`` ends no worker: it is a failure as any other.
+    So is a transaction that the body left open.
+    """
+    before = leaks.marks()
+    ended = _run_body(declaration, seen, name, attempt, given)
+    leaked = leaks.put_back(before)
+    if leaked and isinstance(ended, Completed):
+        left = f"The body left a transaction open ({', '.join(leaked)}). What it wrote there is rolled back."
+        return Failed(RuntimeError(left), secrets_of(declaration, name, given))
+    return ended
+
+
+def _run_body(
+    declaration: Declaration, seen: Snapshot, name: type_name, attempt: int, given: Mapping[str, Any]
+) -> type_ended:
+    """Ask the guard and run the body.
 
     The guard is asked until it has answered once; that it said yes is kept with the attempt that failed after it.
     """
@@ -107,16 +132,48 @@ def run_body(
         # Django's error reports hide the parameters that this names
         body = sensitive_variables()(step.body) if secret else step.body
         in_body = True
-        if inspect.iscoroutinefunction(step.body):
-            async_to_sync(body)(workflow, **given)
-        else:
-            body(workflow, **given)
+        _call(step, body, workflow, given)
         in_body = False
-        return Completed(workflow._changes(), frame.recorded, frame.cancel_reason)
-    except Exception as error:
+        return Completed(workflow._changes(), frame.recorded, frame.cancel)
+    except (LeaseLost, Stopped, KeyboardInterrupt):
+        raise
+    except BaseException as error:
         hidden = secrets_of(declaration, name, given)
         rejection = in_body and isinstance(error, ValidationError)
-        return Failed(error, hidden, passed and step.when is not None, rejection)
+        return Failed(_as_failure(error, step), hidden, passed and step.when is not None, rejection)
+
+
+def _call(step: Step[...], body: Any, workflow: Any, given: Mapping[str, Any]) -> None:
+    """Call the body. A process that it forked and that comes back here ends at once: the attempt is its parent's."""
+    process = os.getpid()
+    try:
+        if inspect.iscoroutinefunction(step.body):
+            async_to_sync(_within)(step.timeout, body, workflow, given)
+        else:
+            body(workflow, **given)
+    finally:
+        if os.getpid() != process:
+            os._exit(os.EX_SOFTWARE)
+
+
+async def _within(limit: timedelta | None, body: Any, workflow: Any, given: Mapping[str, Any]) -> None:
+    async with asyncio.timeout(limit.total_seconds() if limit else None):
+        await body(workflow, **given)
+
+
+def _as_failure(error: BaseException, step: Step[...]) -> Exception:
+    if isinstance(error, Exception):
+        return error
+    if isinstance(error, TimedOut):
+        return timed_out(step)
+    failure = RuntimeError(f"The body raised {type(error).__name__}, which is no Exception. Return, or raise one.")
+    failure.__cause__ = error
+    return failure
+
+
+def timed_out(step: Step[...]) -> TimeoutError:
+    """Return the error of an attempt that took too long."""
+    return TimeoutError(f"It did not end within its timeout of {step.timeout}.")
 
 
 def secrets_of(declaration: Declaration, name: type_name, given: Mapping[str, Any]) -> tuple[str, ...]:
@@ -143,5 +200,5 @@ def errors_of(error: ValidationError) -> Any:
 def _message(error: Exception) -> str:
     try:
         return str(error)
-    except Exception:
+    except BaseException:
         return "(its message cannot be shown)"

@@ -22,7 +22,7 @@ from ..placements import INLINE
 from ..registry import Declaration
 from ..state import Outcome, StepStatus, empty, is_late, run_key
 from ..steps import Delivery
-from ..store import Snapshot, type_name
+from ..store import EVERYTHING, Snapshot, type_name
 from . import bells
 from .advance import advance
 from .asked import Input, Options, check_input, key_digest
@@ -151,7 +151,7 @@ def _carry_out(
     placement = bells.placement_of(declaration.label, name[0], called=True)
     step = declaration.step(name[0])
     exactly_once = step.delivery is Delivery.EXACTLY_ONCE
-    if placement != INLINE or (runner.in_transaction and not exactly_once):
+    if placement != INLINE or (runner.in_transaction and not exactly_once) or _is_paused(before):
         return _hand_over(declaration, before, events, runner, name, given)
     started = NewEvent(EventType.ATTEMPT_STARTED, *name, attempt=1, at=moments.now())
     held = Held(declaration, before, name, 1, given.values, [*events, started], given.secrets)
@@ -161,6 +161,11 @@ def _carry_out(
     after = run_from(held, runner) or store.load(before.id, before.using)
     _raise_rejection(after, name)
     return after
+
+
+def _is_paused(snapshot: Snapshot) -> bool:
+    """Tell whether nothing may begin now. Asked at each call: the snapshot may be older than a pause of everything."""
+    return bool(snapshot.state.get("paused") or store.paused(snapshot.using) & {EVERYTHING, snapshot.workflow})
 
 
 def _hand_over(

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..events import EventType, NewEvent
 from ..registry import Declaration
-from ..state import StepStatus, is_open, type_run, type_state
+from ..state import StepStatus, is_open, split_key, type_run, type_state
 from ..steps import Delivery
 
 REASON_LIMIT = 2_000
 
 
-def cancellation(declaration: Declaration | None, state: type_state, reason: str) -> NewEvent:
+def cancellation(
+    declaration: Declaration | None, state: type_state, reason: str, *, compensate: bool = False
+) -> NewEvent:
     """Return the event, with the runs that end with it.
 
     An exactly-once body that is being executed is among them: its completion finds a newer event and rolls back. An
-    outside effect that was begun is not: it is carried to its known end, retries included.
+    outside effect that was begun is not: it is carried to its known end, retries included. So is an undo.
     """
     ending = [key for key, run in state["runs"].items() if is_open(run) and not _goes_on(declaration, key, run)]
-    return NewEvent(EventType.CANCEL_REQUESTED, data={"reason": clean_reason(reason), "cancelled": ending})
+    data: dict[str, Any] = {"reason": clean_reason(reason), "cancelled": ending}
+    return NewEvent(EventType.CANCEL_REQUESTED, data=data | ({"compensate": True} if compensate else {}))
 
 
 def clean_reason(reason: str) -> str:
@@ -29,5 +34,7 @@ def _goes_on(declaration: Declaration | None, key: str, run: type_run) -> bool:
     begun = run["status"] == StepStatus.RUNNING or (
         run["status"] in (StepStatus.RETRYING, StepStatus.DUE) and run["attempt"] > 0  # due: a person tries it again
     )
-    step = declaration.steps.get(key.partition("[")[0]) if declaration else None
+    step = declaration.steps.get(split_key(key)[0]) if declaration else None
+    if step is not None and step.undoes is not None:
+        return True
     return begun and (step is None or step.delivery is not Delivery.EXACTLY_ONCE)

@@ -11,9 +11,10 @@ from ..events import EventType, NewEvent
 from ..exceptions import Conflict, Unknown
 from ..models import Event, SealedInput
 from ..state import StepStatus, run_key, type_run
-from ..store import type_name
+from ..store import Snapshot, type_name
 from .advance import advance
 from .failure import without_code
+from .history import state_at
 from .runner import Held, Runner, commit
 from .sealing import open_sealed
 
@@ -29,7 +30,7 @@ def claim(timeline: uuid.UUID, name: type_name, fence: int, runner: Runner) -> H
             _drop(timeline, name, str(error))
             return None
         run = snapshot.state["runs"].get(run_key(*name))
-        why_not = _why_not(run, fence)
+        why_not = _held_back(snapshot) or _why_not(run, fence)
         if why_not or run is None:
             _drop(timeline, name, why_not)
             return None
@@ -46,6 +47,12 @@ def claim(timeline: uuid.UUID, name: type_name, fence: int, runner: Runner) -> H
             continue  # somebody else wrote the timeline; look again
 
 
+def _held_back(snapshot: Snapshot) -> str:
+    if snapshot.is_held:
+        return "its workflow, or everything, is paused"
+    return "the timeline is paused" if snapshot.state.get("paused") else ""
+
+
 def _why_not(run: type_run | None, fence: int) -> str:
     if run is None:
         return "it has no such run"
@@ -60,8 +67,23 @@ def _drop(timeline: uuid.UUID, name: type_name, why: str) -> None:
     logger.info("Dropped a bell for %s of timeline %s: %s.", run_key(*name), timeline, why)
 
 
-def input_of(held: Held) -> dict[str, Any]:
-    """Return the input of the call that this attempt is for, decoded. A step that runs by itself has none."""
+def prepare(held: Held) -> None:
+    """Read what the body is given: the input of the call that the attempt is for; for an undo, the fields as they were then."""
+    if held.step.undoes is not None:
+        held.then = _fields_then(held)
+    held.given = _input_of(held)
+
+
+def _fields_then(held: Held) -> dict[str, Any]:
+    state = held.snapshot.state
+    of = state["runs"][run_key(*held.name)]["of"]
+    undone = state["runs"].get(of) or state["past"][of]
+    fields: dict[str, Any] = state_at(held.snapshot.id, held.snapshot.using, undone["fence"])["fields"]
+    return fields
+
+
+def _input_of(held: Held) -> dict[str, Any]:
+    """Return the call's input, decoded. A step that runs by itself has none."""
     call = held.snapshot.state["runs"][run_key(*held.name)].get("call")
     if not call:
         return {}

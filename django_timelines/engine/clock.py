@@ -61,8 +61,11 @@ def keep_time(stop: threading.Event) -> None:
 def tick(using: str, actor: Actor | None = None) -> int:
     """Look at all that is to be looked at by now, a batch at most; return how many there were."""
     by = By(actor or this_process(ActorType.CLOCK, "clock"))
-    at = moments.now()
-    runs = list(Run.objects.using(using).filter(ring__lte=at).select_related("timeline").order_by("ring")[:BATCH])
+    at, paused = moments.now(), store.paused(using)
+    if store.EVERYTHING in paused:
+        return 0
+    waiting = Run.objects.using(using).filter(ring__lte=at).exclude(timeline__workflow__in=paused)
+    runs = list(waiting.select_related("timeline").order_by("ring")[:BATCH])
     live = store.leases(using, [run.id for run in runs])
     silent: set[str] = set()
     for run in runs:
@@ -80,7 +83,8 @@ def tick(using: str, actor: Actor | None = None) -> int:
 def settle_due_deadlines(using: str) -> None:
     """Settle what is overdue by now."""
     by, at = By(this_process(ActorType.CLOCK, "clock")), moments.now()
-    for run in Run.objects.using(using).filter(until__lte=at, status__in=_WITH_DEADLINE).select_related("timeline"):
+    runs = Run.objects.using(using).filter(until__lte=at, status__in=_WITH_DEADLINE, ring__isnull=False)
+    for run in runs.select_related("timeline"):
         settle_overdue(run, by)
 
 

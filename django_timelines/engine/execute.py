@@ -25,13 +25,15 @@ from ..registry import Declaration
 from ..state import run_key
 from ..steps import Delivery, Step
 from ..store import Snapshot
-from . import bells
+from . import bells, leaks
 from .advance import Advance
-from .body import Failed, run_body, secrets_of, type_ended
-from .claim import claim, input_of
+from .body import Failed, run_body, secrets_of, timed_out, type_ended
+from .claim import claim, prepare
+from .interrupt import Stopped, TimedOut
 from .leases import keeper
-from .record import Stale, check_ours, record
+from .record import Stale, check_ours, record, record_superseded
 from .runner import Held, Runner
+from .stopping import give_back, heeding_sigterm, may_be_stopped
 
 logger = logging.getLogger("django_timelines")
 OPTIMISTIC_RUNS = 3  # the third run of a body takes the timeline's row first
@@ -40,7 +42,7 @@ OPTIMISTIC_RUNS = 3  # the third run of a body takes the timeline's row first
 def answer(timeline: str, step: str, item: str, fence: int, using: str, placement: str, trace: str = "") -> None:
     """Answer a bell: claim the attempt it was rung for and go on from there. An unknown or old one is logged and dropped."""
     actor = current() if placement == INLINE else this_process(ActorType.WORKER, placement)
-    with acting(actor, trace):
+    with acting(actor, trace), nullcontext() if placement == INLINE else heeding_sigterm():
         runner = Runner(actor, placement, using)
         run_from(claim(uuid.UUID(timeline), (step, item), fence, runner), runner)
 
@@ -104,21 +106,52 @@ def execute(held: Held, runner: Runner) -> tuple[Advance | None, type_ended | No
     """Run one attempt to its recorded end. ``(None, None)``: it belongs to somebody else now, and what it wrote is undone."""
     leased = not held.pending and not runner.in_transaction
     try:
-        with keeper.keep(runner.using, runner.by().holder) if leased else nullcontext():
+        with keeper.keep(runner.using, runner.by().holder, held.step.timeout) if leased else nullcontext():
             if held.given is None:
                 try:
-                    held.given = input_of(held)
+                    prepare(held)
                 except Exception as error:  # a type that changed, a row that is gone: the attempt's own failure
                     if held.declaration.secrets(held.step.name):
                         error = ValueError(f"The stored input no longer fits ({type(error).__name__}).")
                     return record(held, Failed(error), runner), Failed(error)
             if held.step.delivery is Delivery.EXACTLY_ONCE:
                 return _exactly_once(held, runner)
-            ended = run_body(held.declaration, held.seen, held.name, held.attempt, held.given)
-            return record(held, ended, runner), ended
+            return _outside(held, runner)
     except LeaseLost as lost:
         logger.warning("%s", lost)
-        return None, None
+    except Stopped:
+        leaks.mend()
+        give_back(held, runner)
+    return None, None
+
+
+def _run(held: Held, runner: Runner) -> type_ended:
+    """Run the body, for as long as its step's ``timeout=`` and the worker's life allow."""
+    limited = held.step.timeout or runner.placement != INLINE
+    try:
+        with may_be_stopped(held, runner) if limited else nullcontext():
+            return run_body(held.declaration, held.seen, held.name, held.attempt, held.given or {})
+    except TimedOut:  # on its last metres
+        return Failed(timed_out(held.step), secrets_of(held.declaration, held.name, held.given or {}))
+
+
+def _outside(held: Held, runner: Runner) -> tuple[Advance, type_ended]:
+    """Run a body whose effects lie outside: how it ended is noted even if the attempt was taken from it meanwhile."""
+    ended = _run(held, runner)
+    if isinstance(ended, Failed):
+        leaks.mend()
+    try:
+        try:
+            return record(held, ended, runner), ended
+        except (
+            DatabaseError
+        ):  # the connection went away while the body worked: the effect is there, so say it on a new one
+            if not leaks.mend():
+                raise
+            return record(held, ended, runner), ended
+    except LeaseLost:
+        record_superseded(held, ended, runner)
+        raise
 
 
 class _RollBack(Exception):
@@ -153,7 +186,7 @@ def _exactly_once(held: Held, runner: Runner) -> tuple[Advance | None, type_ende
                     begin_writing(connections[runner.using])
                 if runs >= OPTIMISTIC_RUNS:
                     held = _afresh(held, lock=True)
-                ended = run_body(held.declaration, held.seen, held.name, held.attempt, held.given or {})
+                ended = _run(held, runner)
                 if isinstance(ended, Failed):
                     raise _RollBack(ended)
                 one.ended = ended
@@ -171,6 +204,7 @@ def _exactly_once(held: Held, runner: Runner) -> tuple[Advance | None, type_ende
                 raise
             # the commit itself said no: a deferred constraint, a transaction that the body broke
             ended = Failed(error, secrets_of(held.declaration, held.name, held.given or {}))
+        leaks.mend()
         if held.pending and isinstance(ended, Failed) and ended.is_rejection:
             assert isinstance(ended.error, ValidationError)
             raise Rejected(ended.error)  # nothing was written, so nothing is left behind

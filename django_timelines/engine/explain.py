@@ -12,7 +12,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from .. import moments, registry
-from ..models import Run, Sighting, Timeline
+from ..models import Pause, Run, Sighting, Timeline
 from ..state import ENDED, StepStatus, TimelineStatus, run_key
 from . import bells
 from .clock import SIGHTING
@@ -65,14 +65,27 @@ def explain(timeline: Timeline) -> Explanation:
         sentence = _("The code has no workflow %(label)s any more: bring it back or cancel the timeline.")
         public = _("It cannot go on at the moment; somebody has to look at it.")
         reasons.append(Reason("unknown_workflow", sentence % {"label": timeline.workflow}, public))
-    if timeline.status == TimelineStatus.CANCELLING:
+    if timeline.state.get("cancelling"):
         sentence = _("It is being cancelled; what was begun comes to its end first.")
         reasons.append(Reason("cancelling", sentence, sentence))
     runs = list(Run.objects.using(timeline.using).filter(timeline=timeline.id).order_by("id"))
+    reasons += _pauses(timeline, runs)
     for run in runs:
         reasons += _reasons_of(timeline, run)
     reasons += _clock(timeline, runs)
     return Explanation(tuple(reasons) or (Reason("unknown", _("Nothing is open, yet it has not ended.")),))
+
+
+def _pauses(timeline: Timeline, runs: list[Run]) -> Iterator[Reason]:
+    public = _("It is paused and goes on later.")
+    if timeline.status == TimelineStatus.PAUSED:
+        yield Reason("paused", _("The timeline is paused: resume it."), public)
+    if not any(run.status in (StepStatus.DUE, StepStatus.RETRYING) for run in runs):
+        return
+    for pause in Pause.objects.using(timeline.using).filter(workflow__in=("", timeline.workflow)):
+        what = _("%(workflow)s is paused") if pause.workflow else _("everything is paused")
+        words = {"what": what % {"workflow": pause.workflow}, "reason": pause.reason, "when": _moment(pause.at)}
+        yield Reason("all_paused", capfirst(_ended(_("since %(when)s %(what)s: %(reason)s.") % words)), public)
 
 
 def _reasons_of(timeline: Timeline, run: Run) -> Iterator[Reason]:

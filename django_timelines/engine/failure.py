@@ -56,15 +56,26 @@ def after_interruption(declaration: Declaration, state: type_state, name: type_n
     return [NewEvent(EventType.ATTEMPT_INTERRUPTED, *name, data={"due": due}, attempt=attempt)]
 
 
+def after_stop(declaration: Declaration, state: type_state, name: type_name, attempt: int) -> list[NewEvent]:
+    """Return the events of an attempt that its worker gave back, because it ends. It counts as none, and is due again at once."""
+    if declaration.step(name[0]).delivery is Delivery.AT_MOST_ONCE:
+        return after_interruption(declaration, state, name, attempt)
+    data = {"due": moments.to_text(moments.now()), "stopped": True}
+    return [NewEvent(EventType.ATTEMPT_INTERRUPTED, *name, data=data, attempt=attempt)]
+
+
 def gave_up(
     declaration: Declaration | None, state: type_state, name: type_name, reason: str, error: dict[str, str]
 ) -> NewEvent:
     """Return the event of a step that nobody will try again by itself.
 
-    It is final if the class goes on from it, and while the timeline is being cancelled: that is its known end.
+    It is final if the class goes on from it, and while the timeline is being cancelled: that is its known end. An undo that
+    fails always needs a person.
     """
     goes_on = declaration is not None and declaration.graph.goes_on_from(name[0], "failed")
-    event = EventType.STEP_FAILED if goes_on or state.get("cancelling") else EventType.STEP_BLOCKED
+    is_undo = "of" in state["runs"].get(run_key(*name), {})
+    ends = goes_on or (state.get("cancelling") and not is_undo)
+    event = EventType.STEP_FAILED if ends else EventType.STEP_BLOCKED
     return NewEvent(event, *name, data={"reason": reason, "error": error})
 
 

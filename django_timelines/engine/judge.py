@@ -101,8 +101,9 @@ def refusal(declaration: Declaration, state: type_state, name: type_name, status
 
 def missing_for(declaration: Declaration, state: type_state, step: str) -> list[str]:
     """Return the steps that are not settled and that this one comes after."""
+    node = declaration.graph.nodes.get(step)  # a compensation has none: it comes after nothing
     return [
         dependency.step.replace("_", " ")
-        for dependency in declaration.graph.nodes[step].after
+        for dependency in (node.after if node else ())
         if step_status(state, dependency.step) not in DONE
     ]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from django.db import connections
 
@@ -20,18 +22,19 @@ class Keeper:
     """Holds the names of this process's leases, and a thread that is there only while there are some."""
 
     def __init__(self) -> None:
-        self._held: dict[str, str] = {}
+        self._held: dict[str, tuple[str, float]] = {}  # database, and until when (monotonic time)
         self._lock = threading.Lock()
         self._pid = 0
 
     @contextmanager
-    def keep(self, using: str, holder: str) -> Iterator[None]:
-        """Keep this holder's leases for the block."""
+    def keep(self, using: str, holder: str, limit: timedelta | None = None) -> Iterator[None]:
+        """Keep this holder's leases for the block, no longer than ``limit``: a body that hangs loses its lease."""
+        kept = using, time.monotonic() + limit.total_seconds() if limit else math.inf
         with self._lock:
-            self._held[holder] = using
+            self._held[holder] = kept
             if self._pid != os.getpid():  # the first of this process, or of one that was forked from it
                 self._pid = os.getpid()
-                self._held = {holder: using}
+                self._held = {holder: kept}
                 threading.Thread(target=self._beat, name="timelines-leases", daemon=True).start()
         try:
             yield
@@ -43,7 +46,7 @@ class Keeper:
         while True:
             time.sleep(conf.lease().total_seconds() / 3)
             with self._lock:
-                held = dict(self._held)
+                held = {holder: using for holder, (using, until) in self._held.items() if until > time.monotonic()}
             for using in set(held.values()):
                 holders = [holder for holder, alias in held.items() if alias == using]
                 try:

@@ -1,4 +1,4 @@
-"""What a person does when a timeline does not go on by itself: retry, skip, cancel. Each is an event with actor and reason."""
+"""What a person does when a timeline does not go on by itself: events with actor and reason; none edits history."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ..actors import Actor
 from ..databases import in_callers_transaction
 from ..events import EventType, NewEvent
 from ..exceptions import Conflict, Refused, Rejected
+from ..fields import text
 from ..placements import INLINE
 from ..registry import Declaration
 from ..state import ENDED, Outcome, StepStatus, is_late, run_key, step_status
@@ -21,15 +22,20 @@ from .advance import advance
 from .cancel import cancellation, clean_reason
 from .execute import go_on
 from .judge import outcome_of
+from .rewind import plan_rewind
 from .runner import Runner, commit
 
 type_verb = Callable[[Snapshot], NewEvent | None]
 
 
 def retry(
-    snapshot: Snapshot, name: type_name, actor: Actor | None = None, reason: str = ""
+    snapshot: Snapshot, name: type_name, actor: Actor | None = None, reason: str = "", *, force: bool = False
 ) -> tuple[Outcome, Snapshot]:
-    """Try a blocked step again, or one whose next attempt is still to come, now. It runs where its retries run."""
+    """Try a blocked step again, or one whose next attempt is still to come, now. It runs where its retries run.
+
+    ``force``: also over an attempt that is being executed. That one is superseded: an exactly-once body rolls back, and what
+    another comes to is recorded, never applied.
+    """
     declaration = registry.get(snapshot.workflow)
     declaration.step(name[0])
 
@@ -37,12 +43,14 @@ def retry(
         status = step_status(now.state, *name)
         if status is StepStatus.DUE and "due" not in now.state["runs"][run_key(*name)]:
             return None  # a second click
-        if status not in (StepStatus.BLOCKED, StepStatus.RETRYING, StepStatus.DUE):
+        if status is StepStatus.RUNNING and not force:
+            raise _refused(name, status, _("Its attempt is being executed: wait for its end, or retry it with force"))
+        if status not in (StepStatus.BLOCKED, StepStatus.RETRYING, StepStatus.DUE, StepStatus.RUNNING):
             raise _refused(name, status, _("Only a step that is blocked or being retried can be tried again"))
         late = {"late": True} if is_late(now.state, name, moments.now()) else {}
         return NewEvent(EventType.STEP_DUE, *name, data={"reason": clean_reason(reason)} | late)
 
-    after = _append(declaration, snapshot, event, actor)
+    after = append(declaration, snapshot, event, actor)
     return outcome_of(after.state, name), after
 
 
@@ -52,8 +60,7 @@ def skip(
     """Go past a step that nobody is executing, setting the fields that it would have set. It counts as done."""
     declaration = registry.get(snapshot.workflow)
     declaration.step(name[0])
-    if not reason.strip():
-        raise Rejected({"reason": [_("Say why the step is skipped.")]})
+    say_why(reason, _("Say why the step is skipped."))
     changes = _encoded(declaration, fields)
     allowed = {StepStatus.BLOCKED, StepStatus.RETRYING, StepStatus.DUE, StepStatus.WAITING, StepStatus.OVERDUE}
 
@@ -63,27 +70,66 @@ def skip(
             raise _refused(name, status, _("Only an open step that nobody is executing can be skipped"))
         return NewEvent(EventType.STEP_SKIPPED, *name, data={"reason": clean_reason(reason), "changes": changes})
 
-    after = _append(declaration, snapshot, event, actor)
+    after = append(declaration, snapshot, event, actor)
     return outcome_of(after.state, name), after
 
 
-def cancel(snapshot: Snapshot, reason: str, actor: Actor | None = None) -> Snapshot:
-    """Stop what nobody has begun; what is executing ends first. A second cancel changes nothing."""
-    if not reason.strip():
-        raise Rejected({"reason": [_("Say why the timeline is cancelled.")]})
+def cancel(snapshot: Snapshot, reason: str, actor: Actor | None = None, *, compensate: bool = False) -> Snapshot:
+    """Stop what nobody has begun; what is executing ends first. Then, with ``compensate``, undo what completed."""
+    say_why(reason, _("Say why the timeline is cancelled."))
     declaration = registry.find(snapshot.workflow)
 
     def event(now: Snapshot) -> NewEvent:
-        if now.status in ENDED:
-            raise Refused(_("The timeline has ended: it is %(status)s.") % {"status": _(now.status)}, "settled")
+        refuse_ended(now)
         if now.state.get("cancelling"):
             raise Refused(_("The timeline is being cancelled already."), "cancelling")
-        return cancellation(declaration, now.state, reason)
+        return cancellation(declaration, now.state, reason, compensate=compensate)
 
-    return _append(declaration, snapshot, event, actor)
+    return append(declaration, snapshot, event, actor)
 
 
-def _append(declaration: Declaration | None, snapshot: Snapshot, event: type_verb, actor: Actor | None) -> Snapshot:
+def amend(snapshot: Snapshot, reason: str, fields: Mapping[str, Any], actor: Actor | None = None) -> Snapshot:
+    """Correct fields. A body that is being executed and changed one of them too is told, as by any other change."""
+    say_why(reason, _("Say why the fields are corrected."))
+    declaration = registry.get(snapshot.workflow)
+    changes = _encoded(declaration, fields)
+    if not changes:
+        raise Rejected(_("Name the fields to correct, with their new values."))
+
+    def event(now: Snapshot) -> NewEvent:
+        refuse_ended(now)
+        text({**now.state["fields"], **changes})
+        return NewEvent(EventType.AMENDED, data={"reason": clean_reason(reason), "changes": changes})
+
+    return append(declaration, snapshot, event, actor)
+
+
+def rewind(snapshot: Snapshot, to: str, reason: str, actor: Actor | None = None, *, undo: bool = False) -> Snapshot:
+    """Begin a new round from a step: it and all that comes after it is done again, fields go back to what they were."""
+    say_why(reason, _("Say why the timeline is rewound."))
+    declaration = registry.get(snapshot.workflow)
+
+    def event(now: Snapshot) -> NewEvent:
+        plan = plan_rewind(declaration, now, to, undo=undo)
+        return NewEvent(EventType.ROUND_BEGUN, data=plan.data | {"reason": clean_reason(reason)})
+
+    return append(declaration, snapshot, event, actor)
+
+
+def say_why(reason: str, sentence: str) -> None:
+    """Reject an empty reason."""
+    if not reason.strip():
+        raise Rejected({"reason": [sentence]})
+
+
+def refuse_ended(now: Snapshot) -> None:
+    """Refuse what makes no sense on a timeline that has ended."""
+    if now.status in ENDED:
+        raise Refused(_("The timeline has ended: it is %(status)s.") % {"status": _(now.status)}, "settled")
+
+
+def append(declaration: Declaration | None, snapshot: Snapshot, event: type_verb, actor: Actor | None) -> Snapshot:
+    """Append a person's event, judged on what is true at its commit, and go on with what it made due."""
     runner = Runner(actor or actors.current(), INLINE, snapshot.using, in_callers_transaction(snapshot.using))
     while True:
         snapshot = store.load(snapshot.id, snapshot.using, lock=runner.in_transaction)

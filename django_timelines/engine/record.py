@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import connections
 
 from .. import store
@@ -67,12 +69,38 @@ def _outcome(held: Held, ended: type_ended, snapshot: Snapshot) -> list[NewEvent
         theirs = {name: snapshot.state["fields"].get(name) for name in overtaken}
         data = {"reason": "conflict", "changes_kept_back": ended.changes, "theirs": theirs}
         return [NewEvent(EventType.STEP_BLOCKED, *held.name, data=data, attempt=held.attempt)]
-    completed = NewEvent(EventType.STEP_COMPLETED, *held.name, data={"changes": ended.changes}, attempt=held.attempt)
-    events = [*ended.recorded, completed]
-    if ended.cancel_reason is not None:
+    events = [*ended.recorded, _completed(held, ended)]
+    if ended.cancel is not None:
         after = fold(state, events, snapshot.head + 1)
-        events.append(cancellation(held.declaration, after, ended.cancel_reason))
+        reason, compensate = ended.cancel
+        events.append(cancellation(held.declaration, after, reason, compensate=compensate))
     return events
+
+
+def _completed(held: Held, ended: Completed) -> NewEvent:
+    data: dict[str, Any] = {"changes": ended.changes}
+    if held.step.undoes is None:
+        return NewEvent(EventType.STEP_COMPLETED, *held.name, data=data, attempt=held.attempt)
+    data["of"] = held.seen.state["runs"][run_key(*held.name)]["of"]
+    return NewEvent(EventType.STEP_UNDONE, *held.name, data=data, attempt=held.attempt)
+
+
+def record_superseded(held: Held, ended: type_ended, runner: Runner) -> None:
+    """Note how an attempt ended that somebody else has overtaken: an outside effect may have happened. Nothing is applied."""
+    data: dict[str, Any] = {"superseded": True, "outcome": "completed" if isinstance(ended, Completed) else "failed"}
+    if isinstance(ended, Completed):
+        data["changes_kept_back"] = ended.changes
+    elif isinstance(ended, Failed):
+        data["error"] = ended.describe()
+    late = NewEvent(EventType.ATTEMPT_INTERRUPTED, *held.name, data=data, attempt=held.attempt)
+    while True:
+        snapshot = store.load(held.snapshot.id, held.snapshot.using)
+        if "ended" in snapshot.state:
+            return None
+        try:
+            return commit(advance(None, snapshot, [late], runner.by(held.fence)))
+        except Conflict:
+            continue
 
 
 def check_ours(held: Held, snapshot: Snapshot) -> None:

@@ -14,7 +14,7 @@ from django.db import transaction
 from .. import conf, store
 from ..actors import Actor, current_trace
 from ..events import NewEvent
-from ..placements import INLINE
+from ..placements import INLINE, stopping
 from ..registry import Declaration
 from ..signals import appended
 from ..state import fold, run_key
@@ -45,6 +45,8 @@ class Runner:
         """Tell whether it goes on with a next step: placed here, or inline, for as long as that is quick."""
         if self.in_transaction and step.delivery is not Delivery.EXACTLY_ONCE:
             return False
+        if stopping.is_set() and self.placement != INLINE:
+            return False
         if placement == INLINE:
             return True
         return placement == self.placement and time.monotonic() - self.since < conf.QUICK
@@ -61,6 +63,7 @@ class Held:
     given: dict[str, Any] | None = field(default=None, repr=False)  # the input; None: read it from the call
     pending: list[NewEvent] = field(default_factory=list)
     sealed: dict[str, Any] = field(default_factory=dict, repr=False)
+    then: dict[str, Any] = field(default_factory=dict, repr=False)  # an undo: the fields as its step left them
 
     @property
     def step(self) -> Step[...]:
@@ -70,10 +73,10 @@ class Held:
     @property
     def seen(self) -> Snapshot:
         """The timeline as the body sees it."""
-        if not self.pending:
+        if not self.pending and not self.then:
             return self.snapshot
         state = fold(self.snapshot.state, self.pending, self.snapshot.head + 1)
-        return replace(self.snapshot, state=state)
+        return replace(self.snapshot, state={**state, "fields": {**state["fields"], **self.then}})
 
     @property
     def fence(self) -> int:

@@ -9,6 +9,7 @@ from django.utils.module_loading import import_string
 from ..exceptions import TimelinesError
 from .base import Bell as Bell
 from .base import Placement as Placement
+from .base import stopping as stopping
 
 INLINE = "inline"
 EMBEDDED = "embedded"

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from typing import Any
 
 ANSWER = "django_timelines.engine.execute.answer"
 """The function that answers a bell, by name: only JSON values cross a queue, and placements import nothing of the engine."""
+
+
+STOP = "django_timelines.engine.stopping.stop"
+"""The function that ends what the workers of this process execute."""
+
+stopping = threading.Event()
+"""Set while the workers of this process end: they take no new attempt."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from django.db import close_old_connections
 from django.utils.module_loading import import_string
 
 from .. import conf
-from .base import ANSWER, Bell, Placement
+from .base import ANSWER, STOP, Bell, Placement, stopping
 
 logger = logging.getLogger("django_timelines")
 CLOCK = "django_timelines.engine.clock.keep_time"
@@ -60,17 +60,20 @@ class EmbeddedWorker:
             if self._pid == os.getpid():
                 return
             self._pid = os.getpid()
+            stopping.clear()
             self.bells = queue.SimpleQueue()
             self.threads = [self._thread(f"timelines-worker-{n + 1}", self._work) for n in range(THREADS)]
             self.threads.append(self._thread("timelines-clock", self._keep_time))
             atexit.register(self.end)
 
-    def end(self, grace: float = 10) -> None:
-        """Take no new bell, let what runs come to its end within the grace (seconds)."""
+    def end(self, grace: float | None = None) -> None:
+        """Take no new bell, let what runs come to its end within the grace (seconds), and give the rest back."""
         self.stop.set()
         for _ in self.threads:
             self.bells.put(None)
-        deadline = time.monotonic() + grace
+        if self._pid == os.getpid():
+            import_string(STOP)(grace)
+        deadline = time.monotonic() + 1
         for thread in self.threads:
             thread.join(max(0, deadline - time.monotonic()))
 

@@ -25,6 +25,7 @@ def test_the_tests_settings_are_in_order() -> None:
         ({"PLACEMENTS": {}}, "timelines.E002", "Did you mean 'PLACEMENT'?"),
         ({"CAN_VIEW": "nowhere.policy"}, "timelines.E003", "cannot be imported"),
         ({"LEASE": "long"}, "timelines.E004", "no positive number"),
+        ({"GRACE": "long"}, "timelines.E009", "no number"),
         (
             {"PLACEMENT": {"shop.Order.anounce": "rq:mail"}},
             "timelines.E005",

@@ -13,7 +13,7 @@ from django_timelines.state import StepStatus, TimelineStatus
 from .snippets import ROOT
 
 REFERENCE = (ROOT / "docs" / "reference.md").read_text()
-RESERVED_STATUSES = {TimelineStatus.PAUSED, TimelineStatus.FAILED}
+RESERVED_STATUSES = {TimelineStatus.FAILED}
 
 
 def section(heading: str) -> str:

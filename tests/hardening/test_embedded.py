@@ -30,4 +30,4 @@ def test_a_body_that_exits_does_not_end_the_embedded_worker() -> None:
     worker._work()
 
     eve, ada = (Order.get(order.pk) for order in orders)
-    assert (eve.pack.status, ada.pack.status) == ("running", "completed")
+    assert (eve.pack.status, ada.pack.status) == ("retrying", "completed")

@@ -110,3 +110,44 @@ class Diary(Workflow):
     @step
     def write(self) -> None:
         body(self, "write")
+
+
+class Slow(Workflow):
+    """Bodies with a timeout, inside of the transaction and outside of it."""
+
+    notes: list[Any] = []  # noqa: RUF012 (a default, copied into each timeline)
+
+    @step
+    def begin(self, name: str = "") -> None:
+        """Nothing."""
+
+    @step(after=begin, timeout=timedelta(milliseconds=200), retry=Retry(2, wait=timedelta(days=1), jitter=False))
+    def inside(self) -> None:
+        body(self, "inside")
+
+    @step(
+        after=begin,
+        timeout=timedelta(milliseconds=200),
+        retry=Retry(2, wait=timedelta(days=1), jitter=False),
+        delivery=AT_LEAST_ONCE,
+    )
+    def outside(self) -> None:
+        body(self, "outside")
+
+    @step(after=outside)
+    def after_outside(self) -> None:
+        body(self, "after_outside")
+
+    @step(after=begin, timeout=timedelta(milliseconds=200), retry=Retry(1), delivery=AT_LEAST_ONCE)
+    async def later(self) -> None:
+        ran["later"] += 1
+        if "later" in plan:
+            await plan["later"](self)
+
+    @step(after=begin)
+    def inside_long(self) -> None:
+        body(self, "inside_long")
+
+    @step(after=begin, delivery=AT_LEAST_ONCE)
+    def outside_long(self) -> None:
+        body(self, "outside_long")

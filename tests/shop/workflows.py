@@ -154,3 +154,54 @@ class Letter(Workflow):
     @step(delivery=AT_LEAST_ONCE)
     def post(self, to: str) -> None:
         body(self, "post")
+
+
+class Trip(Workflow):
+    """Bookings, of which some can be given back."""
+
+    guest: str
+    flight: str
+    hotel: str
+    nights: int = 1
+    menu: str = ""
+
+    @step
+    def plan_it(self, guest: str) -> None:
+        self.guest = guest
+        body(self, "plan_it")
+
+    @step(after=plan_it, delivery=AT_LEAST_ONCE, retry=Retry(2, wait=timedelta(seconds=10), jitter=False))
+    def book_flight(self) -> None:
+        body(self, "book_flight")
+        self.flight = f"flight {ran['book_flight']}"
+
+    @book_flight.undo
+    def give_back_flight(self) -> None:
+        given_back.append((self.flight, self.idempotency_key.partition("-")[2]))
+        body(self, "give_back_flight")
+
+    @step(after=book_flight)
+    def book_hotel(self) -> None:
+        body(self, "book_hotel")
+        self.hotel = f"hotel {ran['book_hotel']}, {self.nights} nights"
+
+    @book_hotel.undo
+    def give_back_hotel(self) -> None:
+        given_back.append((self.hotel, self.idempotency_key.partition("-")[2]))
+        body(self, "give_back_hotel")
+
+    @step(after=plan_it)
+    def choose(self, menu: str) -> None:
+        """Goes on beside the bookings."""
+        self.menu = menu
+
+    @step(after=[book_hotel, choose])
+    def travel(self) -> None:
+        body(self, "travel")
+
+    @step(after=travel, manual=True)
+    def come_home(self) -> None:
+        """The guest is back."""
+
+
+given_back: list[tuple[str, str]] = []

@@ -1,0 +1,79 @@
+"""Interrupting a body: an exception raised in the thread that runs it.
+
+In a process's main thread (an RQ worker) a signal carries it, which also ends a system call. In other threads Python raises
+it between two bytecodes (``PyThreadState_SetAsyncExc``): what blocks in C code is interrupted when it returns. A body that
+cannot be interrupted gets no more heartbeats after its ``timeout=``, so its lease ends and the clock rescues the attempt;
+what the old one comes to then is recorded, never applied.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import threading
+from datetime import timedelta
+from types import FrameType
+from typing import Any, Self
+
+_raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
+_raise_in.argtypes = (ctypes.c_ulong, ctypes.py_object)
+SIGNAL = getattr(signal, "SIGALRM", None)  # Windows has none
+
+
+class TimedOut(BaseException):
+    """Raised in a body whose ``timeout=`` has run out. A ``BaseException``: no ``except Exception`` swallows it."""
+
+
+class Stopped(BaseException):
+    """Raised in a body whose worker ends. A ``BaseException``: no ``except Exception`` swallows it."""
+
+
+class Interruptible:
+    """A block of this thread that ``interrupt`` ends, and that ends by itself after ``limit``."""
+
+    def __init__(self, limit: timedelta | None = None) -> None:
+        self._thread = threading.current_thread()
+        self._by_signal = SIGNAL is not None and self._thread is threading.main_thread()
+        self._timer = threading.Timer(limit.total_seconds(), self.interrupt, [TimedOut]) if limit else None
+        self._lock = threading.Lock()
+        self._raised: type[BaseException] | None = None
+        self._before: Any = None
+        self.done = threading.Event()
+
+    def __enter__(self) -> Self:
+        if self._by_signal:
+            self._before = signal.signal(SIGNAL, self._on_signal)  # type: ignore[arg-type]
+        if self._timer:
+            self._timer.daemon = True
+            self._timer.start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if self._timer:
+            self._timer.cancel()
+        with self._lock:
+            self.done.set()
+            if self._raised and not self._by_signal:
+                _raise_in(
+                    self._thread.ident or 0, ctypes.py_object()
+                )  # it ended by itself: what is on its way is taken back
+        if self._by_signal:
+            signal.signal(SIGNAL, self._before or signal.SIG_DFL)  # type: ignore[arg-type]
+
+    def interrupt(self, error: type[BaseException]) -> None:
+        """Raise this in the block, if it has not ended. Once."""
+        with self._lock:
+            if self.done.is_set() or self._raised:
+                return
+            self._raised = error
+            if self._by_signal:
+                signal.pthread_kill(self._thread.ident or 0, SIGNAL)  # type: ignore[arg-type]
+            else:
+                _raise_in(self._thread.ident or 0, error)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._raised is None:  # somebody else's alarm, such as RQ's own timeout of a job
+            if callable(self._before):
+                self._before(number, frame)
+        elif not self.done.is_set():
+            raise self._raised

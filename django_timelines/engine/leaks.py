@@ -1,0 +1,63 @@
+"""What a body leaves behind on its database connections: a transaction that it opened and did not end, a connection it broke."""
+
+from __future__ import annotations
+
+from django.db import DatabaseError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+type_marks = dict[str, tuple[int, bool, bool]]
+
+
+def marks() -> type_marks:
+    """Return how deep in transactions each connection of this thread is."""
+    return {connection.alias: _mark(connection) for connection in connections.all(initialized_only=True)}
+
+
+def put_back(before: type_marks) -> list[str]:
+    """Leave every connection as deep as it was; return those on which a transaction was left open. What it wrote rolls back."""
+    leaked = []
+    for connection in connections.all(initialized_only=True):
+        then = before.get(connection.alias, (0, False, connection.settings_dict["AUTOCOMMIT"]))
+        if _mark(connection) != then and connection.connection is not None:
+            leaked.append(connection.alias)
+            _unwind(connection, *then)
+    return leaked
+
+
+def mend() -> bool:
+    """Close the connections that a failure or an interruption left unusable, where no transaction is open; tell if there was one.
+
+    The next statement opens a new one.
+    """
+    broken = False
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block and connection.connection is not None and not _answers(connection):
+            broken = True
+            connection.close()
+    return broken
+
+
+def _answers(connection: BaseDatabaseWrapper) -> bool:
+    try:
+        with connection.cursor() as cursor:  # is_usable() of SQLite says yes without looking
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return False
+    return True
+
+
+def _mark(connection: BaseDatabaseWrapper) -> tuple[int, bool, bool]:
+    return (
+        len(connection.savepoint_ids),
+        connection.in_atomic_block,
+        connection.autocommit or connection.connection is None,
+    )
+
+
+def _unwind(connection: BaseDatabaseWrapper, depth: int, in_block: bool, autocommit: bool) -> None:
+    del connection.savepoint_ids[depth:]
+    del connection.atomic_blocks[depth + 1 if in_block else 0 :]
+    if not in_block:
+        connection.in_atomic_block = False
+        connection.run_on_commit = []
+        connection.close()

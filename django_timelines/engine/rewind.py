@@ -1,0 +1,102 @@
+"""Rewind: what a new round from a step does again, takes back and leaves, worked out before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from ..events import EventType, NewEvent
+from ..exceptions import Refused
+from ..registry import Declaration
+from ..state import StepStatus, is_open, split_key, step_status, type_state
+from ..store import Snapshot
+from .history import events_of
+from .undo import undoable
+
+_NEVER_BEGUN = frozenset({StepStatus.UPCOMING, StepStatus.NOT_TAKEN, StepStatus.NOT_REACHED})
+
+
+@dataclass(frozen=True, slots=True)
+class Rewind:
+    """What rewinding would do. Nothing is written yet.
+
+    ``again``: the steps that were begun and are done again. ``undo``: the completed runs that are undone first, in this order.
+    ``fields``: what each field that changes goes back to, encoded; ``unset``: the fields that are unset again. ``withdrawn``:
+    open runs that end with it; of one that is being executed an exactly-once body rolls back, and what another comes to is
+    recorded, never applied.
+    """
+
+    to: str
+    again: tuple[str, ...]
+    undo: tuple[str, ...]
+    fields: dict[str, Any]
+    unset: tuple[str, ...]
+    withdrawn: tuple[str, ...]
+    data: dict[str, Any] = field(repr=False)
+
+
+def plan_rewind(declaration: Declaration, now: Snapshot, to: str, *, undo: bool = False) -> Rewind:
+    """Work out a new round from this step; ``Refused`` where it makes no sense."""
+    declaration.step(to)
+    _check(declaration, now.state, to)
+    steps = [to, *_after(declaration, to)]
+    rounds = {step: now.state.get("rounds", {}).get(step, 1) + 1 for step in steps}
+    keys = [key for key in now.state["runs"] if split_key(key)[0] in rounds]
+    kept = {key: f"{key}@{rounds[split_key(key)[0]] - 1}" for key in undoable(declaration, now.state) if key in keys}
+    then = _fields_without(events_of(now.id, now.using, now.head), steps)
+    fields = {name: value for name, value in then.items() if now.state["fields"].get(name, _MISSING) != value}
+    unset = [name for name in declaration.fields if name in now.state["fields"] and name not in then]
+    withdrawn = [key for key in keys if is_open(now.state["runs"][key])]
+    undone = list(kept.values()) if undo else []
+    data = {"to": to, "rounds": rounds, "fields": fields, "unset": unset, "kept": kept, "undo": undone}
+    again = tuple(step for step in steps if step_status(now.state, step) not in _NEVER_BEGUN)
+    return Rewind(to, again, tuple(undone), fields, tuple(unset), tuple(withdrawn), data | {"withdrawn": withdrawn})
+
+
+_MISSING = object()
+
+
+def _check(declaration: Declaration, state: type_state, to: str) -> None:
+    if "ended" in state or state.get("cancelling"):
+        raise Refused(_("The timeline has ended or is being cancelled: nothing is done again."), "settled")
+    if "undoing" in state:
+        raise Refused(_("The timeline is being rewound already: what is undone comes to its end first."), "rewinding")
+    words = {"step": to.replace("_", " ")}
+    if to not in declaration.graph.nodes:
+        raise Refused(_("“%(step)s” undoes a step; rewind to that one.") % words, "not_applicable")
+    if step_status(state, to) in _NEVER_BEGUN:
+        raise Refused(_("“%(step)s” was never begun, so there is nothing to go back to.") % words, "not_applicable")
+
+
+def _after(declaration: Declaration, to: str) -> list[str]:
+    ancestors = {to}
+    for node in declaration.graph.nodes.values():
+        if any(dependency.step in ancestors for dependency in node.after):
+            ancestors.add(node.name)
+    return [name for name in declaration.graph.nodes if name in ancestors and name != to]
+
+
+def _fields_without(events: Iterable[NewEvent], steps: Collection[str]) -> dict[str, Any]:
+    """Return the fields as they would be if the runs of these steps, in their current round, had not been.
+
+    What others changed stays: a parallel branch, a person's correction.
+    """
+    events = list(events)
+    began = dict.fromkeys(steps, 0)  # where the current round of each began
+    for number, event in enumerate(events):
+        if event.type == EventType.ROUND_BEGUN:
+            began |= {step: number for step in event.data["rounds"] if step in began}
+    fields: dict[str, Any] = {}
+    for number, event in enumerate(events):
+        if event.step in began and number >= began[event.step]:
+            continue
+        if event.type == EventType.ROUND_BEGUN:
+            fields = {name: value for name, value in fields.items() if name not in event.data["unset"]}
+        fields |= event.data.get("fields", {}) if event.type in _SETS_FIELDS else event.data.get("changes", {})
+    return fields
+
+
+_SETS_FIELDS = frozenset({EventType.TIMELINE_STARTED, EventType.ROUND_BEGUN})

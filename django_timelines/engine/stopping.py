@@ -1,0 +1,95 @@
+"""A worker that ends: no new attempt, a grace for what is executing, and the rest is given back at once, not after a lease."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from django.db import connections
+
+from .. import conf, store
+from ..exceptions import Conflict, LeaseLost
+from ..placements import INLINE, stopping
+from .advance import advance
+from .failure import after_stop
+from .interrupt import Interruptible, Stopped
+from .record import check_ours
+from .runner import Held, Runner, commit
+
+logger = logging.getLogger("django_timelines")
+_held: dict[Interruptible, tuple[Held, Runner]] = {}
+MOMENT = 1.0  # seconds for a body to notice that it is interrupted
+
+
+@contextmanager
+def may_be_stopped(held: Held, runner: Runner) -> Iterator[None]:
+    """Run a body that its step's ``timeout=`` ends, and the end of the worker that runs it."""
+    with Interruptible(held.step.timeout) as body:
+        if runner.placement != INLINE:
+            _held[body] = (held, runner)
+        try:
+            yield
+        finally:
+            _held.pop(body, None)
+
+
+def stop(grace: float | None = None) -> None:
+    """Take no new attempt, wait this long (seconds) for what is executing, and give the rest back."""
+    stopping.set()
+    _wait(conf.grace() if grace is None else grace)
+    for body in list(_held):
+        body.interrupt(Stopped)
+    _wait(MOMENT)
+    for held, runner in list(_held.values()):  # it blocks where Python cannot interrupt it
+        give_back(held, runner)
+        connections[runner.using].close()
+
+
+def _wait(seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    for body in list(_held):
+        body.done.wait(max(0, deadline - time.monotonic()))
+
+
+def give_back(held: Held, runner: Runner) -> None:
+    """Say that the attempt was interrupted: it is due again at once, and counts as none."""
+    while True:
+        snapshot = store.load(held.snapshot.id, held.snapshot.using)
+        try:
+            check_ours(held, snapshot)
+            events = after_stop(held.declaration, snapshot.state, held.name, held.attempt)
+            commit(advance(held.declaration, snapshot, events, runner.by(held.fence)))
+        except Conflict:
+            continue
+        except LeaseLost as lost:
+            logger.info("%s", lost)
+        return
+
+
+@contextmanager
+def heeding_sigterm() -> Iterator[None]:
+    """In a process's main thread: on SIGTERM stop gracefully, and then let the handler that was there have it too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def on_sigterm(number: int, frame: FrameType | None) -> None:
+        if not stopping.is_set():
+            stopping.set()
+            threading.Thread(target=stop, name="timelines-stop", daemon=True).start()
+        if callable(before):
+            before(number, frame)
+
+    before: Any = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, on_sigterm)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGTERM) is on_sigterm:
+            signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,48 @@
+"""Compensation: what completed is undone one at a time, in reverse order of completion."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from ..events import EventType, NewEvent
+from ..registry import Declaration
+from ..state import StepStatus, is_open, split_key, type_run, type_state
+
+
+def next_undo(declaration: Declaration, state: type_state, at: datetime) -> NewEvent | None:
+    """Return what comes next while a timeline is undone: the undo of the run that completed last, or the new round's first step.
+
+    A cancelled timeline undoes all that completed, in all rounds, once nothing else is open; a rewind what it said it would.
+    """
+    undoing, every = state.get("undoing"), state.get("compensating") and "ended" not in state
+    if undoing is None and not every:
+        return None
+    if any(is_open(run) and (every or "of" in run) for run in state["runs"].values()):
+        return None
+    left = undoable(declaration, state)
+    if undoing is not None:
+        left = [key for key in left if key in undoing["runs"]]
+        if not left:
+            return declaration.graph.reach(declaration.graph.nodes[undoing["then"]], state, at)
+    return _undo(declaration, state, left[0]) if left else None
+
+
+def undoable(declaration: Declaration, state: type_state) -> list[str]:
+    """Return the completed runs that have an undo and are not undone, the last completed first."""
+    runs: dict[str, type_run] = {**state.get("past", {}), **state["runs"]}
+    found = [key for key, run in runs.items() if _can_be_undone(declaration, key, run)]
+    return sorted(found, key=lambda key: -runs[key]["fence"])
+
+
+def _can_be_undone(declaration: Declaration, key: str, run: type_run) -> bool:
+    completed = run["status"] == StepStatus.COMPLETED and "undone" not in run
+    return completed and declaration.undo_of(split_key(key)[0]) is not None
+
+
+def _undo(declaration: Declaration, state: type_state, key: str) -> NewEvent:
+    step, item = split_key(key)
+    data: dict[str, Any] = {"of": key}
+    number = (state["runs"].get(key) or state["past"][key]).get("round")
+    data |= {"round": number} if number else {}
+    return NewEvent(EventType.STEP_DUE, declaration.undo_of(step) or "", item, data)

@@ -1,0 +1,260 @@
+"""Bodies that end a process, hang, fork, leak or break what they were given: the attempt fails and says so; its worker lives."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from django.db import connections, transaction
+
+from django_timelines.engine import execute
+from django_timelines.models import Event, Lease, Run
+from django_timelines.placements import stopping
+from django_timelines.testing import drain, recorded_errors
+from tests.shop.here import HERE
+from tests.shop.models import Entry
+from tests.shop.workflows import plan, ran
+
+from .workflows import Slow
+
+pytestmark = pytest.mark.django_db(databases="__all__", transaction=True)
+
+
+def failure_of(what: Callable[[Any], None], step: str) -> dict[str, Any]:
+    """Return the error that is recorded of this body."""
+    plan[step] = what
+    slow = Slow.start()
+    with recorded_errors():
+        drain()
+    event = Event.objects.filter(timeline=slow.pk, type="AttemptFailed", step=step).earliest("sequence")
+    assert not Lease.objects.exists()
+    return dict(event.data["error"])
+
+
+def exits(workflow: Any) -> None:
+    sys.exit(3)
+
+
+def recurses(workflow: Any) -> None:
+    recurses(workflow)
+
+
+def leaves_a_transaction_open(workflow: Any) -> None:
+    transaction.atomic(using=HERE).__enter__()
+    Entry.objects.create(text="in the leak")
+
+
+def closes_the_connection(workflow: Any) -> None:
+    connections[HERE].close()
+
+
+def breaks_the_connection(workflow: Any) -> None:
+    connections[HERE].connection.close()
+
+
+class HostileError(Exception):
+    def __str__(self) -> str:
+        sys.exit(1)
+
+    def __reduce__(self) -> Any:
+        raise TypeError("not to be pickled")
+
+
+def raises_what_cannot_be_shown(workflow: Any) -> None:
+    raise HostileError
+
+
+def raises_ten_megabytes(workflow: Any) -> None:
+    raise ValueError("x" * 10_000_000)
+
+
+def sets_what_cannot_be_encoded(workflow: Any) -> None:
+    workflow.notes.append(object())
+
+
+@pytest.fixture
+def in_thread() -> Callable[[Callable[[], Any]], Any]:
+    """Do something in a thread of its own, as the embedded worker does; give what it returned."""
+
+    def do(what: Callable[[], Any]) -> Any:
+        found: list[Any] = []
+
+        def work() -> None:
+            try:
+                found.append(what())
+            finally:
+                connections.close_all()
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join(timeout=20)
+        return found[0]
+
+    return do
+
+
+BAD = {
+    exits: "The body raised SystemExit, which is no Exception. Return, or raise one.",
+    recurses: "maximum recursion depth exceeded",
+    leaves_a_transaction_open: f"The body left a transaction open ({HERE}). What it wrote there is rolled back.",
+    raises_what_cannot_be_shown: "(its message cannot be shown)",
+    raises_ten_megabytes: "x" * 2_000,
+}
+
+
+@pytest.mark.parametrize("step", ["inside", "outside"])
+@pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.__name__)
+def test_the_attempt_fails_and_says_so(bad: Callable[[Any], None], step: str) -> None:
+    error = failure_of(bad, step)
+
+    assert error["message"].startswith(BAD[bad])
+    assert len(error["message"]) <= 2_000
+    assert len(error["traceback"]) <= 16_000
+    assert not Entry.objects.filter(text="in the leak").exists()
+    assert Slow.start().inside.status == "due"  # the connection is as good as new
+
+
+@pytest.mark.parametrize("step", ["inside", "outside"])
+def test_what_cannot_be_encoded_fails_the_attempt(step: str) -> None:
+    assert failure_of(sets_what_cannot_be_encoded, step)["message"]
+
+
+@pytest.mark.parametrize("closes", [closes_the_connection, breaks_the_connection])
+def test_an_exactly_once_body_that_loses_its_connection_fails_and_rolls_back(closes: Callable[[Any], None]) -> None:
+    def write_and_close(workflow: Any) -> None:
+        Entry.objects.create(text="before")
+        closes(workflow)
+
+    error = failure_of(write_and_close, "inside")
+
+    assert error["message"]
+    assert not Entry.objects.filter(text="before").exists()
+
+
+@pytest.mark.parametrize("closes", [closes_the_connection, breaks_the_connection])
+def test_an_outside_effect_is_recorded_although_its_body_closed_the_connection(closes: Callable[[Any], None]) -> None:
+    plan["outside"] = closes
+    slow = Slow.start()
+    drain()
+
+    assert Slow.get(slow.pk).outside.status == "completed"
+
+
+def test_a_process_that_a_body_forked_ends_where_the_body_ends() -> None:
+    pids: list[int] = []
+
+    def fork(workflow: Any) -> None:
+        pid = os.fork()
+        if pid:
+            pids.append(os.waitpid(pid, 0)[1])
+
+    plan["outside"] = fork
+    slow = Slow.start()
+    drain()
+
+    assert [os.waitstatus_to_exitcode(status) for status in pids] == [os.EX_SOFTWARE]
+    assert Event.objects.filter(timeline=slow.pk, type="StepCompleted", step="outside").count() == 1
+
+
+@pytest.mark.parametrize("step", ["inside", "outside"])
+def test_a_timeout_ends_a_body_in_the_main_thread(step: str) -> None:
+    error = failure_of(lambda workflow: signal.pause(), step)
+
+    assert (error["type"], error["message"]) == ("TimeoutError", "It did not end within its timeout of 0:00:00.200000.")
+
+
+@pytest.mark.parametrize("step", ["inside", "outside"])
+def test_a_timeout_ends_a_body_in_a_thread(step: str, in_thread: Callable[[Callable[[], Any]], Any]) -> None:
+    def never_ends(workflow: Any) -> None:
+        with suppress(Exception):  # as much as a body can swallow
+            while True:
+                time.monotonic()
+
+    error = in_thread(lambda: failure_of(never_ends, step))
+
+    assert error["message"] == "It did not end within its timeout of 0:00:00.200000."
+
+
+def test_a_timeout_ends_an_async_body() -> None:
+    async def forever() -> None:
+        import asyncio
+
+        await asyncio.Event().wait()
+
+    plan["later"] = lambda workflow: forever()
+    slow = Slow.start()
+    with recorded_errors():
+        drain()
+
+    assert Slow.get(slow.pk).later.status == "blocked"
+    assert Slow.get(slow.pk).timeline.state["runs"]["later"]["error"]["type"] == "TimeoutError"
+
+
+def test_an_alarm_of_somebody_else_still_rings() -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGALRM, lambda number, frame: heard.append(number))
+    try:
+        plan["outside"] = lambda workflow: signal.raise_signal(signal.SIGALRM)
+        slow = Slow.start()
+        drain()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+    assert (heard, Slow.get(slow.pk).outside.status) == ([signal.SIGALRM], "completed")
+
+
+# A worker that ends
+
+
+def answer(slow: Slow, step: str) -> None:
+    run = Run.objects.get(timeline=slow.pk, step=step)
+    execute.answer(slow.pk.hex, step, "", run.fence, HERE, "rq:default")
+
+
+@pytest.fixture
+def ends() -> Any:
+    yield lambda workflow: (signal.raise_signal(signal.SIGTERM), signal.pause())
+    stopping.clear()
+
+
+@pytest.fixture
+def on_sigterm() -> Any:
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("on_sigterm")
+@pytest.mark.parametrize("step", ["inside_long", "outside_long"])
+def test_a_worker_that_ends_gives_back_what_does_not_end_within_its_grace(step: str, ends: Any, settings: Any) -> None:
+    settings.TIMELINES = {**settings.TIMELINES, "GRACE": 0.05}
+    plan[step] = lambda workflow: (Entry.objects.create(text=step), ends(workflow))
+    slow = Slow.start()
+    answer(slow, step)
+
+    run = Run.objects.get(timeline=slow.pk, step=step)
+    assert (run.status, run.attempt, Lease.objects.count()) == ("retrying", 0, 0)
+    event = Event.objects.get(timeline=slow.pk, type="AttemptInterrupted")
+    assert (event.data["stopped"], event.attempt) == (True, 1)
+    assert Entry.objects.filter(text=step).exists() is (step == "outside_long")
+
+    stopping.clear()
+    plan.clear()
+    drain()
+    assert Slow.get(slow.pk).timeline.state["runs"][step]["status"] == "completed"
+
+
+@pytest.mark.usefixtures("on_sigterm")
+def test_a_worker_that_ends_lets_a_body_end_within_its_grace_and_takes_nothing_more(ends: Any) -> None:
+    plan["outside"] = lambda workflow: signal.raise_signal(signal.SIGTERM)
+    slow = Slow.start()
+    answer(slow, "outside")
+
+    slow = Slow.get(slow.pk)
+    assert (slow.outside.status, slow.after_outside.status) == ("completed", "due")
+    assert (ran["outside"], ran["after_outside"]) == (1, 0)

@@ -20,7 +20,7 @@ from .state import Outcome, StepStatus, step_status
 from .steps import AnyOf, Delivery, Step, StepOutcome
 from .subject import Subject
 
-OPTIONS = ("after", "manual", "within", "delivery", "retry", "when", "early", "timeout")
+OPTIONS = ("after", "manual", "within", "delivery", "retry", "when", "early", "timeout", "renamed_from")
 P = ParamSpec("P")
 W = TypeVar("W")
 
@@ -66,6 +66,7 @@ def step(
     when: Callable[[Any], bool] | None = ...,
     early: str = ...,
     timeout: timedelta | None = ...,
+    renamed_from: str = ...,
 ) -> Callable[[Callable[Concatenate[W, P], object]], WorkflowStep[P]]: ...
 def step(body: Any = None, /, **options: Any) -> Any:
     """Declare a step of a workflow. Where it runs is never said here.
@@ -75,6 +76,7 @@ def step(body: Any = None, /, **options: Any) -> Any:
     is overdue. ``delivery``: ``EXACTLY_ONCE`` (default), ``AT_LEAST_ONCE`` or ``AT_MOST_ONCE``. ``retry``: the failure
     policy. ``when``: a guard, asked once, before the first attempt. ``early="keep"``: a call that comes too early is kept.
     ``timeout``: how long one attempt may work (waiting does not count); then it fails with a ``TimeoutError``.
+    ``renamed_from``: the name that the step had before; timelines under way go on under the new one.
     """
     if body is not None:
         return WorkflowStep(body)

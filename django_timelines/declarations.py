@@ -18,7 +18,7 @@ RESERVED = frozenset({"start", "get", "astart", "aget", "using", "pk", "timeline
 }
 
 
-def declare(cls: type[Any], root: type[Any]) -> Declaration:
+def declare(cls: type[Any], root: type[Any], renamed_from: tuple[str, ...] = ()) -> Declaration:
     """Return what this subclass of ``root`` declares, and turn its annotations into fields."""
     label = registry.label_for(cls.__module__, cls.__name__)
     steps = {
@@ -36,7 +36,12 @@ def declare(cls: type[Any], root: type[Any]) -> Declaration:
         name: {p.name: field_for(f"{label}.{name}", p.name, p.annotation) for p in declared.parameters}
         for name, declared in steps.items()
     }
-    return Declaration(label, cls, steps, fields, inputs, graph.build(label, steps))
+    for old, new in [(step.renamed_from, name) for name, step in steps.items()] + [
+        (field.renamed_from, name) for name, field in fields.items()
+    ]:
+        if old in steps or old in fields:
+            raise DeclarationError(f"{label}.{new} is renamed from {old!r}, which is there still. Take one away.")
+    return Declaration(label, cls, steps, fields, inputs, graph.build(label, steps), (label, *renamed_from))
 
 
 def _fields(cls: type[Any], root: type[Any], label: str, steps: dict[str, Step[...]]) -> dict[str, Field]:

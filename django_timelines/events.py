@@ -49,7 +49,7 @@ class EventType(StrEnum):
     ``unset`` (what fields go back to), ``kept`` (completed runs that may be undone later), ``undo`` (those that are undone
     first), ``withdrawn`` (open runs that end with it), ``reason``."""
     AMENDED = "Amended"
-    """A person corrected fields. ``data``: ``changes``, ``reason``."""
+    """A person corrected fields. ``data``: ``changes``, ``reason``; ``renamed`` where the code renamed steps and fields."""
     PAUSED = "Paused"
     """Nothing new is begun until ``Resumed``. ``data``: ``reason``."""
     RESUMED = "Resumed"

@@ -24,6 +24,13 @@ _CONFIG = pydantic.ConfigDict(arbitrary_types_allowed=False, allow_inf_nan=False
 
 
 @dataclass(frozen=True)
+class RenamedFrom:
+    """The name that a field had before: ``email: Annotated[str, RenamedFrom("address")]``."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class Field:
     """One typed value: how it is checked, encoded and decoded."""
 
@@ -44,6 +51,12 @@ class Field:
     def is_secret(self) -> bool:
         """Tell whether the type is ``Secret[…]``."""
         return get_origin(self.annotation) is Annotated and SECRET in get_args(self.annotation)
+
+    @property
+    def renamed_from(self) -> str:
+        """The name that it had before, or an empty string."""
+        marks = get_args(self.annotation)[1:] if get_origin(self.annotation) is Annotated else ()
+        return next((mark.name for mark in marks if isinstance(mark, RenamedFrom)), "")
 
     def check(self, value: Any) -> Any:
         """Return the value as the type has it; ``ValidationError`` if it does not fit."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 from django.apps import AppConfig, apps
@@ -27,6 +28,21 @@ class Declaration:
     fields: dict[str, Field]
     inputs: dict[str, dict[str, Field]]  # of each step, by parameter
     graph: Graph
+    names: tuple[str, ...] = ()  # its label, and those that it had before
+
+    @cached_property
+    def renamed_steps(self) -> dict[str, str]:
+        """The steps that had another name before: that name, and theirs."""
+        return {step.renamed_from: name for name, step in self.steps.items() if step.renamed_from}
+
+    @cached_property
+    def renamed_fields(self) -> dict[str, str]:
+        """The fields that had another name before: that name, and theirs."""
+        return {field.renamed_from: name for name, field in self.fields.items() if field.renamed_from}
+
+    def current(self, step: str) -> str:
+        """Return the name that a step has now."""
+        return self.renamed_steps.get(step, step)
 
     @property
     def title(self) -> str:
@@ -78,6 +94,7 @@ class Verbs(Protocol):
 
 
 _declarations: dict[str, Declaration] = {}
+_aliases: dict[str, str] = {}  # labels that workflows had before
 _verbs: list[Verbs] = []
 
 
@@ -101,13 +118,19 @@ def register(declaration: Declaration) -> None:
                 f"Two workflows are called {declaration.label}: {old.__module__}.{old.__qualname__} and "
                 f"{new.__module__}.{new.__qualname__}. Rename one."
             )
+    for name in declaration.names[1:]:
+        if name in _declarations:
+            raise DeclarationError(
+                f"{declaration.label} is renamed_from={name!r}, but there still is a workflow {name}. Take one away."
+            )
+        _aliases[name] = declaration.label
     _declarations[declaration.label] = declaration
 
 
 def get(label: str) -> Declaration:
     """Return what the class of this label declares; ``Unknown`` if the code no longer has it."""
     try:
-        return _declarations[label]
+        return _declarations[current(label)]
     except KeyError:
         known = ", ".join(sorted(_declarations)) or "none"
         raise Unknown(f"There is no workflow {label!r} in the code. Known: {known}.", "unknown_workflow") from None
@@ -115,7 +138,12 @@ def get(label: str) -> Declaration:
 
 def find(label: str) -> Declaration | None:
     """Return what the class of this label declares, or None."""
-    return _declarations.get(label)
+    return _declarations.get(current(label))
+
+
+def current(label: str) -> str:
+    """Return the label that a workflow has now."""
+    return _aliases.get(label, label)
 
 
 def everything() -> dict[str, Declaration]:

@@ -156,6 +156,8 @@ def _apply(state: type_state, event: NewEvent, sequence: int) -> None:
         _begin_round(state, data)
     elif event.type == EventType.AMENDED:
         state["fields"].update(data["changes"])
+        if "renamed" in data:
+            _rename(state, data["renamed"]["steps"], data["renamed"]["fields"])
     elif event.type == EventType.PAUSED:
         state["paused"] = True
     elif event.type == EventType.RESUMED:
@@ -203,6 +205,26 @@ def _begin_round(state: type_state, data: Mapping[str, Any]) -> None:
     for name in data["unset"]:
         state["fields"].pop(name, None)
     state["undoing"] = {"runs": data["undo"], "then": data["to"]}
+
+
+def _rename(state: type_state, steps: Mapping[str, str], fields: Mapping[str, str]) -> None:
+    def renamed(key: str) -> str:
+        step = split_key(key)[0]
+        return steps.get(step, step) + key[len(step) :]
+
+    state["fields"] = {fields.get(name, name): value for name, value in state["fields"].items()}
+    for part in ("runs", "rounds", "past"):
+        if part in state:
+            state[part] = {renamed(key): value for key, value in state[part].items()}
+    for part in ("runs", "past"):
+        for key, run in state.get(part, {}).items():
+            if "of" in run:
+                state[part][key] = {**run, "of": renamed(run["of"])}
+    if "keys" in state:
+        state["keys"] = {name: [renamed(run), digest] for name, (run, digest) in state["keys"].items()}
+    if "undoing" in state:
+        undoing = state["undoing"]
+        state["undoing"] = {"runs": [renamed(key) for key in undoing["runs"]], "then": renamed(undoing["then"])}
 
 
 def _mark_undone(state: type_state, key: str, sequence: int) -> None:

@@ -77,6 +77,7 @@ class Step(Generic[P]):
         when: Callable[[Any], bool] | None = None,
         early: str = "refuse",
         timeout: timedelta | None = None,
+        renamed_from: str = "",
     ) -> None:
         self.body = body
         self.name = body.__name__
@@ -89,6 +90,7 @@ class Step(Generic[P]):
         self.when = when
         self.keeps_early = early == "keep"
         self.timeout = timeout
+        self.renamed_from = renamed_from
         self.undoes: Step[...] | None = None
         self.parameters: tuple[Parameter, ...] = ()
         self._check(early)

@@ -58,7 +58,7 @@ class Change:
     leased: list[type_name] = field(default_factory=list)
     released: list[type_name] = field(default_factory=list)
     sealed: list[type_row] = field(default_factory=list)
-    unsealed: list[type_name] = field(default_factory=list)
+    unsealed: list[int] = field(default_factory=list)  # the calls whose secrets are done with, by sequence
     holder: str = ""
     lease_seconds: float = 0
 
@@ -130,7 +130,7 @@ def commit(change: Change) -> None:
             first = insert(alias, Timeline, [_timeline_row(change)])
         if fits:
             rest = [*_runs(connection, change), *_events(connection, change)]
-            rest += [delete(alias, SealedInput, {"timeline": id, "step": s, "item": i}) for s, i in change.unsealed]
+            rest += [delete(alias, SealedInput, {"timeline": id, "sequence": call}) for call in change.unsealed]
             send(connection, [*first, *rest, *insert(alias, SealedInput, change.sealed)])
     if not fits:
         raise Conflict(f"Timeline {id} went on since event {change.before.head}. Begin again.")

@@ -61,11 +61,12 @@ class Subject:
     def _read(self, name: str) -> Any:
         if name not in self._values:
             fields = self._snapshot.state["fields"]
-            if name not in fields:
+            stored = name if name in fields else self._declaration.fields[name].renamed_from
+            if stored not in fields:
                 reader = self._frame.name[0] if self._frame else "This"
                 raise FieldUnset(f"{reader} reads {name!r}, which no step of {self._declaration.label} has set yet.")
-            self._values[name] = self._declaration.fields[name].decode(fields[name])
-            self._keys[name] = (self._values[name], fields[name])
+            self._values[name] = self._declaration.fields[name].decode(fields[stored])
+            self._keys[name] = (self._values[name], fields[stored])
         return self._values[name]
 
     def _write(self, name: str, value: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from dataclasses import replace
 
 from django.db import router
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
@@ -77,6 +78,7 @@ def call_link(request: HttpRequest, token: str) -> HttpResponseBase:
     try:
         link = links.read_call(token)
         timeline = _find(link.timeline)
+        link = _renamed(timeline, link)
         _check(timeline, link)
         if request.method == "POST":
             _call(timeline, link, _form_key(request))
@@ -87,6 +89,12 @@ def call_link(request: HttpRequest, token: str) -> HttpResponseBase:
     except Refused as refused:
         return _refused(request, refused, timeline)
     return _asked(request, timeline, link)
+
+
+def _renamed(timeline: Timeline, link: CallLink) -> CallLink:
+    """Return the link under the name that its step has now."""
+    declaration = registry.find(timeline.workflow)
+    return replace(link, step=declaration.current(link.step)) if declaration else link
 
 
 def _check(timeline: Timeline, link: CallLink) -> None:

@@ -28,11 +28,12 @@ from .bound import BoundStep, actor_of, any_of, step, with_options
 from .declarations import declare
 from .domain import Event
 from .engine import call, explain, history, operate, pause
-from .engine.asked import Options, key_digest
+from .engine.asked import Options
+from .engine.call import started_with
 from .engine.rewind import Rewind, plan_rewind
 from .events import NewEvent
 from .exceptions import PermanentFailure, Refused, RetryAfter, Unknown
-from .fields import text
+from .fields import RenamedFrom, text
 from .models import Timeline, TimelineQuerySet
 from .registry import Declaration
 from .retries import Retry
@@ -50,6 +51,7 @@ __all__ = [
     "Outcome",
     "PermanentFailure",
     "Refused",
+    "RenamedFrom",
     "Retry",
     "RetryAfter",
     "Secret",
@@ -87,7 +89,7 @@ class TimelinesOf:
     """``Signup.timelines``: the queryset of a class's timelines."""
 
     def __get__(self, instance: object, owner: type[Workflow]) -> TimelineQuerySet:
-        return Timeline.objects.filter(workflow=owner._declaration.label)
+        return Timeline.objects.filter(workflow__in=owner._declaration.names)
 
 
 class Workflow(Subject):
@@ -95,9 +97,11 @@ class Workflow(Subject):
 
     timelines: ClassVar[TimelinesOf] = TimelinesOf()
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, *, renamed_from: str | tuple[str, ...] = (), **kwargs: Any) -> None:
+        """``class Signup(Workflow, renamed_from="accounts.Registration")``: its timelines under that label are its own."""
         super().__init_subclass__(**kwargs)
-        cls._declaration = declare(cls, Workflow)
+        former = (renamed_from,) if isinstance(renamed_from, str) else tuple(renamed_from)
+        cls._declaration = declare(cls, Workflow, former)
         registry.register(cls._declaration)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -190,10 +194,13 @@ def _find(declaration: Declaration, pk: Any, key: str | None) -> Snapshot:
     if (pk is None) == (key is None):
         raise TypeError("Give a primary key or key=…, one of them.")
     found = None
-    with suppress(ValueError):  # what is no UUID names nothing
-        wanted = {"id": uuid.UUID(str(pk))} if key is None else {"digest": key_digest(declaration.label, key)}
-        found = store.find(router.db_for_read(Timeline), {"workflow": declaration.label, **wanted})
-    if found is None:
+    using = router.db_for_read(Timeline)
+    if key is not None:
+        found = started_with(declaration, key, using)
+    else:
+        with suppress(ValueError):  # what is no UUID names nothing
+            found = store.find(using, {"id": uuid.UUID(str(pk))})
+    if found is None or found.workflow not in declaration.names:
         named = f"with the primary key {pk}" if key is None else f"with the key {key!r}"
         raise Unknown(f"There is no {declaration.label} {named}.", "unknown_timeline")
     return found

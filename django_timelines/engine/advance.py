@@ -146,9 +146,10 @@ def _event_row(after: Snapshot, sequence: int, event: NewEvent, at: datetime, by
 def _derive_runs(result: Advance, before: type_state, after: type_state, by: By, passing: type_name | None) -> None:
     change = result.change
     turned = before.get("paused") != after.get("paused")  # paused or resumed: when the clock looks at its runs changes
+    kept = {id(run) for run in after["runs"].values()}  # a run that was only renamed is the same one
     for key, old in before["runs"].items():
         if key not in after["runs"]:
-            _end_run(change, split_key(key), old)
+            _end_run(change, split_key(key), old, renamed=id(old) in kept)
     for key, run in after["runs"].items():
         old = before["runs"].get(key)
         if run is old and not (turned and is_open(run) and run["status"] != StepStatus.RUNNING):
@@ -164,22 +165,24 @@ def _derive_runs(result: Advance, before: type_state, after: type_state, by: By,
         if run["status"] == StepStatus.RUNNING and name != result.taken:
             change.leased.append(name)
         if old is not None and old.get("sealed") and (_is_settled(run) or run.get("sealed") != old["sealed"]):
-            change.unsealed.append(name)
+            change.unsealed.append(old["call"])
     if "ended" in after:  # a kept call that its step never took
-        kept = [key for key, run in after["runs"].items() if run.get("sealed") and run["status"] == StepStatus.UPCOMING]
-        change.unsealed += [name for name in map(split_key, kept) if name not in change.unsealed]
+        calls = [
+            run["call"] for run in after["runs"].values() if run.get("sealed") and run["status"] == StepStatus.UPCOMING
+        ]
+        change.unsealed += [call for call in calls if call not in change.unsealed]
     if result.taken is not None:
         _take_over(change, before, result.taken, passing)
 
 
-def _end_run(change: Change, name: type_name, old: type_run) -> None:
-    """A new round began without this run."""
+def _end_run(change: Change, name: type_name, old: type_run, *, renamed: bool) -> None:
+    """A new round began without this run, or it has another name now."""
     if is_open(old):
         change.runs[name] = (old["fence"], None)
     if old["status"] == StepStatus.RUNNING:
         change.released.append(name)
-    if old.get("sealed"):
-        change.unsealed.append(name)
+    if old.get("sealed") and not renamed:
+        change.unsealed.append(old["call"])
 
 
 def _take_over(change: Change, before: type_state, taken: type_name, passing: type_name | None) -> None:

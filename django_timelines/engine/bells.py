@@ -9,7 +9,7 @@ from functools import partial
 
 from django.db import transaction
 
-from .. import conf, placements
+from .. import conf, placements, registry
 from ..placements import EMBEDDED, INLINE, Bell
 
 logger = logging.getLogger("django_timelines")
@@ -26,7 +26,7 @@ def placement_of(workflow: str, step: str, *, called: bool = False) -> str:
     ``called``: somebody calls it now, which runs it where it is called unless it is placed. Everything else that has no
     placement of its own goes to the background.
     """
-    placed = conf.placements().get(f"{workflow}.{step}")
+    placed = conf.placements().get(f"{registry.current(workflow)}.{step}")
     return placed or (INLINE if called else background())
 
 

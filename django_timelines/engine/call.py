@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
@@ -28,6 +27,7 @@ from .advance import advance
 from .asked import Input, Options, check_input, key_digest
 from .execute import go_on, run_from
 from .judge import Call, Verdict, judge, outcome_of
+from .renames import brought_up
 from .runner import Held, Runner, commit
 from .sealing import sealed_row
 
@@ -42,7 +42,7 @@ def start(declaration: Declaration, options: Options, args: tuple[Any, ...], kwa
     entry = declaration.step(declaration.graph.entry.name)
     given = check_input(declaration, entry, args, kwargs)
     digest = key_digest(declaration.label, options.key) if options.key else None
-    if known := _started(digest, using):
+    if known := started_with(declaration, options.key, using):
         return _same_start(known, (entry.name, ""), given, options)
     actor = options.actor or actors.current()
     id = new_id()
@@ -65,9 +65,8 @@ def start(declaration: Declaration, options: Options, args: tuple[Any, ...], kwa
                 due = declaration.graph.reach(declaration.graph.entry, before.state, moments.now())
                 after = _hand_over(declaration, before, [begun, due], runner)
     except (IntegrityError, Rejected):
-        if known := _started(
-            digest, using
-        ):  # two at once: the other was first, and its effects may be why we were rejected
+        # two at once: the other was first, and its effects may be why we were rejected
+        if known := started_with(declaration, options.key, using):
             return _same_start(known, entry_name, given, options)
         raise
     actors.note_started(id)
@@ -86,6 +85,7 @@ def call(
     """Ask for a step; return the outcome and where the timeline stands then. ``Refused`` if the call is wrong."""
     step = declaration.step(name[0])
     given = check_input(declaration, step, args, kwargs)
+    snapshot = brought_up(declaration, snapshot)
     asked = Call(name, given.digest, options.key, options.early or step.keeps_early)
     runner = _runner(options.actor or actors.current(), snapshot.using)
     fresh = False
@@ -105,7 +105,7 @@ def call(
         except Conflict:
             if runner.in_transaction and fresh:
                 raise
-            snapshot, fresh = store.load(snapshot.id, snapshot.using), True
+            snapshot, fresh = brought_up(declaration, store.load(snapshot.id, snapshot.using)), True
     raise Conflict(f"Timeline {snapshot.id} is written by many at once. Call again.")
 
 
@@ -191,8 +191,12 @@ def _raise_rejection(after: Snapshot, name: type_name) -> None:
         raise Rejected(run["errors"])
 
 
-def _started(digest: uuid.UUID | None, using: str) -> Snapshot | None:
-    return store.find(using, {"digest": digest}) if digest is not None else None
+def started_with(declaration: Declaration, key: str, using: str) -> Snapshot | None:
+    """Return the timeline that a start with this key began, under whichever name the workflow had then."""
+    for label in declaration.names if key else ():
+        if found := store.find(using, {"digest": key_digest(label, key)}):
+            return found
+    return None
 
 
 def _same_start(known: Snapshot, name: type_name, given: Input, options: Options) -> Snapshot:

@@ -15,6 +15,7 @@ from ..store import Snapshot, type_name
 from .advance import advance
 from .failure import without_code
 from .history import state_at
+from .renames import brought_up
 from .runner import Held, Runner, commit
 from .sealing import open_sealed
 
@@ -29,12 +30,14 @@ def claim(timeline: uuid.UUID, name: type_name, fence: int, runner: Runner) -> H
         except Unknown as error:
             _drop(timeline, name, str(error))
             return None
+        declaration = registry.find(snapshot.workflow)
+        if declaration is not None:
+            name, snapshot = (declaration.current(name[0]), name[1]), brought_up(declaration, snapshot)
         run = snapshot.state["runs"].get(run_key(*name))
         why_not = _held_back(snapshot) or _why_not(run, fence)
         if why_not or run is None:
             _drop(timeline, name, why_not)
             return None
-        declaration = registry.find(snapshot.workflow)
         try:
             if declaration is None or name[0] not in declaration.steps:
                 commit(advance(None, snapshot, [without_code(snapshot.state, snapshot.workflow, name)], runner.by()))
@@ -78,8 +81,8 @@ def _fields_then(held: Held) -> dict[str, Any]:
     state = held.snapshot.state
     of = state["runs"][run_key(*held.name)]["of"]
     undone = state["runs"].get(of) or state["past"][of]
-    fields: dict[str, Any] = state_at(held.snapshot.id, held.snapshot.using, undone["fence"])["fields"]
-    return fields
+    fields = state_at(held.snapshot.id, held.snapshot.using, undone["fence"])["fields"]
+    return {held.declaration.renamed_fields.get(name, name): value for name, value in fields.items()}
 
 
 def _input_of(held: Held) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from ..state import StepStatus, run_key
 from . import bells
 from .advance import By, advance
 from .failure import after_interruption, without_code
+from .renames import bring_up_all
 from .runner import commit
 
 logger = logging.getLogger("django_timelines")
@@ -39,10 +40,13 @@ def keep_time(stop: threading.Event) -> None:
     using = router.db_for_write(Timeline)
     said = ""
     with acting(actor):
+        renamed = BATCH
         while not stop.is_set():
             close_old_connections()
             pause = LONGEST_SLEEP
             try:
+                if renamed:  # once, when the code may be new
+                    renamed = bring_up_all(using)
                 if moments.now() - seen_at > timedelta(seconds=10):
                     seen_at = moments.now()
                     store.sighted(using, SIGHTING, seen_at)
@@ -119,7 +123,8 @@ def ring_again(run: Run, at: datetime, silent: set[str]) -> None:
 def rescue(run: Run, by: By) -> None:
     """Give an attempt whose lease ran out another go, as its delivery and policy allow."""
     snapshot = store.snapshot_of(run.timeline)
-    name, declaration = (run.step, run.item), registry.find(snapshot.workflow)
+    declaration = registry.find(snapshot.workflow)
+    name = (run.step, run.item)
     current = snapshot.state["runs"].get(run_key(*name), {})
     if current.get("fence") != run.fence:
         raise Conflict("The run went on.")

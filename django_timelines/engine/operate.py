@@ -22,6 +22,7 @@ from .advance import advance
 from .cancel import cancellation, clean_reason
 from .execute import go_on
 from .judge import outcome_of
+from .renames import brought_up
 from .rewind import plan_rewind
 from .runner import Runner, commit
 
@@ -132,7 +133,7 @@ def append(declaration: Declaration | None, snapshot: Snapshot, event: type_verb
     """Append a person's event, judged on what is true at its commit, and go on with what it made due."""
     runner = Runner(actor or actors.current(), INLINE, snapshot.using, in_callers_transaction(snapshot.using))
     while True:
-        snapshot = store.load(snapshot.id, snapshot.using, lock=runner.in_transaction)
+        snapshot = brought_up(declaration, store.load(snapshot.id, snapshot.using, lock=runner.in_transaction))
         new = event(snapshot)
         if new is None:
             return snapshot

@@ -46,7 +46,7 @@ def plan_rewind(declaration: Declaration, now: Snapshot, to: str, *, undo: bool 
     rounds = {step: now.state.get("rounds", {}).get(step, 1) + 1 for step in steps}
     keys = [key for key in now.state["runs"] if split_key(key)[0] in rounds]
     kept = {key: f"{key}@{rounds[split_key(key)[0]] - 1}" for key in undoable(declaration, now.state) if key in keys}
-    then = _fields_without(events_of(now.id, now.using, now.head), steps)
+    then = _fields_without(declaration, events_of(now.id, now.using, now.head), steps)
     fields = {name: value for name, value in then.items() if now.state["fields"].get(name, _MISSING) != value}
     unset = [name for name in declaration.fields if name in now.state["fields"] and name not in then]
     withdrawn = [key for key in keys if is_open(now.state["runs"][key])]
@@ -79,7 +79,7 @@ def _after(declaration: Declaration, to: str) -> list[str]:
     return [name for name in declaration.graph.nodes if name in ancestors and name != to]
 
 
-def _fields_without(events: Iterable[NewEvent], steps: Collection[str]) -> dict[str, Any]:
+def _fields_without(declaration: Declaration, events: Iterable[NewEvent], steps: Collection[str]) -> dict[str, Any]:
     """Return the fields as they would be if the runs of these steps, in their current round, had not been.
 
     What others changed stays: a parallel branch, a person's correction.
@@ -88,15 +88,17 @@ def _fields_without(events: Iterable[NewEvent], steps: Collection[str]) -> dict[
     began = dict.fromkeys(steps, 0)  # where the current round of each began
     for number, event in enumerate(events):
         if event.type == EventType.ROUND_BEGUN:
-            began |= {step: number for step in event.data["rounds"] if step in began}
+            rounds = map(declaration.current, event.data["rounds"])
+            began |= {step: number for step in rounds if step in began}
     fields: dict[str, Any] = {}
     for number, event in enumerate(events):
-        if event.step in began and number >= began[event.step]:
+        step = declaration.current(event.step)
+        if step in began and number >= began[step]:
             continue
         if event.type == EventType.ROUND_BEGUN:
             fields = {name: value for name, value in fields.items() if name not in event.data["unset"]}
         fields |= event.data.get("fields", {}) if event.type in _SETS_FIELDS else event.data.get("changes", {})
-    return fields
+    return {declaration.renamed_fields.get(name, name): value for name, value in fields.items()}
 
 
 _SETS_FIELDS = frozenset({EventType.TIMELINE_STARTED, EventType.ROUND_BEGUN})

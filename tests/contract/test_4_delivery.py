@@ -29,7 +29,8 @@ def test_an_exactly_once_body_that_fails_leaves_no_row() -> None:
     with recorded_errors():
         drain()
 
-    assert (ran["pack"], entries()) == (1, ["place"])
+    assert ran["pack"] >= 1  # full jitter may make the next attempt due at once
+    assert entries() == ["place"]
 
 
 @pytest.mark.django_db(transaction=True, databases="__all__")

@@ -1,0 +1,61 @@
+"""What the code calls by another name now: ``renamed_from=`` of steps and fields, written down on a timeline as an event."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import registry, store
+from ..actors import SYSTEM
+from ..events import EventType, NewEvent
+from ..exceptions import Conflict
+from ..models import Run
+from ..registry import Declaration
+from ..state import StepStatus, split_key, type_state
+from ..store import Snapshot
+from .advance import By, advance
+from .runner import commit
+
+BATCH = 200
+
+
+def brought_up(declaration: Declaration | None, snapshot: Snapshot) -> Snapshot:
+    """Return the timeline under the names that its steps and fields have now, once that is written."""
+    if declaration is None or not (declaration.renamed_steps or declaration.renamed_fields):
+        return snapshot
+    while renamed := _pending(declaration, snapshot.state):
+        event = NewEvent(EventType.AMENDED, data={"changes": {}, "renamed": renamed, "reason": "renamed in the code"})
+        try:
+            result = advance(None, snapshot, [event], By(SYSTEM))
+            commit(result)
+            return result.after
+        except Conflict:
+            snapshot = store.load(snapshot.id, snapshot.using)
+    return snapshot
+
+
+def bring_up_all(using: str) -> int:
+    """Bring up the timelines with open runs of renamed steps, a batch at most; return how many were looked at."""
+    looked_at = 0
+    for declaration in registry.everything().values():
+        if not declaration.renamed_steps:
+            continue
+        runs = Run.objects.using(using).filter(
+            timeline__workflow__in=declaration.names, step__in=declaration.renamed_steps
+        )
+        for timeline in runs.exclude(status=StepStatus.RUNNING).values_list("timeline", flat=True).distinct()[:BATCH]:
+            brought_up(declaration, store.load(timeline, using))
+            looked_at += 1
+    return looked_at
+
+
+def _pending(declaration: Declaration, state: type_state) -> dict[str, Any]:
+    """Return what is still called by its old name. An attempt that is being executed ends under the name that it knows."""
+    if "ended" in state:
+        return {}
+    runs = {split_key(key)[0]: run for key, run in state["runs"].items()}
+    known = {*runs, *state.get("rounds", {}), *(split_key(key)[0] for key in state.get("past", {}))}
+    steps = {old: new for old, new in declaration.renamed_steps.items() if old in known}
+    if any(runs.get(old, {}).get("status") == StepStatus.RUNNING for old in steps):
+        return {}
+    fields = {old: new for old, new in declaration.renamed_fields.items() if old in state["fields"]}
+    return {"steps": steps, "fields": fields} if steps or fields else {}

@@ -1,0 +1,301 @@
+"""Clause 13: stored things age. Steps come and go under running timelines, things are renamed and retyped: nothing is lost."""
+
+from collections.abc import Callable, Iterator
+from textwrap import dedent
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from django_timelines import registry
+from django_timelines.engine.clock import tick
+from django_timelines.engine.renames import bring_up_all
+from django_timelines.exceptions import DeclarationError
+from django_timelines.models import Event, Run, SealedInput, Timeline
+from django_timelines.testing import drain, recorded_errors
+from django_timelines.workflows import Event as Fact
+from tests.shop.here import HERE
+from tests.shop.workflows import ran
+
+pytestmark = pytest.mark.django_db(databases="__all__")
+
+IMPORTS = """
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated, Any
+from pydantic import BeforeValidator
+from django_timelines.workflows import *
+from django_timelines.workflows import RenamedFrom
+from tests.shop.workflows import ran
+"""
+BEFORE = """
+class Parcel(Workflow):
+    address: str
+    weight: int = 1
+
+    @step
+    def take(self, address: str):
+        self.address = address
+
+    @step(after=take)
+    def weigh(self):
+        ran["weigh"] += 1
+        self.weight = 5
+
+    @step(after=weigh, delivery=AT_LEAST_ONCE)
+    def carry(self):
+        ran["carry"] += 1
+
+    @carry.undo
+    def carry_back(self):
+        ran["carry_back"] += 1
+
+    @step(after=carry, manual=True, early="keep")
+    def sign(self):
+        ran["sign"] += 1
+"""
+
+
+@pytest.fixture
+def deploy() -> Iterator[Callable[[str], Any]]:
+    """Put this source in the place of the workflow, as a deploy does; return the class."""
+    before = dict(registry._declarations), dict(registry._aliases)
+
+    def put(source: str, name: str = "Parcel") -> Any:
+        registry._declarations.pop("shop.Parcel", None)
+        namespace = {"__name__": "tests.shop.workflows"}
+        exec(IMPORTS + dedent(source), namespace)  # noqa: S102 (ours)
+        return namespace[name]
+
+    yield put
+    registry._declarations.clear()
+    registry._declarations.update(before[0])
+    registry._aliases.clear()
+    registry._aliases.update(before[1])
+
+
+def test_a_step_added_behind_where_a_timeline_stands_is_not_taken_there(deploy: Any) -> None:
+    parcel = deploy(BEFORE).start("Main Street 1")
+    drain()
+
+    new = deploy(BEFORE + "\n    @step(after=take)\n    def insure(self):\n        ran['insure'] += 1\n")
+    drain()
+    new.get(parcel.pk).sign()
+
+    parcel = new.get(parcel.pk)
+    assert (parcel.timeline.status, parcel.insure.status, ran["insure"]) == ("completed", "not taken", 0)
+
+
+def test_a_step_added_ahead_of_where_a_timeline_stands_is_done(deploy: Any) -> None:
+    parcel = deploy(BEFORE).start("Main Street 1")
+    drain()
+
+    new = deploy(BEFORE + "\n    @step(after=sign)\n    def bill(self):\n        ran['bill'] += 1\n")
+    new.get(parcel.pk).sign()
+    drain()
+
+    assert (new.get(parcel.pk).timeline.status, ran["bill"]) == ("completed", 1)
+
+
+def test_a_removed_step_with_open_work_blocks_with_an_explanation_and_goes_on_when_it_is_back(deploy: Any) -> None:
+    parcel = deploy(BEFORE).start("Main Street 1")
+    deploy(BEFORE.replace("weigh", "measure"))
+    drain()
+
+    timeline = Timeline.objects.get(pk=parcel.pk)
+    assert timeline.status == "blocked"
+    assert "The code has no step shop.Parcel.weigh any more" in str(timeline.explain())
+
+    new = deploy(BEFORE)
+    new.get(parcel.pk).weigh.retry()
+    drain()
+    assert new.get(parcel.pk).sign.status == "waiting"
+
+
+def test_a_removed_workflow_blocks_and_can_be_cancelled(deploy: Any) -> None:
+    parcel = deploy(BEFORE).start("Main Street 1")
+    registry._declarations.pop("shop.Parcel")
+    drain()
+
+    timeline = Timeline.objects.get(pk=parcel.pk)
+    assert (timeline.status, timeline.explain().reason) == ("blocked", "unknown_workflow")
+    timeline.cancel(reason="we carry nothing any more")
+    assert timeline.status == "cancelled"
+
+
+def test_a_renamed_step_goes_on_under_its_new_name(deploy: Any) -> None:
+    parcel = deploy(BEFORE).start("Main Street 1")
+    renamed = BEFORE.replace("def weigh", "def measure").replace("after=weigh", "after=measure")
+    new = deploy(renamed.replace("@step(after=take)", '@step(after=take, renamed_from="weigh")'))
+    drain()
+
+    parcel = new.get(parcel.pk)
+    assert (parcel.measure.status, parcel.sign.status, parcel.weight) == ("completed", "waiting", 5)
+    assert Event.objects.get(timeline=parcel.pk, type="Amended").data["renamed"]["steps"] == {"weigh": "measure"}
+
+
+def test_a_bell_with_the_old_name_is_answered(deploy: Any) -> None:
+    from django_timelines.engine.execute import answer
+
+    parcel = deploy(BEFORE).start("Main Street 1")
+    run = Run.objects.get(timeline=parcel.pk)
+    renamed = BEFORE.replace("def weigh", "def measure").replace("after=weigh", "after=measure")
+    new = deploy(renamed.replace("@step(after=take)", '@step(after=take, renamed_from="weigh")'))
+
+    answer(parcel.pk.hex, "weigh", "", run.fence, HERE, "rq:default")
+
+    assert new.get(parcel.pk).measure.status == "completed"
+
+
+def test_a_link_with_the_old_name_still_calls_the_step(deploy: Any, client: Client) -> None:
+    parcel = deploy(BEFORE).start("Main Street 1")
+    drain()
+    link = parcel.sign.link()
+    new = deploy(BEFORE.replace("def sign", "def receive").replace('early="keep"', 'early="keep", renamed_from="sign"'))
+
+    assert client.get(link).status_code == 200
+    client.post(link)
+
+    assert new.get(parcel.pk).receive.status == "completed"
+
+
+def test_the_clock_brings_up_what_waits_for_a_renamed_step(deploy: Any) -> None:
+    parcel = deploy(BEFORE).start("Main Street 1")
+    drain()
+    new = deploy(BEFORE.replace("def sign", "def receive").replace('early="keep"', 'early="keep", renamed_from="sign"'))
+
+    assert bring_up_all(HERE) == 1
+    assert bring_up_all(HERE) == 0
+    assert Run.objects.get(timeline=parcel.pk).step == "receive"
+    assert new.get(parcel.pk).receive() == "completed"
+
+
+def test_an_attempt_that_runs_in_the_old_code_ends_under_its_old_name(deploy: Any) -> None:
+    old = deploy(BEFORE)
+    parcel = old.start("Main Street 1")
+    from django_timelines.actors import SYSTEM
+    from django_timelines.engine.claim import claim
+    from django_timelines.engine.execute import run_from
+    from django_timelines.engine.runner import Runner
+
+    runner = Runner(SYSTEM, "rq:default", HERE)
+    run = Run.objects.get(timeline=parcel.pk)
+    held = claim(parcel.pk, ("weigh", ""), run.fence, runner)
+    renamed = BEFORE.replace("def weigh", "def measure").replace("after=weigh", "after=measure")
+    new = deploy(renamed.replace("@step(after=take)", '@step(after=take, renamed_from="weigh")'))
+    bring_up_all(HERE)
+    assert Run.objects.get(timeline=parcel.pk).step == "weigh"
+
+    run_from(held, runner)
+    drain()
+
+    assert Event.objects.filter(timeline=parcel.pk, type="StepCompleted", step="weigh").count() == 1
+    assert new.get(parcel.pk).sign.status == "waiting"
+
+
+def test_a_renamed_field_keeps_its_value(deploy: Any) -> None:
+    parcel = deploy(BEFORE).start("Main Street 1")
+    new = deploy(
+        BEFORE.replace("address: str\n    weight", 'place: Annotated[str, RenamedFrom("address")]\n    weight').replace(
+            "self.address", "self.place"
+        )
+    )
+    assert new.get(parcel.pk).place == "Main Street 1"
+    assert new.get(parcel.pk, at=4).place == "Main Street 1"
+    drain()
+
+    assert new.get(parcel.pk).timeline.state["fields"] == {"place": "Main Street 1", "weight": 5}
+
+
+def test_a_renamed_workflow_keeps_its_timelines_its_keys_and_its_placements(deploy: Any, place: Any) -> None:
+    new = deploy(BEFORE)
+    parcel = new.using(key="order 17").start("Main Street 1")
+
+    new = deploy(
+        BEFORE.replace("class Parcel(Workflow)", 'class Packet(Workflow, renamed_from="shop.Parcel")'), "Packet"
+    )
+    place("shop.Packet", weigh="rq:default")
+
+    assert new.get(parcel.pk).pk == new.get(key="order 17").pk == parcel.pk
+    assert new.using(key="order 17").start("Main Street 1").pk == parcel.pk
+    assert new.timelines.count() == 1
+    tick(HERE)
+    drain()
+    assert new.get(parcel.pk).sign.status == "waiting"
+
+
+def test_what_a_retyped_field_no_longer_takes_fails_the_attempt_that_reads_it(deploy: Any) -> None:
+    parcel = deploy(BEFORE).start("Main Street 1")
+    new = deploy(BEFORE.replace("address: str\n", "address: int\n", 1).replace('ran["carry"] += 1', "self.address"))
+    with recorded_errors():
+        drain()
+
+    timeline = new.get(parcel.pk).timeline
+    assert timeline.status == "running"  # it is retried: the next deploy may mend it
+    assert "valid integer" in timeline.state["runs"]["carry"]["error"]["message"]
+
+
+def test_a_validator_brings_up_a_retyped_field(deploy: Any) -> None:
+    parcel = deploy(BEFORE).start("Main Street 1")
+    typed = (
+        "address: Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]\n"
+    )
+    new = deploy(BEFORE.replace("address: str\n", typed, 1))
+
+    assert new.get(parcel.pk).address == ["Main Street 1"]
+
+
+def test_a_secret_of_a_renamed_step_is_still_there_and_goes_with_it(deploy: Any) -> None:
+    source = """
+    class Parcel(Workflow):
+        @step(retry=Retry(2, wait=timedelta(seconds=0), jitter=False))
+        def open(self, code: Secret[str]):
+            ran["open"] += 1
+            if ran["open"] == 1:
+                raise OSError("not yet")
+            ran[code] += 1
+    """
+    with recorded_errors():
+        parcel = deploy(source).start("sesame")
+    assert SealedInput.objects.count() == 1
+    deploy(source.replace("def open", "def unlock").replace("@step(", '@step(renamed_from="open", '))
+    drain()
+
+    assert (ran["sesame"], SealedInput.objects.count()) == (1, 0)
+    assert Timeline.objects.get(pk=parcel.pk).status == "completed"
+
+
+def test_what_completed_under_an_old_name_is_undone_under_the_new_one(deploy: Any) -> None:
+    parcel = deploy(BEFORE).start("Main Street 1")
+    drain()
+    renamed = (
+        BEFORE.replace("def carry(", "def bring(").replace("after=carry", "after=bring").replace("@carry.", "@bring.")
+    )
+    new = deploy(renamed.replace("delivery=AT_LEAST_ONCE)", 'delivery=AT_LEAST_ONCE, renamed_from="carry")'))
+
+    new.get(parcel.pk).timeline.cancel(reason="lost", compensate=True)
+    drain()
+
+    assert (ran["carry_back"], new.get(parcel.pk).timeline.status) == (1, "cancelled")
+
+
+def test_a_rename_from_what_is_there_still_is_refused(deploy: Any) -> None:
+    with pytest.raises(DeclarationError, match="there still"):
+        deploy(BEFORE.replace('early="keep"', 'early="keep", renamed_from="take"'))
+
+
+class Paid(Fact):
+    """Version 1 had cents."""
+
+    version = 2
+    euros: float
+
+    @classmethod
+    def upcast(cls, data: dict[str, Any], version: int) -> dict[str, Any]:
+        return {"euros": data["cents"] / 100}
+
+
+def test_a_recorded_event_of_an_older_version_is_read_as_the_new_one() -> None:
+    assert Paid.read(SimpleNamespace(version=1, data={"cents": 250})).euros == 2.5
+    assert Paid.read(SimpleNamespace(version=2, data={"euros": 2.5})).euros == 2.5

@@ -1,8 +1,8 @@
-"""What databases say differently: the time, by their own clock, and how to begin a write."""
+"""What databases say differently: the time, by their own clock, how to begin a write, and that it should be begun again."""
 
 from __future__ import annotations
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from . import moments
@@ -12,6 +12,12 @@ _NOW = {
     "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', %s || ' seconds')",
     "mysql": "UTC_TIMESTAMP(6) + INTERVAL %s SECOND",
 }
+
+
+# https://www.postgresql.org/docs/current/mvcc-serialization-failure-handling.html
+_POSTGRESQL_AGAIN = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
+_MYSQL_AGAIN = frozenset({1020, 1205, 1213})  # the record has changed, a lock wait timed out, a deadlock
+_SQLITE_AGAIN = frozenset({5, 6})  # SQLITE_BUSY, SQLITE_LOCKED: "database is locked"
 
 
 def later(connection: BaseDatabaseWrapper, seconds: float = 0) -> tuple[str, float | str]:
@@ -29,6 +35,20 @@ def begin_writing(connection: BaseDatabaseWrapper) -> None:
     if connection.vendor == "sqlite" and connection.settings_dict["OPTIONS"].get("transaction_mode") is None:
         with connection.cursor() as cursor:
             cursor.execute("UPDATE django_timelines_sighting SET at = at WHERE name = ''")
+
+
+def is_transient(error: BaseException) -> bool:
+    """Tell whether the database says: nothing of this transaction was written, begin it again.
+
+    A deadlock, a serialization failure, or a lock that was not given in time.
+    """
+    if not isinstance(error, DatabaseError):
+        return False
+    cause = error.__cause__
+    sqlstate = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)  # psycopg 3, and 2
+    sqlite_code = getattr(cause, "sqlite_errorcode", 0) & 0xFF  # the primary one of an extended code
+    number = next(iter(cause.args if cause else ()), None)
+    return sqlstate in _POSTGRESQL_AGAIN or sqlite_code in _SQLITE_AGAIN or number in _MYSQL_AGAIN
 
 
 def in_callers_transaction(using: str) -> bool:

@@ -27,8 +27,9 @@ from .advance import advance
 from .asked import Input, Options, check_input, key_digest
 from .execute import go_on, run_from
 from .judge import Call, Verdict, judge, outcome_of
+from .patience import Patience, conflict_if_transient
 from .renames import brought_up
-from .runner import Held, Runner, commit
+from .runner import Held, Runner, commit, load
 from .sealing import sealed_row
 
 ATTEMPTS_AT_A_CONFLICT = 20
@@ -55,22 +56,30 @@ def start(declaration: Declaration, options: Options, args: tuple[Any, ...], kwa
     keyed = {"key": options.key} if options.key else {}
     begun = NewEvent(EventType.TIMELINE_STARTED, data={"fields": defaults} | keyed, at=moments.now())
     runner = _runner(actor, using)
-    entry_name = (entry.name, "")
-    try:
-        with transaction.atomic(using=using) if digest is not None and runner.in_transaction else nullcontext():
-            if entry.waits:
-                called = given.event(entry_name)
-                after = _carry_out(declaration, before, entry_name, [begun, called], given, runner)
-            else:
-                due = declaration.graph.reach(declaration.graph.entry, before.state, moments.now())
-                after = _hand_over(declaration, before, [begun, due], runner)
-    except (IntegrityError, Rejected):
-        # two at once: the other was first, and its effects may be why we were rejected
-        if known := started_with(declaration, options.key, using):
-            return _same_start(known, entry_name, given, options)
-        raise
-    actors.note_started(id)
-    return after
+    patience = Patience()
+    while True:
+        try:
+            after = _begin(declaration, before, begun, given, runner)
+            actors.note_started(id)
+            return after
+        except (IntegrityError, Rejected, Conflict) as error:
+            # two at once: the other was first, and its effects may be why we were rejected
+            if known := started_with(declaration, options.key, using):
+                return _same_start(known, (entry.name, ""), given, options)
+            if not isinstance(error, Conflict):
+                raise
+            patience.after(error)
+
+
+def _begin(declaration: Declaration, before: Snapshot, begun: NewEvent, given: Input, runner: Runner) -> Snapshot:
+    entry = declaration.step(declaration.graph.entry.name)
+    keyed = before.digest is not None and runner.in_transaction  # one that is not the first must leave it usable
+    with transaction.atomic(using=before.using) if keyed else nullcontext():
+        if entry.waits:
+            called = given.event((entry.name, ""))
+            return _carry_out(declaration, before, (entry.name, ""), [begun, called], given, runner)
+        due = declaration.graph.reach(declaration.graph.entry, before.state, moments.now())
+        return _hand_over(declaration, before, [begun, due], runner)
 
 
 @sensitive_variables()
@@ -88,24 +97,25 @@ def call(
     snapshot = brought_up(declaration, snapshot)
     asked = Call(name, given.digest, options.key, options.early or step.keeps_early)
     runner = _runner(options.actor or actors.current(), snapshot.using)
-    fresh = False
+    fresh, patience = False, Patience()
     for tried in range(ATTEMPTS_AT_A_CONFLICT):
         try:
             if tried < OPTIMISTIC_CALLS or runner.in_transaction:
                 return _try_call(declaration, snapshot, asked, given, runner, fresh=fresh)
-            with transaction.atomic(using=snapshot.using):
+            with conflict_if_transient(snapshot.using), transaction.atomic(using=snapshot.using):
                 begin_writing(connections[snapshot.using])
                 locked = store.load(snapshot.id, snapshot.using, lock=True)
                 return _try_call(declaration, locked, asked, given, replace(runner, in_transaction=True), fresh=True)
         except Rejected:
-            latest = store.load(snapshot.id, snapshot.using)
+            latest = load(snapshot.id, snapshot.using)
             if _is_same(declaration, latest, asked):  # the first of two at once is why the second was rejected
                 return outcome_of(latest.state, name), latest
             raise
-        except Conflict:
+        except Conflict as conflict:
             if runner.in_transaction and fresh:
                 raise
-            snapshot, fresh = brought_up(declaration, store.load(snapshot.id, snapshot.using)), True
+            patience.after(conflict)
+            snapshot, fresh = brought_up(declaration, load(snapshot.id, snapshot.using)), True
     raise Conflict(f"Timeline {snapshot.id} is written by many at once. Call again.")
 
 
@@ -124,7 +134,7 @@ def _try_call(
     except Refused:
         verdict = None
     if verdict is not Verdict.ACCEPT and not fresh:  # never say no on what may be old
-        snapshot = store.load(snapshot.id, snapshot.using)
+        snapshot = load(snapshot.id, snapshot.using)
         verdict = judge(declaration, snapshot.state, asked)
     elif verdict is None:
         verdict = judge(declaration, snapshot.state, asked)
@@ -158,7 +168,7 @@ def _carry_out(
     if not exactly_once:
         snapshot = _hand_over(declaration, before, [*events, started], runner, name, given)
         held = Held(declaration, snapshot, name, 1, given.values)
-    after = run_from(held, runner) or store.load(before.id, before.using)
+    after = run_from(held, runner) or load(before.id, before.using)
     _raise_rejection(after, name)
     return after
 

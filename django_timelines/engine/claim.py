@@ -6,7 +6,7 @@ import logging
 import uuid
 from typing import Any
 
-from .. import moments, registry, store
+from .. import moments, registry
 from ..events import EventType, NewEvent
 from ..exceptions import Conflict, Unknown
 from ..models import Event, SealedInput
@@ -15,8 +15,9 @@ from ..store import Snapshot, type_name
 from .advance import advance
 from .failure import without_code
 from .history import state_at
+from .patience import Patience
 from .renames import brought_up
-from .runner import Held, Runner, commit
+from .runner import Held, Runner, commit, load
 from .sealing import open_sealed
 
 logger = logging.getLogger("django_timelines")
@@ -24,9 +25,10 @@ logger = logging.getLogger("django_timelines")
 
 def claim(timeline: uuid.UUID, name: type_name, fence: int, runner: Runner) -> Held | None:
     """Take the attempt if it is due and still the one that was meant. Its lease begins with this commit."""
+    patience = Patience()
     while True:
         try:
-            snapshot = store.load(timeline, runner.using)
+            snapshot = load(timeline, runner.using)
         except Unknown as error:
             _drop(timeline, name, str(error))
             return None
@@ -46,8 +48,8 @@ def claim(timeline: uuid.UUID, name: type_name, fence: int, runner: Runner) -> H
             result = advance(declaration, snapshot, [started], runner.by(run["fence"]))
             commit(result)
             return Held(declaration, result.after, name, run["attempt"] + 1)
-        except Conflict:
-            continue  # somebody else wrote the timeline; look again
+        except Conflict as conflict:
+            patience.after(conflict)  # somebody else wrote the timeline; look again
 
 
 def _held_back(snapshot: Snapshot) -> str:

@@ -22,6 +22,7 @@ from ..state import StepStatus, run_key
 from . import bells
 from .advance import By, advance
 from .failure import after_interruption, without_code
+from .patience import conflict_if_transient
 from .renames import bring_up_all
 from .runner import commit
 
@@ -74,9 +75,10 @@ def tick(using: str, actor: Actor | None = None) -> int:
     silent: set[str] = set()
     for run in runs:
         try:
-            _look(run, live.get(run.id), at, by, silent)
+            with conflict_if_transient(using):
+                _look(run, live.get(run.id), at, by, silent)
         except Conflict:
-            continue  # somebody moved it: good
+            continue  # somebody moved it: good; or the next look will tell
         except Exception:
             logger.exception("The clock could not look at %s of timeline %s.", run, run.timeline_id)
             later = bells.next_ring(run.rings, at)  # not at once again: it would keep the clock from the others

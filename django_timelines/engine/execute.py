@@ -16,9 +16,8 @@ from functools import partial
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, connections, transaction
 
-from .. import store
 from ..actors import ActorType, acting, current, this_process
-from ..databases import begin_writing
+from ..databases import begin_writing, is_transient
 from ..exceptions import LeaseLost, Rejected, TimelinesError
 from ..placements import INLINE, Bell
 from ..registry import Declaration
@@ -31,8 +30,9 @@ from .body import Failed, run_body, secrets_of, timed_out, type_ended
 from .claim import claim, prepare
 from .interrupt import Stopped, TimedOut
 from .leases import keeper
+from .patience import Patience
 from .record import Stale, check_ours, record, record_superseded
-from .runner import Held, Runner
+from .runner import Held, Runner, load
 from .stopping import give_back, heeding_sigterm, may_be_stopped
 
 logger = logging.getLogger("django_timelines")
@@ -175,7 +175,7 @@ class _Try:
 
 
 def _exactly_once(held: Held, runner: Runner) -> tuple[Advance | None, type_ended | None]:
-    runs = 0
+    runs, patience = 0, Patience()
     while True:
         runs += 1
         one = _Try()
@@ -184,11 +184,11 @@ def _exactly_once(held: Held, runner: Runner) -> tuple[Advance | None, type_ende
                 transaction.on_commit(one.note, using=runner.using)
                 if not runner.in_transaction:
                     begin_writing(connections[runner.using])
-                if runs >= OPTIMISTIC_RUNS:
+                if runs >= OPTIMISTIC_RUNS and not held.pending:
                     held = _afresh(held, lock=True)
                 ended = _run(held, runner)
                 if isinstance(ended, Failed):
-                    raise _RollBack(ended)
+                    raise ended.error if is_transient(ended.error) else _RollBack(ended)
                 one.ended = ended
                 one.result = record(held, ended, runner, may_rerun=True)
             return one.result, ended
@@ -200,8 +200,11 @@ def _exactly_once(held: Held, runner: Runner) -> tuple[Advance | None, type_ende
         except Exception as error:
             if one.committed and one.result is not None:
                 return _after_broken_hook(one.result, held), one.ended
-            if not isinstance(error, DatabaseError):
-                raise
+            if not isinstance(error, DatabaseError) or (runner.in_transaction and is_transient(error)):
+                raise  # a deadlock in the caller's transaction is for the caller to begin again
+            if patience.outlasts(error):
+                held = held if held.pending else _afresh(held)
+                continue
             # the commit itself said no: a deferred constraint, a transaction that the body broke
             ended = Failed(error, secrets_of(held.declaration, held.name, held.given or {}))
         leaks.mend()
@@ -220,6 +223,6 @@ def _after_broken_hook(result: Advance, held: Held) -> Advance:
 
 
 def _afresh(held: Held, *, lock: bool = False) -> Held:
-    snapshot = store.load(held.snapshot.id, held.snapshot.using, lock=lock)
+    snapshot = load(held.snapshot.id, held.snapshot.using, lock=lock)
     check_ours(held, snapshot)
     return replace(held, snapshot=snapshot)

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-from .. import actors, moments, registry, store
+from .. import actors, moments, registry
 from ..actors import Actor
 from ..databases import in_callers_transaction
 from ..events import EventType, NewEvent
@@ -22,9 +22,10 @@ from .advance import advance
 from .cancel import cancellation, clean_reason
 from .execute import go_on
 from .judge import outcome_of
+from .patience import Patience
 from .renames import brought_up
 from .rewind import plan_rewind
-from .runner import Runner, commit
+from .runner import Runner, commit, load
 
 type_verb = Callable[[Snapshot], NewEvent | None]
 
@@ -132,15 +133,17 @@ def refuse_ended(now: Snapshot) -> None:
 def append(declaration: Declaration | None, snapshot: Snapshot, event: type_verb, actor: Actor | None) -> Snapshot:
     """Append a person's event, judged on what is true at its commit, and go on with what it made due."""
     runner = Runner(actor or actors.current(), INLINE, snapshot.using, in_callers_transaction(snapshot.using))
+    patience = Patience()
     while True:
-        snapshot = brought_up(declaration, store.load(snapshot.id, snapshot.using, lock=runner.in_transaction))
+        snapshot = brought_up(declaration, load(snapshot.id, snapshot.using, lock=runner.in_transaction))
         new = event(snapshot)
         if new is None:
             return snapshot
         result = advance(declaration, snapshot, [new], runner.by())
         try:
             commit(result)
-        except Conflict:
+        except Conflict as conflict:
+            patience.after(conflict)
             continue  # somebody else wrote; judge again
         return go_on(declaration, result, runner) if declaration else result.after
 

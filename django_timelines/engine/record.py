@@ -6,7 +6,6 @@ from typing import Any
 
 from django.db import connections
 
-from .. import store
 from ..events import EventType, NewEvent
 from ..exceptions import Conflict, LeaseLost
 from ..state import fold, is_open, run_key
@@ -15,7 +14,8 @@ from .advance import Advance, advance
 from .body import Completed, Failed, NotTaken, type_ended
 from .cancel import cancellation
 from .failure import after_failure
-from .runner import Held, Runner, commit
+from .patience import Patience
+from .runner import Held, Runner, commit, load
 from .sealing import sealed_row
 
 
@@ -25,7 +25,7 @@ class Stale(Exception):
 
 def record(held: Held, ended: type_ended, runner: Runner, *, may_rerun: bool = False) -> Advance:
     """Append the outcome. If the timeline went on meanwhile, only the append is done again, never the body."""
-    snapshot = held.snapshot
+    snapshot, patience = held.snapshot, Patience()
     while True:
         result = advance(
             held.declaration,
@@ -41,11 +41,12 @@ def record(held: Held, ended: type_ended, runner: Runner, *, may_rerun: bool = F
         try:
             commit(result)
             return result
-        except Conflict:
+        except Conflict as conflict:
             if held.pending:
                 raise  # the call itself must be judged again
+            patience.after(conflict)
             inside = connections[runner.using].in_atomic_block
-            snapshot = store.load(snapshot.id, snapshot.using, lock=inside)
+            snapshot = load(snapshot.id, snapshot.using, lock=inside)
             check_ours(held, snapshot)
             if may_rerun and _overtaken(held, ended, snapshot):
                 raise Stale from None
@@ -93,14 +94,15 @@ def record_superseded(held: Held, ended: type_ended, runner: Runner) -> None:
     elif isinstance(ended, Failed):
         data["error"] = ended.describe()
     late = NewEvent(EventType.ATTEMPT_INTERRUPTED, *held.name, data=data, attempt=held.attempt)
+    patience = Patience()
     while True:
-        snapshot = store.load(held.snapshot.id, held.snapshot.using)
+        snapshot = load(held.snapshot.id, held.snapshot.using)
         if "ended" in snapshot.state:
             return None
         try:
             return commit(advance(None, snapshot, [late], runner.by(held.fence)))
-        except Conflict:
-            continue
+        except Conflict as conflict:
+            patience.after(conflict)
 
 
 def check_ours(held: Held, snapshot: Snapshot) -> None:

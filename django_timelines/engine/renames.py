@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import registry, store
+from .. import registry
 from ..actors import SYSTEM
 from ..events import EventType, NewEvent
 from ..exceptions import Conflict
@@ -13,7 +13,8 @@ from ..registry import Declaration
 from ..state import StepStatus, split_key, type_state
 from ..store import Snapshot
 from .advance import By, advance
-from .runner import commit
+from .patience import Patience
+from .runner import commit, load
 
 BATCH = 200
 
@@ -22,14 +23,16 @@ def brought_up(declaration: Declaration | None, snapshot: Snapshot) -> Snapshot:
     """Return the timeline under the names that its steps and fields have now, once that is written."""
     if declaration is None or not (declaration.renamed_steps or declaration.renamed_fields):
         return snapshot
+    patience = Patience()
     while renamed := _pending(declaration, snapshot.state):
         event = NewEvent(EventType.AMENDED, data={"changes": {}, "renamed": renamed, "reason": "renamed in the code"})
         try:
             result = advance(None, snapshot, [event], By(SYSTEM))
             commit(result)
             return result.after
-        except Conflict:
-            snapshot = store.load(snapshot.id, snapshot.using)
+        except Conflict as conflict:
+            patience.after(conflict)
+            snapshot = load(snapshot.id, snapshot.using)
     return snapshot
 
 
@@ -43,7 +46,7 @@ def bring_up_all(using: str) -> int:
             timeline__workflow__in=declaration.names, step__in=declaration.renamed_steps
         )
         for timeline in runs.exclude(status=StepStatus.RUNNING).values_list("timeline", flat=True).distinct()[:BATCH]:
-            brought_up(declaration, store.load(timeline, using))
+            brought_up(declaration, load(timeline, using))
             looked_at += 1
     return looked_at
 

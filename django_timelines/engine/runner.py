@@ -14,6 +14,7 @@ from django.db import transaction
 from .. import conf, store
 from ..actors import Actor, current_trace
 from ..events import NewEvent
+from ..exceptions import Conflict
 from ..placements import INLINE, stopping
 from ..registry import Declaration
 from ..signals import appended
@@ -22,6 +23,7 @@ from ..steps import Delivery, Step
 from ..store import Snapshot, type_name
 from . import bells
 from .advance import Advance, By
+from .patience import Patience, conflict_if_transient
 
 
 @dataclass
@@ -84,10 +86,22 @@ class Held:
         return int(self.seen.state["runs"][run_key(*self.name)]["fence"])
 
 
+def load(id: uuid.UUID, using: str, *, lock: bool = False) -> Snapshot:
+    """Read a timeline as ``store.load`` does; a read that the database wants begun again is."""
+    patience = Patience()
+    while True:
+        try:
+            with conflict_if_transient(using):
+                return store.load(id, using, lock=lock)
+        except Conflict as conflict:
+            patience.after(conflict)
+
+
 def commit(result: Advance) -> None:
     """Write the change; bells and hints leave with the commit, of the outermost transaction if there is one."""
     change, after = result.change, result.after
-    store.commit(change)
+    with conflict_if_transient(after.using):
+        store.commit(change)
     bells.ring_after_commit(result.bells, after.using)
     hint: Callable[[], Any] = partial(
         appended.send_robust,

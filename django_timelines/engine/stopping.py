@@ -13,14 +13,15 @@ from typing import Any
 
 from django.db import connections
 
-from .. import conf, store
+from .. import conf
 from ..exceptions import Conflict, LeaseLost
 from ..placements import INLINE, stopping
 from .advance import advance
 from .failure import after_stop
 from .interrupt import Interruptible, Stopped
+from .patience import Patience
 from .record import check_ours
-from .runner import Held, Runner, commit
+from .runner import Held, Runner, commit, load
 
 logger = logging.getLogger("django_timelines")
 _held: dict[Interruptible, tuple[Held, Runner]] = {}
@@ -59,13 +60,15 @@ def _wait(seconds: float) -> None:
 
 def give_back(held: Held, runner: Runner) -> None:
     """Say that the attempt was interrupted: it is due again at once, and counts as none."""
+    patience = Patience()
     while True:
-        snapshot = store.load(held.snapshot.id, held.snapshot.using)
+        snapshot = load(held.snapshot.id, held.snapshot.using)
         try:
             check_ours(held, snapshot)
             events = after_stop(held.declaration, snapshot.state, held.name, held.attempt)
             commit(advance(held.declaration, snapshot, events, runner.by(held.fence)))
-        except Conflict:
+        except Conflict as conflict:
+            patience.after(conflict)
             continue
         except LeaseLost as lost:
             logger.info("%s", lost)

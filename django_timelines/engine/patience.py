@@ -6,6 +6,7 @@ ours that is a ``Conflict`` like any other; one that the caller opened is the ca
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from django.db import DatabaseError, connections
 from ..databases import is_transient
 from ..exceptions import Conflict
 
+logger = logging.getLogger("django_timelines")
 MOST = 10  # times that the database may ask
 LONGEST = 10.0  # seconds after which it is not asked again; a lock that was not given may have taken them all
 FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.5  # seconds
@@ -53,6 +55,7 @@ class Patience:
         asked_enough = self._asked == MOST or (self._asked and time.monotonic() - self._since > LONGEST)
         if asked_enough or not is_transient(error):
             return False
-        time.sleep(random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**self._asked)))  # noqa: S311
         self._asked += 1
+        logger.info("The database asks to begin again, time %s: %s", self._asked, error)
+        time.sleep(random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**self._asked)))  # noqa: S311
         return True

@@ -1,0 +1,131 @@
+"""Clause 5: many calls at the same moment, on as many connections. The database decides who is first; the others agree."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import django_rq
+import pytest
+from rq import SimpleWorker
+
+from django_timelines.exceptions import Refused
+from django_timelines.models import Event
+from django_timelines.testing import drain
+from tests.races.at_once import at_once
+from tests.races.workflows import Till
+from tests.shop.models import Entry
+
+pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
+
+FIFTY = 50
+
+
+def effects(step: str) -> int:
+    return Entry.objects.filter(text=step).count()
+
+
+def events(till: Till, step: str, type: str) -> int:
+    return Event.objects.filter(timeline=till.pk, step=step, type=type).count()
+
+
+def test_fifty_calls_with_one_input_have_one_effect_and_one_answer() -> None:
+    till = Till.start(owner="Ada")
+
+    answers = at_once(*[lambda: str(Till.get(till.pk).pay(amount=5))] * FIFTY)
+
+    assert answers == ["completed"] * FIFTY
+    assert (effects("pay"), events(till, "pay", "StepCalled"), Till.get(till.pk).total) == (1, 1, 5)
+
+
+@pytest.mark.parametrize("step", ["mail", "stamp"])
+def test_fifty_calls_of_an_outside_effect_start_it_once(step: str) -> None:
+    till = Till.start(owner="Ada")
+
+    def call() -> tuple[str, str]:
+        bound = getattr(Till.get(till.pk), step)
+        return str(bound(amount=5)), str(bound.wait(timeout=20))
+
+    answers = at_once(*[call] * FIFTY)
+
+    assert {waited for _, waited in answers} == {"completed"}
+    assert {called for called, _ in answers} <= {"due", "completed"}  # who came while it was under way was told so
+    assert (effects(step), events(till, step, "AttemptStarted")) == (1, 1)
+
+
+@pytest.mark.redis
+def test_fifty_calls_of_a_step_that_a_worker_runs_ring_one_bell(place: Callable[..., None]) -> None:
+    queue = django_rq.get_queue("default")
+    queue.empty()
+    place(Till._declaration.label, pay="rq:default")
+    till = Till.start(owner="Ada")
+
+    answers = at_once(*[lambda: str(Till.get(till.pk).pay(amount=5))] * FIFTY)
+    jobs = len(queue.job_ids)
+    SimpleWorker([queue], connection=queue.connection).work(burst=True, logging_level="WARNING")
+
+    assert answers == ["due"] * FIFTY
+    assert (jobs, effects("pay"), Till.get(till.pk).pay.status) == (1, 1, "completed")
+
+
+def test_fifty_calls_with_one_key_have_one_effect_and_one_answer() -> None:
+    till = Till.start(owner="Ada")
+
+    answers = at_once(*[lambda: str(Till.get(till.pk).pay.using(key="evt_17")(amount=5))] * FIFTY)
+
+    assert answers == ["completed"] * FIFTY
+    assert (effects("pay"), events(till, "pay", "StepCalled")) == (1, 1)
+
+
+def test_of_fifty_calls_with_different_input_one_is_taken() -> None:
+    till = Till.start(owner="Ada")
+
+    answers = at_once(*[lambda amount=amount: Till.get(till.pk).pay(amount=amount) for amount in range(FIFTY)])
+
+    taken = [amount for amount, answer in enumerate(answers) if answer == "completed"]
+    refused = [answer for answer in answers if isinstance(answer, Refused)]
+    assert (len(taken), len(refused)) == (1, FIFTY - 1)
+    assert {error.reason for error in refused} == {"settled"}
+    assert (effects("pay"), Till.get(till.pk).total) == (1, taken[0])
+
+
+def test_of_fifty_calls_of_an_outside_effect_with_different_input_one_is_taken() -> None:
+    till = Till.start(owner="Ada")
+
+    answers = at_once(*[lambda amount=amount: Till.get(till.pk).mail(amount=amount) for amount in range(FIFTY)])
+
+    refused = [answer for answer in answers if isinstance(answer, Refused)]
+    assert Counter(str(answer) for answer in answers if not isinstance(answer, Refused)) == {"completed": 1}
+    assert {error.reason for error in refused} <= {"taken", "settled"}
+    assert effects("mail") == 1
+
+
+def test_of_fifty_calls_that_use_one_key_for_different_input_one_is_taken() -> None:
+    till = Till.start(owner="Ada")
+
+    answers = at_once(
+        *[lambda amount=amount: Till.get(till.pk).pay.using(key="evt_17")(amount=amount) for amount in range(FIFTY)]
+    )
+
+    refused = [answer for answer in answers if isinstance(answer, Refused)]
+    assert Counter(str(answer) for answer in answers if not isinstance(answer, Refused)) == {"completed": 1}
+    assert {error.reason for error in refused} == {"key_reused"}
+    assert effects("pay") == 1
+
+
+def test_fifty_starts_with_one_key_are_one_timeline() -> None:
+    found = at_once(*[lambda: Till.using(key="form-token").start(owner="Ada").pk] * FIFTY)
+
+    assert (len(found), len(set(found))) == (FIFTY, 1)
+    assert (Till.timelines.count(), effects("open")) == (1, 1)
+
+
+def test_calls_of_different_steps_of_one_timeline_all_have_their_effect() -> None:
+    tills = [Till.start(owner="Ada") for _ in range(3)]
+    steps = ("pay", "mail", "stamp")
+
+    answers = at_once(*[lambda t=till, s=step: str(getattr(t, s)(amount=1)) for till in tills for step in steps])
+    drain()
+
+    assert answers == ["completed"] * 9
+    assert [effects(step) for step in ("open", *steps, "count", "tell")] == [3] * 6

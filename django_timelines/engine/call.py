@@ -105,7 +105,10 @@ def call(
             with conflict_if_transient(snapshot.using), transaction.atomic(using=snapshot.using):
                 begin_writing(connections[snapshot.using])
                 locked = store.load(snapshot.id, snapshot.using, lock=True)
-                return _try_call(declaration, locked, asked, given, replace(runner, in_transaction=True), fresh=True)
+                _try_call(declaration, locked, asked, given, replace(runner, in_transaction=True), fresh=True)
+            after = load(snapshot.id, snapshot.using)  # an outside effect ran right after the commit
+            _raise_rejection(after, name)
+            return outcome_of(after.state, name), after
         except Rejected:
             latest = load(snapshot.id, snapshot.using)
             if _is_same(declaration, latest, asked):  # the first of two at once is why the second was rejected

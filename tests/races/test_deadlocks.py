@@ -1,0 +1,88 @@
+"""Clause 6: a transaction of ours writes one timeline, so ours never lock each other up. Those of callers may."""
+
+from __future__ import annotations
+
+from threading import Barrier, BrokenBarrierError
+
+import pytest
+from django.db import DatabaseError, connections, transaction
+
+from django_timelines.engine.execute import answer
+from tests.races.at_once import at_once
+from tests.races.workers import bell_of
+from tests.races.workflows import Till
+from tests.shop.here import HERE
+from tests.shop.models import Entry
+from tests.shop.workflows import plan, ran
+
+pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
+
+
+def pay_both(first: Till, second: Till, amount: int, meet: Barrier) -> str:
+    """Write two timelines in one transaction, the second after somebody else has written it."""
+    with transaction.atomic(using=HERE):
+        Till.get(first.pk).pay.using(key=f"first {amount}")(amount=amount)
+        try:
+            meet.wait(2 if connections[HERE].vendor == "sqlite" else 20)
+        except BrokenBarrierError:
+            assert connections[HERE].vendor == "sqlite", "nobody may wait yet"  # there the other has not begun
+        Till.get(second.pk).mail.using(key=f"second {amount}")(amount=amount)
+    return "committed"
+
+
+def test_a_deadlock_of_callers_is_an_error_for_one_of_them_and_nothing_of_its_is_written() -> None:
+    one, other, meet = Till.start(owner="Ada"), Till.start(owner="Grace"), Barrier(2)
+
+    answers = at_once(lambda: pay_both(one, other, 1, meet), lambda: pay_both(other, one, 2, meet))
+
+    losers = [answer for answer in answers if isinstance(answer, DatabaseError)]
+    assert sorted(map(str, answers)) == sorted(["committed"] * (2 - len(losers)) + [str(error) for error in losers])
+    paid = {1: Till.get(one.pk), 2: Till.get(other.pk)}
+    for amount, answer_ in enumerate(answers, start=1):
+        mailed = paid[3 - amount]
+        written = answer_ == "committed"
+        assert paid[amount].total == (amount if written else 0)
+        assert (paid[amount].pay.status, mailed.mail.status) == (("completed",) * 2 if written else ("waiting",) * 2)
+    if connections[HERE].vendor != "sqlite":
+        assert len(losers) == 1
+    assert Entry.objects.filter(text="pay").count() == Entry.objects.filter(text="mail").count() == 2 - len(losers)
+
+
+def test_what_works_on_two_timelines_in_either_order_without_a_transaction_meets_no_deadlock() -> None:
+    one, other = Till.start(owner="Ada"), Till.start(owner="Grace")
+
+    def pay(first: Till, second: Till) -> list[str]:
+        return [str(Till.get(first.pk).pay(amount=1)), str(Till.get(second.pk).pay(amount=1))]
+
+    answers = at_once(*[lambda: pay(one, other), lambda: pay(other, one)] * 10)
+
+    assert answers == [["completed", "completed"]] * 20
+    assert Entry.objects.filter(text="pay").count() == 2
+
+
+def test_bodies_that_lock_each_other_up_run_again_and_use_no_attempt(row_locks: None) -> None:
+    one, other, meet = Till.start(owner="Ada"), Till.start(owner="Grace"), Barrier(2)
+    rows = [Entry.objects.create(text=text) for text in ("first", "second")]
+
+    def lock(first: Entry, second: Entry) -> None:
+        Entry.objects.filter(pk=first.pk).update(text="mine")
+        if ran["count"] == 2:
+            meet.wait(20)
+        Entry.objects.filter(pk=second.pk).update(text="mine")
+
+    def in_either_order(workflow: Till) -> None:
+        lock(*(rows if workflow.pk == one.pk else rows[::-1]))
+
+    plan["count"] = in_either_order
+    bells = [bell_of(till, "count") for till in (one, other)]
+    ran["count"] = 0
+    answers = at_once(*[lambda bell=bell: answer(**bell) for bell in bells])
+
+    assert answers == [None, None]
+    assert ran["count"] == 3
+    for till in (one, other):
+        assert list(till.timeline.events.filter(step="count").values_list("type", "attempt")) == [
+            ("StepDue", None),
+            ("AttemptStarted", 1),
+            ("StepCompleted", 1),
+        ]

@@ -1,0 +1,297 @@
+"""What the database wants begun again is, in transactions of ours: a few times, never a body of the outside kinds, never the
+caller's transaction."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, OperationalError, connections, transaction
+
+from django_timelines.databases import is_transient
+from django_timelines.engine import clock
+from django_timelines.engine.execute import answer
+from django_timelines.models import Event, Timeline
+from django_timelines.testing import recorded_errors
+from tests.races.at_once import Started, at_once, meanwhile, until
+from tests.races.workers import bell_of
+from tests.races.workflows import Till
+from tests.shop.here import HERE
+from tests.shop.models import Entry
+from tests.shop.workflows import plan, ran
+
+pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
+
+VENDOR = connections[HERE].vendor
+STRICT = {"postgresql": "SERIALIZABLE", "mysql": "serializable"}
+REPEATABLE = {"postgresql": "REPEATABLE READ", "mysql": "repeatable read"}
+
+
+def isolation(level: str) -> Any:
+    """Return the level as the driver of Django's backend wants it."""
+    if VENDOR != "postgresql":
+        return level
+    from django.db.backends.postgresql.psycopg_any import IsolationLevel
+
+    return IsolationLevel[level.replace(" ", "_")]
+
+
+def a_short_wait() -> dict[str, Any]:
+    """Return the options with which a connection does not wait long for a lock."""
+    if VENDOR == "sqlite":
+        return {"timeout": 0.05}
+    return {"init_command": "SET SESSION innodb_lock_wait_timeout = 1"}
+
+
+@contextmanager
+def locked(till: Till) -> Iterator[None]:
+    """Hold what a write of this timeline needs, on a connection of its own."""
+    connection = connections[HERE].copy()
+    connection.settings_dict = {**connection.settings_dict, "OPTIONS": dict(connection.settings_dict["OPTIONS"])}
+    connection.ensure_connection()
+    connection.set_autocommit(False)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE django_timelines_timeline SET head = head")
+        yield
+    finally:
+        connection.rollback()
+        connection.set_autocommit(True)
+        connection.close()
+
+
+@pytest.fixture
+def asked(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """Tell how often the database has asked to begin again."""
+    caplog.set_level(logging.INFO, "django_timelines")
+    return lambda: [r.getMessage() for r in caplog.records if r.getMessage().startswith("The database asks to begin")]
+
+
+@pytest.fixture
+def impatient_database(options: Callable[..., None]) -> None:
+    """Skip where a lock is waited for without an end; else wait for a moment only."""
+    if VENDOR == "postgresql":
+        pytest.skip("PostgreSQL waits for a lock until it has it or finds a deadlock")
+    options(**a_short_wait())
+
+
+DEEDS: dict[str, Callable[[Till], Any]] = {
+    "call": lambda till: str(Till.get(till.pk).pay(amount=5)),
+    "outside call": lambda till: str(Till.get(till.pk).mail(amount=5)),
+    "answer": lambda till: answer(**bell_of(till, "count")),
+    "outside answer": lambda till: answer(**bell_of(till, "tell")),
+    "skip": lambda till: str(Till.get(till.pk).tell.skip(reason="told them myself")),
+    "cancel": lambda till: Till.get(till.pk).timeline.cancel(reason="no more"),
+    "start": lambda till: str(Till.start(owner="Grace").open.status),
+}
+
+
+@pytest.mark.parametrize("deed", DEEDS)
+def test_what_meets_a_lock_begins_again_until_it_is_given_back(
+    deed: str, impatient_database: None, asked: Callable[[], list[str]]
+) -> None:
+    if deed == "start" and VENDOR != "sqlite":
+        pytest.skip("Nobody else has a lock on a row that is not there yet")
+    till = Till.start(owner="Ada")
+
+    with locked(till):
+        doing = Started(lambda: DEEDS[deed](till))
+        until(lambda: asked() or doing.ended)
+    done = doing.answer()
+
+    assert len(asked()) >= 1
+    assert done in ("completed", None)
+    assert (ran["mail"], ran["tell"]) in [(0, 0), (1, 0), (0, 1)]
+    assert not Event.objects.filter(type="AttemptFailed").exists()
+
+
+def test_it_is_begun_again_a_few_times_only(impatient_database: None, asked: Callable[[], list[str]]) -> None:
+    till = Till.start(owner="Ada")
+
+    with locked(till):
+        (error,) = at_once(lambda: DEEDS["cancel"](till))
+
+    assert isinstance(error, OperationalError)
+    assert 1 <= len(asked()) <= 10
+    assert Till.get(till.pk).timeline.status == "running"
+
+
+def test_a_clock_that_meets_a_lock_looks_again_later(impatient_database: None, asked: Callable[[], list[str]]) -> None:
+    from datetime import timedelta
+
+    from django_timelines.testing import travel
+    from tests.races.workers import claimed
+
+    till = Till.start(owner="Ada")
+    claimed(till, "tell", "dead")
+    with travel(timedelta(seconds=61)):
+        with locked(till):
+            at_once(lambda: clock.tick(HERE))
+        assert Till.get(till.pk).tell.status == "running"
+
+        clock.tick(HERE)
+
+    assert Till.get(till.pk).tell.status == "retrying"
+
+
+def test_the_end_of_an_outside_effect_is_appended_again_and_its_body_is_not_run_again(
+    impatient_database: None, asked: Callable[[], list[str]]
+) -> None:
+    till, give_back, taken = Till.start(owner="Ada"), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with locked(till):
+            taken.set()
+            assert give_back.wait(30)
+
+    def be_locked_out(workflow: Any) -> None:
+        holding.append(Started(hold))
+        assert taken.wait(30)
+
+    holding: list[Started] = []
+    plan["tell"] = be_locked_out
+    bell = bell_of(till, "tell")
+    telling = Started(lambda: answer(**bell))
+    until(lambda: asked() or telling.ended)
+    give_back.set()
+
+    assert (telling.answer(), holding[0].answer()) == (None, None)
+    assert (ran["tell"], Till.get(till.pk).tell.status) == (1, "completed")
+
+
+def test_in_the_callers_transaction_the_error_is_the_callers(
+    impatient_database: None, asked: Callable[[], list[str]]
+) -> None:
+    till = Till.start(owner="Ada")
+
+    def pay() -> None:
+        with transaction.atomic(using=HERE):
+            till.pay(amount=5)
+
+    with locked(till):
+        (error,) = at_once(pay)
+
+    assert isinstance(error, OperationalError)
+    assert is_transient(error)
+    assert (asked(), ran["pay"] <= 1, Till.get(till.pk).pay.status) == ([], True, "waiting")
+    assert not Entry.objects.filter(text="pay").exists()
+
+
+@pytest.mark.parametrize("level", [REPEATABLE, STRICT], ids=["repeatable read", "serializable"])
+def test_at_a_strict_level_calls_at_once_have_one_effect_and_one_answer(
+    level: dict[str, str], row_locks: None, options: Callable[..., None]
+) -> None:
+    options(isolation_level=isolation(level[VENDOR]))
+    till = Till.start(owner="Ada")
+
+    answers = at_once(*[lambda: str(Till.get(till.pk).pay(amount=5))] * 20)
+
+    assert answers == ["completed"] * 20
+    assert (Entry.objects.filter(text="pay").count(), Till.get(till.pk).total) == (1, 5)
+
+
+@pytest.mark.parametrize("level", [REPEATABLE, STRICT], ids=["repeatable read", "serializable"])
+def test_at_a_strict_level_starts_with_one_key_are_one_timeline(
+    level: dict[str, str], row_locks: None, options: Callable[..., None]
+) -> None:
+    options(isolation_level=isolation(level[VENDOR]))
+
+    found = at_once(*[lambda: Till.using(key="form-token").start(owner="Ada").pk] * 20)
+
+    assert len(set(found)) == 1
+    assert (Timeline.objects.count(), Entry.objects.filter(text="open").count()) == (1, 1)
+
+
+@pytest.mark.parametrize("level", [REPEATABLE, STRICT], ids=["repeatable read", "serializable"])
+def test_at_a_strict_level_parallel_steps_lose_no_update(
+    level: dict[str, str], row_locks: None, options: Callable[..., None]
+) -> None:
+    options(isolation_level=isolation(level[VENDOR]))
+    tills = [Till.start(owner="Ada") for _ in range(5)]
+    bells = [(till, bell_of(till, "count")) for till in tills]
+
+    answers = at_once(
+        *[lambda bell=bell: answer(**bell) for _, bell in bells],
+        *[lambda till=till: till.pay(amount=5) for till, _ in bells],
+    )
+
+    assert answers == [None] * 5 + ["completed"] * 5
+    assert [Till.get(till.pk).total for till in tills] == [15] * 5
+    assert Entry.objects.filter(text__in=("pay", "count")).count() == 10
+    assert not Event.objects.filter(type="AttemptFailed").exists()
+
+
+@pytest.mark.postgres
+def test_an_exactly_once_body_that_cannot_be_serialized_runs_again_and_uses_no_attempt(
+    options: Callable[..., None],
+) -> None:
+    if VENDOR != "postgresql":
+        pytest.skip("PostgreSQL says which transactions cannot be serialized")
+    options(isolation_level=isolation("REPEATABLE READ"))
+    till, row = Till.start(owner="Ada"), Entry.objects.create(text="nobody's")
+    plan["count"] = update_after_somebody_else(row)
+
+    answer(**bell_of(till, "count"))
+
+    row.refresh_from_db()
+    assert (ran["count"], row.text, Till.get(till.pk).total) == (2, "mine", 10)
+    assert attempts(till, "count") == [("AttemptStarted", 1), ("StepCompleted", 1)]
+
+
+@pytest.mark.postgres
+def test_an_outside_body_that_cannot_be_serialized_is_the_policys_business(options: Callable[..., None]) -> None:
+    if VENDOR != "postgresql":
+        pytest.skip("PostgreSQL says which transactions cannot be serialized")
+    options(isolation_level=isolation("REPEATABLE READ"))
+    till, row = Till.start(owner="Ada"), Entry.objects.create(text="nobody's")
+
+    def in_a_transaction_of_its_own(workflow: Any) -> None:
+        with transaction.atomic(using=HERE):
+            Entry.objects.count()
+            update_after_somebody_else(row)(workflow)
+
+    plan["tell"] = in_a_transaction_of_its_own
+    with recorded_errors():
+        answer(**bell_of(till, "tell"))
+
+    assert (ran["tell"], Till.get(till.pk).tell.status) == (1, "retrying")
+
+
+@pytest.mark.postgres
+def test_a_called_body_that_cannot_be_serialized_in_the_callers_transaction_is_the_callers(
+    options: Callable[..., None],
+) -> None:
+    if VENDOR != "postgresql":
+        pytest.skip("PostgreSQL says which transactions cannot be serialized")
+    options(isolation_level=isolation("REPEATABLE READ"))
+    till, row = Till.start(owner="Ada"), Entry.objects.create(text="nobody's")
+    plan["pay"] = update_after_somebody_else(row)
+
+    with pytest.raises(OperationalError, match="could not serialize"), transaction.atomic(using=HERE):
+        till.pay(amount=5)
+
+    assert (ran["pay"], Till.get(till.pk).pay.status, Entry.objects.filter(text="pay").count()) == (1, "waiting", 0)
+
+
+def update_after_somebody_else(row: Entry) -> Callable[[Any], None]:
+    def body(workflow: Any) -> None:
+        step = max(ran, key=lambda name: (name in plan, ran[name]))
+        if ran[step] == 1:
+            meanwhile(lambda: Entry.objects.filter(pk=row.pk).update(text="somebody else's"))
+        Entry.objects.filter(pk=row.pk).update(text="mine")
+
+    return body
+
+
+def attempts(till: Till, step: str) -> list[tuple[str, int]]:
+    events = Event.objects.filter(timeline=till.pk, step=step, attempt__isnull=False).order_by("sequence")
+    return list(events.values_list("type", "attempt"))
+
+
+@pytest.mark.parametrize("error", [DatabaseError(), DatabaseError([]), ValueError("database is locked"), Exception(5)])
+def test_other_errors_are_not_transient(error: Exception) -> None:
+    assert not is_transient(error)

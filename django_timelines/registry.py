@@ -55,9 +55,9 @@ class Declaration:
         return apps.get_containing_app_config(self.workflow.__module__)
 
     def step(self, name: str) -> Step[...]:
-        """Return the step; ``Unknown`` if the code no longer has it."""
+        """Return the step, also by a name that it had before; ``Unknown`` if the code no longer has it."""
         try:
-            return self.steps[name]
+            return self.steps[self.current(name)]
         except KeyError:
             raise Unknown(
                 f"{self.label} has no step {name!r}. Known: {', '.join(self.steps)}.", "unknown_step"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from django.db import close_old_connections, router
@@ -24,7 +25,7 @@ from .advance import By, advance
 from .failure import after_interruption, without_code
 from .patience import conflict_if_transient
 from .renames import bring_up_all
-from .runner import commit
+from .runner import commit, load
 
 logger = logging.getLogger("django_timelines")
 BATCH = 500
@@ -91,7 +92,8 @@ def settle_due_deadlines(using: str) -> None:
     by, at = By(this_process(ActorType.CLOCK, "clock")), moments.now()
     runs = Run.objects.using(using).filter(until__lte=at, status__in=_WITH_DEADLINE, ring__isnull=False)
     for run in runs.select_related("timeline"):
-        settle_overdue(run, by)
+        with suppress(Conflict):  # what was settled before it may have settled it, too
+            settle_overdue(run, by)
 
 
 def _look(run: Run, leased_until: datetime | None, at: datetime, by: By, silent: set[str]) -> None:
@@ -124,13 +126,13 @@ def ring_again(run: Run, at: datetime, silent: set[str]) -> None:
 
 def rescue(run: Run, by: By) -> None:
     """Give an attempt whose lease ran out another go, as its delivery and policy allow."""
-    snapshot = store.snapshot_of(run.timeline)
+    snapshot = load(run.timeline_id, run.timeline.using)  # an earlier look of this tick may have moved it
     declaration = registry.find(snapshot.workflow)
     name = (run.step, run.item)
     current = snapshot.state["runs"].get(run_key(*name), {})
     if current.get("fence") != run.fence:
         raise Conflict("The run went on.")
-    if declaration is None or run.step not in declaration.steps:
+    if declaration is None or declaration.current(run.step) not in declaration.steps:
         events = [without_code(snapshot.state, snapshot.workflow, name)]
     else:
         events = after_interruption(declaration, snapshot.state, name, run.attempt)
@@ -141,7 +143,7 @@ def rescue(run: Run, by: By) -> None:
 
 def settle_overdue(run: Run, by: By) -> None:
     """Say that a step's time has run out; final if its class goes on from that."""
-    snapshot = store.snapshot_of(run.timeline)
+    snapshot = load(run.timeline_id, run.timeline.using)  # an earlier look of this tick may have moved it
     declaration = registry.find(snapshot.workflow)
     if snapshot.state["runs"].get(run_key(run.step, run.item), {}).get("fence") != run.fence:
         raise Conflict("The run went on.")

@@ -1,6 +1,7 @@
 """Clause 13: stored things age. Steps come and go under running timelines, things are renamed and retyped: nothing is lost."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from textwrap import dedent
 from types import SimpleNamespace
 from typing import Any
@@ -9,11 +10,15 @@ import pytest
 from django.test import Client
 
 from django_timelines import registry
+from django_timelines.actors import SYSTEM
+from django_timelines.engine.claim import claim
 from django_timelines.engine.clock import tick
+from django_timelines.engine.execute import answer, run_from
 from django_timelines.engine.renames import bring_up_all
+from django_timelines.engine.runner import Runner
 from django_timelines.exceptions import DeclarationError
 from django_timelines.models import Event, Run, SealedInput, Timeline
-from django_timelines.testing import drain, recorded_errors
+from django_timelines.testing import drain, recorded_errors, travel
 from django_timelines.workflows import Event as Fact
 from tests.shop.here import HERE
 from tests.shop.workflows import ran
@@ -136,7 +141,6 @@ def test_a_renamed_step_goes_on_under_its_new_name(deploy: Any) -> None:
 
 
 def test_a_bell_with_the_old_name_is_answered(deploy: Any) -> None:
-    from django_timelines.engine.execute import answer
 
     parcel = deploy(BEFORE).start("Main Street 1")
     run = Run.objects.get(timeline=parcel.pk)
@@ -174,10 +178,6 @@ def test_the_clock_brings_up_what_waits_for_a_renamed_step(deploy: Any) -> None:
 def test_an_attempt_that_runs_in_the_old_code_ends_under_its_old_name(deploy: Any) -> None:
     old = deploy(BEFORE)
     parcel = old.start("Main Street 1")
-    from django_timelines.actors import SYSTEM
-    from django_timelines.engine.claim import claim
-    from django_timelines.engine.execute import run_from
-    from django_timelines.engine.runner import Runner
 
     runner = Runner(SYSTEM, "rq:default", HERE)
     run = Run.objects.get(timeline=parcel.pk)
@@ -192,6 +192,20 @@ def test_an_attempt_that_runs_in_the_old_code_ends_under_its_old_name(deploy: An
 
     assert Event.objects.filter(timeline=parcel.pk, type="StepCompleted", step="weigh").count() == 1
     assert new.get(parcel.pk).sign.status == "waiting"
+
+
+def test_an_attempt_that_died_in_the_old_code_is_rescued_by_the_new(deploy: Any) -> None:
+    parcel = deploy(BEFORE).start("Main Street 1")
+    run = Run.objects.get(timeline=parcel.pk)
+    claim(parcel.pk, ("weigh", ""), run.fence, Runner(SYSTEM, "rq:default", HERE))
+    renamed = BEFORE.replace("def weigh", "def measure").replace("after=weigh", "after=measure")
+    new = deploy(renamed.replace("@step(after=take)", '@step(after=take, renamed_from="weigh")'))
+
+    travel(timedelta(minutes=2))
+    tick(HERE)
+    drain()
+
+    assert new.get(parcel.pk).measure.status == "completed"
 
 
 def test_a_renamed_field_keeps_its_value(deploy: Any) -> None:

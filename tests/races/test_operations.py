@@ -19,7 +19,7 @@ from django_timelines.models import Event, Lease, Run
 from django_timelines.testing import drain, travel
 from tests.races.at_once import Started, at_once, meanwhile, somebody_waits, until
 from tests.races.workers import bell_of, claimed, worker
-from tests.races.workflows import Till
+from tests.races.workflows import Till, Window
 from tests.shop.here import HERE
 from tests.shop.models import Entry
 from tests.shop.workflows import plan, ran
@@ -182,6 +182,27 @@ def test_two_clocks_at_once_note_each_bell_once(place: Callable[..., None]) -> N
     )  # one for each step that runs by itself; who is rung for twice drops the second
     assert set(Run.objects.filter(status="due").values_list("rings", flat=True)) == {2}
     queue.empty()
+
+
+def test_one_look_of_the_clock_rescues_all_attempts_of_a_timeline() -> None:
+    till = Till.start(owner="Ada")
+    for step in ("count", "tell"):
+        claimed(till, step, "dead")
+
+    with travel(timedelta(seconds=61)):
+        clock.tick(HERE)
+
+    assert (Till.get(till.pk).count.status, Till.get(till.pk).tell.status) == ("retrying", "retrying")
+
+
+def test_two_deadlines_of_a_timeline_are_settled_together() -> None:
+    window = Window.start()
+    drain()
+
+    with travel(timedelta(days=2)):
+        drain()
+
+    assert (Window.get(window.pk).look_in.status, Window.get(window.pk).look_out.status) == ("overdue", "overdue")
 
 
 def test_two_clocks_at_once_settle_what_is_overdue_once() -> None:

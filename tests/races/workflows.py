@@ -6,6 +6,22 @@ from django_timelines.workflows import AT_LEAST_ONCE, AT_MOST_ONCE, Retry, Workf
 from tests.shop.workflows import body
 
 
+class Window(Workflow):
+    """Two steps whose time runs out together."""
+
+    @step
+    def open(self) -> None:
+        body(self, "open")
+
+    @step(after=open, manual=True, within=timedelta(days=1))
+    def look_in(self) -> None:
+        body(self, "look_in")
+
+    @step(after=open, manual=True, within=timedelta(days=1))
+    def look_out(self) -> None:
+        body(self, "look_out")
+
+
 class Till(Workflow):
     """A shop's till: opened once, then all at the same time."""
 

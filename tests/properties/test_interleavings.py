@@ -1,0 +1,347 @@
+"""The contract under any interleaving: workers that hold attempts, people who act and a clock that ticks, in any order.
+
+Each rule does something to a timeline and to the model, which must agree on the answer; then all that is always true is
+looked at. Where several can write at once (not on SQLite), a rule may also do something in the middle of a body's transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import connections
+from django.test import override_settings
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from django_timelines import moments, store
+from django_timelines.actors import Actor, ActorType
+from django_timelines.engine import clock
+from django_timelines.engine.body import run_body
+from django_timelines.engine.claim import claim
+from django_timelines.engine.execute import execute
+from django_timelines.engine.record import record
+from django_timelines.engine.runner import Held, Runner
+from django_timelines.exceptions import LeaseLost, PermanentFailure, Refused
+from django_timelines.models import Lease, Run
+from django_timelines.testing import drain, recorded_errors
+from tests.conftest import assert_holds
+from tests.races.at_once import meanwhile
+from tests.shop.here import HERE
+from tests.shop.models import Entry
+
+from .model import EXACTLY, LEAST, MOST, NO_AMOUNT, STEPS, Model
+from .workflows import Errand, plan, ran
+
+ENDINGS = st.sampled_from(["completed", "completed", "failed", "failed for good"])
+CALLED_STEPS = st.sampled_from(["pay", "pay", "pay", *STEPS])
+OPERATED_STEPS = st.sampled_from(["pack", "announce", "pay", "send", "pack", "announce", "pay", "send", *STEPS])
+AMOUNTS = st.sampled_from([1, 2, NO_AMOUNT])
+KEYS = st.sampled_from(["", "", "evt_1", "evt_2"])
+
+
+@dataclass(repr=False)
+class Worker:
+    """A process that executes steps: what it holds, it holds until it is told to go on."""
+
+    runner: Runner
+    held: Held
+    step: str
+    turn: int
+    takes: bool
+
+    def __repr__(self) -> str:
+        return f"<{self.runner.actor.label} with {self.step}, turn {self.turn}>"
+
+
+def raise_what(ending: str) -> None:
+    """End a body like this."""
+    if ending == "failed":
+        raise OSError("The line is dead.")
+    if ending == "failed for good":
+        raise PermanentFailure("There is no such number.")
+
+
+class Interleavings(RuleBasedStateMachine):
+    """One errand, and everybody who has to do with it."""
+
+    @initialize()
+    def begin(self) -> None:
+        moments.offset = timedelta(0)
+        ran.clear()
+        plan.clear()
+        self.model, self.workers, self.bells = Model(), list[Worker](), list[tuple[str, int, int]]()
+        self.asleep: list[tuple[Worker, Any, str]] = []  # an outside body has run; its end is not recorded yet
+        self.errand = Errand.start(note="note")
+        self.model.begin()
+
+    # people
+
+    @rule(step=CALLED_STEPS, amount=AMOUNTS, key=KEYS, ending=ENDINGS, elsewhere=st.booleans())
+    def call(self, step: str, amount: int, key: str, ending: str, elsewhere: bool) -> None:
+        given: dict[str, Any] = {"pay": {"amount": amount}, "begin": {"note": "note"}}.get(step, {})
+        known = "note" if step == "begin" else amount if step == "pay" else ()
+        placed = {f"{Errand._declaration.label}.{step}": "embedded"} if elsewhere else {}
+        expected = self.model.call(step, known, key, ending, elsewhere=elsewhere)
+        plan[step] = lambda: raise_what(ending)
+        with override_settings(TIMELINES={**django_settings.TIMELINES, "PLACEMENT": placed}):
+            self.agree(lambda errand: getattr(errand, step).using(key=key)(**given), expected)
+        plan.clear()
+
+    @rule(step=OPERATED_STEPS)
+    def retry(self, step: str) -> None:
+        self.agree(lambda errand: getattr(errand, step).retry(), self.model.retry(step))
+
+    @rule(step=OPERATED_STEPS)
+    def skip(self, step: str) -> None:
+        self.agree(lambda errand: getattr(errand, step).skip(reason="done by hand"), self.model.skip(step))
+
+    @precondition(lambda self: self.model.now > 50)  # not too early: there would be little left to interleave
+    @rule()
+    def cancel(self) -> None:
+        self.agree(lambda errand: errand.timeline.cancel(reason="no more"), self.model.cancel())
+
+    def agree(self, deed: Callable[[Errand], Any], expected: str) -> None:
+        """Do it, and compare the answer with the model's."""
+        try:
+            answer = str(deed(Errand.get(self.errand.pk)))
+        except Refused as refused:
+            answer = f"refused: {refused.reason}"
+        assert answer == expected
+
+    # workers
+
+    @precondition(lambda self: self.bells)
+    @rule(data=st.data(), takes=st.booleans())
+    def answer_any_bell(self, data: st.DataObject, takes: bool) -> None:
+        self.claim(*data.draw(st.sampled_from(self.bells)), takes=takes)
+
+    @precondition(lambda self: self.model.runnable())
+    @rule(data=st.data(), takes=st.booleans())
+    def answer_the_newest_bell(self, data: st.DataObject, takes: bool) -> None:
+        step = data.draw(st.sampled_from(self.model.runnable()))
+        self.claim(*next(bell for bell in reversed(self.bells) if bell[0] == step), takes=takes)
+
+    def claim(self, step: str, fence: int, turn: int, *, takes: bool) -> None:
+        since = float("inf" if takes else "-inf")  # how quick it is must not depend on this machine
+        name = f"worker {len(self.bells)}"
+        runner = Runner(Actor(ActorType.WORKER, name, name), "embedded", HERE, since=since)
+        held = claim(self.errand.pk, (step, ""), fence, runner)
+        assert (held is not None) is self.model.claim(step, turn)
+        if held is not None:
+            self.workers.append(Worker(runner, held, step, self.model.runs[step].turn, takes))
+
+    @precondition(lambda self: self.workers)
+    @rule(data=st.data(), ending=ENDINGS)
+    def end(self, data: st.DataObject, ending: str) -> None:
+        """Body and record in one go, however late."""
+        self.execute(self.draw_worker(data), ending)
+
+    @precondition(lambda self: any(self.may_interrupt(worker) for worker in self.workers))
+    @rule(
+        data=st.data(),
+        ending=ENDINGS,
+        deed=st.sampled_from(["cancel", "pay", "pay", "skip", "retry", "rescue", "rescue and end"]),
+        step=OPERATED_STEPS,
+    )
+    def end_while(self, data: st.DataObject, ending: str, deed: str, step: str) -> None:
+        """In the middle of the body somebody else does something, on another connection."""
+        worker = data.draw(st.sampled_from([worker for worker in self.workers if self.may_interrupt(worker)]))
+        self.workers.remove(worker)
+        self.execute(worker, ending, lambda: meanwhile(lambda: self.do(deed, step, worker)))
+
+    def may_interrupt(self, worker: Worker) -> bool:
+        """Tell whether somebody else can write while this worker's body runs."""
+        return connections[HERE].vendor != "sqlite" or STEPS[worker.step].delivery != EXACTLY
+
+    def do(self, deed: str, step: str, worker: Worker) -> None:
+        mine = dict(plan)
+        plan.clear()
+        if deed == "pay":
+            self.call("pay", 1, "", "completed", False)
+        elif deed == "cancel":
+            self.cancel()
+        elif deed == "skip":
+            self.skip(step)
+        elif deed == "retry":
+            self.retry(step)
+        else:
+            self.expire(worker)
+            self.tick()
+            self.listen()
+            if deed == "rescue and end" and worker.step in self.model.runnable():
+                self.claim(*self.bells[-1], takes=False)
+                self.execute(self.workers.pop(), "completed")
+        plan.update(mine)
+
+    def execute(self, worker: Worker, ending: str, in_the_middle: Callable[[], Any] | None = None) -> None:
+        held, step = worker.held, worker.step
+        once, wrong = [in_the_middle] if in_the_middle else [], list[BaseException]()
+
+        def body() -> None:
+            try:
+                if once:
+                    once.pop()()  # not in a second run of an exactly-once body
+            except BaseException as error:
+                wrong.append(error)  # ours, which the engine would take for the body's
+            raise_what(ending)
+
+        plan[step] = body
+        result, _ = execute(held, worker.runner)
+        plan.clear()
+        if wrong:
+            raise wrong[0]
+        self.went_on(worker, result, ending)
+
+    def went_on(self, worker: Worker, result: Any, ending: str) -> None:
+        """Compare what became of the attempt; its runner may have the next step now."""
+        if self.model.is_superseded(worker.step, worker.turn):
+            assert result is None
+            return
+        assert result is not None
+        taken = self.model.end(worker.step, worker.turn, ending, takes=worker.takes)
+        assert result.taken == ((taken, "") if taken else None)
+        if taken:
+            worker.held = Held(worker.held.declaration, result.after, result.taken)
+            worker.step, worker.turn = taken, self.model.runs[taken].turn
+            self.workers.append(worker)
+
+    @precondition(lambda self: any(STEPS[worker.step].delivery != EXACTLY for worker in self.workers))
+    @rule(data=st.data(), ending=ENDINGS)
+    def run_an_outside_body(self, data: st.DataObject, ending: str) -> None:
+        outside = [worker for worker in self.workers if STEPS[worker.step].delivery != EXACTLY]
+        worker = data.draw(st.sampled_from(outside))
+        self.workers.remove(worker)
+        held = worker.held
+        plan[worker.step] = lambda: raise_what(ending)
+        self.asleep.append((worker, run_body(held.declaration, held.seen, held.name, held.attempt, {}), ending))
+        plan.clear()
+
+    @precondition(lambda self: self.asleep)
+    @rule(data=st.data())
+    def record_the_end_of_an_outside_body(self, data: st.DataObject) -> None:
+        entry = data.draw(st.sampled_from(self.asleep))
+        self.asleep.remove(entry)
+        worker, ended, ending = entry
+        try:
+            result = record(worker.held, ended, worker.runner)
+        except LeaseLost:
+            result = None
+        self.went_on(worker, result, ending)
+
+    @precondition(lambda self: self.workers)
+    @rule(data=st.data())
+    def die(self, data: st.DataObject) -> None:
+        self.draw_worker(data)
+
+    def draw_worker(self, data: st.DataObject) -> Worker:
+        worker = data.draw(st.sampled_from(self.workers))
+        self.workers.remove(worker)
+        return worker
+
+    # time
+
+    @precondition(lambda self: self.workers)
+    @rule(data=st.data())
+    def beat(self, data: st.DataObject) -> None:
+        worker = data.draw(st.sampled_from(self.workers))
+        store.heartbeat(HERE, [worker.runner.by().holder], 60)
+        self.model.heartbeat(worker.step, worker.turn)
+
+    @precondition(lambda self: self.workers)
+    @rule(data=st.data())
+    def lose_a_lease(self, data: st.DataObject) -> None:
+        self.expire(data.draw(st.sampled_from(self.workers)))
+
+    def expire(self, worker: Worker) -> None:
+        ago = moments.now() - timedelta(seconds=1)
+        leases = Lease.objects.using(HERE).filter(holder=worker.runner.by().holder)
+        Run.objects.using(HERE).filter(lease__in=leases).update(ring=ago)
+        leases.update(expires=ago)
+        self.model.lose_lease(worker.step, worker.turn)
+
+    @rule()
+    def wait(self) -> None:
+        moments.offset += timedelta(seconds=25)
+        self.model.now += 25
+
+    @rule()
+    def tick(self) -> None:
+        clock.tick(HERE)
+        self.model.tick()
+
+    # what is always true
+
+    @invariant()
+    def listen(self) -> None:
+        """Keep the bell of whatever is due, to ring it some time."""
+        rows = Run.objects.using(HERE).filter(timeline=self.errand.pk, status__in=("due", "retrying"))
+        for step, fence in rows.values_list("step", "fence"):
+            bell = (step, fence, self.model.runs[step].turn)
+            if bell not in self.bells:
+                self.bells.append(bell)
+
+    @invariant()
+    def the_model_holds(self) -> None:
+        errand, model = Errand.get(self.errand.pk), self.model
+        assert {step: str(getattr(errand, step).status) for step in STEPS} == {s: model.status(s) for s in STEPS}
+        assert errand.total == model.total
+        for step, declared in STEPS.items():
+            rows = Entry.objects.filter(text=f"{errand.pk.hex} {step}").count()
+            if declared.delivery == EXACTLY:
+                assert (step, rows) == (step, model.runs[step].effects)
+            elif declared.delivery == LEAST:
+                assert (step, rows) == (step, ran[step])
+            else:
+                assert declared.delivery == MOST
+                assert ran[step] == rows <= model.runs[step].chances
+
+    @invariant()
+    def the_contract_holds(self) -> None:
+        timeline = Errand.get(self.errand.pk).timeline
+        assert_holds(timeline)
+        types = list(timeline.events.order_by("sequence").values_list("type", flat=True))
+        endings = [kind for kind in types if kind in ("TimelineCompleted", "TimelineCancelled")]
+        assert endings == [f"Timeline{self.model.ended.capitalize()}"] * bool(self.model.ended)
+        assert not endings or types[-1] == endings[0]
+        assert bool(endings) is not timeline.runs.exists()
+        running = set(timeline.runs.filter(status="running").values_list("id", flat=True))
+        assert set(Lease.objects.filter(run__timeline=timeline).values_list("run", flat=True)) == running
+
+    def teardown(self) -> None:
+        """When all who were at it have gone, what can go on does, and what is left waits for people."""
+        if not hasattr(self, "errand"):
+            return
+        for _ in range(2):
+            moments.offset += timedelta(seconds=75)
+            self.model.now += 75
+            self.tick()
+            while due := self.model.runnable():
+                self.model.claim(due[0], self.model.runs[due[0]].turn)
+                self.model.end(due[0], self.model.runs[due[0]].turn, "completed")
+            drain(HERE)
+        self.the_model_holds()
+        self.the_contract_holds()
+        assert {run.status for run in self.model.runs.values()} & {"due", "running", "retrying"} == set()
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+@pytest.mark.timeout(300)
+def test_the_contract_holds_under_any_interleaving() -> None:
+    quick = settings(
+        max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    with recorded_errors():
+        run_state_machine_as_test(Interleavings, settings=quick)

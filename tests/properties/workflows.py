@@ -1,0 +1,56 @@
+"""One step of each kind, side by side and in a row, all of which change one field."""
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.core.exceptions import ValidationError
+
+from django_timelines.workflows import AT_LEAST_ONCE, AT_MOST_ONCE, Retry, Workflow, step
+from tests.shop.models import Entry
+
+TWICE = Retry(2, wait=timedelta(seconds=20), factor=1, jitter=False)
+
+ran: Counter[str] = Counter()
+plan: dict[str, Callable[[], None]] = {}
+
+
+class Errand(Workflow):
+    """Fetch it, pay it, send it."""
+
+    total: int = 0
+
+    @step
+    def begin(self, note: str) -> None:
+        body(self, "begin")
+
+    @step(after=begin, retry=TWICE)
+    def pack(self) -> None:
+        body(self, "pack")
+
+    @step(after=begin, delivery=AT_LEAST_ONCE, retry=TWICE)
+    def announce(self) -> None:
+        body(self, "announce")
+
+    @step(after=begin, retry=TWICE)
+    def pay(self, amount: int) -> None:
+        if amount < 0:
+            raise ValidationError("An amount is at least nought.")
+        body(self, "pay")
+
+    @step(after=[pack, pay], delivery=AT_MOST_ONCE)
+    def send(self) -> None:
+        body(self, "send")
+
+    @step(after=announce.failed, retry=TWICE)
+    def apologise(self) -> None:
+        body(self, "apologise")
+
+
+def body(errand: Errand, name: str) -> None:
+    """Count the run, leave a row, do what is planned, and change the field."""
+    ran[name] += 1
+    Entry.objects.create(text=f"{errand.pk.hex} {name}")
+    if name in plan:
+        plan[name]()
+    errand.total += 1

@@ -1,4 +1,4 @@
-"""What must be true of an ``Errand``, by the letter of the contract. Plain Python that knows no database and no event.
+"""What must be true of an ``Quest``, by the letter of the contract. Plain Python that knows no database and no event.
 
 Each verb says what it should answer: an outcome, or ``"refused: <reason>"``. To add one (rewind, pause …): a method here that
 says what it changes, and a rule in ``test_interleavings.py`` that does it to both.

@@ -43,7 +43,7 @@ from tests.shop.here import HERE
 from tests.shop.models import Entry
 
 from .model import EXACTLY, LEAST, MOST, NO_AMOUNT, STEPS, Model
-from .workflows import Errand, plan, ran
+from .workflows import Quest, plan, ran
 
 ENDINGS = st.sampled_from(["completed", "completed", "failed", "failed for good"])
 CALLED_STEPS = st.sampled_from(["pay", "pay", "pay", *STEPS])
@@ -84,7 +84,7 @@ class Interleavings(RuleBasedStateMachine):
         plan.clear()
         self.model, self.workers, self.bells = Model(), list[Worker](), list[tuple[str, int, int]]()
         self.asleep: list[tuple[Worker, Any, str]] = []  # an outside body has run; its end is not recorded yet
-        self.errand = Errand.start(note="note")
+        self.errand = Quest.start(note="note")
         self.model.begin()
 
     # people
@@ -93,7 +93,7 @@ class Interleavings(RuleBasedStateMachine):
     def call(self, step: str, amount: int, key: str, ending: str, elsewhere: bool) -> None:
         given: dict[str, Any] = {"pay": {"amount": amount}, "begin": {"note": "note"}}.get(step, {})
         known = "note" if step == "begin" else amount if step == "pay" else ()
-        placed = {f"{Errand._declaration.label}.{step}": "embedded"} if elsewhere else {}
+        placed = {f"{Quest._declaration.label}.{step}": "embedded"} if elsewhere else {}
         expected = self.model.call(step, known, key, ending, elsewhere=elsewhere)
         plan[step] = lambda: raise_what(ending)
         with override_settings(TIMELINES={**django_settings.TIMELINES, "PLACEMENT": placed}):
@@ -113,10 +113,10 @@ class Interleavings(RuleBasedStateMachine):
     def cancel(self) -> None:
         self.agree(lambda errand: errand.timeline.cancel(reason="no more"), self.model.cancel())
 
-    def agree(self, deed: Callable[[Errand], Any], expected: str) -> None:
+    def agree(self, deed: Callable[[Quest], Any], expected: str) -> None:
         """Do it, and compare the answer with the model's."""
         try:
-            answer = str(deed(Errand.get(self.errand.pk)))
+            answer = str(deed(Quest.get(self.errand.pk)))
         except Refused as refused:
             answer = f"refused: {refused.reason}"
         assert answer == expected
@@ -295,7 +295,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @invariant()
     def the_model_holds(self) -> None:
-        errand, model = Errand.get(self.errand.pk), self.model
+        errand, model = Quest.get(self.errand.pk), self.model
         assert {step: str(getattr(errand, step).status) for step in STEPS} == {s: model.status(s) for s in STEPS}
         assert errand.total == model.total
         for step, declared in STEPS.items():
@@ -310,7 +310,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @invariant()
     def the_contract_holds(self) -> None:
-        timeline = Errand.get(self.errand.pk).timeline
+        timeline = Quest.get(self.errand.pk).timeline
         assert_holds(timeline)
         types = list(timeline.events.order_by("sequence").values_list("type", flat=True))
         endings = [kind for kind in types if kind in ("TimelineCompleted", "TimelineCancelled")]

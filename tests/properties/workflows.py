@@ -15,7 +15,7 @@ ran: Counter[str] = Counter()
 plan: dict[str, Callable[[], None]] = {}
 
 
-class Errand(Workflow):
+class Quest(Workflow):
     """Fetch it, pay it, send it."""
 
     total: int = 0
@@ -47,7 +47,7 @@ class Errand(Workflow):
         body(self, "apologise")
 
 
-def body(errand: Errand, name: str) -> None:
+def body(errand: Quest, name: str) -> None:
     """Count the run, leave a row, do what is planned, and change the field."""
     ran[name] += 1
     Entry.objects.create(text=f"{errand.pk.hex} {name}")

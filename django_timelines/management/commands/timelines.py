@@ -1,0 +1,81 @@
+"""``manage.py timelines VERB``: look at timelines, and move them on, from a terminal or a script."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import SUPPRESS, ArgumentParser
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError
+
+from ...exceptions import Refused
+from ..parsing import Parser
+from ..verbs import VERBS, finding
+from ..verbs.base import plain
+
+REFUSED = 1
+
+
+class Command(BaseCommand):
+    """Answers for people, or with ``--json`` for programs. Exit code 1: refused, and nothing was written; 2: wrong usage."""
+
+    help = "Look at timelines, and move them on."
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Parser:
+        """Return Django's parser as one of ours, with a parser for each verb."""
+        django = super().create_parser(prog_name, subcommand, **kwargs)
+        self._typed = bool(django.called_from_command_line)
+        parser = Parser(
+            parents=[django],
+            add_help=False,
+            prog=django.prog,
+            description=django.description,
+            formatter_class=django.formatter_class,
+            called_from_command_line=self._typed,
+        )
+        verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
+        for verb in VERBS:
+            of_verb = verbs.add_parser(verb.name, help=verb.help, description=verb.help)
+            verb.arguments(of_verb)
+            _common(of_verb)
+            of_verb.set_defaults(run=verb.run)
+        return parser
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Do what the verb says, and print what it answers."""
+        try:
+            answer = options["run"](options, self.style)
+        except Refused as refused:
+            if options["traceback"]:
+                raise
+            self._refuse(refused, as_json=options["json"])
+            return
+        if options["json"]:
+            self.stdout.write(json.dumps(answer.document, ensure_ascii=False, indent=2))
+        else:
+            self.stdout.write("\n".join(answer.lines))
+
+    def _refuse(self, refused: Refused, *, as_json: bool) -> None:
+        sentence = _sentence(refused)
+        if not self._typed:
+            raise CommandError(sentence, returncode=REFUSED) from refused
+        said = json.dumps({"error": sentence, "reason": refused.reason}, ensure_ascii=False)
+        self.stderr.write(said, str) if as_json else self.stderr.write(plain(sentence))
+        sys.exit(REFUSED)
+
+
+def _common(parser: ArgumentParser) -> None:
+    finding.add_database(parser)
+    parser.add_argument("--json", action="store_true", help="Answer with one JSON document.")
+    for flag in ("--no-color", "--force-color", "--traceback"):  # Django's own, also after the verb
+        parser.add_argument(flag, action="store_true", default=SUPPRESS, help=SUPPRESS)
+
+
+def _sentence(refused: Refused) -> str:
+    if not isinstance(refused, ValidationError):
+        return str(refused)
+    if hasattr(refused, "error_dict"):
+        return " ".join(f"{name}: {' '.join(several)}" for name, several in refused.message_dict.items())
+    return " ".join(refused.messages)

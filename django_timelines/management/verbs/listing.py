@@ -1,0 +1,80 @@
+"""``timelines list``: which there are, the newest first."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, ArgumentTypeError
+from typing import Any
+
+from django.core.management.color import Style
+
+from ... import registry
+from ...models import Timeline, TimelineQuerySet
+from ...state import TimelineStatus, run_key
+from . import finding
+from .base import Answer, Verb, columns, of_status, type_options
+from .times import moment, written
+
+HEADING = ("id", "workflow", "status", "started", "key", "open")
+
+
+def _arguments(parser: ArgumentParser) -> None:
+    statuses = [str(status) for status in TimelineStatus]
+    parser.add_argument("--status", action="append", choices=statuses, help="Only those; may be given several times.")
+    parser.add_argument("--workflow", metavar="LABEL", help="Only those of this workflow: signup.Signup, say.")
+    parser.add_argument("--waiting-for", metavar="STEP", help="Only those on which this step waits for a call.")
+    parser.add_argument("--limit", type=_number, default=20, metavar="N", help="At most so many. Default: 20.")
+    parser.add_argument("--before", metavar="ID", help="Only older ones: go on where a list ended.")
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise ArgumentTypeError(f"{text!r} is no number from 1.")
+    return int(text)
+
+
+def _run(options: type_options, style: Style) -> Answer:
+    found = list(_wanted(options).defer("state").prefetch_related("runs")[: options["limit"] + 1])
+    shown, is_cut = found[: options["limit"]], len(found) > options["limit"]
+    before = str(shown[-1].pk) if is_cut else None
+    lines = columns([_row(one, style) for one in shown], style, HEADING) or ["There are no such timelines."]
+    if before:
+        lines.append(f"There are older ones: --before {before}")
+    return Answer({"timelines": [_document(one) for one in shown], "before": before}, lines)
+
+
+def _wanted(options: type_options) -> TimelineQuerySet:
+    wanted = finding.timelines(options).order_by("-id")
+    if options["status"]:
+        wanted = wanted.filter(status__in=options["status"])
+    if label := options["workflow"]:
+        wanted = wanted.filter(workflow=label)
+        if registry.find(label) is None and not wanted.exists():
+            registry.get(label)  # says which there are
+    if options["waiting_for"]:
+        wanted = wanted.waiting_for(options["waiting_for"])
+    if options["before"]:
+        wanted = wanted.filter(pk__lt=finding.by_id(options, options["before"]).pk)
+    return wanted
+
+
+def _row(timeline: Timeline, style: Style) -> list[Any]:
+    status = of_status(timeline.status, style)
+    runs = ", ".join(f"{run} {run.status}" for run in timeline.runs.all())
+    return [str(timeline.pk), timeline.workflow, status, moment(timeline.started_at), timeline.key, runs]
+
+
+def _document(timeline: Timeline) -> dict[str, Any]:
+    runs = [{"step": run_key(run.step, run.item), "status": run.status} for run in timeline.runs.all()]
+    return {
+        "id": str(timeline.pk),
+        "workflow": timeline.workflow,
+        "status": timeline.status,
+        "key": timeline.key,
+        "head": timeline.head,
+        "started_at": written(timeline.started_at),
+        "changed_at": written(timeline.changed_at),
+        "open": runs,
+    }
+
+
+VERB = Verb("list", "List timelines, the newest first.", _arguments, _run)

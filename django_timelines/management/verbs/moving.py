@@ -1,0 +1,89 @@
+"""``timelines retry | skip | cancel``: what a person does when a timeline does not go on by itself."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, ArgumentTypeError
+from typing import Any
+
+from django.core.management.color import Style
+
+from ...engine import operate
+from ...engine.advance import split_key
+from ...models import Timeline
+from ...state import Outcome
+from ...store import snapshot_of
+from . import finding
+from .base import Answer, Verb, type_options
+from .explain import standing
+
+
+def _for_a_step(parser: ArgumentParser) -> None:
+    finding.add_timeline(parser)
+    parser.add_argument("step", metavar="STEP", help="The step's name; of an item: 'make[latte]'.")
+
+
+def _for_retry(parser: ArgumentParser) -> None:
+    _for_a_step(parser)
+    parser.add_argument("--reason", default="", help="Why, for the event.")
+
+
+def _for_skip(parser: ArgumentParser) -> None:
+    _for_a_step(parser)
+    parser.add_argument("--reason", required=True, help="Why, for the event.")
+    parser.add_argument(
+        "--set",
+        type=field_value,
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="A field that the step would have set, as JSON or else as text; may be given several times.",
+    )
+
+
+def _for_cancel(parser: ArgumentParser) -> None:
+    finding.add_timeline(parser)
+    parser.add_argument("--reason", required=True, help="Why, for the event.")
+
+
+def field_value(text: str) -> tuple[str, Any]:
+    """Read ``name=value``: the value is JSON, or else a text."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise ArgumentTypeError(f"{text!r} is no FIELD=VALUE.")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _retry(options: type_options, style: Style) -> Answer:
+    timeline = finding.timeline(options)
+    outcome, _after = operate.retry(snapshot_of(timeline), split_key(options["step"]), reason=options["reason"])
+    return _moved(timeline, options, outcome, style)
+
+
+def _skip(options: type_options, style: Style) -> Answer:
+    timeline = finding.timeline(options)
+    run, reason, fields = split_key(options["step"]), options["reason"], dict(options["set"])
+    outcome, _after = operate.skip(snapshot_of(timeline), run, reason, fields)
+    return _moved(timeline, options, outcome, style)
+
+
+def _cancel(options: type_options, style: Style) -> Answer:
+    timeline = finding.timeline(options)
+    timeline.cancel(reason=options["reason"])
+    return standing(timeline, style)
+
+
+def _moved(timeline: Timeline, options: type_options, outcome: Outcome, style: Style) -> Answer:
+    timeline.refresh_from_db()
+    now = standing(timeline, style)
+    return Answer({"step": options["step"], "outcome": str(outcome)} | now.document, now.lines)
+
+
+VERBS = (
+    Verb("retry", "Try a blocked step again, or one that waits for its next attempt, now.", _for_retry, _retry),
+    Verb("skip", "Go past a step, setting the fields that it would have set.", _for_skip, _skip),
+    Verb("cancel", "Stop what nobody has begun; what is being executed ends first.", _for_cancel, _cancel),
+)

@@ -1,0 +1,74 @@
+"""Somebody at a terminal, and timelines to look at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+
+from django_timelines.management.commands.timelines import Command
+from django_timelines.testing import drain, recorded_errors
+from tests.shop.workflows import Order, plan
+
+type_say = Callable[..., str]
+type_ask = Callable[..., Any]
+
+
+def fail(workflow: Any) -> None:
+    raise ValueError("The printer is \x1b[31mon fire\x1b[0m.\nRun.")
+
+
+@pytest.fixture
+def say() -> type_say:
+    """Run ``manage.py timelines`` with these words, and return what it says."""
+
+    def run(*words: str) -> str:
+        out = StringIO()
+        call_command("timelines", *words, stdout=out)
+        return out.getvalue()
+
+    return run
+
+
+@pytest.fixture
+def ask(say: type_say) -> type_ask:
+    """Run it with ``--json``, and return the document."""
+    return lambda *words: json.loads(say(*words, "--json"))
+
+
+@pytest.fixture
+def type_in(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run it as from a shell: return its exit code, what it said, and what it complained about."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        out, err = StringIO(), StringIO()
+        code = 0
+        try:
+            Command(stdout=out, stderr=err).run_from_argv(["manage.py", "timelines", *words])
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        said = capsys.readouterr()
+        return code, out.getvalue() + said.out, err.getvalue() + said.err
+
+    return run
+
+
+def an_order(customer: str = "Ada", key: str = "") -> Order:
+    """Return an order that waits to be paid."""
+    order = Order.using(key=key).start(customer=customer)
+    drain()
+    return order
+
+
+def a_blocked_order() -> Order:
+    """Return an order that could not be announced."""
+    plan["announce"] = fail
+    order = Order.start(customer="Bob")
+    with recorded_errors():
+        drain()
+    del plan["announce"]
+    return Order.get(order.pk)

@@ -1,0 +1,91 @@
+"""``timelines graph``: the steps as the class declares them, and where a timeline stands."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.management import CommandError
+
+from .conftest import a_blocked_order, type_ask, type_say
+
+pytestmark = pytest.mark.django_db(databases="__all__")
+
+
+def test_a_class_is_drawn_as_text(say: type_say) -> None:
+    assert say("graph", "shop.Order").splitlines() == [
+        "shop.Order",
+        "  place     begins          waits for a call",
+        "  pack      after place",
+        "  announce  after pack      at least once",
+        "  pay       after announce  waits for a call",
+        "  send      after pay       at most once",
+    ]
+
+
+def test_outcomes_joins_guards_and_deadlines_are_drawn(say: type_say) -> None:
+    fork, visit = say("graph", "shop.Fork"), say("graph", "shop.Visit")
+
+    assert "  sorry   after left.failed\n" in fork
+    assert "  join    after left, right\n" in fork
+    assert "  finish  after join or sorry\n" in fork
+    assert "  arrive   after invite          waits for a call, within 3 days, 0:00:00\n" in visit
+    assert "  welcome  after arrive          guarded\n" in visit
+
+
+def test_a_class_is_drawn_for_mermaid(say: type_say) -> None:
+    assert say("graph", "shop.Fork", "--format", "mermaid").splitlines() == [
+        "flowchart TD",
+        '    step_begin["begin"]',
+        '    step_left["left"]',
+        '    step_right["right"]',
+        '    step_sorry["sorry"]',
+        '    step_join["join"]',
+        '    step_finish["finish"]',
+        "    step_begin --> step_left",
+        "    step_begin --> step_right",
+        "    step_left -.->|failed| step_sorry",
+        "    step_left --> step_join",
+        "    step_right --> step_join",
+        "    step_join -->|or| step_finish",
+        "    step_sorry -->|or| step_finish",
+    ]
+
+
+def test_a_timeline_is_drawn_with_where_it_stands(say: type_say, ask: type_ask) -> None:
+    order = a_blocked_order()
+
+    assert say("graph", str(order.pk)).splitlines()[:4] == [
+        f"shop.Order {order.pk}, blocked",
+        "  place     completed  begins          waits for a call",
+        "  pack      completed  after place",
+        "  announce  blocked    after pack      at least once",
+    ]
+    drawn = say("graph", str(order.pk), "--format", "mermaid")
+    assert '    step_announce["announce"]:::needs_a_person\n' in drawn
+    assert '    step_pay(["pay"])\n' in drawn
+    assert "    classDef needs_a_person " in drawn
+    assert [step["status"] for step in ask("graph", str(order.pk))["steps"]] == [
+        "completed",
+        "completed",
+        "blocked",
+        "upcoming",
+        "upcoming",
+    ]
+
+
+def test_programs_are_given_the_graph(ask: type_ask) -> None:
+    steps = ask("graph", "shop.Visit")["steps"]
+
+    assert steps[2] == {
+        "step": "forget",
+        "after": [{"step": "arrive", "outcome": "overdue"}],
+        "joins": "all",
+        "waits": False,
+        "within": None,
+        "delivery": "exactly once",
+    }
+    assert steps[1]["within"] == 259200.0
+
+
+def test_an_unknown_class_names_those_that_there_are(say: type_say) -> None:
+    with pytest.raises(CommandError, match=r"There is no workflow 'shop.Odrer' in the code\. Known: "):
+        say("graph", "shop.Odrer")

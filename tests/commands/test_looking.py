@@ -1,0 +1,216 @@
+"""``timelines list | show | explain``: what people read, and what programs are given."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.management import CommandError
+
+from django_timelines.models import Timeline
+from tests.shop.here import HERE
+from tests.shop.workflows import Order, Vault, Visit
+
+from .conftest import a_blocked_order, an_order, type_ask, type_say
+
+pytestmark = pytest.mark.django_db(databases="__all__")
+
+
+def test_a_list_begins_with_the_newest(ask: type_ask) -> None:
+    first, second = an_order(), an_order(key="order-2")
+
+    listed = ask("list")
+
+    assert [row["id"] for row in listed["timelines"]] == [str(second.pk), str(first.pk)]
+    assert listed["before"] is None
+    assert listed["timelines"][0] | {"started_at": "", "changed_at": ""} == {
+        "id": str(second.pk),
+        "workflow": "shop.Order",
+        "status": "waiting",
+        "key": "order-2",
+        "head": 11,
+        "started_at": "",
+        "changed_at": "",
+        "open": [{"step": "pay", "status": "waiting"}],
+    }
+
+
+def test_a_list_goes_on_where_it_was_cut(ask: type_ask, say: type_say) -> None:
+    orders = [str(an_order().pk) for _ in range(5)][::-1]
+
+    first = ask("list", "--limit", "2")
+    second = ask("list", "--limit", "2", "--before", first["before"])
+    third = ask("list", "--limit", "2", "--before", second["before"])
+
+    assert [row["id"] for page in (first, second, third) for row in page["timelines"]] == orders
+    assert third["before"] is None
+    assert say("list", "--limit", "2").splitlines()[-1] == f"There are older ones: --before {orders[1]}"
+
+
+def test_a_list_is_filtered_by_status_workflow_and_what_it_waits_for(ask: type_ask) -> None:
+    order, blocked, visit = an_order(), a_blocked_order(), Visit.start(guest="Grace")
+
+    def ids(*words: str) -> list[str]:
+        return [row["id"] for row in ask("list", *words)["timelines"]]
+
+    assert ids("--status", "blocked") == [str(blocked.pk)]
+    assert ids("--status", "blocked", "--status", "waiting") == [str(visit.pk), str(blocked.pk), str(order.pk)]
+    assert ids("--workflow", "shop.Visit") == [str(visit.pk)]
+    assert ids("--waiting-for", "pay") == [str(order.pk)]
+    assert ids("--workflow", "shop.Visit", "--status", "blocked") == []
+
+
+def test_people_read_aligned_columns(say: type_say) -> None:
+    order, visit = an_order(key="order-17"), Visit.start(guest="Grace")
+
+    lines = say("list").splitlines()
+
+    assert [line.split() for line in (lines[0], lines[2])] == [
+        ["ID", "WORKFLOW", "STATUS", "STARTED", "KEY", "OPEN"],
+        [str(order.pk), "shop.Order", "waiting", *lines[2].split()[3:5], "order-17", "pay", "waiting"],
+    ]
+    assert lines[1].startswith(str(visit.pk))
+    assert {line.index("waiting") for line in lines[1:]} == {lines[0].index("STATUS")}
+
+
+def test_an_empty_list_says_so(say: type_say) -> None:
+    assert say("list") == "There are no such timelines.\n"
+
+
+def test_a_list_of_a_workflow_that_was_never_there_names_those_that_are(say: type_say) -> None:
+    with pytest.raises(CommandError, match=r"There is no workflow 'shop.Odrer' in the code. Known: .*shop.Order"):
+        say("list", "--workflow", "shop.Odrer")
+
+
+def test_a_list_asks_two_questions_of_the_database(say: type_say, django_assert_num_queries: object) -> None:
+    for _ in range(3):
+        an_order()
+
+    with django_assert_num_queries(2, using=HERE):  # type: ignore[operator]
+        say("list")
+
+
+def test_show_tells_fields_steps_and_events(ask: type_ask) -> None:
+    order = an_order(key="order-17")
+
+    shown = ask("show", str(order.pk))
+
+    assert shown["timeline"]["status"] == "waiting"
+    assert shown["fields"] == {"customer": "Ada", "amount": 1, "notes": []}
+    assert [(step["step"], step["status"]) for step in shown["steps"]] == [
+        ("place", "completed"),
+        ("pack", "completed"),
+        ("announce", "completed"),
+        ("pay", "waiting"),
+        ("send", "upcoming"),
+    ]
+    assert [(event["sequence"], event["type"]) for event in shown["events"][:4]] == [
+        (1, "TimelineStarted"),
+        (2, "StepCalled"),
+        (3, "AttemptStarted"),
+        (4, "StepCompleted"),
+    ]
+    assert shown["events"][3]["data"] == {"changes": {"customer": "Ada", "amount": 1}}
+
+
+def test_show_goes_back_to_an_event(ask: type_ask, say: type_say) -> None:
+    order = an_order()
+
+    shown = ask("show", str(order.pk), "--at", "3")
+
+    assert (shown["timeline"]["status"], shown["timeline"]["head"]) == ("running", 3)
+    assert shown["fields"] == {"amount": 0, "notes": []}
+    assert [step["status"] for step in shown["steps"][:2]] == ["running", "upcoming"]
+    assert len(shown["events"]) == 3
+    assert Timeline.objects.get().head == 11
+    with pytest.raises(CommandError, match=r"has the events 1 to 11, not 12\.$"):
+        say("show", str(order.pk), "--at", "12")
+
+
+def test_show_limits_events_and_long_values(ask: type_ask, say: type_say) -> None:
+    order = an_order(customer="A" * 3000)
+
+    shown = ask("show", str(order.pk), "--events", "2")
+    said = say("show", str(order.pk), "--events", "2")
+
+    assert ([event["sequence"] for event in shown["events"]], shown["events_before"]) == ([10, 11], 9)
+    assert shown["fields"]["customer"] == "A" * 3000
+    assert f"{'A' * 80}… (3,000 characters)" in said
+    assert "(9 before these: --events)" in said
+    assert max(map(len, said.splitlines())) < 200
+
+
+def test_a_secret_is_never_shown(say: type_say) -> None:
+    vault = Vault.start(owner="Ada", code="open sesame")
+
+    assert "sesame" not in say("show", str(vault.pk)) + say("show", str(vault.pk), "--json")
+
+
+def test_explain_says_what_the_engine_says(ask: type_ask, say: type_say) -> None:
+    order = a_blocked_order()
+
+    explained = ask("explain", str(order.pk))
+
+    assert (explained["status"], explained["reasons"][0]["reason"]) == ("blocked", "blocked")
+    assert explained["reasons"][0]["step"] == "announce"
+    assert "Retry or skip it." in say("explain", str(order.pk))
+
+
+def test_what_was_stored_does_not_command_the_terminal(say: type_say) -> None:
+    order = a_blocked_order()
+
+    said = say("explain", str(order.pk)) + say("show", str(order.pk)) + say("list")
+
+    assert "\x1b" not in said
+    assert r"\x1b[31mon fire" in said
+
+
+def test_colours_are_there_when_they_are_asked_for(say: type_say) -> None:
+    a_blocked_order()
+
+    assert "\x1b[31;1mblocked\x1b[0m" in say("list", "--force-color")
+    assert "\x1b" not in say("list")
+
+
+def test_a_timeline_is_found_by_the_beginning_of_its_id(ask: type_ask) -> None:
+    order = an_order()
+
+    for beginning in (str(order.pk)[:18], order.pk.hex, str(order.pk).upper()):
+        assert ask("explain", beginning)["timeline"] == str(order.pk)
+
+
+def test_a_beginning_that_several_have_is_refused(say: type_say) -> None:
+    first, second = an_order(), an_order()
+
+    with pytest.raises(CommandError) as refused:
+        say("show", first.pk.hex[:2])
+
+    assert str(refused.value) == (
+        f"There are several timelines whose id begins with '{first.pk.hex[:2]}': "
+        f"shop.Order {second.pk}, shop.Order {first.pk}. Give more of it."
+    )
+
+
+def test_a_timeline_is_found_by_its_key(ask: type_ask, say: type_say) -> None:
+    order = an_order(key="order-17")
+
+    assert ask("explain", "order-17", "--key")["timeline"] == str(order.pk)
+    assert ask("explain", "--key", "order-17", "--workflow", "shop.Order")["timeline"] == str(order.pk)
+    with pytest.raises(CommandError, match=r"There is no timeline with the key 'order-17' of shop\.Visit\."):
+        say("explain", "order-17", "--key", "--workflow", "shop.Visit")
+
+
+def test_a_key_of_two_workflows_asks_for_the_workflow(say: type_say) -> None:
+    an_order(key="17")
+    Visit.using(key="17").start(guest="Grace")
+
+    with pytest.raises(CommandError, match=r"several timelines with the key '17': .*Say --workflow"):
+        say("explain", "17", "--key")
+
+
+def test_a_timeline_without_its_class_is_shown(say: type_say) -> None:
+    order = an_order()
+    Timeline.objects.filter(pk=order.pk).update(workflow="shop.Gone")
+
+    assert "no workflow shop.Gone any more" in say("explain", str(order.pk))
+    assert "customer  Ada" in say("show", str(order.pk))
+    assert "shop.Gone" in say("list", "--workflow", "shop.Gone")
+    Timeline.objects.filter(pk=order.pk).update(workflow=Order._declaration.label)

@@ -1,0 +1,176 @@
+"""``timelines retry | skip | cancel``, and how the command refuses."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.core.management import CommandError
+
+from django_timelines.models import Event
+from django_timelines.testing import drain
+from tests.shop.workflows import Order
+
+from .conftest import a_blocked_order, an_order, type_ask, type_say
+
+everywhere = pytest.mark.django_db(databases="__all__")
+as_typed = pytest.mark.django_db(transaction=True, databases="__all__")  # the command closes its connections
+type_typed = Callable[..., tuple[int, str, str]]
+
+
+def newest(order: Order, type: str) -> Event:
+    return Event.objects.filter(timeline=order.pk, type=type).latest("sequence")
+
+
+@everywhere
+def test_retry_makes_a_blocked_step_due(ask: type_ask) -> None:
+    order = a_blocked_order()
+
+    answer = ask("retry", str(order.pk), "announce", "--reason", "new paper")
+
+    assert (answer["step"], answer["outcome"], answer["status"]) == ("announce", "due", "running")
+    assert newest(order, "StepDue").data == {"reason": "new paper"}
+    drain()
+    assert Order.get(order.pk).pay.status == "waiting"
+
+
+@everywhere
+def test_skip_sets_fields_given_as_json_or_as_text(ask: type_ask) -> None:
+    order = an_order()
+
+    ask("skip", str(order.pk), "pay", "--reason", "in cash", "--set", "amount=7", "--set", "customer=Grace Hopper",
+        "--set", 'notes=["till 4"]')  # fmt: skip
+
+    order = Order.get(order.pk)
+    assert (order.pay.status, order.amount, order.customer, order.notes) == ("skipped", 7, "Grace Hopper", ["till 4"])
+    assert newest(order, "StepSkipped").data["reason"] == "in cash"
+
+
+@everywhere
+def test_cancel_ends_the_timeline(say: type_say) -> None:
+    order = an_order()
+
+    said = say("cancel", str(order.pk), "--reason", "changed my mind")
+
+    assert said.startswith(f"shop.Order {order.pk} is cancelled.\nCancelled on ")
+    assert newest(order, "CancelRequested").data["reason"] == "changed my mind"
+
+
+@everywhere
+def test_the_actor_is_the_command(say: type_say, monkeypatch: pytest.MonkeyPatch) -> None:
+    order = an_order()
+    monkeypatch.setattr(sys, "argv", ["manage.py", "timelines", "cancel"])
+
+    say("cancel", str(order.pk), "--reason", "changed my mind")
+
+    event = newest(order, "CancelRequested")
+    assert (event.actor_type, event.actor_label) == ("command", "timelines")
+
+
+@everywhere
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["retry", "ID", "pay"], "Only a step that is blocked or being retried can be tried again. “pay” is waiting."),
+        (
+            ["skip", "ID", "send", "--reason", "x"],
+            "Only an open step that nobody is executing can be skipped. “send” is upcoming.",
+        ),
+        (["skip", "ID", "pay", "--reason", " "], "reason: Say why the step is skipped."),
+        (["skip", "ID", "pay", "--reason", "x", "--set", "amuont=7"], "amuont: shop.Order has no such field."),
+        (["retry", "ID", "payy"], "shop.Order has no step 'payy'. Known: place, pack, announce, pay, send."),
+        (["explain", "ffff"], "There is no timeline whose id begins with 'ffff'."),
+        (["explain", "nobody"], "There is no timeline whose id begins with 'nobody'."),
+    ],
+    ids=lambda words: words if isinstance(words, str) else " ".join(words),
+)  # fmt: skip
+def test_a_refusal_is_the_engines_sentence_and_writes_nothing(say: type_say, words: list[str], sentence: str) -> None:
+    order = an_order()
+
+    with pytest.raises(CommandError) as refused:
+        say(*(str(order.pk) if word == "ID" else word for word in words))
+
+    assert (str(refused.value), refused.value.returncode) == (sentence, 1)
+    assert Order.get(order.pk).timeline.head == 11
+
+
+@as_typed
+def test_a_refusal_ends_with_1_and_its_reason_for_programs(type_in: type_typed) -> None:
+    order = an_order()
+
+    assert type_in("retry", str(order.pk), "pay") == (
+        1,
+        "",
+        "Only a step that is blocked or being retried can be tried again. “pay” is waiting.\n",
+    )
+    code, said, complained = type_in("retry", str(order.pk), "pay", "--json")
+    assert (code, said) == (1, "")
+    assert json.loads(complained) == {
+        "error": "Only a step that is blocked or being retried can be tried again. “pay” is waiting.",
+        "reason": "not_applicable",
+    }
+
+
+@as_typed
+def test_wrong_usage_ends_with_2_and_says_so_as_json(type_in: type_typed) -> None:
+    code, said, complained = type_in("skip", "0193", "pay", "--json")
+
+    assert (code, said) == (2, "")
+    assert json.loads(complained) == {
+        "error": "the following arguments are required: --reason",
+        "reason": "wrong_usage",
+    }
+    code, _said, complained = type_in("list", "--status", "waitng")
+    assert code == 2
+    assert "there is no 'waitng'. Did you mean 'waiting'?" in complained
+
+
+@as_typed
+@pytest.mark.parametrize(
+    ("verb", "hint"),
+    [
+        ("shwo", "there is no 'shwo'. Did you mean 'show'?"),
+        ("juggle", "there is no 'juggle'. There are list, show, explain, retry, skip, cancel, graph."),
+    ],
+)
+def test_an_unknown_verb_suggests_one(type_in: type_typed, verb: str, hint: str) -> None:
+    code, said, complained = type_in(verb)
+
+    assert (code, said) == (2, "")
+    assert complained.endswith(f"argument VERB: {hint}\n")
+
+
+@as_typed
+def test_an_answer_is_one_document_and_ends_with_0(type_in: type_typed) -> None:
+    order = an_order()
+
+    code, said, complained = type_in("cancel", str(order.pk), "--reason", "over", "--json")
+
+    assert (code, complained) == (0, "")
+    assert json.loads(said)["status"] == "cancelled"
+
+
+@everywhere
+@pytest.mark.parametrize("wrong", ["amount", "=7", "a b=7"])
+def test_a_set_without_a_field_is_wrong_usage(say: type_say, wrong: str) -> None:
+    with pytest.raises(CommandError, match="is no FIELD=VALUE"):
+        say("skip", "0193", "pay", "--reason", "x", "--set", wrong)
+
+
+@everywhere
+def test_another_database_can_be_named(say: type_say) -> None:
+    with pytest.raises(CommandError, match=r"argument --database: there is no 'elsewhere'"):
+        say("list", "--database", "elsewhere")
+
+
+@everywhere
+def test_help_names_each_verb(type_in: Callable[..., Any]) -> None:
+    from django_timelines.management.commands.timelines import Command
+
+    said = " ".join(Command().create_parser("manage.py", "timelines").format_help().split())
+
+    for verb in ("list", "show", "explain", "retry", "skip", "cancel", "graph"):
+        assert f" {verb} " in said

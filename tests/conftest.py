@@ -11,9 +11,10 @@ from django.db import connections
 
 from django_timelines import moments
 from django_timelines.engine import bells
-from django_timelines.state import is_open, run_key, timeline_status
 
 from .services import MISSING
+
+pytest_plugins = ["django_timelines.pytest_plugin"]  # its fixtures, and the check after each test: see pyproject.toml
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -26,39 +27,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(autouse=True)
-def timelines_hold(request: pytest.FixtureRequest) -> Iterator[None]:
-    """After each test with a database: every sequence is gapless, and the fold of the events is the stored state."""
-    from django_timelines.models import Timeline  # the apps are ready only now
-
-    from .shop.workflows import given_back, plan, ran, seen
+def afresh() -> Iterator[None]:
+    """Begin each test with bodies that do nothing special, placements that may be rung, and the machine's time."""
+    from .shop.workflows import given_back, plan, ran, seen  # the apps are ready only now
 
     bells._silent_until.clear()
     ran.clear()
     plan.clear()
     seen.clear()
     given_back.clear()
-    marked = request.node.get_closest_marker("django_db") or {"db", "transactional_db"} & set(request.fixturenames)
-    if marked:
-        request.getfixturevalue("_django_db_helper")
     yield
     moments.offset = timedelta(0)
-    if marked and not any(connection.needs_rollback for connection in connections.all(initialized_only=True)):
-        for timeline in Timeline.objects.all():
-            assert_holds(timeline)
-
-
-def assert_holds(timeline: Any) -> None:
-    """Check clauses 1 and 2 of the contract on one timeline, and that its open runs are those of its state."""
-    from django_timelines.engine.history import state_at
-
-    events = list(timeline.events.order_by("sequence"))
-    assert [event.sequence for event in events] == list(range(1, timeline.head + 1))
-    state = state_at(timeline.pk, timeline.using, timeline.head)
-    assert state == timeline.state
-    assert timeline.status == timeline_status(state)
-    rows = {run_key(run.step, run.item): (run.status, run.fence, run.attempt) for run in timeline.runs.all()}
-    runs = {key: run for key, run in state["runs"].items() if is_open(run)}
-    assert rows == {key: (run["status"], run["fence"], run["attempt"]) for key, run in runs.items()}
 
 
 @pytest.fixture

@@ -9,9 +9,8 @@ from typing import Any
 from django.core.management.color import Style
 
 from ...engine import operate
-from ...engine.advance import split_key
 from ...models import Timeline
-from ...state import Outcome
+from ...state import Outcome, split_key
 from ...store import snapshot_of
 from . import finding
 from .base import Answer, Verb, type_options

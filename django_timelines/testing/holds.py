@@ -1,0 +1,40 @@
+"""Whether what is promised of every timeline holds, whatever a test did to it."""
+
+from __future__ import annotations
+
+from django.db import router
+
+from ..engine.history import state_at
+from ..models import Timeline
+from ..state import is_open, run_key, timeline_status
+from ..workflows import Workflow
+
+
+def assert_holds(timeline: Timeline | Workflow | None = None) -> None:
+    """Check a timeline (all of them, if none is named): its events are numbered without a gap, and its row is their fold.
+
+    So are the rows of its open runs.
+    """
+    if timeline is None:
+        for one in Timeline.objects.using(router.db_for_write(Timeline)):
+            _check(one)
+    else:
+        _check(timeline if isinstance(timeline, Timeline) else timeline.timeline)
+
+
+def _check(timeline: Timeline) -> None:
+    timeline.refresh_from_db()
+    sequences = list(timeline.events.order_by("sequence").values_list("sequence", flat=True))
+    _same(timeline, "the sequence of its events", sequences, list(range(1, timeline.head + 1)))
+    state = state_at(timeline.pk, timeline.using, timeline.head)
+    _same(timeline, "the state", timeline.state, state)
+    _same(timeline, "the status", timeline.status, timeline_status(state))
+    rows = {run_key(run.step, run.item): (run.status, run.fence, run.attempt) for run in timeline.runs.all()}
+    opened = {key: run for key, run in state["runs"].items() if is_open(run)}
+    folded = {key: (run["status"], run["fence"], run["attempt"]) for key, run in opened.items()}
+    _same(timeline, "its open runs", rows, folded)
+
+
+def _same(timeline: Timeline, what: str, stored: object, folded: object) -> None:
+    if stored != folded:
+        raise AssertionError(f"{timeline}: {what} is {stored!r}, and by its events {folded!r}.")

@@ -1,0 +1,120 @@
+"""What has happened before a story begins, written as the events that would have said so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+from django.db import router
+
+from .. import moments, store
+from ..actors import Actor, ActorType
+from ..engine.advance import By, advance
+from ..engine.failure import gave_up
+from ..events import EventType, NewEvent
+from ..exceptions import TimelinesError
+from ..fields import UNSET
+from ..graph import Node
+from ..models import Timeline, new_id
+from ..registry import Declaration
+from ..state import empty, is_open
+from ..store import Snapshot
+
+BY = By(Actor(ActorType.SYSTEM, label="given"))
+_ERROR = {"type": "Exception", "message": "It failed, in a test's past.", "traceback": ""}
+
+
+class Past:
+    """A timeline that is being brought to where a test wants it. No body runs and no bell rings."""
+
+    def __init__(self, declaration: Declaration, snapshot: Snapshot) -> None:
+        self.declaration = declaration
+        self.snapshot = snapshot
+        self._to_set: dict[str, Any] = {}
+
+    @classmethod
+    def begin(cls, declaration: Declaration, fields: Mapping[str, Any]) -> Self:
+        """Begin a timeline with these fields, which stands at its entry step."""
+        id, using = new_id(), router.db_for_write(Timeline)
+        past = cls(declaration, Snapshot(id, declaration.label, using, 0, "", empty(), id))
+        defaults = {name: field.default for name, field in declaration.fields.items() if field.default is not UNSET}
+        begun = NewEvent(EventType.TIMELINE_STARTED, data={"fields": past._encoded({**defaults, **fields})})
+        past._append([begun, declaration.graph.reach(declaration.graph.entry, empty(), moments.now())])
+        return past
+
+    def with_fields(self, fields: Mapping[str, Any]) -> Self:
+        """Let these fields be set by what is settled next."""
+        self._to_set |= self._encoded(fields)
+        return self
+
+    def complete(self, step: str) -> None:
+        """Let a step have been done."""
+        attempt = self._attempt(step)
+        started = NewEvent(EventType.ATTEMPT_STARTED, step, attempt=attempt)
+        changes, self._to_set = self._to_set, {}
+        self._append([started, NewEvent(EventType.STEP_COMPLETED, step, data={"changes": changes}, attempt=attempt)])
+
+    def give_up(self, step: str) -> None:
+        """Let a step have failed."""
+        attempt = self._attempt(step)
+        started = NewEvent(EventType.ATTEMPT_STARTED, step, attempt=attempt)
+        failure = NewEvent(EventType.ATTEMPT_FAILED, step, data={"error": _ERROR}, attempt=attempt)
+        ending = gave_up(self.declaration, self.snapshot.state, (step, ""), "failed", _ERROR)
+        self._append([started, failure, ending])
+
+    def run_out(self, step: str) -> None:
+        """Let a step's time have run out."""
+        self._attempt(step)
+        if self.declaration.step(step).within is None:
+            raise TimelinesError(f"{step!r} is never overdue: it has no within=.")
+        final = self.declaration.graph.goes_on_from(step, "overdue")
+        self._append([NewEvent(EventType.STEP_OVERDUE, step, data={"final": True} if final else {})])
+
+    def lead_to(self, step: str) -> None:
+        """Let what comes before this step be settled, so that it is reached."""
+        self.declaration.step(step)
+        node = self.declaration.graph.nodes[step]
+        for one in node.after if node.joins == "all" else node.after[:1]:
+            before = self.declaration.graph.nodes[one.step]
+            if not self._is_settled(before):
+                self.lead_to(before.name)
+                settle = {"failed": self.give_up, "overdue": self.run_out}.get(one.outcome)
+                (settle or self.complete)(before.name)
+        if not self._is_open(step):
+            raise TimelinesError(f"This past does not lead to {step!r}: the timeline went another way before.")
+
+    def check_all_is_set(self) -> None:
+        """See that something happened that set the fields that were named."""
+        if self._to_set:
+            named = ", ".join(self._to_set)
+            raise TimelinesError(f"No step was done that could have set {named}. Set them with given(…, {named}=…).")
+
+    def _is_settled(self, node: Node) -> bool:
+        run = self.snapshot.state["runs"].get(node.name)
+        return run is not None and run["status"] != "upcoming" and not is_open(run)
+
+    def _is_open(self, step: str) -> bool:
+        run = self.snapshot.state["runs"].get(step)
+        return run is not None and is_open(run)
+
+    def _attempt(self, step: str) -> int:
+        """Return the number of the attempt that a step is at, if it can have been executed by now."""
+        self.declaration.step(step)
+        if not self._is_open(step):
+            open_now = [key for key, run in self.snapshot.state["runs"].items() if is_open(run)]
+            raise TimelinesError(
+                f"{step!r} cannot have been settled here: open are {', '.join(open_now) or 'none'}. "
+                f"Name what comes before it, or say upto({step!r})."
+            )
+        return int(self.snapshot.state["runs"][step].get("attempt") or 0) + 1
+
+    def _encoded(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        known = self.declaration.fields
+        if unknown := [name for name in fields if name not in known]:
+            raise TypeError(f"{self.declaration.label} has no field {unknown[0]!r}. It has {', '.join(known)}.")
+        return {name: known[name].encode(value) for name, value in fields.items()}
+
+    def _append(self, events: Sequence[NewEvent]) -> None:
+        result = advance(self.declaration, self.snapshot, events, BY)
+        store.commit(result.change)
+        self.snapshot = result.after

@@ -1,0 +1,57 @@
+"""The helpers in Django's own test classes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.test import TestCase, TransactionTestCase
+
+from django_timelines.models import Timeline
+from django_timelines.testing import assert_holds, crash_at, deliver_twice, drain, fail_step, given, travel
+from tests.shop.workflows import Order, ran
+
+
+class Stories:
+    """What is told in both kinds of test."""
+
+    databases = "__all__"
+
+    def test_a_payment_is_noted(self) -> None:
+        given(Order, customer="Ada").upto("pay").when("pay", amount=5).then(
+            "StepCompleted pay", fields={"notes": ["paid 5"]}, status="running"
+        )
+        assert_holds()
+
+    def test_a_crash_is_survived(self) -> None:
+        order = given(Order, customer="Ada").upto("announce").workflow
+
+        with crash_at("after body", Order.announce):
+            drain()
+        with travel(timedelta(minutes=2)):
+            drain()
+
+        assert (Order.get(order.pk).pay.status, ran["announce"]) == ("waiting", 2)
+        assert_holds(order)
+
+    def test_trouble_comes_in_company(self) -> None:
+        order = given(Order, customer="Ada").upto("pack").workflow
+
+        with deliver_twice(), fail_step("announce", OSError("No paper.")):
+            with crash_at("before commit", "pack"):
+                drain()
+            with travel(timedelta(minutes=2)):
+                drain()
+            with travel(timedelta(minutes=4)):
+                drain()
+
+        assert (Order.get(order.pk).pay.status, ran) == ("waiting", {"pack": 2, "announce": 1})
+        assert Timeline.objects.count() == 1
+        assert_holds()
+
+
+class InATransaction(Stories, TestCase):
+    """Rolled back at the end."""
+
+
+class Committed(Stories, TransactionTestCase):
+    """Flushed at the end."""

@@ -1,0 +1,121 @@
+"""Factories of timelines, with factory_boy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import factory
+import pytest
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+
+from django_timelines.exceptions import TimelinesError
+from django_timelines.models import Timeline
+from django_timelines.testing import assert_holds
+from django_timelines.testing.factories import WorkflowFactory
+from tests.shop.workflows import Fork, Order, Visit, ran
+
+pytestmark = pytest.mark.usefixtures("committed")
+
+
+class OrderFactory(WorkflowFactory[Order]):
+    class Meta:
+        model = Order
+
+    customer = factory.Sequence(lambda n: f"Customer {n}")
+    amount = 3
+
+
+class PayingOrderFactory(OrderFactory):
+    pay = factory.Dict({"amount": 5})
+
+
+class VisitFactory(WorkflowFactory[Visit]):
+    class Meta:
+        model = Visit
+
+    guest = "Grace"
+
+
+class ForkFactory(WorkflowFactory[Fork]):
+    class Meta:
+        model = Fork
+
+
+def test_declarations_are_the_input_of_start() -> None:
+    first, second = OrderFactory(customer="Ada"), OrderFactory()
+
+    assert (first.customer, first.amount) == ("Ada", 3)
+    assert second.customer.startswith("Customer ")
+    assert (first.pack.status, ran) == ("due", {"place": 2})
+
+
+def test_upto_goes_on_until_the_step_is_reached() -> None:
+    assert OrderFactory(upto="pack").pack.status == "due"
+    assert OrderFactory(upto=Order.pay).pay.status == "waiting"
+    assert OrderFactory(upto="place").place.status == "completed"
+    assert ran == {"place": 3, "pack": 1, "announce": 1}
+
+
+def test_what_waits_on_the_way_is_called() -> None:
+    order = PayingOrderFactory(upto="send", pay__amount=7)
+    visit = VisitFactory(upto="welcome")
+
+    assert (order.send.status, order.notes) == ("due", ["paid 7"])
+    assert (visit.arrive.status, visit.welcome.status) == ("completed", "due")
+    assert_holds()
+
+
+def test_a_call_on_the_way_needs_its_input() -> None:
+    with pytest.raises(ValidationError) as refused:
+        OrderFactory(upto="send")
+
+    assert refused.value.message_dict == {"amount": ["This is missing."]}
+
+
+def test_others_are_left_alone() -> None:
+    other = OrderFactory()
+
+    OrderFactory(upto="pay")
+
+    assert Order.get(other.pk).pack.status == "due"
+
+
+def test_a_way_that_is_not_taken_is_said() -> None:
+    with pytest.raises(TimelinesError, match=r"does not come to 'forget': it is not taken\."):
+        VisitFactory(upto="forget")
+    with pytest.raises(TimelinesError, match=r"does not come to 'sorry': it is not taken\."):
+        ForkFactory(upto="sorry")
+
+
+def test_a_timeline_that_stands_still_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.shop.workflows import plan
+
+    def fail(workflow: Any) -> None:
+        raise OSError("The printer is on fire.")
+
+    plan["announce"] = fail
+
+    with pytest.raises(TimelinesError, match=r"does not come to 'pay' by itself\. .*The printer is on fire"):
+        OrderFactory(upto="pay")
+
+
+def test_key_and_actor_are_options_of_the_start() -> None:
+    ada = User.objects.create_user("ada")
+
+    order = OrderFactory(key="order-17", actor=ada)
+
+    assert (order.timeline.key, order.timeline.started_by) == ("order-17", str(ada.pk))
+    assert OrderFactory(key="order-17", customer=order.customer).pk == order.pk
+
+
+def test_a_batch_is_many() -> None:
+    orders = OrderFactory.create_batch(3, upto="pack")
+
+    assert [order.pack.status for order in orders] == ["due", "due", "due"]
+    assert Timeline.objects.count() == 3
+
+
+def test_a_timeline_is_not_built_without_being_stored() -> None:
+    with pytest.raises(TypeError, match=r"A timeline is stored from its first event on: OrderFactory\.create"):
+        OrderFactory.build()

@@ -81,11 +81,12 @@ def _timelines_hold_if_asked(request: pytest.FixtureRequest) -> None:
 def _has_database(request: pytest.FixtureRequest) -> bool:
     """Tell whether the test may ask the database that holds the timelines."""
     from django.db import router
+    from django.test import SimpleTestCase
 
     from django_timelines.models import Timeline
 
-    if request.cls is not None and hasattr(request.cls, "databases"):
-        return False  # a class of django.test
+    if request.cls is not None and issubclass(request.cls, SimpleTestCase):
+        return False
     marker = request.node.get_closest_marker("django_db")
     if marker is None and not {"db", "transactional_db"} & set(request.fixturenames):
         return False

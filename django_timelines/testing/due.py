@@ -40,7 +40,7 @@ def drain(using: str | None = None) -> int:
 
 
 def keep_time(using: str) -> None:
-    """Settle what is overdue by now, and rescue what its runner left. Rings no bells: nobody listens."""
+    """Settle what is overdue by now, and rescue what its runner left, as a clock does."""
     clock.settle_due_deadlines(using)
     runs = Run.objects.using(using).filter(status=StepStatus.RUNNING, ring__lte=moments.now())
     left = list(runs.select_related("timeline"))

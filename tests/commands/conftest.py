@@ -11,15 +11,12 @@ import pytest
 from django.core.management import call_command
 
 from django_timelines.management.commands.timelines import Command
-from django_timelines.testing import drain, recorded_errors
-from tests.shop.workflows import Order, plan
+from django_timelines.testing import drain, fail_step
+from tests.shop.factories import OrderFactory
+from tests.shop.workflows import Order
 
 type_say = Callable[..., str]
 type_ask = Callable[..., Any]
-
-
-def fail(workflow: Any) -> None:
-    raise ValueError("The printer is \x1b[31mon fire\x1b[0m.\nRun.")
 
 
 @pytest.fixture
@@ -57,18 +54,9 @@ def type_in(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str,
     return run
 
 
-def an_order(customer: str = "Ada", key: str = "") -> Order:
-    """Return an order that waits to be paid."""
-    order = Order.using(key=key).start(customer=customer)
-    drain()
-    return order
-
-
 def a_blocked_order() -> Order:
     """Return an order that could not be announced."""
-    plan["announce"] = fail
-    order = Order.start(customer="Bob")
-    with recorded_errors():
+    order = OrderFactory(upto="announce")
+    with fail_step("announce", ValueError("The printer is \x1b[31mon fire\x1b[0m.\nRun.")):
         drain()
-    del plan["announce"]
     return Order.get(order.pk)

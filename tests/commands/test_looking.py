@@ -6,16 +6,17 @@ import pytest
 from django.core.management import CommandError
 
 from django_timelines.models import Timeline
+from tests.shop.factories import OrderFactory, VisitFactory
 from tests.shop.here import HERE
 from tests.shop.workflows import Order, Vault, Visit
 
-from .conftest import a_blocked_order, an_order, type_ask, type_say
+from .conftest import a_blocked_order, type_ask, type_say
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
 
 def test_a_list_begins_with_the_newest(ask: type_ask) -> None:
-    first, second = an_order(), an_order(key="order-2")
+    first, second = OrderFactory(upto="pay"), OrderFactory(upto="pay", key="order-2")
 
     listed = ask("list")
 
@@ -34,7 +35,7 @@ def test_a_list_begins_with_the_newest(ask: type_ask) -> None:
 
 
 def test_a_list_goes_on_where_it_was_cut(ask: type_ask, say: type_say) -> None:
-    orders = [str(an_order().pk) for _ in range(5)][::-1]
+    orders = [str(OrderFactory(upto="pay").pk) for _ in range(5)][::-1]
 
     first = ask("list", "--limit", "2")
     second = ask("list", "--limit", "2", "--before", first["before"])
@@ -42,11 +43,12 @@ def test_a_list_goes_on_where_it_was_cut(ask: type_ask, say: type_say) -> None:
 
     assert [row["id"] for page in (first, second, third) for row in page["timelines"]] == orders
     assert third["before"] is None
+    assert [row["id"] for row in ask("list", "--before", "f" * 32)["timelines"]] == orders
     assert say("list", "--limit", "2").splitlines()[-1] == f"There are older ones: --before {orders[1]}"
 
 
 def test_a_list_is_filtered_by_status_workflow_and_what_it_waits_for(ask: type_ask) -> None:
-    order, blocked, visit = an_order(), a_blocked_order(), Visit.start(guest="Grace")
+    order, blocked, visit = OrderFactory(upto="pay"), a_blocked_order(), VisitFactory()
 
     def ids(*words: str) -> list[str]:
         return [row["id"] for row in ask("list", *words)["timelines"]]
@@ -59,7 +61,7 @@ def test_a_list_is_filtered_by_status_workflow_and_what_it_waits_for(ask: type_a
 
 
 def test_people_read_aligned_columns(say: type_say) -> None:
-    order, visit = an_order(key="order-17"), Visit.start(guest="Grace")
+    order, visit = OrderFactory(upto="pay", key="order-17"), VisitFactory()
 
     lines = say("list").splitlines()
 
@@ -82,14 +84,14 @@ def test_a_list_of_a_workflow_that_was_never_there_names_those_that_are(say: typ
 
 def test_a_list_asks_two_questions_of_the_database(say: type_say, django_assert_num_queries: object) -> None:
     for _ in range(3):
-        an_order()
+        OrderFactory(upto="pay")
 
     with django_assert_num_queries(2, using=HERE):  # type: ignore[operator]
         say("list")
 
 
 def test_show_tells_fields_steps_and_events(ask: type_ask) -> None:
-    order = an_order(key="order-17")
+    order = OrderFactory(upto="pay", key="order-17")
 
     shown = ask("show", str(order.pk))
 
@@ -112,7 +114,7 @@ def test_show_tells_fields_steps_and_events(ask: type_ask) -> None:
 
 
 def test_show_goes_back_to_an_event(ask: type_ask, say: type_say) -> None:
-    order = an_order()
+    order = OrderFactory(upto="pay")
 
     shown = ask("show", str(order.pk), "--at", "3")
 
@@ -126,7 +128,7 @@ def test_show_goes_back_to_an_event(ask: type_ask, say: type_say) -> None:
 
 
 def test_show_limits_events_and_long_values(ask: type_ask, say: type_say) -> None:
-    order = an_order(customer="A" * 3000)
+    order = OrderFactory(upto="pay", customer="A" * 3000)
 
     shown = ask("show", str(order.pk), "--events", "2")
     said = say("show", str(order.pk), "--events", "2")
@@ -171,14 +173,14 @@ def test_colours_are_there_when_they_are_asked_for(say: type_say) -> None:
 
 
 def test_a_timeline_is_found_by_the_beginning_of_its_id(ask: type_ask) -> None:
-    order = an_order()
+    order = OrderFactory(upto="pay")
 
     for beginning in (str(order.pk)[:18], order.pk.hex, str(order.pk).upper()):
         assert ask("explain", beginning)["timeline"] == str(order.pk)
 
 
 def test_a_beginning_that_several_have_is_refused(say: type_say) -> None:
-    first, second = an_order(), an_order()
+    first, second = OrderFactory(upto="pay"), OrderFactory(upto="pay")
 
     with pytest.raises(CommandError) as refused:
         say("show", first.pk.hex[:2])
@@ -190,7 +192,7 @@ def test_a_beginning_that_several_have_is_refused(say: type_say) -> None:
 
 
 def test_a_timeline_is_found_by_its_key(ask: type_ask, say: type_say) -> None:
-    order = an_order(key="order-17")
+    order = OrderFactory(upto="pay", key="order-17")
 
     assert ask("explain", "order-17", "--key")["timeline"] == str(order.pk)
     assert ask("explain", "--key", "order-17", "--workflow", "shop.Order")["timeline"] == str(order.pk)
@@ -199,7 +201,7 @@ def test_a_timeline_is_found_by_its_key(ask: type_ask, say: type_say) -> None:
 
 
 def test_a_key_of_two_workflows_asks_for_the_workflow(say: type_say) -> None:
-    an_order(key="17")
+    OrderFactory(upto="pay", key="17")
     Visit.using(key="17").start(guest="Grace")
 
     with pytest.raises(CommandError, match=r"several timelines with the key '17': .*Say --workflow"):
@@ -207,7 +209,7 @@ def test_a_key_of_two_workflows_asks_for_the_workflow(say: type_say) -> None:
 
 
 def test_a_timeline_without_its_class_is_shown(say: type_say) -> None:
-    order = an_order()
+    order = OrderFactory(upto="pay")
     Timeline.objects.filter(pk=order.pk).update(workflow="shop.Gone")
 
     assert "no workflow shop.Gone any more" in say("explain", str(order.pk))

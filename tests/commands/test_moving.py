@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.core.management import CommandError
 
+from django_timelines.actors import Actor, ActorType, acting
 from django_timelines.models import Event
 from django_timelines.testing import drain
+from tests.shop.factories import OrderFactory
 from tests.shop.workflows import Order
 
-from .conftest import a_blocked_order, an_order, type_ask, type_say
+from .conftest import a_blocked_order, type_ask, type_say
 
 everywhere = pytest.mark.django_db(databases="__all__")
 as_typed = pytest.mark.django_db(transaction=True, databases="__all__")  # the command closes its connections
@@ -39,7 +40,7 @@ def test_retry_makes_a_blocked_step_due(ask: type_ask) -> None:
 
 @everywhere
 def test_skip_sets_fields_given_as_json_or_as_text(ask: type_ask) -> None:
-    order = an_order()
+    order = OrderFactory(upto="pay")
 
     ask("skip", str(order.pk), "pay", "--reason", "in cash", "--set", "amount=7", "--set", "customer=Grace Hopper",
         "--set", 'notes=["till 4"]')  # fmt: skip
@@ -51,7 +52,7 @@ def test_skip_sets_fields_given_as_json_or_as_text(ask: type_ask) -> None:
 
 @everywhere
 def test_cancel_ends_the_timeline(say: type_say) -> None:
-    order = an_order()
+    order = OrderFactory(upto="pay")
 
     said = say("cancel", str(order.pk), "--reason", "changed my mind")
 
@@ -60,14 +61,23 @@ def test_cancel_ends_the_timeline(say: type_say) -> None:
 
 
 @everywhere
-def test_the_actor_is_the_command(say: type_say, monkeypatch: pytest.MonkeyPatch) -> None:
-    order = an_order()
-    monkeypatch.setattr(sys, "argv", ["manage.py", "timelines", "cancel"])
+def test_the_actor_is_the_command(say: type_say) -> None:
+    order = OrderFactory(upto="pay")
 
     say("cancel", str(order.pk), "--reason", "changed my mind")
 
     event = newest(order, "CancelRequested")
     assert (event.actor_type, event.actor_label) == ("command", "timelines")
+
+
+@everywhere
+def test_who_calls_it_from_code_is_the_actor(say: type_say) -> None:
+    order = OrderFactory(upto="pay")
+
+    with acting(Actor(ActorType.USER, "7", "ada")):
+        say("cancel", str(order.pk), "--reason", "changed my mind")
+
+    assert newest(order, "CancelRequested").actor_label == "ada"
 
 
 @everywhere
@@ -88,7 +98,7 @@ def test_the_actor_is_the_command(say: type_say, monkeypatch: pytest.MonkeyPatch
     ids=lambda words: words if isinstance(words, str) else " ".join(words),
 )  # fmt: skip
 def test_a_refusal_is_the_engines_sentence_and_writes_nothing(say: type_say, words: list[str], sentence: str) -> None:
-    order = an_order()
+    order = OrderFactory(upto="pay")
 
     with pytest.raises(CommandError) as refused:
         say(*(str(order.pk) if word == "ID" else word for word in words))
@@ -99,7 +109,7 @@ def test_a_refusal_is_the_engines_sentence_and_writes_nothing(say: type_say, wor
 
 @as_typed
 def test_a_refusal_ends_with_1_and_its_reason_for_programs(type_in: type_typed) -> None:
-    order = an_order()
+    order = OrderFactory(upto="pay")
 
     assert type_in("retry", str(order.pk), "pay") == (
         1,
@@ -145,7 +155,7 @@ def test_an_unknown_verb_suggests_one(type_in: type_typed, verb: str, hint: str)
 
 @as_typed
 def test_an_answer_is_one_document_and_ends_with_0(type_in: type_typed) -> None:
-    order = an_order()
+    order = OrderFactory(upto="pay")
 
     code, said, complained = type_in("cancel", str(order.pk), "--reason", "over", "--json")
 

@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import factory
 import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
+from factory import Sequence
 
 from django_timelines.exceptions import TimelinesError
 from django_timelines.models import Timeline
-from django_timelines.testing import assert_holds
+from django_timelines.testing import assert_holds, fail_step
 from django_timelines.testing.factories import WorkflowFactory
-from tests.shop.workflows import Fork, Order, Visit, ran
+from tests.shop.factories import OrderFactory, VisitFactory
+from tests.shop.workflows import Fork, Order, ran
 
 pytestmark = pytest.mark.usefixtures("committed")
-
-
-class OrderFactory(WorkflowFactory[Order]):
-    class Meta:
-        model = Order
-
-    customer = factory.Sequence(lambda n: f"Customer {n}")
-    amount = 3
-
-
-class PayingOrderFactory(OrderFactory):
-    pay = factory.Dict({"amount": 5})
-
-
-class VisitFactory(WorkflowFactory[Visit]):
-    class Meta:
-        model = Visit
-
-    guest = "Grace"
 
 
 class ForkFactory(WorkflowFactory[Fork]):
@@ -43,11 +23,11 @@ class ForkFactory(WorkflowFactory[Fork]):
 
 
 def test_declarations_are_the_input_of_start() -> None:
-    first, second = OrderFactory(customer="Ada"), OrderFactory()
+    first, second, third = OrderFactory(customer="Bob"), BareFactory(), BareFactory()
 
-    assert (first.customer, first.amount) == ("Ada", 3)
-    assert second.customer.startswith("Customer ")
-    assert (first.pack.status, ran) == ("due", {"place": 2})
+    assert (first.customer, first.amount, first.pack.status) == ("Bob", 1, "due")
+    assert int(third.customer.removeprefix("Customer ")) == int(second.customer.removeprefix("Customer ")) + 1
+    assert ran == {"place": 3}
 
 
 def test_upto_goes_on_until_the_step_is_reached() -> None:
@@ -57,8 +37,15 @@ def test_upto_goes_on_until_the_step_is_reached() -> None:
     assert ran == {"place": 3, "pack": 1, "announce": 1}
 
 
+class BareFactory(WorkflowFactory[Order]):
+    class Meta:
+        model = Order
+
+    customer = Sequence(lambda n: f"Customer {n}")
+
+
 def test_what_waits_on_the_way_is_called() -> None:
-    order = PayingOrderFactory(upto="send", pay__amount=7)
+    order = OrderFactory(upto="send", pay__amount=7)
     visit = VisitFactory(upto="welcome")
 
     assert (order.send.status, order.notes) == ("due", ["paid 7"])
@@ -68,7 +55,7 @@ def test_what_waits_on_the_way_is_called() -> None:
 
 def test_a_call_on_the_way_needs_its_input() -> None:
     with pytest.raises(ValidationError) as refused:
-        OrderFactory(upto="send")
+        BareFactory(upto="send")
 
     assert refused.value.message_dict == {"amount": ["This is missing."]}
 
@@ -88,15 +75,10 @@ def test_a_way_that_is_not_taken_is_said() -> None:
         ForkFactory(upto="sorry")
 
 
-def test_a_timeline_that_stands_still_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.shop.workflows import plan
+def test_a_timeline_that_stands_still_is_explained() -> None:
+    why = r"does not come to 'pay' by itself\. .*The printer is on fire"
 
-    def fail(workflow: Any) -> None:
-        raise OSError("The printer is on fire.")
-
-    plan["announce"] = fail
-
-    with pytest.raises(TimelinesError, match=r"does not come to 'pay' by itself\. .*The printer is on fire"):
+    with pytest.raises(TimelinesError, match=why), fail_step("announce", OSError("The printer is on fire.")):
         OrderFactory(upto="pay")
 
 

@@ -165,9 +165,9 @@ def test_a_story_of_a_row_compares_rows() -> None:
 
     ada = User.objects.create_user("ada")
 
-    given(Signup, email="ada@example.org", user=ada).upto("activate", account=None or account(ada)).when(
-        "activate"
-    ).then("StepCompleted activate", fields={"user": ada, "email": "ada@example.org"})
+    given(Signup, email="ada@example.org", user=ada).upto("activate", account=account(ada)).when("activate").then(
+        "StepCompleted activate", fields={"user": ada, "email": "ada@example.org"}
+    )
     ada.refresh_from_db()
     assert ada.is_active
 

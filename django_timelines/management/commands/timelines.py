@@ -10,6 +10,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
+from ...actors import SYSTEM, Actor, ActorType, acting, current
 from ...exceptions import Refused
 from ..parsing import Parser
 from ..verbs import VERBS, finding
@@ -46,7 +47,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Do what the verb says, and print what it answers."""
         try:
-            answer = options["run"](options, self.style)
+            with acting(_actor()):
+                answer = options["run"](options, self.style)
         except Refused as refused:
             if options["traceback"]:
                 raise
@@ -64,6 +66,12 @@ class Command(BaseCommand):
         said = json.dumps({"error": sentence, "reason": refused.reason}, ensure_ascii=False)
         self.stderr.write(said, str) if as_json else self.stderr.write(plain(sentence))
         sys.exit(REFUSED)
+
+
+def _actor() -> Actor:
+    """Return who acts: this command, unless somebody else calls it."""
+    actor = current()
+    return Actor(ActorType.COMMAND, "timelines", "timelines") if actor == SYSTEM else actor
 
 
 def _common(parser: ArgumentParser) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
@@ -53,8 +54,16 @@ def _wanted(options: type_options) -> TimelineQuerySet:
     if options["waiting_for"]:
         wanted = wanted.waiting_for(options["waiting_for"])
     if options["before"]:
-        wanted = wanted.filter(pk__lt=finding.by_id(options, options["before"]).pk)
+        wanted = wanted.filter(pk__lt=_before(options))
     return wanted
+
+
+def _before(options: type_options) -> uuid.UUID:
+    """Return the id that was named, whether its timeline is still there or not, or the one that begins so."""
+    try:
+        return uuid.UUID(options["before"])
+    except ValueError:
+        return finding.by_id(options, options["before"]).pk
 
 
 def _row(timeline: Timeline, style: Style) -> list[Any]:

@@ -18,7 +18,7 @@ pytest_plugins = ["django_timelines.pytest_plugin"]  # its fixtures, and the che
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a test marked ``redis``, ``postgres`` or ``browser`` where that is missing; in CI nothing may be missing."""
+    """Skip a test whose marker names a service or a browser that is missing; in CI nothing may be missing."""
     for marker, missing in MISSING.items():
         if item.get_closest_marker(marker) and (reason := missing()):
             if os.environ.get("CI") == "true":

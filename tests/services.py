@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cache
 
 import psycopg
+import pymysql
 import redis
 
 from .settings.base import REDIS_URL
@@ -35,6 +36,18 @@ def missing_postgres() -> str | None:
     return None
 
 
+@cache
+def missing_mariadb() -> str | None:
+    """Answer why there is no MariaDB, or None."""
+    host, user = os.environ.get("MYSQL_HOST", "127.0.0.1"), os.environ.get("MYSQL_USER", "root")
+    port, password = int(os.environ.get("MYSQL_TCP_PORT", "3306")), os.environ.get("MYSQL_PWD", "")
+    try:
+        pymysql.connect(host=host, port=port, user=user, password=password, connect_timeout=2).close()
+    except pymysql.OperationalError as error:
+        return f"no MariaDB at {host} for {user}: {error}"
+    return None
+
+
 def missing_browser() -> str | None:
     """Answer why there is no browser, or None."""
     return None if CHROMIUM else "no chromium on the PATH"
@@ -49,5 +62,6 @@ MISSING: dict[str, Callable[[], str | None]] = {
     "redis": missing_redis,
     "redis_server": missing_redis_server,
     "postgres": missing_postgres,
+    "mariadb": missing_mariadb,
     "browser": missing_browser,
 }

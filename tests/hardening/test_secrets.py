@@ -104,6 +104,9 @@ def test_a_secret_whose_type_has_changed_is_not_shown(place: Any, shown: Callabl
 
 @pytest.mark.django_db(transaction=True, databases="__all__")
 def test_a_commit_that_the_database_refuses_does_not_show_the_secret(shown: Callable[[], str]) -> None:
+    if connections[HERE].vendor == "mysql":
+        pytest.skip("MariaDB has no deferred constraints")
+
     class Twice(Workflow):
         @step
         def begin(self, code: Secret[str]) -> None:

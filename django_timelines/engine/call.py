@@ -64,7 +64,7 @@ def start(declaration: Declaration, options: Options, args: tuple[Any, ...], kwa
             return after
         except (IntegrityError, Rejected, Conflict) as error:
             # two at once: the other was first, and its effects may be why we were rejected
-            if known := started_with(declaration, options.key, using):
+            if known := started_with(declaration, options.key, using, lock=runner.in_transaction):
                 return _same_start(known, (entry.name, ""), given, options)
             if not isinstance(error, Conflict):
                 raise
@@ -110,7 +110,7 @@ def call(
             _raise_rejection(after, name)
             return outcome_of(after.state, name), after
         except Rejected:
-            latest = load(snapshot.id, snapshot.using)
+            latest = load(snapshot.id, snapshot.using, lock=runner.in_transaction)
             if _is_same(declaration, latest, asked):  # the first of two at once is why the second was rejected
                 return outcome_of(latest.state, name), latest
             raise
@@ -118,7 +118,8 @@ def call(
             if runner.in_transaction and fresh:
                 raise
             patience.after(conflict)
-            snapshot, fresh = brought_up(declaration, load(snapshot.id, snapshot.using)), True
+            latest = load(snapshot.id, snapshot.using, lock=runner.in_transaction)
+            snapshot, fresh = brought_up(declaration, latest), True
     raise Conflict(f"Timeline {snapshot.id} is written by many at once. Call again.")
 
 
@@ -204,10 +205,10 @@ def _raise_rejection(after: Snapshot, name: type_name) -> None:
         raise Rejected(run["errors"])
 
 
-def started_with(declaration: Declaration, key: str, using: str) -> Snapshot | None:
+def started_with(declaration: Declaration, key: str, using: str, *, lock: bool = False) -> Snapshot | None:
     """Return the timeline that a start with this key began, under whichever name the workflow had then."""
     for label in declaration.names if key else ():
-        if found := store.find(using, {"digest": key_digest(label, key)}):
+        if found := store.find(using, {"digest": key_digest(label, key)}, lock=lock):
             return found
     return None
 

@@ -91,7 +91,9 @@ class _Death:
             )  # a call that runs here is claimed with its outcome
             self.come_to("before body", declaration.label, name[0])
             ended = run_body(declaration, seen, name, *rest)
-            if self.crash is not None:  # it died in what the body called; the engine takes that for an error of the body
+            if (
+                self.crash is not None
+            ):  # it died in what the body called; the engine takes that for an error of the body
                 raise self.crash
             self.come_to("after body", declaration.label, name[0])
             return ended

@@ -1,0 +1,50 @@
+"""A transaction that reads what was there when it began, as MariaDB's own default has it, still meets who was first."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.db import connections, transaction
+
+from django_timelines.models import Timeline
+from django_timelines.testing import drain
+from tests.shop.here import HERE
+from tests.shop.models import Entry
+from tests.shop.workflows import Order
+
+pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
+
+
+@pytest.fixture(autouse=True)
+def repeatable_read() -> Iterator[None]:
+    """Let transactions read what was there when they began."""
+    connection = connections[HERE]
+    if connection.vendor != "mysql":
+        pytest.skip("elsewhere such a transaction is not told who was first: its write fails")
+    with connection.cursor() as cursor:
+        cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    yield
+    connection.close()
+
+
+def test_a_call_in_an_old_transaction_gets_the_firsts_outcome(elsewhere: Callable[[Callable[[], Any]], None]) -> None:
+    order = Order.start(customer="Ada")
+    drain()
+
+    with transaction.atomic(using=HERE):
+        seen = Order.get(order.pk)
+        elsewhere(lambda: Order.get(order.pk).pay(amount=5))
+        outcome = seen.pay(amount=5)
+
+    assert (outcome, Entry.objects.filter(text="pay").count()) == ("completed", 1)
+
+
+def test_a_start_in_an_old_transaction_is_the_timeline_that_the_first_began(
+    elsewhere: Callable[[Callable[[], Any]], None],
+) -> None:
+    with transaction.atomic(using=HERE):
+        assert Timeline.objects.count() == 0
+        elsewhere(lambda: Order.using(key="form").start(customer="Ada"))
+        order = Order.using(key="form").start(customer="Ada")
+
+    assert (Timeline.objects.get().pk, Entry.objects.count()) == (order.pk, 1)

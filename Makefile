@@ -8,7 +8,7 @@ ARGS ?=
 
 run := $(VENV)/bin/python
 
-.PHONY: demo test lint types bench lock clean
+.PHONY: demo test lint types bench crash lock clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -30,6 +30,9 @@ types: $(VENV)/installed-lint
 
 bench: $(VENV)/installed-test
 	@$(run) -m tests.bench $(ARGS)
+
+crash: $(VENV)/installed-test
+	@$(run) -m tests.crash $(ARGS)
 
 # The newest of everything, for every Python that we support.
 lock: $(VENV)/installed-release

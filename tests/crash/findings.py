@@ -1,0 +1,123 @@
+"""What must hold: at the moment of the crash, and at the end, which is the end that an undisturbed run reaches."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from django_timelines.models import Event, Lease, Run, SealedInput, Timeline
+from django_timelines.state import StepStatus
+from tests.conftest import assert_holds
+from tests.shop.models import Entry
+
+from . import outside
+from .scenarios import Scenario
+from .workflows import ROWS
+from .world import TABLES
+
+AT_MOST_ONCE, AT_LEAST_ONCE = "charge", "announce"
+MOVING = (StepStatus.DUE, StepStatus.RUNNING, StepStatus.RETRYING)
+ONCE = ("StepCompleted", "StepSkipped", "StepOverdue", "CancelRequested", "TimelineCompleted", "TimelineCancelled")
+
+
+def at_any_moment(scenario: Scenario) -> Iterator[str]:
+    """Say what does not hold of what is stored now, whatever has just died."""
+    timeline = Timeline.objects.first()
+    if timeline is None:
+        yield from _of_nothing()
+        return
+    try:
+        assert_holds(timeline)
+    except AssertionError as error:
+        yield f"The timeline's rows contradict one another: {error}"
+    yield from _of_bells(timeline)
+    yield from _of_leases()
+    yield from _of_secrets(timeline)
+    yield from _of_effects(timeline, scenario)
+
+
+def _of_nothing() -> Iterator[str]:
+    for table in TABLES:
+        if found := table._default_manager.count():
+            yield f"There is no timeline, but {found} of {table.__name__}."
+    for kind in ("rang", "hinted", "effect"):
+        if outside.noted(kind):
+            yield f"There is no timeline, but somebody {kind}: {outside.noted(kind)}."
+
+
+def _of_bells(timeline: Timeline) -> Iterator[str]:
+    for step, fence in outside.noted("rang"):
+        if not Event.objects.filter(timeline=timeline, sequence=fence, step=step).exists():
+            yield f"The bell for {step} rang for event {fence}, which was not committed."
+    for (sequence,) in outside.noted("hinted"):
+        if int(sequence) > timeline.head:
+            yield f"There was a hint of event {sequence}, which was not committed."
+    for run in Run.objects.filter(status__in=MOVING, ring=None):
+        yield f"The clock will never look at {run}, which is {run.status}."
+
+
+def _of_leases() -> Iterator[str]:
+    running = set(Run.objects.filter(status=StepStatus.RUNNING).values_list("id", flat=True))
+    leased = set(Lease.objects.values_list("run_id", flat=True))
+    if leased - running:
+        yield f"{len(leased - running)} leases are left of what is not being executed."
+    if running - leased:
+        yield f"{len(running - leased)} attempts are executed without a lease."
+
+
+def _of_secrets(timeline: Timeline) -> Iterator[str]:
+    for sealed in SealedInput.objects.all():
+        run = timeline.state["runs"].get(sealed.step, {})
+        if run.get("status") not in (*MOVING, StepStatus.BLOCKED, StepStatus.UPCOMING):
+            yield f"A sealed input is left of {sealed.step}, which is {run.get('status')}."
+
+
+def _of_effects(timeline: Timeline, scenario: Scenario) -> Iterator[str]:
+    runs = timeline.state["runs"]
+    done = {step for step, run in runs.items() if run["status"] == StepStatus.COMPLETED}
+    wanted = [row for step in ROWS if step in done for row in ROWS[step]]
+    wanted += [f"visit {step}" for step in scenario.visits if step in done]
+    if Counter(found := Entry.objects.values_list("text", flat=True)) != Counter(wanted):
+        yield f"Done are {', '.join(sorted(done))}; that left the rows {sorted(found)} instead of {sorted(wanted)}."
+    effects = outside.noted("effect")
+    if len({tuple(words) for words in effects}) > len({words[0] for words in effects}):
+        yield f"Effects of one step have several idempotency keys: {effects}."
+    for step in {AT_LEAST_ONCE, AT_MOST_ONCE} & done:
+        if step not in dict(effects):
+            yield f"{step} is completed without its effect."
+    begun = Event.objects.filter(timeline=timeline, type="AttemptStarted").values_list("step", flat=True)
+    for step, _key in effects:
+        if step not in begun:
+            yield f"{step} had its effect before its start was committed."
+    if (times := [step for step, _key in effects].count(AT_MOST_ONCE)) > 1:
+        yield f"{AT_MOST_ONCE} had its effect {times} times."
+
+
+def picture() -> dict[str, Any]:
+    """Return how it ended. What depends on when somebody died is left out."""
+    timeline = Timeline.objects.get()
+    state = timeline.state
+    steps = {step: run["status"] for step, run in state["runs"].items()}
+    once = Counter(f"{event.type} {event.step}".rstrip() for event in timeline.events.all() if event.type in ONCE)
+    if steps.get(AT_MOST_ONCE) == StepStatus.SKIPPED:  # by the person who looked what had become of it
+        steps[AT_MOST_ONCE] = str(StepStatus.COMPLETED)
+        once[f"StepCompleted {AT_MOST_ONCE}"] = once.pop(f"StepSkipped {AT_MOST_ONCE}")
+    return {
+        "status": timeline.status,
+        "steps": steps,
+        "fields": state["fields"],
+        "events": dict(sorted(once.items())),
+        "rows": sorted(Entry.objects.values_list("text", flat=True)),
+        "effects": sorted({step for step, _key in outside.noted("effect")} - {AT_MOST_ONCE}),
+        "open": sorted(Run.objects.values_list("step", "status")),
+        "leases": Lease.objects.count(),
+        "sealed": SealedInput.objects.count(),
+    }
+
+
+def at_the_end(expected: dict[str, Any], found: dict[str, Any]) -> Iterator[str]:
+    """Say where the end differs from the one that an undisturbed run reached."""
+    for name, wanted in expected.items():
+        if found[name] != wanted:
+            yield f"The end is another: {name} {found[name]} instead of {wanted}."

@@ -1,0 +1,60 @@
+"""A worker and a clock that answer by bells alone: what no bell was rung for, and what the clock never looks at, stays undone."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections import deque
+from typing import Any
+
+import django_rq
+from django.db.models import Min
+from rq import SimpleWorker
+
+from django_timelines import moments
+from django_timelines.engine import clock, execute
+from django_timelines.models import Run
+from django_timelines.placements import Bell
+from django_timelines.placements.embedded import Embedded
+from django_timelines.state import StepStatus
+
+from . import world
+
+LOOKS = 40
+heard: deque[Bell] = deque()
+
+
+def listen() -> None:
+    """Hear the embedded bells of this process, as one that serves does."""
+    ring = Embedded.ring
+
+    def hear(placement: Any, bell: Bell) -> bool:
+        ring(placement, bell)
+        heard.append(bell)
+        return True
+
+    Embedded.ring = hear  # type: ignore[assignment, method-assign]
+
+
+def work() -> None:
+    """Answer all bells, and those that are rung meanwhile."""
+    while heard:
+        execute.answer(**heard.popleft().as_json())
+    if world.queue_in_use():
+        queue = django_rq.get_queue(world.QUEUE)
+        if queue.count:  # the worker's name is told from all others in Redis
+            name = f"{world.QUEUE}-{os.getpid()}-{uuid.uuid4().hex}"
+            SimpleWorker([queue], name, connection=queue.connection).work(burst=True, logging_level="ERROR")
+
+
+def settle() -> None:
+    """Work and keep time until nothing goes on by itself any more. Time passes as far as the clock sleeps."""
+    for _ in range(LOOKS):
+        work()
+        moving = Run.objects.filter(status__in=(StepStatus.DUE, StepStatus.RUNNING, StepStatus.RETRYING))
+        look = moving.aggregate(at=Min("ring"))["at"]
+        if look is None:
+            return
+        moments.offset += max(look - moments.now(), type(moments.offset)(0))
+        clock.tick(world.USING)
+    raise AssertionError(f"The clock looked {LOOKS} times and something still moves.")

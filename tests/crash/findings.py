@@ -72,6 +72,11 @@ def _of_secrets(timeline: Timeline) -> Iterator[str]:
         if run.get("status") not in (*MOVING, StepStatus.BLOCKED, StepStatus.UPCOMING):
             yield f"A sealed input is left of {sealed.step}, which is {run.get('status')}."
 
+    kept = set(SealedInput.objects.values_list("step", flat=True))
+    for step, run in timeline.state["runs"].items():
+        if run.get("sealed") and run["status"] in MOVING and step not in kept:
+            yield f"{step} is {run['status']}, and its sealed input is gone."
+
 
 def _of_effects(timeline: Timeline, scenario: Scenario) -> Iterator[str]:
     runs = timeline.state["runs"]

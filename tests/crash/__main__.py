@@ -20,7 +20,7 @@ DATABASES = ("sqlite", "postgres", "mariadb")
 
 
 def main() -> None:
-    """Do what was asked for; end with the number of findings, at most 1."""
+    """Do what was asked for; end with 1 if something was found."""
     asked = _asked()
     if asked.database is None:
         again = [sys.executable, "-m", "tests.crash", *sys.argv[1:], "--database"]
@@ -72,6 +72,8 @@ def _try(case: Any, asked: argparse.Namespace, first: int) -> tuple[int, int]:
     if asked.list:
         print(case, *(f"{number:4} {name}" for number, name in enumerate(undisturbed.points, 1)), sep="\n")
         return 0, 0
+    if asked.point and asked.point > len(undisturbed.points):
+        sys.exit(f"{case} has {len(undisturbed.points)} points.")
     numbers = [asked.point] if asked.point else range(first, len(undisturbed.points) + 1, asked.every)
     found = [line for number in numbers for line in harness.crash(case, number, undisturbed)]
     said = f"{len(found)} findings" if found else "all went on"

@@ -162,7 +162,9 @@ SCENARIOS: dict[str, Scenario] = {
     "start in a view's transaction": Scenario(
         visit(start, "book"), after=_ON, visits=("book",), placed=("here", "mixed")
     ),
-    "reject": Scenario(start_wrongly, after=(settle, book, *_ON), placed=("away",)),
+    "reject": Scenario(start_wrongly, after=(start, *_ON), placed=("here", "mixed")),
+    "reject elsewhere": Scenario(settle, (start_wrongly,), (book, *_ON), placed=("away",)),
+    "call after a rejection": Scenario(book, (start_wrongly, settle), _ON, placed=("away",)),
     "work": Scenario(settle, (start,), (confirm, settle), placed=("away", "mixed", "rq")),
     "fail": Scenario(settle, (start,), (confirm, settle), {step: at_first(step) for step in ("reserve", "announce")}),
     "block": Scenario(settle, (start,), (retry, *_ON), _LEAK, placed=("away", "rq")),

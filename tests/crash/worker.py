@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections import deque
+from datetime import timedelta
 from typing import Any
 
 import django_rq
@@ -55,6 +56,6 @@ def settle() -> None:
         look = moving.aggregate(at=Min("ring"))["at"]
         if look is None:
             return
-        moments.offset += max(look - moments.now(), type(moments.offset)(0))
+        moments.offset += max(look - moments.now(), timedelta(0))
         clock.tick(world.USING)
     raise AssertionError(f"The clock looked {LOOKS} times and something still moves.")

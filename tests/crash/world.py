@@ -93,6 +93,8 @@ def own() -> Iterator[None]:
             yield
     finally:
         connection.creation.destroy_test_db(before, verbosity=0)
+        for left in settings.BUILD.glob(f"{name}.sqlite3*"):  # SQLite's log
+            left.unlink()
 
 
 def clean() -> None:

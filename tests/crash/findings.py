@@ -16,9 +16,21 @@ from .scenarios import Scenario
 from .workflows import ROWS
 from .world import TABLES
 
-AT_MOST_ONCE, AT_LEAST_ONCE = "charge", "announce"
+AT_MOST_ONCE = "charge"
+OUTSIDE = (AT_MOST_ONCE, "announce", "renounce")
 MOVING = (StepStatus.DUE, StepStatus.RUNNING, StepStatus.RETRYING)
-ONCE = ("StepCompleted", "StepSkipped", "StepOverdue", "CancelRequested", "TimelineCompleted", "TimelineCancelled")
+ONCE = (
+    *(
+        "StepCompleted",
+        "StepUndone",
+        "StepSkipped",
+        "StepOverdue",
+        "CancelRequested",
+        "TimelineCompleted",
+        "TimelineCancelled",
+    ),
+    *("Amended", "Paused", "Resumed", "RoundBegun"),
+)
 
 
 def at_any_moment(scenario: Scenario) -> Iterator[str]:
@@ -53,7 +65,8 @@ def _of_bells(timeline: Timeline) -> Iterator[str]:
     for (sequence,) in outside.noted("hinted"):
         if int(sequence) > timeline.head:
             yield f"There was a hint of event {sequence}, which was not committed."
-    for run in Run.objects.filter(status__in=MOVING, ring=None):
+    paused = timeline.status == "paused"  # then nothing is begun
+    for run in Run.objects.none() if paused else Run.objects.filter(status__in=MOVING, ring=None):
         yield f"The clock will never look at {run}, which is {run.status}."
 
 
@@ -79,24 +92,24 @@ def _of_secrets(timeline: Timeline) -> Iterator[str]:
 
 
 def _of_effects(timeline: Timeline, scenario: Scenario) -> Iterator[str]:
-    runs = timeline.state["runs"]
-    done = {step for step, run in runs.items() if run["status"] == StepStatus.COMPLETED}
-    wanted = [row for step in ROWS if step in done for row in ROWS[step]]
-    wanted += [f"visit {step}" for step in scenario.visits if step in done]
+    completed = Counter(timeline.events.filter(type__in=("StepCompleted", "StepUndone")).values_list("step", flat=True))
+    wanted = [row for step, times in completed.items() for row in ROWS.get(step, []) * times]
+    wanted += [f"visit {step}" for step in scenario.visits if step in completed]
     if Counter(found := Entry.objects.values_list("text", flat=True)) != Counter(wanted):
-        yield f"Done are {', '.join(sorted(done))}; that left the rows {sorted(found)} instead of {sorted(wanted)}."
+        yield f"Completed are {dict(completed)}; that left the rows {sorted(found)} instead of {sorted(wanted)}."
     effects = outside.noted("effect")
-    if len({tuple(words) for words in effects}) > len({words[0] for words in effects}):
-        yield f"Effects of one step have several idempotency keys: {effects}."
-    for step in {AT_LEAST_ONCE, AT_MOST_ONCE} & done:
-        if step not in dict(effects):
-            yield f"{step} is completed without its effect."
-    begun = Event.objects.filter(timeline=timeline, type="AttemptStarted").values_list("step", flat=True)
-    for step, _key in effects:
-        if step not in begun:
-            yield f"{step} had its effect before its start was committed."
-    if (times := [step for step, _key in effects].count(AT_MOST_ONCE)) > 1:
-        yield f"{AT_MOST_ONCE} had its effect {times} times."
+    begun = set(timeline.events.filter(type="AttemptStarted").values_list("step", flat=True))
+    for step in sorted({step for step, _key in effects} - begun):
+        yield f"{step} had its effect before its start was committed."
+    rounds = max(timeline.state.get("rounds", {}).values(), default=1)
+    for step in OUTSIDE:
+        keys = [key for name, key in effects if name == step]
+        if len(set(keys)) < completed[step]:
+            yield f"{step} was completed {completed[step]} times with the effects {keys}."
+        if len(set(keys)) > rounds:
+            yield f"{step} had, in {rounds} rounds, effects with these keys: {keys}."
+        if step == AT_MOST_ONCE and len(keys) > len(set(keys)):
+            yield f"{step} had its effect more than once: {keys}."
 
 
 def picture() -> dict[str, Any]:
@@ -104,10 +117,13 @@ def picture() -> dict[str, Any]:
     timeline = Timeline.objects.get()
     state = timeline.state
     steps = {step: run["status"] for step, run in state["runs"].items()}
-    once = Counter(f"{event.type} {event.step}".rstrip() for event in timeline.events.all() if event.type in ONCE)
+    once = Counter(
+        f"{event.type} {event.step}".replace(f"StepSkipped {AT_MOST_ONCE}", f"StepCompleted {AT_MOST_ONCE}").rstrip()
+        for event in timeline.events.all()
+        if event.type in ONCE
+    )
     if steps.get(AT_MOST_ONCE) == StepStatus.SKIPPED:  # by the person who looked what had become of it
         steps[AT_MOST_ONCE] = str(StepStatus.COMPLETED)
-        once[f"StepCompleted {AT_MOST_ONCE}"] = once.pop(f"StepSkipped {AT_MOST_ONCE}")
     return {
         "status": timeline.status,
         "steps": steps,

@@ -89,6 +89,32 @@ def cancel() -> None:
         voyage().timeline.cancel(reason="storm")
 
 
+def cancel_and_undo() -> None:
+    if voyage().timeline.status not in (*ENDED, "cancelling"):
+        voyage().timeline.cancel(reason="storm", compensate=True)
+
+
+def amend() -> None:
+    if voyage().customer != "Bea":
+        voyage().timeline.amend(reason="mistyped", customer="Bea")
+
+
+def pause() -> None:
+    voyage().timeline.pause(reason="the harbour is closed")
+
+
+def resume() -> None:
+    voyage().timeline.resume(reason="it is open again")
+
+
+def rewind(*, undo: bool) -> type_act:
+    def begin_a_round() -> None:
+        if "rounds" not in voyage().timeline.state:
+            voyage().timeline.rewind(to="reserve", reason="another ship", undo=undo)
+
+    return begin_a_round
+
+
 def visit(call: type_act, step: str) -> type_act:
     """Call in a transaction of the caller's, as with ATOMIC_REQUESTS."""
 
@@ -189,5 +215,12 @@ SCENARIOS: dict[str, Scenario] = {
     "rescue at-most-once": Scenario(
         settle, (start, left_by_a_dead_runner("charge")), (confirm, settle), placed=("away",)
     ),
-    # undo, rewind, amend, pause: here
+    "amend": Scenario(amend, (start, settle), _ON, placed=("away",)),
+    "pause": Scenario(pause, (start,), (worker.work, resume, *_ON), placed=("away",)),
+    "resume": Scenario(resume, (start, pause), _ON, placed=("away", "mixed")),
+    "rewind": Scenario(rewind(undo=False), (start, settle), _ON),
+    "rewind and undo": Scenario(rewind(undo=True), (start, settle), _ON),
+    "a new round": Scenario(settle, (start, settle, rewind(undo=True)), (confirm, settle), placed=("away",)),
+    "cancel and undo": Scenario(cancel_and_undo, (start, settle), (settle,)),
+    "undo": Scenario(settle, (start, settle, cancel_and_undo), placed=("away", "rq")),
 }

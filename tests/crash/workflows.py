@@ -22,6 +22,7 @@ ROWS = {
     "confirm": ["ticket"],
     "forget": ["letter"],
     "sail": ["log"],
+    "free": ["refund"],
 }
 """The rows that each exactly-once step writes."""
 
@@ -74,9 +75,17 @@ class Voyage(Workflow):
         body("reserve")
         self.cabins.append("7")
 
+    @reserve.undo
+    def free(self) -> None:
+        body("free")
+
     @step(after=reserve, delivery=AT_LEAST_ONCE, retry=SOON)
     def announce(self) -> None:
         effect(self, "announce")
+
+    @announce.undo
+    def renounce(self) -> None:
+        effect(self, "renounce")
 
     @step(after=reserve, delivery=AT_MOST_ONCE)
     def charge(self) -> None:

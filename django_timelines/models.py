@@ -21,6 +21,18 @@ def new_id() -> uuid.UUID:
     return uuid_utils.compat.uuid7()
 
 
+class ExactCharField(models.CharField):  # type: ignore[type-arg]
+    """Text that is compared as it is: MariaDB and MySQL take ``Latte``, ``latte`` and ``latte `` for one, unless told."""
+
+    def db_parameters(self, connection: Any) -> Any:
+        """Return the column's type, and a collation where the database's own is blind."""
+        parameters = super().db_parameters(connection)
+        if connection.vendor == "mysql":
+            exact = "utf8mb4_nopad_bin" if connection.mysql_is_mariadb else "utf8mb4_0900_bin"
+            parameters |= {"collation": exact}
+        return parameters
+
+
 class TimelineQuerySet(models.QuerySet["Timeline"]):
     """Timelines, with the questions that people ask of them."""
 
@@ -42,7 +54,7 @@ class Timeline(models.Model):
     """One running or finished workflow. The row carries its head, its status and the fold of its events."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    workflow = models.CharField(_("workflow"), max_length=150)
+    workflow = ExactCharField(_("workflow"), max_length=150)
     head = models.PositiveIntegerField(_("head"), help_text=_("The sequence of the newest event."))
     status = models.CharField(_("status"), max_length=12, choices=[(str(s), _(s)) for s in TimelineStatus])
     state = models.JSONField(_("state"), help_text=_("The fold of the events: a cache."))
@@ -146,8 +158,8 @@ class Event(models.Model):
     sequence = models.PositiveIntegerField(_("sequence"))
     type = models.CharField(_("type"), max_length=60)
     version = models.PositiveSmallIntegerField(_("schema version"), default=1)
-    step = models.CharField(_("step"), max_length=100, default="", blank=True)
-    item = models.CharField(_("item"), max_length=200, default="", blank=True)
+    step = ExactCharField(_("step"), max_length=100, default="", blank=True)
+    item = ExactCharField(_("item"), max_length=200, default="", blank=True)
     attempt = models.PositiveIntegerField(_("attempt"), null=True)
     data = models.JSONField(_("data"))
     at = models.DateTimeField(_("time"))
@@ -180,8 +192,8 @@ class Run(models.Model):
     timeline = models.ForeignKey(
         Timeline, models.CASCADE, related_name="runs", db_index=False
     )  # the constraint serves it
-    step = models.CharField(_("step"), max_length=100)
-    item = models.CharField(_("item"), max_length=200, default="", blank=True)
+    step = ExactCharField(_("step"), max_length=100)
+    item = ExactCharField(_("item"), max_length=200, default="", blank=True)
     status = models.CharField(_("status"), max_length=12, choices=[(str(s), _(s)) for s in StepStatus])
     fence = models.PositiveIntegerField()
     attempt = models.PositiveIntegerField(_("attempt"), default=0)
@@ -222,8 +234,8 @@ class SealedInput(models.Model):
     pk = models.CompositePrimaryKey("timeline_id", "sequence")
     timeline = models.ForeignKey(Timeline, models.CASCADE, related_name="+", db_index=False)
     sequence = models.PositiveIntegerField(help_text=_("The call's."))
-    step = models.CharField(max_length=100)
-    item = models.CharField(max_length=200, default="", blank=True)
+    step = ExactCharField(max_length=100)
+    item = ExactCharField(max_length=200, default="", blank=True)
     sealed = models.BinaryField()
 
     class Meta:
@@ -237,7 +249,7 @@ class SealedInput(models.Model):
 class Pause(models.Model):
     """While this row is there nothing new is begun on the timelines of a workflow; with no name, on none at all."""
 
-    workflow = models.CharField(_("workflow"), primary_key=True, max_length=150, blank=True)
+    workflow = ExactCharField(_("workflow"), primary_key=True, max_length=150, blank=True)
     reason = models.TextField(_("reason"))
     actor_label = models.CharField(max_length=200, default="", blank=True)
     at = models.DateTimeField(_("time"))

@@ -5,10 +5,11 @@ VENV ?= .venv
 HOST ?= 127.0.0.1
 PORT ?= 8000
 ARGS ?=
+MINUTES ?= 1
 
 run := $(VENV)/bin/python
 
-.PHONY: demo test lint types bench crash lock clean
+.PHONY: demo test lint types bench crash chaos lock clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -33,6 +34,9 @@ bench: $(VENV)/installed-test
 
 crash: $(VENV)/installed-test
 	@$(run) -m tests.crash $(ARGS)
+
+chaos: $(VENV)/installed-test
+	@exec $(run) -m tests.chaos --minutes $(MINUTES) $(ARGS)
 
 # The newest of everything, for every Python that we support.
 lock: $(VENV)/installed-release

@@ -27,7 +27,10 @@ class Browser:
         except (OSError, http.client.HTTPException):
             self.close()
             return None
-        if response.status >= 500:
+        if (
+            response.status not in (200, 409) or "Content-Length" not in response.headers
+        ):  # or broken off in the headers
+            self.close()
             return None
         return response.status, json.loads(body)
 

@@ -50,6 +50,7 @@ class Crew:
             "web": [sys.executable, "-m", "tests.chaos.web", str(self.port)],
             "forking worker": rqworker,
             "simple worker": [*rqworker, "--worker-class", "rq.SimpleWorker"],
+            "second simple worker": [*rqworker, "--worker-class", "rq.SimpleWorker"],
             "first clock": [*manage, "timelines_clock"],
             "second clock": [*manage, "timelines_clock"],
         }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 import signal
 import threading
 import time
@@ -20,13 +19,15 @@ from .servers import Postgres, Redis
 EVERY = 0.4  # seconds from one trouble to the next, on average
 RESTART_EVERY = 25.0  # seconds from one restart of PostgreSQL to the next
 FROZEN = 1.7  # leases for which a process is stopped: its attempt is somebody else's when it goes on
+TRIES = 30  # at catching somebody in the middle of an attempt
+WORKERS = ("forking worker", "simple worker", "second simple worker")
 
 # rather one that is in the middle of something
 _TERMINATE = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = 'chaos' AND pid <> pg_backend_pid() ORDER BY random() - (state <> 'idle')::int LIMIT %s
 """
-_HOLDERS = "SELECT holder FROM django_timelines_lease ORDER BY expires DESC LIMIT 20"
+_HOLDS = "SELECT 1 FROM django_timelines_lease WHERE holder LIKE %s AND expires > STATEMENT_TIMESTAMP()"
 
 
 class Trouble:
@@ -43,7 +44,7 @@ class Trouble:
             self.kill_worker: 2,
             self.kill_holder: 12,
             self.kill_clock: 2,
-            self.freeze_holder: 6,
+            self.freeze_holder: 12,
             self.freeze: 1,
             self.flush: 1,
             self.restart_redis: 1,
@@ -68,37 +69,37 @@ class Trouble:
         self._kill("web")
 
     def kill_worker(self) -> None:
-        self._kill("forking worker", "simple worker")
+        self._kill(*WORKERS)
 
     def kill_clock(self) -> None:
         self._kill("first clock", "second clock")
 
     def kill_holder(self) -> None:
         """Kill who is in the middle of an attempt."""
-        if holders := self._holders():
-            pid = self.draw.choice(holders)
+        if pid := self._catch():
             self.counted["kill -9 in the middle of an attempt"] += 1
-            for member in self.crew.running("simple worker"):
-                if member.process is not None and member.process.pid == pid:
-                    self.crew.kill(member)
-                    return
-            signal_to(pid, signal.SIGKILL)
+            members = [member for member in self.crew.running(*WORKERS) if member.process and member.process.pid == pid]
+            for member in members:
+                self.crew.kill(member)
+            if not members:
+                signal_to(pid, signal.SIGKILL)
 
     def freeze_holder(self) -> None:
         """Stop who is in the middle of an attempt, for longer than its lease: what it then does is too late."""
-        self._freeze("frozen in the middle of an attempt", self._holders())
+        if not self.frozen and (pid := self._catch()):  # one at a time: somebody has to work
+            self._freeze("frozen in the middle of an attempt", pid)
 
     def freeze(self) -> None:
         """Stop any process."""
         running = self.crew.running("web", "forking worker", "first clock")
-        self._freeze("frozen", [member.process.pid for member in running if member.process])
+        pids = [member.process.pid for member in running if member.process]
+        if pids and not self.frozen:
+            self._freeze("frozen", self.draw.choice(pids))
 
-    def _freeze(self, what: str, pids: list[int]) -> None:
-        if pids:
-            pid = self.draw.choice(pids)
-            self.counted[what] += 1
-            self.frozen.append((time.monotonic() + self.lease * FROZEN, pid))
-            signal_to(pid, signal.SIGSTOP)
+    def _freeze(self, what: str, pid: int) -> None:
+        self.counted[what] += 1
+        self.frozen.append((time.monotonic() + self.lease * FROZEN, pid))
+        signal_to(pid, signal.SIGSTOP)
 
     def thaw(self, now: float) -> None:
         """Let go on what was frozen for long enough."""
@@ -137,13 +138,22 @@ class Trouble:
             self.counted[f"kill -9 of a {member.name.removeprefix('first ').removeprefix('second ')}"] += 1
             self.crew.kill(member)
 
-    def _holders(self) -> list[int]:
-        """Return which of our workers and work-horses hold a lease just now."""
-        running = self.crew.running("forking worker", "simple worker")
-        ours = {member.process.pid for member in running if member.process}
-        ours |= {horse for pid in ours for horse in children(pid)}
+    def _catch(self) -> int | None:
+        """Stop a worker or work-horse in the middle of an attempt: one that holds a lease once it stands still."""
+        for _ in range(TRIES):
+            running = [member.process.pid for member in self.crew.running(*WORKERS) if member.process]
+            pids = {*running, *(horse for pid in running for horse in children(pid))} - {pid for _, pid in self.frozen}
+            if not pids:
+                break
+            pid = self.draw.choice(sorted(pids))
+            signal_to(pid, signal.SIGSTOP)
+            if self._holds(pid):
+                return pid
+            signal_to(pid, signal.SIGCONT)
+            time.sleep(self.draw.uniform(0, 0.01))
+        return None
+
+    def _holds(self, pid: int) -> bool:
         with suppress(psycopg.Error), self.postgres.connect("chaos") as server:
-            named = [re.search(r":(\d+) ", holder) for (holder,) in server.execute(_HOLDERS)]
-            holders = {int(pid[1]) for pid in named if pid}
-            return sorted(holders & ours - {pid for _, pid in self.frozen})
-        return []
+            return server.execute(_HOLDS, [f"%:{pid} %"]).fetchone() is not None
+        return False

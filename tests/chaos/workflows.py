@@ -43,7 +43,7 @@ def line(workflow: Any) -> None:
 def dawdle(workflow: Any) -> None:
     """Take no time, mostly."""
     number = drawn(workflow, "dawdle")
-    time.sleep(settings.TIMELINES["LEASE"] * 1.3 if number < 0.004 else 0.3 if number < 0.05 else number / 50)
+    time.sleep(settings.TIMELINES["LEASE"] * 1.3 if number < 0.001 else 0.2 if number < 0.02 else number / 100)
 
 
 def fail(workflow: Any, often: float) -> None:

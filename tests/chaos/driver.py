@@ -15,7 +15,7 @@ from .browser import Browser
 from .history import Answer
 
 PEOPLE = 16
-BUSY = 300  # open runs that wait for a worker: from then on nobody starts another timeline
+BUSY = 150  # open runs that wait for a worker: from then on nobody starts another timeline
 LATER = {"not_yet", "taken"}  # refusals after which the same call may be right
 
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from django.db import close_old_connections, router
-from django.db.models import Min
+from django.db.models import Min, Q, QuerySet
 
 from .. import conf, moments, registry, store
 from ..actors import Actor, ActorType, acting, this_process
@@ -28,6 +28,7 @@ from .renames import bring_up_all
 from .runner import commit, load
 
 logger = logging.getLogger("django_timelines")
+type_deaf = dict[str, datetime]
 BATCH = 500
 SOON = timedelta(seconds=1)
 LONGEST_SLEEP = 1.0  # seconds; a new due time may be nearer than all that were known
@@ -41,6 +42,7 @@ def keep_time(stop: threading.Event) -> None:
     seen_at = datetime.min.replace(tzinfo=moments.now().tzinfo)
     using = router.db_for_write(Timeline)
     said = ""
+    deaf: type_deaf = {}
     with acting(actor):
         renamed = BATCH
         while not stop.is_set():
@@ -52,7 +54,7 @@ def keep_time(stop: threading.Event) -> None:
                 if moments.now() - seen_at > timedelta(seconds=10):
                     seen_at = moments.now()
                     store.sighted(using, SIGHTING, seen_at)
-                pause = 0.0 if tick(using, actor) == BATCH else _until_next(using)
+                pause = 0.0 if tick(using, actor, deaf) == BATCH else _until_next(using, deaf)
             except Exception as error:  # InterfaceError is no DatabaseError; whatever it is, the clock goes on
                 if repr(error) != said:
                     logger.warning(
@@ -64,20 +66,24 @@ def keep_time(stop: threading.Event) -> None:
             stop.wait(pause)
 
 
-def tick(using: str, actor: Actor | None = None) -> int:
-    """Look at all that is to be looked at by now, a batch at most; return how many there were."""
+def tick(using: str, actor: Actor | None = None, deaf: type_deaf | None = None) -> int:
+    """Look at all that is to be looked at by now, a batch at most; return how many there were.
+
+    ``deaf``: the placements that this clock could not ring, until when it leaves them to others. It takes nothing from them:
+    their runs stay as they are, to be rung for at once by a clock that serves them, or when Redis is back.
+    """
     by = By(actor or this_process(ActorType.CLOCK, "clock"))
     at, paused = moments.now(), store.paused(using)
     if store.EVERYTHING in paused:
         return 0
-    waiting = Run.objects.using(using).filter(ring__lte=at).exclude(timeline__workflow__in=paused)
+    deaf = {} if deaf is None else deaf
+    waiting = _runs(using, at, deaf).filter(ring__lte=at).exclude(timeline__workflow__in=paused)
     runs = list(waiting.select_related("timeline").order_by("ring")[:BATCH])
     live = store.leases(using, [run.id for run in runs])
-    silent: set[str] = set()
     for run in runs:
         try:
             with conflict_if_transient(using):
-                _look(run, live.get(run.id), at, by, silent)
+                _look(run, live.get(run.id), at, by, deaf)
         except Conflict:
             continue  # somebody moved it: good; or the next look will tell
         except Exception:
@@ -96,7 +102,18 @@ def settle_due_deadlines(using: str) -> None:
             settle_overdue(run, by)
 
 
-def _look(run: Run, leased_until: datetime | None, at: datetime, by: By, silent: set[str]) -> None:
+def _runs(using: str, at: datetime, deaf: type_deaf) -> QuerySet[Run]:
+    """Return the open runs but for those that wait for a placement which this clock cannot ring now."""
+    for placement in [placement for placement, until in deaf.items() if until <= at]:
+        del deaf[placement]
+    runs = Run.objects.using(using)
+    if not deaf:
+        return runs.all()
+    overdue = Q(until__lte=at)
+    return runs.exclude(~overdue, placement__in=deaf, status__in=(StepStatus.DUE, StepStatus.RETRYING))
+
+
+def _look(run: Run, leased_until: datetime | None, at: datetime, by: By, deaf: type_deaf) -> None:
     if leased_until is not None:
         look_again = min(max(leased_until, at + SOON), at + conf.lease())  # the two clocks may differ
         store.rang(run.timeline.using, run.id, run.rings, 0, run.placement, look_again)
@@ -105,23 +122,21 @@ def _look(run: Run, leased_until: datetime | None, at: datetime, by: By, silent:
     elif run.until is not None and run.until <= at and run.status in _WITH_DEADLINE:
         settle_overdue(run, by)
     elif run.status in (StepStatus.DUE, StepStatus.RETRYING):
-        ring_again(run, at, silent)
+        ring_again(run, at, deaf)
 
 
-def ring_again(run: Run, at: datetime, silent: set[str]) -> None:
-    """Ring for a due run, ever more rarely, where the settings place it now.
-
-    A placement that cannot be rung is ``silent`` for this tick and is tried again every five seconds, without doubling: when
-    Redis is back, all that waited for it is rung for at once.
-    """
+def ring_again(run: Run, at: datetime, deaf: type_deaf) -> None:
+    """Ring for a due run, ever more rarely, where the settings place it now; or see that this clock cannot."""
     timeline = run.timeline
     placement = bells.retry_placement_of(timeline.workflow, run.step)
     bell = Bell(timeline.id.hex, run.step, run.item, run.fence, timeline.using, placement)
-    heard = placement not in silent and bells.ring(bell)
-    if not heard:
-        silent.add(placement)
-    again = bells.next_ring(run.rings, at) if heard else at + conf.FIRST_RING
-    store.rang(timeline.using, run.id, run.rings, int(heard), placement, min(again, run.until or again))
+    if placement not in deaf and bells.ring(bell):
+        again = bells.next_ring(run.rings, at)
+        store.rang(timeline.using, run.id, run.rings, 1, placement, min(again, run.until or again))
+        return
+    deaf.setdefault(placement, at + conf.FIRST_RING)
+    if run.placement != placement:  # so that the next look leaves it out
+        store.rang(timeline.using, run.id, run.rings, 0, placement, run.ring or at)
 
 
 def rescue(run: Run, by: By) -> None:
@@ -152,8 +167,8 @@ def settle_overdue(run: Run, by: By) -> None:
     commit(advance(declaration, snapshot, [event], by))
 
 
-def _until_next(using: str) -> float:
-    next_ring = Run.objects.using(using).aggregate(next=Min("ring"))["next"]
+def _until_next(using: str, deaf: type_deaf) -> float:
+    next_ring = _runs(using, moments.now(), deaf).aggregate(next=Min("ring"))["next"]
     if next_ring is None:
         return LONGEST_SLEEP
     left: float = (next_ring - moments.now()).total_seconds()

@@ -13,7 +13,6 @@ from tests.shop.workflows import Order
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
 
-@pytest.mark.xfail(reason="A clock that was not heard moves the ring for all of them", strict=True)
 def test_a_clock_that_does_not_serve_leaves_the_embedded_bells_to_one_that_does(monkeypatch):
     Order.start(customer="ann")  # pack is due, at the embedded worker of a process that is gone
     serving = embedded.EmbeddedWorker()

@@ -59,6 +59,7 @@ class EventType(StrEnum):
     TIMELINE_FAILED = "TimelineFailed"
     TIMELINE_CANCELLED = "TimelineCancelled"
     ERASED = "Erased"
+    """What the timeline's events said is gone; the names are left. The only event after an end. ``data``: ``reason``."""
 
 
 @dataclass(frozen=True, slots=True)

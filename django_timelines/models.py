@@ -139,11 +139,16 @@ class Timeline(models.Model):
         """Go on after a pause."""
         registry.verbs().resume(self, reason=reason, actor=actor)
 
+    def erase(self, *, reason: str, actor: Any = None) -> None:
+        """Erase what this ended timeline's events say: payloads, error texts, keys, people's names. What happened stays."""
+        registry.verbs().erase(self, reason=reason, actor=actor)
+
     cancel.alters_data = True  # type: ignore[attr-defined]
     rewind.alters_data = True  # type: ignore[attr-defined]
     amend.alters_data = True  # type: ignore[attr-defined]
     pause.alters_data = True  # type: ignore[attr-defined]
     resume.alters_data = True  # type: ignore[attr-defined]
+    erase.alters_data = True  # type: ignore[attr-defined]
 
     def link(self) -> str:
         """Return the absolute, signed address that lets its holder see this timeline."""

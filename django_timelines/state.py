@@ -158,6 +158,8 @@ def _apply(state: type_state, event: NewEvent, sequence: int) -> None:
         state["fields"].update(data["changes"])
         if "renamed" in data:
             _rename(state, data["renamed"]["steps"], data["renamed"]["fields"])
+    elif event.type == EventType.ERASED:
+        state["erased"] = True
     elif event.type == EventType.PAUSED:
         state["paused"] = True
     elif event.type == EventType.RESUMED:
@@ -241,6 +243,7 @@ def _run_after(run: type_run, event: NewEvent, sequence: int) -> type_run:
     after["attempt"] = event.attempt if event.attempt is not None else run.get("attempt", 0)
     if event.type == EventType.STEP_DUE:
         after["status"] = str(StepStatus.WAITING if data.get("waiting") else StepStatus.DUE)
+        after |= {"error": run["error"]} if "error" in run else {}  # why somebody tries it again
     else:
         after["status"] = str(_STATUS_AFTER[EventType(event.type)])
     if data.get("stopped"):  # its worker ended: nothing was wrong with the attempt

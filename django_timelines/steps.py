@@ -156,6 +156,8 @@ class Step(Generic[P]):
             )
 
         def __getattr__(self, name: str) -> Any:
+            if name.startswith("__") or "name" not in self.__dict__:  # what copies and inspects objects
+                raise AttributeError(name)
             raise AttributeError(f"A step has no {name!r}. What may be come after of {self.name!r}: .failed, .overdue.")
 
 

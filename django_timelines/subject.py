@@ -62,6 +62,8 @@ class Subject:
         if name not in self._values:
             fields = self._snapshot.state["fields"]
             stored = name if name in fields else self._declaration.fields[name].renamed_from
+            if self._snapshot.state.get("erased"):
+                raise FieldUnset(f"{name!r} of this {self._declaration.label} was erased.")
             if stored not in fields:
                 reader = self._frame.name[0] if self._frame else "This"
                 raise FieldUnset(f"{reader} reads {name!r}, which no step of {self._declaration.label} has set yet.")

@@ -27,7 +27,7 @@ from . import links, registry, store
 from .bound import BoundStep, actor_of, any_of, step, with_options
 from .declarations import declare
 from .domain import Event
-from .engine import call, explain, history, operate, pause
+from .engine import call, erase, explain, history, operate, pause
 from .engine.asked import Options
 from .engine.call import started_with
 from .engine.rewind import Rewind, plan_rewind
@@ -245,6 +245,10 @@ class _Verbs:
 
     def timeline_link(self, timeline: Timeline) -> str:
         return links.for_view(timeline.id)
+
+    def erase(self, timeline: Timeline, *, reason: str, actor: Any) -> None:
+        erase.erase(store.snapshot_of(timeline), reason, actor_of(actor))
+        timeline.refresh_from_db()
 
 
 registry.install(_Verbs())

@@ -42,7 +42,12 @@ RQ_QUEUES = {QUEUE: {"URL": f"redis://127.0.0.1:{REDIS_PORT}/0"}}
 TIMELINES = {
     "BASE_URL": "https://example.org",
     "LEASE": float(os.environ.get("CHAOS_LEASE", "3")),
-    "PLACEMENT": {"*": f"rq:{QUEUE}", "chaos.Claim.decide": f"rq:{QUEUE}", "chaos.Visit.lay": "embedded", "chaos.Fork.left": "inline"},
+    "PLACEMENT": {
+        "*": f"rq:{QUEUE}",
+        "chaos.Claim.decide": f"rq:{QUEUE}",
+        "chaos.Visit.lay": "embedded",
+        "chaos.Fork.left": "inline",
+    },
 }
 
 LOGGING = {

@@ -1,11 +1,12 @@
 """A deadline tells that it has passed; it never takes away what a person asks for afterwards."""
 
 import os
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from django_timelines import moments
 from django_timelines.engine import clock
 from django_timelines.engine.execute import answer
 from django_timelines.models import Run
@@ -89,18 +90,24 @@ def test_the_clock_looks_no_later_than_the_deadline_however_rarely_it_rings(busy
     assert run.ring == run.until
 
 
-def test_the_clock_looks_no_later_than_the_deadline_though_nobody_hears_its_bells() -> None:
-    run = looked_at_twice()
+def test_a_clock_settles_a_deadline_at_a_placement_that_it_cannot_ring() -> None:
+    deaf: dict[str, datetime] = {}
+    run = looked_at_twice(deaf)
+    assert run.status == "due"
 
-    assert run.ring == run.until
+    with travel(timedelta(minutes=5)):
+        deaf["embedded"] = moments.now() + timedelta(minutes=1)
+        clock.tick(HERE, None, deaf)
+
+    assert [run.step for run in Run.objects.all()] == ["forget"]  # what comes after run.overdue
 
 
-def looked_at_twice() -> Run:
+def looked_at_twice(deaf: dict[str, datetime] | None = None) -> Run:
     """Let the clock look at a due run with a deadline after 6 and after 17 seconds; return the run."""
     errand = Errand.start()
     first = Run.objects.get()
     answer(errand.pk.hex, "ask", "", first.fence, HERE, "other")
     for seconds in (6, 17):
         with travel(timedelta(seconds=seconds)):
-            clock.tick(HERE)
+            clock.tick(HERE, None, deaf)
     return Run.objects.get(step="run")

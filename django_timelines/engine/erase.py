@@ -1,0 +1,108 @@
+"""Erasing a finished timeline: the one exception to "events are never edited". What it said goes, what happened stays.
+
+Payloads, error texts, keys and the labels of people become tombstones that keep the names: an event still says which field a
+step set, and no longer to what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from .. import actors
+from ..actors import Actor, ActorType
+from ..events import EventType, NewEvent
+from ..exceptions import Conflict, Refused
+from ..models import Event, Timeline
+from ..state import ENDED, empty, fold
+from ..store import Snapshot
+from .advance import By, advance
+from .cancel import clean_reason
+from .operate import say_why
+from .runner import commit, load
+
+TOMBSTONE = None
+BATCH = 500
+_PEOPLE = (ActorType.USER, ActorType.LINK)
+# what our own events say that is no text of anybody's: names, numbers, times
+_STRUCTURE = frozenset(
+    {
+        "waiting",
+        "early",
+        "late",
+        "due",
+        "until",
+        "final",
+        "stopped",
+        "superseded",
+        "outcome",
+        "guard_passed",
+        "of",
+        "round",
+    }
+    | {"to", "rounds", "unset", "kept", "undo", "withdrawn", "cancelled", "compensate", "sealed", "renamed", "forced"}
+)
+_BY_NAME = frozenset(
+    {"fields", "changes", "changes_kept_back", "theirs", "input", "errors"}
+)  # values, by the name of each
+
+
+def erase(snapshot: Snapshot, reason: str, actor: Actor | None = None) -> Snapshot:
+    """Erase what a timeline that has ended says. In one transaction; a second time changes nothing more."""
+    say_why(reason, _("Say why the timeline is erased."))
+    using = snapshot.using
+    with transaction.atomic(using=using):
+        now = load(snapshot.id, using, lock=True)
+        if now.status not in ENDED:
+            words = {"status": _(now.status)}
+            raise Refused(_("Only a timeline that has ended can be erased: it is %(status)s.") % words, "not_ended")
+        if now.state.get("erased"):
+            return now
+        erased = NewEvent(EventType.ERASED, data={"reason": clean_reason(reason)})
+        try:
+            result = advance(None, now, [erased], By(actor or actors.current()))
+            commit(result)
+        except Conflict as conflict:
+            raise Refused(_("Somebody else is writing this timeline. Erase it again."), "taken") from conflict
+        return _scrub(result.after)
+
+
+def _scrub(after: Snapshot) -> Snapshot:
+    state, last = empty(), None
+    events = Event.objects.using(after.using).filter(timeline=after.id).order_by("sequence")
+    while batch := list((events.filter(sequence__gt=last) if last else events)[:BATCH]):
+        for event in batch:
+            _bury(event)
+            new = NewEvent(event.type, event.step, event.item, event.data, event.attempt, event.version)
+            state = fold(state, [new], event.sequence)
+        Event.objects.using(after.using).bulk_update(batch, ["data", "actor_id", "actor_label"])
+        last = batch[-1].sequence
+    Timeline.objects.using(after.using).filter(pk=after.id).update(state=state, key="", digest=None, started_by="")
+    return replace(after, state=state, key="", digest=None, started_by="")
+
+
+def _bury(event: Event) -> None:
+    if event.type != EventType.ERASED:
+        event.data = _tombstones(event.data, is_ours=event.type in set(EventType))
+        if event.actor_type in _PEOPLE:
+            event.actor_id = event.actor_label = ""
+
+
+def _tombstones(data: Mapping[str, Any], *, is_ours: bool) -> dict[str, Any]:
+    buried: dict[str, Any] = {}
+    for name, value in data.items():
+        if is_ours and name in _STRUCTURE:
+            buried[name] = value
+        elif is_ours and name in _BY_NAME and isinstance(value, Mapping):
+            buried[name] = dict.fromkeys(value, TOMBSTONE)
+        elif is_ours and name == "error" and isinstance(value, Mapping):
+            buried[name] = {"type": value.get("type", ""), "message": "", "traceback": ""}
+        elif is_ours and name == "reason" and data.get("error"):
+            buried[name] = value  # a word of ours: failed, interrupted …
+        else:
+            buried[name] = "" if isinstance(value, str) else TOMBSTONE
+    return buried

@@ -1,0 +1,50 @@
+"""Pruning: timelines that ended long ago go, with all that is theirs. In batches: it may be stopped, and run again."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from django.db import router, transaction
+
+from .. import moments
+from ..models import Event, Run, SealedInput, Timeline
+from ..state import ENDED
+
+BATCH = 500
+
+
+def prune(older_than: timedelta, workflow: str = "", *, dry_run: bool = False) -> Iterator[int]:
+    """Delete the timelines that ended longer ago than this, oldest first; yield how many went with each batch.
+
+    Several at once do not harm one another: what one deletes the other no longer finds. ``dry_run`` only counts.
+    """
+    using, before = router.db_for_write(Timeline), moments.now() - older_than
+    last = uuid.UUID(int=0)
+    while ids := _next(using, before, workflow, last):
+        last = ids[-1]
+        if not dry_run:
+            _delete(using, ids)
+        yield len(ids)
+
+
+def _next(using: str, before: datetime, workflow: str, last: uuid.UUID) -> list[uuid.UUID]:
+    """Return the next ids. A key tells when its timeline began, so that the index on status and key finds the old ones."""
+    ended = Timeline.objects.using(using).filter(status__in=ENDED, changed_at__lt=before)
+    found = ended.filter(id__gt=last, id__lt=_first_key_at(before)).order_by("id")
+    if workflow:
+        found = found.filter(workflow=workflow)
+    return list(found.values_list("id", flat=True)[:BATCH])
+
+
+def _first_key_at(moment: datetime) -> uuid.UUID:
+    """Return the least UUIDv7 of this millisecond (RFC 9562, section 5.7)."""
+    return uuid.UUID(int=int(moment.timestamp() * 1000) << 80)
+
+
+def _delete(using: str, ids: list[uuid.UUID]) -> None:
+    with transaction.atomic(using=using):
+        for model in (SealedInput, Run, Event):
+            model.objects.using(using).filter(timeline__in=ids)._raw_delete(using)
+        Timeline.objects.using(using).filter(pk__in=ids)._raw_delete(using)

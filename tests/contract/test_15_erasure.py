@@ -1,0 +1,147 @@
+"""Clause 15, and an end to everything: erasing keeps the names, pruning takes it all."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from django_timelines.engine import prune as pruning
+from django_timelines.engine.prune import prune
+from django_timelines.exceptions import PermanentFailure, Refused, Rejected
+from django_timelines.models import Event, Run, SealedInput, Timeline
+from django_timelines.state import timeline_status
+from django_timelines.testing import drain, recorded_errors, travel
+from tests.shop.here import HERE
+from tests.shop.models import Entry
+from tests.shop.workflows import Letter, Order, Paid, Trip, Vault, plan, ran
+
+pytestmark = pytest.mark.django_db(databases="__all__")
+
+
+def told_everything(django_user_model: type[User]) -> Order:
+    """Return an order that has ended, on which Ada's name is in every place there is."""
+    ada = django_user_model.objects.create_user("Ada Lovelace")
+    plan["pay"] = lambda order: order.record(Paid(amount=5))
+
+    def fail(order: Any) -> None:
+        if ran["announce"] == 1:
+            raise OSError("Ada Lovelace has moved")
+
+    plan["announce"] = fail
+    order = Order.using(key="Ada Lovelace 17", actor=ada).start(customer="Ada Lovelace")
+    with recorded_errors():
+        drain()
+        order = Order.get(order.pk)
+        order.announce.retry(reason="asked Ada Lovelace", actor=ada)
+        drain()
+    order.timeline.amend(reason="Ada Lovelace called", notes=["Ada Lovelace"], actor=ada)
+    Order.get(order.pk).pay.using(key="Ada Lovelace pays", actor=ada)(amount=5)
+    drain()
+    return Order.get(order.pk)
+
+
+def everything_of(order: Order) -> str:
+    timeline = list(Timeline.objects.using(HERE).filter(pk=order.pk).values())
+    return json.dumps([timeline, list(Event.objects.filter(timeline=order.pk).values())], default=str)
+
+
+def test_erasing_leaves_nothing_of_what_was_said(django_user_model: type[User]) -> None:
+    order = told_everything(django_user_model)
+    assert everything_of(order).count("Ada Lovelace") > 10
+
+    order.timeline.erase(reason="asked for it")
+
+    assert "Ada" not in everything_of(order)
+    assert "moved" not in everything_of(order)
+
+
+def test_erasing_keeps_what_happened_and_the_names_of_fields(django_user_model: type[User]) -> None:
+    order = told_everything(django_user_model)
+    before = list(Event.objects.filter(timeline=order.pk).values_list("type", "step", "attempt", "at"))
+
+    order.timeline.erase(reason="asked for it")
+
+    events = Event.objects.filter(timeline=order.pk).order_by("sequence")
+    assert list(events.values_list("type", "step", "attempt", "at"))[:-1] == before
+    erased = events.last()
+    assert erased is not None
+    assert (erased.type, erased.data) == ("Erased", {"reason": "asked for it"})
+    assert events.get(type="TimelineStarted").data["fields"] == {"amount": None, "notes": None}
+    assert events.get(type="Paid").data == {"amount": None}
+    assert events.get(type="AttemptFailed").data["error"] == {"type": "OSError", "message": "", "traceback": ""}
+    timeline = Order.get(order.pk).timeline
+    assert (timeline.status, timeline.key, timeline.started_by) == ("completed", "", "")
+    assert timeline_status(timeline.state) == "completed"
+    assert Order.get(order.pk).pay.status == "completed"
+
+
+def test_a_field_of_an_erased_timeline_says_so(django_user_model: type[User]) -> None:
+    order = told_everything(django_user_model)
+    order.timeline.erase(reason="asked for it")
+
+    with pytest.raises(PermanentFailure, match="was erased"):
+        Order.get(order.pk).customer  # noqa: B018 (the reading)
+
+
+def test_only_what_has_ended_is_erased_and_only_with_a_reason(django_user_model: type[User]) -> None:
+    trip = Trip.start("Ada")
+    with pytest.raises(Refused) as refused:
+        trip.timeline.erase(reason="asked for it")
+    assert refused.value.reason == "not_ended"
+
+    trip.timeline.cancel(reason="ill")
+    with pytest.raises(Rejected):
+        trip.timeline.erase(reason="")
+    trip.timeline.erase(reason="asked for it")
+    trip.timeline.erase(reason="asked again")
+    assert Event.objects.filter(timeline=trip.pk, type="Erased").count() == 1
+
+
+def test_an_erased_timeline_of_many_events_is_scrubbed_to_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    from django_timelines.engine import erase
+
+    monkeypatch.setattr(erase, "BATCH", 3)
+    letter = Letter.start(to="Grace Hopper")
+    drain()
+    Letter.get(letter.pk).timeline.erase(reason="asked for it")
+
+    assert "Grace" not in json.dumps(list(Event.objects.filter(timeline=letter.pk).values()), default=str)
+
+
+# Pruning
+
+
+def test_pruning_takes_what_ended_long_ago_with_all_that_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pruning, "BATCH", 2)
+    waiting = Trip.start("Ada")
+    vault = Vault.start(owner="Eve", code="sesame")
+    old = [Letter.start(to=name) for name in ("a", "b", "c")]
+    drain()
+    with travel(timedelta(days=89)):
+        recent = Letter.start(to="d")
+        drain()
+    travel(timedelta(days=91))
+
+    assert list(prune(timedelta(days=90), dry_run=True)) == [2, 2]
+    assert Timeline.objects.count() == 6
+    assert list(prune(timedelta(days=90))) == [2, 2]
+
+    left = set(Timeline.objects.values_list("pk", flat=True))
+    assert left == {waiting.pk, recent.pk}
+    gone = [vault.pk, *(letter.pk for letter in old)]
+    for model in (Event, Run, SealedInput):
+        assert not model.objects.filter(timeline__in=gone).exists()
+    assert Entry.objects.filter(text="post").count() == 4  # what bodies wrote is the project's own
+    assert list(prune(timedelta(days=90))) == []
+
+
+def test_pruning_one_workflow_leaves_the_others() -> None:
+    Letter.start(to="a")
+    vault = Vault.start(owner="Eve", code="sesame")
+    drain()
+    travel(timedelta(days=91))
+
+    assert list(prune(timedelta(days=90), "shop.Letter")) == [1]
+    assert [timeline.pk for timeline in Timeline.objects.all()] == [vault.pk]

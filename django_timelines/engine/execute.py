@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from django.core.exceptions import ValidationError
-from django.db import DatabaseError, connections, transaction
+from django.db import Error, connections, transaction
 
 from ..actors import ActorType, acting, current, this_process
 from ..databases import begin_writing, drop_broken_connections, is_transient
@@ -144,9 +144,7 @@ def _outside(held: Held, runner: Runner) -> tuple[Advance, type_ended]:
     try:
         try:
             return record(held, ended, runner), ended
-        except (
-            DatabaseError
-        ):  # the connection went away while the body worked: the effect is there, so say it on a new one
+        except Error:  # the connection went away while the body worked: the effect is there, so say it on a new one
             if not leaks.mend():
                 raise
             return record(held, ended, runner), ended
@@ -201,7 +199,7 @@ def _exactly_once(held: Held, runner: Runner) -> tuple[Advance | None, type_ende
         except Exception as error:
             if one.committed and one.result is not None:
                 return _after_broken_hook(one.result, held), one.ended
-            if not isinstance(error, DatabaseError) or (runner.in_transaction and is_transient(error)):
+            if not isinstance(error, Error) or (runner.in_transaction and is_transient(error)):
                 raise  # a deadlock in the caller's transaction is for the caller to begin again
             if patience.outlasts(error):
                 held = held if held.pending else _afresh(held)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db import DatabaseError, connections
+from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 type_marks = dict[str, tuple[int, bool, bool]]
@@ -41,7 +41,7 @@ def _answers(connection: BaseDatabaseWrapper) -> bool:
     try:
         with connection.cursor() as cursor:  # is_usable() of SQLite says yes without looking
             cursor.execute("SELECT 1")
-    except DatabaseError:
+    except Error:  # InterfaceError is no DatabaseError
         return False
     return True
 

@@ -50,7 +50,7 @@ class Patience:
         if isinstance(conflict.__cause__, DatabaseError) and not self.outlasts(conflict.__cause__):
             raise conflict.__cause__
 
-    def outlasts(self, error: DatabaseError) -> bool:
+    def outlasts(self, error: Exception) -> bool:
         """Tell, after a pause that differs from everybody else's, whether to begin again after this error."""
         asked_enough = self._asked == MOST or (self._asked and time.monotonic() - self._since > LONGEST)
         if asked_enough or not is_transient(error):

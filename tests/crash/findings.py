@@ -8,7 +8,7 @@ from typing import Any
 
 from django_timelines.models import Event, Lease, Run, SealedInput, Timeline
 from django_timelines.state import StepStatus
-from tests.conftest import assert_holds
+from django_timelines.testing import assert_holds
 from tests.shop.models import Entry
 
 from . import outside

@@ -36,8 +36,7 @@ from django_timelines.engine.record import record
 from django_timelines.engine.runner import Held, Runner
 from django_timelines.exceptions import LeaseLost, PermanentFailure, Refused
 from django_timelines.models import Lease, Run
-from django_timelines.testing import drain, recorded_errors
-from tests.conftest import assert_holds
+from django_timelines.testing import assert_holds, drain, recorded_errors
 from tests.races.at_once import meanwhile
 from tests.shop.here import HERE
 from tests.shop.models import Entry

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -182,6 +183,24 @@ def test_two_clocks_at_once_note_each_bell_once(place: Callable[..., None]) -> N
     )  # one for each step that runs by itself; who is rung for twice drops the second
     assert set(Run.objects.filter(status="due").values_list("rings", flat=True)) == {2}
     queue.empty()
+
+
+def test_a_clock_that_looked_before_another_rescued_leaves_what_that_did() -> None:
+    tills = [Till.start(owner="Ada") for _ in range(3)]
+    for till in tills:
+        claimed(till, "tell", "dead")
+
+    class AnotherClock(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            log.removeHandler(self)
+            meanwhile(lambda: clock.tick(HERE))
+
+    log = logging.getLogger("django_timelines")
+    log.addHandler(AnotherClock(logging.WARNING))  # the first rescue is logged; then the other clock does all the rest
+    with travel(timedelta(seconds=61)):
+        clock.tick(HERE)
+
+    assert [types(till, "tell") for till in tills] == [["StepDue", "AttemptStarted", "AttemptInterrupted"]] * 3
 
 
 def test_one_look_of_the_clock_rescues_all_attempts_of_a_timeline() -> None:

@@ -163,21 +163,23 @@ def test_the_end_of_an_outside_effect_is_appended_again_and_its_body_is_not_run_
     assert (ran["tell"], Till.get(till.pk).tell.status) == (1, "completed")
 
 
+@pytest.mark.parametrize("deed", ["call", "outside call", "skip", "cancel"])
 def test_in_the_callers_transaction_the_error_is_the_callers(
-    impatient_database: None, asked: Callable[[], list[str]]
+    deed: str, impatient_database: None, asked: Callable[[], list[str]]
 ) -> None:
     till = Till.start(owner="Ada")
 
-    def pay() -> None:
+    def in_a_transaction() -> None:
         with transaction.atomic(using=HERE):
-            till.pay(amount=5)
+            DEEDS[deed](till)
 
     with locked(till):
-        (error,) = at_once(pay)
+        (error,) = at_once(in_a_transaction)
 
     assert isinstance(error, OperationalError)
     assert is_transient(error)
-    assert (asked(), ran["pay"] <= 1, Till.get(till.pk).pay.status) == ([], True, "waiting")
+    assert (asked(), ran["pay"] <= 1, ran["mail"]) == ([], True, 0)
+    assert Till.get(till.pk).timeline.events.count() == 9  # as it was begun
     assert not Entry.objects.filter(text="pay").exists()
 
 

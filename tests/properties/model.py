@@ -36,7 +36,8 @@ STEPS = {
     "pack": Declared(EXACTLY, (("begin", "done"),)),
     "announce": Declared(LEAST, (("begin", "done"),), goes_on_from_failure=True),
     "pay": Declared(EXACTLY, (("begin", "done"),), is_called=True),
-    "send": Declared(MOST, (("pack", "done"), ("pay", "done"))),
+    "send": Declared(MOST, (("pack", "done"), ("pay", "done")), goes_on_from_failure=True),
+    "search": Declared(EXACTLY, (("send", "failed"),)),
     "apologise": Declared(EXACTLY, (("announce", "failed"),)),
 }
 

@@ -42,6 +42,10 @@ class Quest(Workflow):
     def send(self) -> None:
         body(self, "send")
 
+    @step(after=send.failed, retry=TWICE)
+    def search(self) -> None:
+        body(self, "search")
+
     @step(after=announce.failed, retry=TWICE)
     def apologise(self) -> None:
         body(self, "apologise")

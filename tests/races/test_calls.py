@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
+from subprocess import PIPE
 
 import django_rq
 import pytest
+from django.conf import settings
+from django.db import connections
 from rq import SimpleWorker
 
 from django_timelines.exceptions import Refused
@@ -14,6 +20,7 @@ from django_timelines.models import Event
 from django_timelines.testing import drain
 from tests.races.at_once import at_once
 from tests.races.workflows import Till
+from tests.shop.here import HERE
 from tests.shop.models import Entry
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
@@ -36,6 +43,27 @@ def test_fifty_calls_with_one_input_have_one_effect_and_one_answer() -> None:
 
     assert answers == ["completed"] * FIFTY
     assert (effects("pay"), events(till, "pay", "StepCalled"), Till.get(till.pk).total) == (1, 1, 5)
+
+
+def test_calls_from_processes_have_one_effect_and_one_answer() -> None:
+    till = Till.start(owner="Ada")
+    command = [sys.executable, "-m", "tests.races.caller", HERE, str(connections[HERE].settings_dict["NAME"])]
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": settings.SETTINGS_MODULE}
+    processes = [
+        subprocess.Popen([*command, str(till.pk)], env=environment, text=True, stdin=PIPE, stdout=PIPE)
+        for _ in range(4)
+    ]
+
+    ready = [process.stdout and process.stdout.readline() for process in processes]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    answers = [process.communicate(timeout=50)[0] for process in processes]
+
+    assert ready == ["ready\n"] * 4
+    assert answers == ["completed\n"] * 4
+    assert (effects("pay"), Till.get(till.pk).total) == (1, 5)
 
 
 @pytest.mark.parametrize("step", ["mail", "stamp"])

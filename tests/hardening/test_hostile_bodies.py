@@ -20,6 +20,7 @@ from tests.shop.here import HERE
 from tests.shop.models import Entry
 from tests.shop.workflows import plan, ran
 
+from .broken import break_connection
 from .workflows import Slow
 
 pytestmark = pytest.mark.django_db(databases="__all__", transaction=True)
@@ -54,13 +55,7 @@ def closes_the_connection(workflow: Any) -> None:
 
 
 def breaks_the_connection(workflow: Any) -> None:
-    driver: Any = connections[HERE].connection
-    if (
-        connections[HERE].vendor == "mysql"
-    ):  # as a server that goes away; a connection that was closed twice is another error
-        driver._force_close()
-    else:
-        driver.close()
+    break_connection(HERE)
 
 
 class HostileError(Exception):

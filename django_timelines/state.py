@@ -155,7 +155,7 @@ def _apply(state: type_state, event: NewEvent, sequence: int) -> None:
     elif event.type == EventType.ROUND_BEGUN:
         _begin_round(state, data)
     elif event.type == EventType.AMENDED:
-        state["fields"].update(data["changes"])
+        state["fields"].update(data.get("changes", {}))
         if "renamed" in data:
             _rename(state, data["renamed"]["steps"], data["renamed"]["fields"])
     elif event.type == EventType.ERASED:

@@ -6,6 +6,7 @@ looked at. Where several can write at once (not on SQLite), a rule may also do s
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -49,6 +50,8 @@ CALLED_STEPS = st.sampled_from(["pay", "pay", "pay", *STEPS])
 OPERATED_STEPS = st.sampled_from(["pack", "announce", "pay", "send", "pack", "announce", "pay", "send", *STEPS])
 AMOUNTS = st.sampled_from([1, 2, NO_AMOUNT])
 KEYS = st.sampled_from(["", "", "evt_1", "evt_2"])
+
+EXAMPLES = int(os.environ.get("INTERLEAVINGS", "12"))  # each of up to 30 things that happen
 
 
 @dataclass(repr=False)
@@ -345,7 +348,7 @@ class Interleavings(RuleBasedStateMachine):
 @pytest.mark.timeout(300)
 def test_the_contract_holds_under_any_interleaving() -> None:
     quick = settings(
-        max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        max_examples=EXAMPLES, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
     with recorded_errors():
         run_state_machine_as_test(Interleavings, settings=quick)

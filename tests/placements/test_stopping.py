@@ -1,0 +1,118 @@
+"""A graceful stop, with real RQ workers: what does not end within the grace is given back at once, not after a lease."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import django_rq
+import pytest
+from django.db import connections
+
+from django_timelines.models import Lease, Run, Timeline
+from tests.shop.here import HERE
+from tests.shop.models import Entry
+
+from .workflows import Watch
+
+pytestmark = [pytest.mark.django_db(transaction=True, databases="__all__"), pytest.mark.redis]
+QUEUE = "default"
+type_start = Callable[[str], "subprocess.Popen[str]"]
+
+
+def eventually(holds: Callable[[], Any], seconds: float = 30) -> Any:
+    """Wait until it holds; fail if it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < deadline, "it did not come to be"
+        time.sleep(0.05)
+    return found
+
+
+@pytest.fixture
+def start() -> Iterator[type_start]:
+    """Start a worker of this class; end it with the test, whatever happens."""
+    queue = django_rq.get_queue(QUEUE)
+    queue.empty()
+    processes: list[subprocess.Popen[str]] = []
+
+    def run(worker_class: str) -> "subprocess.Popen[str]":
+        database = str(connections[HERE].settings_dict["NAME"])
+        command = [sys.executable, "-m", "tests.placements.rq_worker", HERE, database, worker_class, QUEUE]
+        process = subprocess.Popen(command, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        processes.append(process)
+        return process
+
+    yield run
+    for process in processes:
+        if process.poll() is None:
+            for pid in [*children(process.pid), process.pid]:
+                os.kill(pid, signal.SIGKILL)
+        process.wait()
+    queue.empty()
+
+
+def watching(kind: str, place: Any) -> Watch:
+    """Return a timeline on which a worker executes this step."""
+    place("workflows.Watch", background=f"rq:{QUEUE}")
+    Entry.objects.create(text=f"do {kind}")
+    watch = Watch.start(kind=kind)
+    eventually(lambda: Run.objects.filter(timeline=watch.pk, step=kind, status="running").exists())
+    if kind != "inside":  # what it wrote inside nobody sees
+        eventually(lambda: Entry.objects.filter(text=f"{kind} began").exists())
+    else:
+        eventually(lambda: Lease.objects.exists())
+    return watch
+
+
+def run_of(watch: Watch, step: str) -> dict[str, Any]:
+    return dict(Timeline.objects.get(pk=watch.pk).state["runs"][step])
+
+
+def children(pid: int) -> list[int]:
+    """Return a process's children: the work-horse of a forking worker."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.parametrize("kind", ["outside", "inside"])
+def test_a_worker_that_ends_gives_its_attempt_back_at_once(kind: str, start: type_start, place: Any) -> None:
+    if kind == "inside" and connections[HERE].vendor == "sqlite":
+        pytest.skip("SQLite has one writer: while a body's transaction is open nobody else can write")
+    process = start("rq.SimpleWorker")
+    watch = watching(kind, place)
+
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=30)
+
+    run = eventually(lambda: (run := run_of(watch, kind))["status"] == "retrying" and run)
+    assert (run["attempt"], Lease.objects.count()) == (0, 0)
+    Entry.objects.create(text=f"end {kind}")
+    start("rq.SimpleWorker")
+    eventually(lambda: run_of(watch, kind)["status"] == "completed")
+    assert Entry.objects.filter(text="written inside").count() == (1 if kind == "inside" else 0)
+
+
+def test_an_effect_that_may_happen_once_waits_for_a_person_when_its_worker_ends(start: type_start, place: Any) -> None:
+    process = start("rq.SimpleWorker")
+    watch = watching("once", place)
+
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=30)
+
+    eventually(lambda: run_of(watch, "once")["status"] == "blocked")
+    assert run_of(watch, "once")["reason"] == "interrupted"
+
+
+def test_a_work_horse_that_is_told_to_end_gives_its_attempt_back(start: type_start, place: Any) -> None:
+    process = start("rq.worker.Worker")
+    watch = watching("outside", place)
+
+    [horse] = children(process.pid)
+    os.kill(horse, signal.SIGTERM)
+
+    events = eventually(lambda: watch.timeline.events.filter(type="AttemptInterrupted"))
+    assert events[0].data["stopped"] is True

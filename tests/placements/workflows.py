@@ -1,0 +1,40 @@
+"""A workflow whose bodies take as long as a test lets them."""
+
+import time
+
+from django_timelines.workflows import AT_LEAST_ONCE, AT_MOST_ONCE, Workflow, step
+from tests.shop.models import Entry
+
+
+class Watch(Workflow):
+    """Each body says that it began, and ends when somebody has said that it may."""
+
+    @step
+    def begin(self, kind: str) -> None:
+        """Somebody keeps watch."""
+
+    @step(after=begin, when=lambda watch: said("inside"))
+    def inside(self) -> None:
+        Entry.objects.create(text="written inside")
+        until_allowed("inside")
+
+    @step(after=begin, delivery=AT_LEAST_ONCE, when=lambda watch: said("outside"))
+    def outside(self) -> None:
+        Entry.objects.create(text="outside began")
+        until_allowed("outside")
+
+    @step(after=begin, delivery=AT_MOST_ONCE, when=lambda watch: said("once"))
+    def once(self) -> None:
+        Entry.objects.create(text="once began")
+        until_allowed("once")
+
+
+def said(kind: str) -> bool:
+    """Tell whether the test wants this one."""
+    return Entry.objects.filter(text=f"do {kind}").exists()
+
+
+def until_allowed(kind: str) -> None:
+    """Work until the test allows it to end."""
+    while not Entry.objects.filter(text=f"end {kind}").exists():
+        time.sleep(0.05)

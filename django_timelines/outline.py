@@ -31,16 +31,19 @@ class Line:
     until: datetime | None = None
     at: datetime | None = None  # when it came to where it stands
     errors: tuple[str, ...] = ()  # what the body said to the last input
+    round: int = 1
+    is_undone: bool = False
 
     @property
     def word(self) -> str:
-        """Its status, for people."""
-        return _(str(self.status))
+        """Its status, for people; from the second round on also which it is."""
+        word = _("undone") if self.is_undone else _(str(self.status))
+        return _("%(status)s, round %(round)d") % {"status": word, "round": self.round} if self.round > 1 else word
 
     @property
     def css(self) -> str:
-        """Its status as a part of a class name."""
-        return str(self.status).replace(" ", "-")
+        """Its status as a part of a class name; what was undone looks as what was cancelled."""
+        return str(StepStatus.CANCELLED if self.is_undone else self.status).replace(" ", "-")
 
     @property
     def is_away(self) -> bool:
@@ -82,7 +85,7 @@ class Outline:
     @property
     def settled(self) -> int:
         """How many of them came to their end. A cancelled one did not."""
-        return sum(line.status in _SETTLED for line in self.lines)
+        return sum(line.status in _SETTLED and not line.is_undone for line in self.lines)
 
 
 def outline(timeline: Timeline) -> Outline:
@@ -100,7 +103,7 @@ def title_of(step: str) -> str:
 
 def _lines(timeline: Timeline, declaration: Declaration | None) -> Iterator[Line]:
     runs: dict[str, type_run] = timeline.state["runs"]
-    fences = {run["fence"] for run in runs.values()}
+    fences = {run.get("undone") or run["fence"] for run in runs.values()}
     times = dict(
         Event.objects.using(timeline.using)
         .filter(timeline=timeline.id, sequence__in=fences)
@@ -123,9 +126,9 @@ def _line(timeline: Timeline, key: str, about: str, times: dict[int, datetime]) 
     title = run_key(title_of(step), item.removesuffix("]"))
     due, until = (moments.from_text(run[name]) if name in run else None for name in ("due", "until"))
     attempt = run.get("attempt") or 0
-    return Line(
-        key, title, about, status, attempt, due, until, times.get(run.get("fence", 0)), _said(run.get("errors"))
-    )
+    at, said = times.get(run.get("undone") or run.get("fence", 0)), _said(run.get("errors"))
+    number = timeline.state.get("rounds", {}).get(step, 1)
+    return Line(key, title, about, status, attempt, due, until, at, said, number, "undone" in run)
 
 
 def _said(errors: Any) -> tuple[str, ...]:

@@ -41,7 +41,8 @@ class TimelineChangeList(ChangeList):
         _add_starters(rows)
         self.result_list = rows
         self.result_count = self.full_result_count = len(rows)
-        self.show_full_result_count = self.show_admin_actions = False
+        self.show_full_result_count = False
+        self.show_admin_actions = bool(rows)
         self.can_show_all = self.multi_page = self.show_all = False
         self.paginator = self.model_admin.get_paginator(request, self.queryset, self.list_per_page)
         if rows and older:

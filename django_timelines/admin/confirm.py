@@ -4,83 +4,83 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django import forms
 from django.contrib import messages
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
-from ..engine.cancel import REASON_LIMIT
+from .. import registry
 from ..exceptions import Conflict, Refused, Rejected
 from ..models import Timeline
-from ..state import split_key, step_status
-from .verbs import Verb, run_of
+from ..state import split_key
+from .forms import ReasonForm, form_for
+from .verbs import Outlook, Verb
+from .verbs.rewinding import goals
 from .words import step_title
 
 if TYPE_CHECKING:
     from .timelines import TimelineAdmin
 
 
-class ReasonForm(forms.Form):
-    """Why somebody uses a verb, and the event that they saw last."""
-
-    reason = forms.CharField(
-        label=gettext_lazy("Reason"),
-        help_text=gettext_lazy("It is kept on the timeline, with your name."),
-        max_length=REASON_LIMIT,
-        widget=forms.Textarea(attrs={"rows": 3, "cols": 60}),
-    )
-    fence = forms.IntegerField(widget=forms.HiddenInput)
-    use_required_attribute = True
-
-
 def confirm(model_admin: TimelineAdmin, request: HttpRequest, timeline: Timeline, verb: Verb, key: str) -> HttpResponse:
-    """Answer the request for a verb on a timeline, or on one of its runs."""
+    """Answer the request for a verb on a timeline, on one of its runs, or back to one of its steps."""
     page = reverse(
         "admin:django_timelines_timeline_change", args=[timeline.pk], current_app=model_admin.admin_site.name
     )
-    fence = run_of(timeline, key).get("fence", 0) if verb.of_a_step else timeline.head
-    form = _form(verb, request, fence)
-    if request.method == "POST" and form.is_valid():
-        _act(request, timeline, verb, key, fence, form.cleaned_data)
+    outlook = _look(request, timeline, verb, key)
+    if outlook is None:
         return HttpResponseRedirect(page)
-    if not verb.applies(timeline, key):
-        messages.error(request, _has_moved_on(timeline, verb, key))
+    if verb.name == "rewind" and not key:
+        steps = [(step, step_title(step)) for step in goals(timeline)]
+        return model_admin.render(request, "rewind", timeline, {"verb": verb, "steps": steps, "page_url": page})
+    form = _form(request, timeline, verb, outlook)
+    if request.method == "POST" and _act(request, timeline, verb, key, form):
         return HttpResponseRedirect(page)
-    question = verb.question % {"step": step_title(*split_key(key))}
     context = {
         "verb": verb,
+        "button": verb.button_for(timeline, key),
         "form": form,
-        "question": question,
-        "effects": verb.effects(timeline, key),
+        "question": verb.question % {"step": step_title(*split_key(key))},
+        "outlook": outlook,
         "page_url": page,
     }
     return model_admin.render(request, "confirm", timeline, context)
 
 
-def _form(verb: Verb, request: HttpRequest, fence: int) -> ReasonForm:
-    form = ReasonForm(request.POST if request.method == "POST" else None, initial={"fence": fence})
-    form.fields["reason"].required = verb.needs_reason
-    return form
-
-
-def _act(request: HttpRequest, timeline: Timeline, verb: Verb, key: str, fence: int, asked: dict[str, object]) -> None:
-    """Do it, unless the step has moved on since the person saw it: then they decide again on what is true now."""
-    if verb.of_a_step and asked["fence"] != fence:
-        messages.error(request, _has_moved_on(timeline, verb, key))
-        return
+def _look(request: HttpRequest, timeline: Timeline, verb: Verb, key: str) -> Outlook | None:
+    """Return what will happen; None, with a message that says why, if nothing can."""
+    if not verb.applies(timeline, key):
+        messages.error(request, verb.moved_on(timeline, key))
+        return None
     try:
-        messages.success(request, verb.act(timeline, key, str(asked["reason"]), request.user))
-    except Rejected as rejected:
-        messages.error(request, " ".join(rejected.messages))
-    except (Refused, Conflict) as refused:
+        return verb.look(timeline, key)
+    except Refused as refused:
         messages.error(request, str(refused))
+        return None
 
 
-def _has_moved_on(timeline: Timeline, verb: Verb, key: str) -> str:
-    if not verb.of_a_step:
-        return _("Nothing was done: the timeline is %(status)s.") % {"status": _(timeline.status)}
-    name = split_key(key)
-    words = {"step": step_title(*name), "status": _(str(step_status(timeline.state, *name)))}
-    return _("Nothing was done: “%(step)s” has moved on since you saw it. It is %(status)s now.") % words
+def _form(request: HttpRequest, timeline: Timeline, verb: Verb, outlook: Outlook) -> ReasonForm:
+    declaration = registry.find(timeline.workflow)
+    declared = declaration.fields if declaration else {}
+    data = request.POST if request.method == "POST" else None
+    return form_for(verb, outlook, data, declared, timeline.state["fields"])
+
+
+def _act(request: HttpRequest, timeline: Timeline, verb: Verb, key: str, form: ReasonForm) -> bool:
+    """Do it, and return whether it is done; if not, the form asks again, with all that was typed.
+
+    It is not done if something else would happen than the person saw: then they decide again on what is true now.
+    """
+    if form.is_stale:
+        messages.error(request, verb.moved_on(timeline, key))
+    elif form.is_valid():
+        try:
+            messages.success(request, verb.act(timeline, key, form.cleaned_data, request.user))
+            return True
+        except (Rejected, ValidationError) as rejected:
+            messages.error(request, " ".join(rejected.messages))
+        except (Refused, Conflict) as refused:
+            messages.error(request, str(refused))
+    form.is_valid()  # what is wrong is said before what was seen is forgotten
+    form.refresh()
+    return False

@@ -6,36 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.utils.translation import gettext as _
-
 from ..engine.history import state_at
 from ..events import EventType, NewEvent
 from ..models import Event, Timeline
 from ..state import empty, fold
 from . import words
-from .payloads import Payload, payload
+from .notes import actor_of, kept_back, notes_of
+from .payloads import Difference, Payload, differences, payload, title_of
 
 PAGE = 100
-_TOLD = {
-    "changes",
-    "fields",
-    "error",
-    "reason",
-    "due",
-    "until",
-    "digest",
-    "waiting",
-    "input",
-}  # shown in words, or noise
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """What an event did to one field. ``before`` is None where it was not set."""
-
-    name: str
-    before: Payload | None
-    after: Payload
+_TOLD = {  # in words, or noise
+    *("changes", "fields", "error", "reason", "due", "until", "digest", "waiting", "input"),
+    *("of", "round", "to", "rounds", "unset", "kept", "undo", "withdrawn", "renamed", "cancelled", "compensate"),
+    *("superseded", "outcome", "changes_kept_back", "theirs"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +35,7 @@ class EventRow:
     notes: list[tuple[str, str]] = field(default_factory=list)
     details: list[tuple[str, Payload]] = field(default_factory=list)
     error: Mapping[str, str] | None = None
+    kept_back: list[tuple[str, Payload]] = field(default_factory=list)  # what its body changed, to no effect
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +74,15 @@ def _rows(timeline: Timeline, events: list[Event], first: int) -> list[EventRow]
 
 def _changed(event: Event) -> bool:
     data = event.data
-    return bool(data.get("changes") or data.get("fields") or "of" in data or event.type == EventType.ROUND_BEGUN)
+    touches = data.get("changes") or data.get("fields") or "of" in data or "renamed" in data
+    return bool(touches or event.type == EventType.ROUND_BEGUN)
 
 
 def _row(event: Event, before: Mapping[str, Any], after: Mapping[str, Any], told: Mapping[str, str] | None) -> EventRow:
-    differences = [
-        Difference(name.replace("_", " "), payload(before[name]) if name in before else None, payload(value))
-        for name, value in after.items()
-        if name not in before or before[name] != value
-    ]
     data = event.data
     ours = event.type in set(EventType)
+    if ours and "renamed" in data:  # the notes say so
+        before = {data["renamed"]["fields"].get(name, name): value for name, value in before.items()}
     details = [(name, value) for name, value in data.items() if not (ours and name in _TOLD)]
     if ours and isinstance(data.get("input"), dict):
         details = [*data["input"].items(), *details]
@@ -109,28 +92,10 @@ def _row(event: Event, before: Mapping[str, Any], after: Mapping[str, Any], told
         words.event_title(event.type),
         words.step_title(event.step, event.item) if event.step else "",
         words.exactly(event.at),
-        _actor(event),
-        differences,
-        _notes(event) if ours else [],
-        [(name.replace("_", " "), payload(value)) for name, value in details],
+        actor_of(event),
+        list(differences(before, after)),
+        list(notes_of(event)) if ours else [],
+        [(title_of(name), payload(value)) for name, value in details],
         None if error == told else error,  # the failure that a block or a failed step repeats is said once
+        kept_back(data) if ours else [],
     )
-
-
-def _actor(event: Event) -> str:
-    return str(event.actor_label or event.actor_id or event.get_actor_type_display())
-
-
-def _notes(event: Event) -> list[tuple[str, str]]:
-    data, notes = event.data, []
-    if data.get("waiting"):
-        notes.append((_("waits for"), _("a call")))
-    if event.type == EventType.STEP_DUE and "reason" in data:  # only a person's retry has one, maybe an empty one
-        notes.append((_("tried again by %(name)s") % {"name": _actor(event)}, str(data["reason"])))
-    elif data.get("reason"):
-        notes.append((_("reason"), str(data["reason"])))
-    if data.get("due"):
-        notes.append((_("next attempt"), words.moment_of(data["due"])))
-    if data.get("until"):
-        notes.append((_("until"), words.moment_of(data["until"])))
-    return notes

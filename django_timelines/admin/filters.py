@@ -15,7 +15,7 @@ from ..state import TimelineStatus
 from .search import labels
 from .words import workflow_title
 
-_NEVER = frozenset({TimelineStatus.PAUSED, TimelineStatus.FAILED})  # reserved for a later version
+_NEVER = frozenset({TimelineStatus.FAILED})  # reserved for a later version
 
 
 class NeedsAPerson(SimpleListFilter):

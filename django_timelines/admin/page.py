@@ -15,10 +15,12 @@ from ..actors import ActorType
 from ..engine.explain import Explanation, explain
 from ..exceptions import Unknown
 from ..models import Event, Timeline
+from ..state import ENDED
 from . import words
 from .events import EventPage, events_of
 from .fields import FieldRow, fields_of, row_of
-from .steps import StepRow, steps_of
+from .pauses import Banner, pauses_of
+from .steps import Button, StepRow, button_of, steps_of
 from .verbs import VERBS
 
 
@@ -85,13 +87,21 @@ class Page:
             return False
 
     @property
-    def cancel_url(self) -> str:
-        """Where to cancel it; empty where that cannot be done."""
-        verb = VERBS["cancel"]
-        if verb.name not in self._allowed or not verb.applies(self.timeline, ""):
-            return ""
-        name = f"admin:django_timelines_timeline_{verb.name}"
-        return reverse(name, args=[self.timeline.pk], current_app=self._site.name)
+    def verbs(self) -> list[Button]:
+        """What this person may do with the timeline as a whole."""
+        verbs = [
+            verb
+            for verb in VERBS.values()
+            if not verb.of_a_step and verb.name in self._allowed and verb.applies(self.timeline, "")
+        ]
+        return [button_of(verb, self.timeline, "", self._site.name) for verb in verbs]
+
+    @cached_property
+    def pauses(self) -> list[Banner]:
+        """The pauses of everything, or of its workflow, that hold it."""
+        if self.timeline.status in ENDED:
+            return []
+        return pauses_of(self.timeline, self.timeline.using, self._request.user, self._site.name)
 
     @cached_property
     def steps(self) -> list[StepRow]:

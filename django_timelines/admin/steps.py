@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Max
 from django.urls import reverse
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
@@ -18,12 +19,15 @@ from ..events import EventType
 from ..models import Event, Run, Timeline
 from ..state import DONE, StepStatus, is_open, split_key, step_status
 from . import words
-from .verbs import VERBS, run_of
+from .verbs import VERBS, Verb
+from .verbs.base import run_of
+from .verbs.rewinding import goals
 
 _ENDS = (
     EventType.ATTEMPT_FAILED,
     EventType.ATTEMPT_INTERRUPTED,
     EventType.STEP_COMPLETED,
+    EventType.STEP_UNDONE,
     EventType.STEP_REJECTED,
     EventType.STEP_NOT_TAKEN,
 )
@@ -46,6 +50,15 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Button:
+    """The way to a verb's confirmation."""
+
+    word: str
+    url: str
+    is_grave: bool = False
+
+
+@dataclass(slots=True)
 class StepRow:
     """One run of a step, or a step that was not reached."""
 
@@ -53,14 +66,16 @@ class StepRow:
     title: str
     doc: str
     badge: SafeString
+    round: str
     attempts: str
-    times: list[tuple[str, str]]
     attempt: Attempt | None
-    lease: str
     error: Mapping[str, str] | None
     errors: list[str]
-    buttons: list[tuple[str, str]]
     is_settled: bool
+    times: list[tuple[str, str]] = field(default_factory=list)
+    lease: str = ""
+    buttons: list[Button] = field(default_factory=list)
+    rewind_url: str = ""
 
 
 def steps_of(timeline: Timeline, allowed: Collection[str], site_name: str) -> list[StepRow]:
@@ -68,33 +83,32 @@ def steps_of(timeline: Timeline, allowed: Collection[str], site_name: str) -> li
     attempts, ends = _attempts(timeline), _ends(timeline)
     runs = {(run.step, run.item): run for run in timeline.runs.select_related("lease")}
     leases = store.leases(timeline.using, [run.pk for run in runs.values()]) if runs else {}
+    rewinding = set(goals(timeline)) if "rewind" in allowed else set()
     rows = []
     for key in _keys(timeline):
         name = split_key(key)
         run = runs.get(name)
-        lease = _lease(run, bool(leases.get(run.pk))) if run is not None and run.pk in leases else ""
-        times = _times(run, ends.get(key))
-        rows.append(_row(timeline, key, times, attempts.get(name), lease, _buttons(timeline, key, allowed, site_name)))
+        lease = words.held(run, live=bool(leases.get(run.pk))) if run is not None and run.pk in leases else ""
+        row = _row(timeline, key, attempts.get(name))
+        row.times, row.lease = _times(run, ends.get(key)), lease
+        row.buttons = _buttons(timeline, key, allowed, site_name)
+        row.rewind_url = _rewind_url(timeline, key, site_name) if key in rewinding else ""
+        rows.append(row)
     return rows
 
 
 def _keys(timeline: Timeline) -> list[str]:
+    """Name the runs, and the steps that have none yet; what undoes a step is shown once it has one."""
     declaration = registry.find(timeline.workflow)
     reached = list(timeline.state["runs"])
     keys: list[str] = []
-    for step in declaration.steps if declaration else ():
-        keys += [key for key in reached if split_key(key)[0] == step] or [step]
+    for step in declaration.steps.values() if declaration else ():
+        runs = [key for key in reached if split_key(key)[0] == step.name]
+        keys += runs or ([] if step.undoes else [step.name])
     return keys + [key for key in reached if key not in keys]
 
 
-def _row(
-    timeline: Timeline,
-    key: str,
-    times: list[tuple[str, str]],
-    attempt: Attempt | None,
-    lease: str,
-    buttons: list[tuple[str, str]],
-) -> StepRow:
+def _row(timeline: Timeline, key: str, attempt: Attempt | None) -> StepRow:
     name, details = split_key(key), run_of(timeline, key)
     declaration = registry.find(timeline.workflow)
     step = declaration.steps.get(name[0]) if declaration else None
@@ -104,16 +118,23 @@ def _row(
         key,
         words.step_title(*name),
         step.doc.partition("\n")[0] if step else gone,
-        words.badge(status),
+        words.badge("undone" if "undone" in details else status),
+        _round(timeline, key),
         _attempts_of(details.get("attempt", 0), step.retry.attempts if step else 0),
-        times,
         attempt,
-        lease,
         details.get("error"),
         _errors(details.get("errors")),
-        buttons,
         bool(details) and status not in (StepStatus.UPCOMING, StepStatus.CANCELLED) and not is_open(details),
     )
+
+
+def _round(timeline: Timeline, key: str) -> str:
+    """Say which round a step is in from the second one on; of what undoes a step, which run it undoes."""
+    run = run_of(timeline, key)
+    if "of" in run:
+        return _("undoes “%(run)s”") % {"run": words.run_title(timeline.state, run["of"])}
+    number = timeline.state.get("rounds", {}).get(split_key(key)[0], 1)
+    return _("round %(number)d") % {"number": number} if number > 1 else ""
 
 
 def _attempts_of(number: int, policy: int) -> str:
@@ -131,14 +152,6 @@ def _times(run: Run | None, ended: datetime | None) -> list[tuple[str, str]]:
     return [(title, words.moment(at)) for title, at in times if at is not None]
 
 
-def _lease(run: Run, live: bool) -> str:
-    words_of = {"holder": run.lease.holder.rpartition(" ")[0] or run.lease.holder}
-    words_of["expires"] = words.moment(run.lease.expires)
-    return (
-        _("held by %(holder)s until %(expires)s") if live else _("held by %(holder)s; ran out %(expires)s")
-    ) % words_of
-
-
 def _errors(errors: Any) -> list[str]:
     """Return why the last call was rejected, as lines."""
     if isinstance(errors, dict):
@@ -146,21 +159,31 @@ def _errors(errors: Any) -> list[str]:
     return [str(message) for message in errors or []]
 
 
-def _buttons(timeline: Timeline, key: str, allowed: Collection[str], site_name: str) -> list[tuple[str, str]]:
+def _buttons(timeline: Timeline, key: str, allowed: Collection[str], site_name: str) -> list[Button]:
     return [
-        (
-            str(verb.button),
-            reverse(f"admin:django_timelines_timeline_{verb.name}", args=[timeline.pk, key], current_app=site_name),
-        )
+        button_of(verb, timeline, key, site_name)
         for verb in VERBS.values()
         if verb.of_a_step and verb.name in allowed and verb.applies(timeline, key)
     ]
+
+
+def button_of(verb: Verb, timeline: Timeline, key: str, site_name: str) -> Button:
+    """Return the way to the confirmation of this verb."""
+    name = f"admin:django_timelines_timeline_{verb.name}"
+    url = reverse(name, args=[timeline.pk, key] if verb.of_a_step else [timeline.pk], current_app=site_name)
+    return Button(verb.button_for(timeline, key), url, verb.is_grave)
+
+
+def _rewind_url(timeline: Timeline, step: str, site_name: str) -> str:
+    url = reverse("admin:django_timelines_timeline_rewind", args=[timeline.pk], current_app=site_name)
+    return f"{url}?{urlencode({'to': step})}"
 
 
 def _attempts(timeline: Timeline) -> dict[tuple[str, str], Attempt]:
     """Return the last attempt of each run, in two queries that read no payload."""
     events = Event.objects.using(timeline.using).filter(timeline=timeline.id)
     wanted = events.filter(type__in=[EventType.ATTEMPT_STARTED, *_ENDS])
+    wanted = wanted.exclude(type=EventType.ATTEMPT_INTERRUPTED, data__superseded=True)  # of an attempt before the last
     newest = wanted.order_by().values("step", "item", "type").annotate(last=Max("sequence"))
     began: dict[tuple[str, str], Event] = {}
     ended: dict[tuple[str, str], list[Event]] = {}

@@ -19,11 +19,12 @@ from django.utils.translation import gettext_lazy as _
 
 from ..models import Timeline
 from ..policy import may_view
-from . import search, words
+from . import pauses, search, words
 from .changelist import TimelineChangeList
 from .confirm import confirm
 from .filters import FILTERS
 from .page import Page
+from .selected import ACTIONS, ticked
 from .verbs import VERBS, allowed_verbs
 
 
@@ -39,7 +40,7 @@ class TimelineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     show_facets = admin.ShowFacets.NEVER
     ordering = ("-id",)
     sortable_by = ()
-    actions = None
+    actions = ACTIONS
     search_fields = ("id",)  # shows the box; get_search_results decides
     search_help_text = search.HELP
 
@@ -92,6 +93,18 @@ class TimelineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Let an address filter by what the list offers, and by nothing that would read each row."""
         return lookup in {filter.parameter_name for filter in FILTERS}
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the list, with the pauses that there are."""
+        using = self.get_queryset(request).db
+        banners = pauses.pauses_of(None, using, request.user, self.admin_site.name)
+        may_pause = self.has_pause_permission(request)
+        context = {"pauses": banners, "may_pause": may_pause, **(extra_context or {})}
+        return super().changelist_view(request, context)
+
+    def response_action(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse | None:
+        """Do nothing where a tick is no id: Django would raise."""
+        return super().response_action(request, *args, **kwargs) if ticked(request) else None
+
     # Who may do what
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -112,6 +125,14 @@ class TimelineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return False
         return obj is None or may_view(obj, request.user, request.session)
 
+    def has_pause_permission(self, request: HttpRequest) -> bool:
+        """Those with the permission to pause and resume."""
+        return request.user.has_perm(VERBS["pause"].permission)
+
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        """Those with the permission to cancel."""
+        return request.user.has_perm(VERBS["cancel"].permission)
+
     # The page of one timeline, and its verbs
 
     def get_urls(self) -> list[URLPattern]:
@@ -125,7 +146,11 @@ class TimelineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             )
             for verb in VERBS.values()
         ]
-        return [*verbs, *super().get_urls()]
+        all_of_them = [
+            path(f"{name}/", self.admin_site.admin_view(view), name=f"django_timelines_timeline_{name}")
+            for name, view in (("pause_all", self.pause_all_view), ("resume_all", self.resume_all_view))
+        ]
+        return [*verbs, *all_of_them, *super().get_urls()]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -145,7 +170,7 @@ class TimelineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return self.render(request, "page", timeline, {"page": page, **(extra_context or {})})
 
     def verb_view(self, request: HttpRequest, pk: uuid.UUID, verb: str, run: str = "") -> HttpResponse:
-        """Ask whether to retry, skip or cancel, and why; do it on POST."""
+        """Say what a verb will do, and ask why; do it on POST."""
         if not self.has_view_permission(request) or verb not in allowed_verbs(request.user):
             raise PermissionDenied
         timeline = self.get_object(request, str(pk))
@@ -153,9 +178,20 @@ class TimelineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             raise Http404
         if not self.has_view_permission(request, timeline):
             raise PermissionDenied
-        return confirm(self, request, timeline, VERBS[verb], run)
+        key = request.GET.get("to", "") if verb == "rewind" else run
+        return confirm(self, request, timeline, VERBS[verb], key)
 
-    def render(self, request: HttpRequest, template: str, timeline: Timeline, context: dict[str, Any]) -> HttpResponse:
+    def pause_all_view(self, request: HttpRequest) -> HttpResponse:
+        """Ask whether to pause everything or one workflow, and why; do it on POST."""
+        return pauses.pause_all(self, request)
+
+    def resume_all_view(self, request: HttpRequest) -> HttpResponse:
+        """Ask whether to end such a pause; do it on POST."""
+        return pauses.resume_all(self, request)
+
+    def render(
+        self, request: HttpRequest, template: str, timeline: Timeline | None, context: dict[str, Any]
+    ) -> HttpResponse:
         """Render one of our templates as a page of this admin site."""
         request.current_app = self.admin_site.name
         return TemplateResponse(
@@ -163,7 +199,7 @@ class TimelineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             f"admin/django_timelines/timeline/{template}.html",
             {
                 **self.admin_site.each_context(request),
-                "title": words.timeline_title(timeline),
+                "title": words.timeline_title(timeline) if timeline else "",
                 "timeline": timeline,
                 "opts": self.opts,
                 "media": self.media,

@@ -13,9 +13,9 @@ from django.utils.text import camel_case_to_spaces, capfirst, slugify
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from .. import moments, registry
+from .. import moments, registry, store
 from ..models import Run, Timeline
-from ..state import StepStatus, run_key
+from ..state import StepStatus, run_key, split_key, type_run, type_state
 
 SHORT_ID = 18  # of a UUIDv7: its time and 12 random bits; the list finds a timeline by it
 NAMED_RUNS = 3  # in a row of the list
@@ -35,6 +35,36 @@ def timeline_title(timeline: Timeline) -> str:
 def step_title(step: str, item: str = "") -> str:
     """Return a run's name as people read it: "Send activation link"."""
     return capfirst(run_key(step.replace("_", " "), item))
+
+
+def run_title(state: type_state, key: str) -> str:
+    """Return a run's name with its round, where its step has had more than one: "Charge, round 1"."""
+    step, item = split_key(key)
+    run = state["runs"].get(key) or state.get("past", {}).get(key, {})
+    if step not in state.get("rounds", {}):
+        return step_title(step, item)
+    return _("%(step)s, round %(round)d") % {"step": step_title(step, item), "round": _round(run, key)}
+
+
+def _round(run: type_run, key: str) -> int:
+    """Return the round that a run says, or that the key of a kept one does (``charge@1``)."""
+    _step, at, number = key.rpartition("@")
+    return int(number) if at and number.isdecimal() else int(run.get("round", 1))
+
+
+def lease_of(run: Run) -> str:
+    """Say who holds a run and until when; empty if nobody does. ``run.lease`` is there or is not."""
+    leases = store.leases(run.timeline.using, [run.pk])
+    if run.pk not in leases:
+        return ""
+    return held(run, live=bool(leases[run.pk]))
+
+
+def held(run: Run, *, live: bool) -> str:
+    """Say who holds a run's lease, and until when."""
+    words = {"holder": run.lease.holder.rpartition(" ")[0] or run.lease.holder, "expires": moment(run.lease.expires)}
+    sentence = _("held by %(holder)s until %(expires)s") if live else _("held by %(holder)s; ran out %(expires)s")
+    return sentence % words
 
 
 def event_title(type: str) -> str:

@@ -8,8 +8,10 @@ from django.test import Client
 from django.urls import reverse
 
 from django_timelines import registry
-from django_timelines.models import Timeline
+from django_timelines.models import Event, Timeline
 from django_timelines.testing import drain, recorded_errors
+from django_timelines.workflows import Workflow
+from tests.shop.workflows import Trip
 
 from .workflows import Forgotten, Parcel
 
@@ -62,9 +64,41 @@ def a_parcel(trouble: str = "", name: str = "books", key: str = "") -> Parcel:
     return Parcel.get(parcel.pk)
 
 
-def page_of(timeline: Timeline | Parcel) -> str:
+def page_of(timeline: Timeline | Workflow) -> str:
     return reverse("admin:django_timelines_timeline_change", args=[timeline.pk])
 
 
-def verb_of(verb: str, timeline: Timeline | Parcel, *run: str) -> str:
+def verb_of(verb: str, timeline: Timeline | Workflow, *run: str) -> str:
     return reverse(f"admin:django_timelines_timeline_{verb}", args=[timeline.pk, *run])
+
+
+def post(client: Client, url: str, **asked: str) -> str:
+    """Confirm as a person does: look first, then say yes. Return the message."""
+    fence = client.get(url).context["form"]["fence"].value()
+    return confirm(client, url, fence=str(fence), **asked)
+
+
+def confirm(client: Client, url: str, **asked: str) -> str:
+    response = client.post(url, asked, follow=True)
+    return " ".join(str(message) for message in response.context["messages"])
+
+
+def text_of(client: Client, url: str) -> str:
+    """Return a page that must be there."""
+    response = client.get(url)
+    assert response.status_code == 200, url
+    return response.content.decode()
+
+
+def at_home(guest: str = "Ada") -> Trip:
+    """Return a trip on which all is booked and travelled: it waits for its guest to come home."""
+    trip = Trip.start(guest)
+    trip.choose("vegan")
+    drain()
+    return Trip.get(trip.pk)
+
+
+def types(timeline: Timeline | Workflow, since: int) -> list[str]:
+    """Return the types of the events after this one."""
+    events = Event.objects.filter(timeline=timeline.pk, sequence__gt=since).order_by("sequence")
+    return list(events.values_list("type", flat=True))

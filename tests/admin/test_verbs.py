@@ -7,22 +7,12 @@ from django.test import Client
 from django_timelines.models import Timeline
 from django_timelines.testing import drain, recorded_errors
 
-from .conftest import LIST, a_parcel, page_of, verb_of
+from .conftest import LIST, a_parcel, confirm, page_of, post, verb_of
 from .workflows import Parcel
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ALL = ("retry", "skip", "cancel")
-
-
-def post(client: Client, url: str, **asked: str) -> str:
-    """Confirm as a person does: look first, then say yes. Return the message."""
-    fence = client.get(url).context["form"]["fence"].value()
-    return confirm(client, url, fence=str(fence), **asked)
-
-
-def confirm(client: Client, url: str, **asked: str) -> str:
-    response = client.post(url, asked, follow=True)
-    return " ".join(str(message) for message in response.context["messages"])
+EVERY = (*ALL, "amend", "rewind", "pause")
 
 
 @pytest.fixture
@@ -31,10 +21,13 @@ def urls(blocked: Parcel) -> dict[str, str]:
         "retry": verb_of("retry", blocked, "weigh"),
         "skip": verb_of("skip", blocked, "weigh"),
         "cancel": verb_of("cancel", blocked),
+        "amend": verb_of("amend", blocked),
+        "rewind": verb_of("rewind", blocked),
+        "pause": verb_of("pause", blocked),
     }
 
 
-@pytest.mark.parametrize("verb", ALL)
+@pytest.mark.parametrize("verb", EVERY)
 def test_each_verb_needs_its_own_permission_to_be_seen_asked_and_done(
     staff, blocked: Parcel, urls: dict[str, str], verb: str
 ) -> None:
@@ -51,10 +44,10 @@ def test_each_verb_needs_its_own_permission_to_be_seen_asked_and_done(
 
 
 def test_a_verb_without_the_view_permission_is_refused(staff, blocked: Parcel, urls: dict[str, str]) -> None:
-    client = staff(*ALL)
+    client = staff(*EVERY)
 
-    assert [client.get(url).status_code for url in (page_of(blocked), LIST, *urls.values())] == [403] * 5
-    assert [client.post(url, {"reason": "because"}).status_code for url in urls.values()] == [403] * 3
+    assert [client.get(url).status_code for url in (page_of(blocked), LIST, *urls.values())] == [403] * 8
+    assert [client.post(url, {"reason": "because"}).status_code for url in urls.values()] == [403] * 6
 
 
 def test_a_visitor_is_asked_to_log_in(client: Client, blocked: Parcel, urls: dict[str, str]) -> None:
@@ -142,7 +135,7 @@ def test_a_double_submit_has_one_effect_and_says_so(
     assert message in (
         "Nothing was done: “Weigh” has moved on since you saw it. It is due now.",
         "Nothing was done: “Weigh” has moved on since you saw it. It is skipped now.",
-        "The timeline has ended: it is cancelled.",
+        "Nothing was done: the timeline is cancelled.",
     )
 
 

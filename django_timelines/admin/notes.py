@@ -1,0 +1,81 @@
+"""What an event says besides the fields that it changed, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from ..events import EventType
+from ..models import Event
+from ..state import split_key
+from . import words
+from .payloads import Payload, payload, title_of
+
+type_notes = Iterator[tuple[str, str]]
+
+
+def actor_of(event: Event) -> str:
+    """Name who did it, as it was called then."""
+    return str(event.actor_label or event.actor_id or event.get_actor_type_display())
+
+
+def notes_of(event: Event) -> type_notes:
+    """Yield what an event of ours says: a title, and a text that may be empty."""
+    data = event.data
+    if data.get("waiting"):
+        yield _("waits for"), _("a call")
+    if "of" in data:
+        yield _("undoes"), _run(data["of"], data.get("round"))
+    yield from _of_a_round(event)
+    yield from _of_a_late_result(data)
+    if "renamed" in data:
+        names = {**data["renamed"]["steps"], **data["renamed"]["fields"]}
+        yield _("renamed in the code"), ", ".join(f"{title_of(old)} → {title_of(new)}" for old, new in names.items())
+    elif event.type == EventType.STEP_DUE and "reason" in data:  # only a person's retry has one, maybe an empty one
+        yield _("tried again by %(name)s") % {"name": actor_of(event)}, str(data["reason"])
+    elif data.get("reason"):
+        yield _("reason"), str(data["reason"])
+    if data.get("due"):
+        yield _("next attempt"), words.moment_of(data["due"])
+    if data.get("until"):
+        yield _("until"), words.moment_of(data["until"])
+
+
+def kept_back(data: Mapping[str, Any]) -> list[tuple[str, Payload]]:
+    """Return what a body changed that was not taken: it came too late, or somebody else changed it too."""
+    return [(title_of(name), payload(value)) for name, value in (data.get("changes_kept_back") or {}).items()]
+
+
+def _of_a_round(event: Event) -> type_notes:
+    data = event.data
+    if event.type == EventType.ROUND_BEGUN:
+        yield _("from"), _run(data["to"], data["rounds"].get(data["to"]))
+        if undone := data.get("undo"):
+            yield _("undone first"), ", ".join(map(_kept, undone))
+        if withdrawn := data.get("withdrawn"):
+            yield _("withdrawn"), ", ".join(_run(key) for key in withdrawn)
+    if ending := data.get("cancelled"):
+        yield _("ended with it"), ", ".join(_run(key) for key in ending)
+    if data.get("compensate"):
+        yield _("what completed is undone"), ""
+
+
+def _of_a_late_result(data: Mapping[str, Any]) -> type_notes:
+    if not data.get("superseded"):
+        return
+    if data.get("outcome") == "completed":
+        yield _("it completed too late: the step had been taken from it, and nothing of it was applied"), ""
+    else:
+        yield _("it failed too late: the step had been taken from it already"), ""
+
+
+def _kept(key: str) -> str:
+    number = key.rpartition("@")[2]
+    return _run(key, int(number) if number.isdecimal() else None)
+
+
+def _run(key: str, number: int | None = None) -> str:
+    name = words.step_title(*split_key(key))
+    return _("%(step)s, round %(round)d") % {"step": name, "round": number} if number else name

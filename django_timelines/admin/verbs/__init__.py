@@ -1,0 +1,21 @@
+"""The verbs of a person: which there are, who may use them, where they apply, and what they will do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .amending import AMEND
+from .base import Outlook, Verb
+from .ending import CANCEL
+from .moving import RETRY, SKIP
+from .pausing import PAUSE, RESUME
+from .rewinding import REWIND
+
+__all__ = ["VERBS", "Outlook", "Verb", "allowed_verbs"]
+
+VERBS = {verb.name: verb for verb in (RETRY, SKIP, AMEND, REWIND, PAUSE, RESUME, CANCEL)}
+
+
+def allowed_verbs(user: Any) -> frozenset[str]:
+    """Return the names of the verbs that this user may use."""
+    return frozenset(verb.name for verb in VERBS.values() if user.has_perm(verb.permission))

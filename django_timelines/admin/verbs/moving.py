@@ -1,0 +1,120 @@
+"""Retry and skip: a step that does not go on by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from ... import moments, registry, store
+from ...actors import of_user
+from ...engine import bells, operate
+from ...engine.advance import follow
+from ...events import EventType, NewEvent
+from ...models import Run, Timeline
+from ...state import ENDED, StepStatus, fold, split_key, step_status, timeline_status
+from ...steps import Delivery
+from ..words import lease_of, step_title
+from .base import Choice, Outlook, Verb, is_known, run_of, title, type_asked
+
+SKIPPABLE = (StepStatus.BLOCKED, StepStatus.RETRYING, StepStatus.DUE, StepStatus.WAITING, StepStatus.OVERDUE)
+
+
+def _can_retry(timeline: Timeline, key: str) -> bool:
+    status = step_status(timeline.state, *split_key(key))
+    return is_known(timeline, key) and status in (StepStatus.BLOCKED, StepStatus.RETRYING, StepStatus.RUNNING)
+
+
+def _is_running(timeline: Timeline, key: str) -> bool:
+    return step_status(timeline.state, *split_key(key)) is StepStatus.RUNNING
+
+
+def _retry_button(timeline: Timeline, key: str) -> str:
+    return _("Retry by force") if _is_running(timeline, key) else _("Retry")
+
+
+def _look_at_retry(timeline: Timeline, key: str) -> Outlook:
+    run, step = run_of(timeline, key), registry.get(timeline.workflow).step(split_key(key)[0])
+    words = {"attempt": run["attempt"] + 1, "placement": bells.retry_placement_of(timeline.workflow, step.name)}
+    sentences = [_("It is tried again now: attempt %(attempt)s, at %(placement)s.") % words]
+    if run["attempt"] >= step.retry.attempts:
+        sentences.append(_("If this attempt fails too, nothing tries again by itself: a person is needed."))
+    if not _is_running(timeline, key):
+        return Outlook(sentences, str(run["fence"]))
+    choice = Choice("force", _("Take the step from the attempt that is being executed"), required=True)
+    return Outlook(sentences, str(run["fence"]), _warnings(timeline, key, step.delivery), choice=choice)
+
+
+def _warnings(timeline: Timeline, key: str, delivery: Delivery) -> list[str]:
+    """Say what becomes of the attempt that is being executed."""
+    attempt = run_of(timeline, key)["attempt"]
+    warnings = [_("Attempt %(attempt)s is being executed. Wait for its end, if you can.") % {"attempt": attempt}]
+    name = split_key(key)
+    held = Run.objects.using(timeline.using).filter(timeline=timeline, step=name[0], item=name[1])
+    if (run := held.select_related("lease").first()) and (lease := lease_of(run)):
+        warnings.append(_("It is %(lease)s.") % {"lease": lease})
+    if delivery is Delivery.EXACTLY_ONCE:
+        warnings.append(_("What it has written so far rolls back."))
+    else:
+        warnings.append(_("What it does outside may happen twice. What it comes to is recorded, and never applied."))
+    return warnings
+
+
+def _retry(timeline: Timeline, key: str, asked: type_asked, user: Any) -> str:
+    now, force = store.snapshot_of(timeline), bool(asked.get("force"))
+    outcome, _after = operate.retry(now, split_key(key), of_user(user), asked["reason"], force=force)
+    return _("“%(step)s” is tried again. It is %(outcome)s now.") % {"step": title(key), "outcome": _(str(outcome))}
+
+
+def _can_skip(timeline: Timeline, key: str) -> bool:
+    status = step_status(timeline.state, *split_key(key))
+    return is_known(timeline, key) and status in SKIPPABLE and not run_of(timeline, key).get("final")
+
+
+def _look_at_skip(timeline: Timeline, key: str) -> Outlook:
+    declaration, now = registry.get(timeline.workflow), store.snapshot_of(timeline)
+    events = [NewEvent(EventType.STEP_SKIPPED, *split_key(key))]
+    follow(declaration, now, fold(now.state, events, now.head + 1), events, moments.now())
+    due = [step_title(event.step) for event in events if event.type == EventType.STEP_DUE]
+    status = timeline_status(fold(now.state, events, now.head + 1))
+    sentences = [_("It is not executed, and counts as done.")]
+    if due:
+        sentences.append(_("These steps follow: %(steps)s.") % {"steps": ", ".join(due)})
+    elif status in ENDED:
+        sentences.append(_("With it the timeline is %(status)s.") % {"status": _(str(status))})
+    else:
+        sentences.append(_("No step follows at once."))
+    if missing := [name for name in declaration.fields if name not in timeline.state["fields"]]:
+        names = ", ".join(name.replace("_", " ") for name in missing)
+        sentences.append(_("It sets no fields but those that you set here. Not set so far: %(f)s.") % {"f": names})
+    return Outlook(sentences, str(run_of(timeline, key)["fence"]))
+
+
+def _skip(timeline: Timeline, key: str, asked: type_asked, user: Any) -> str:
+    changes = asked.get("changes", {})
+    operate.skip(store.snapshot_of(timeline), split_key(key), asked["reason"], changes, of_user(user))
+    return _("“%(step)s” is skipped.") % {"step": title(key)}
+
+
+RETRY = Verb(
+    "retry",
+    _retry_button,
+    gettext_lazy("Try “%(step)s” again?"),
+    of_a_step=True,
+    needs_reason=False,
+    applies=_can_retry,
+    look=_look_at_retry,
+    act=_retry,
+)
+SKIP = Verb(
+    "skip",
+    gettext_lazy("Skip"),
+    gettext_lazy("Skip “%(step)s”?"),
+    of_a_step=True,
+    needs_reason=True,
+    applies=_can_skip,
+    look=_look_at_skip,
+    act=_skip,
+    fields="may",
+)

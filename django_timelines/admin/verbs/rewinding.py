@@ -1,0 +1,102 @@
+"""Rewind: a new round from a step on, and what that does again, takes back and leaves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from ... import registry, store
+from ...actors import of_user
+from ...engine import operate
+from ...engine.rewind import Rewind, plan_rewind
+from ...models import Timeline
+from ...registry import Declaration
+from ...state import ENDED, StepStatus, run_key, split_key, step_status, type_state
+from ...steps import Delivery
+from ..payloads import differences
+from ..words import run_title, step_title
+from .base import Choice, Outlook, Verb, mark, title, titles, type_asked
+
+_NEVER_BEGUN = frozenset({StepStatus.UPCOMING, StepStatus.NOT_TAKEN, StepStatus.NOT_REACHED})
+
+
+def goals(timeline: Timeline) -> list[str]:
+    """Return the steps that the timeline can be rewound to, in the order of the class."""
+    declaration = registry.find(timeline.workflow)
+    busy = timeline.state.get("cancelling") or "undoing" in timeline.state
+    if declaration is None or timeline.status in ENDED or busy:
+        return []
+    begun = [step for step in declaration.steps if step_status(timeline.state, step) not in _NEVER_BEGUN]
+    return [step for step in begun if step in declaration.graph.nodes]
+
+
+def _can_rewind(timeline: Timeline, to: str) -> bool:
+    return bool(goals(timeline))
+
+
+def _look_at_rewind(timeline: Timeline, to: str) -> Outlook:
+    if not to:
+        return Outlook([_("A step and all that comes after it is done again, in a new round.")])
+    declaration, now = registry.get(timeline.workflow), store.snapshot_of(timeline)
+    plan = plan_rewind(declaration, now, to, undo=True)
+    after = {name: value for name, value in (now.state["fields"] | plan.fields).items() if name not in plan.unset}
+    promised = [plan.again, plan.undo, plan.fields, plan.unset, plan.withdrawn]
+    return Outlook(
+        _sentences(declaration, plan, now.state),
+        mark(promised),
+        _warnings(declaration, plan, now.state),
+        list(differences(now.state["fields"], after)),
+        [run_title(now.state, key) for key in plan.undo],
+        Choice("undo", _("Undo first what these steps did, the last completed first")) if plan.undo else None,
+    )
+
+
+def _sentences(declaration: Declaration, plan: Rewind, state: type_state) -> list[str]:
+    sentences = [_("Done again: %(steps)s.") % {"steps": titles(plan.again)}]
+    if declaration.step(plan.to).waits:
+        sentences.append(_("“%(step)s” then waits for its call again.") % {"step": title(plan.to)})
+    if plan.withdrawn:
+        sentences.append(_("Withdrawn, as it is open now: %(steps)s.") % {"steps": titles(plan.withdrawn)})
+    stays = [
+        key for key in plan.again if step_status(state, key) is StepStatus.COMPLETED and not declaration.undo_of(key)
+    ]
+    if plan.undo and stays:
+        sentences.append(_("These have no undo, so what they did stays: %(steps)s.") % {"steps": titles(stays)})
+    if not plan.undo:
+        sentences.append(_("What the steps wrote elsewhere stays: none of them has something to undo."))
+    return sentences
+
+
+def _warnings(declaration: Declaration, plan: Rewind, state: type_state) -> list[str]:
+    """Say what becomes of the attempts that are being executed."""
+    warnings = []
+    for key in plan.withdrawn:
+        step = declaration.steps.get(split_key(key)[0])
+        if state["runs"][key]["status"] != StepStatus.RUNNING or step is None:
+            continue
+        if step.delivery is Delivery.EXACTLY_ONCE:
+            sentence = _("“%(step)s” is being executed: what it has written so far rolls back.")
+        else:
+            sentence = _("“%(step)s” is being executed: what it comes to is recorded, and never applied.")
+        warnings.append(sentence % {"step": step_title(*split_key(key))})
+    return warnings
+
+
+def _rewind(timeline: Timeline, to: str, asked: type_asked, user: Any) -> str:
+    operate.rewind(store.snapshot_of(timeline), to, asked["reason"], of_user(user), undo=bool(asked.get("undo")))
+    return _("The timeline is rewound: a new round begins from “%(step)s”.") % {"step": step_title(run_key(to))}
+
+
+REWIND = Verb(
+    "rewind",
+    gettext_lazy("Rewind"),
+    gettext_lazy("Rewind to “%(step)s”?"),
+    of_a_step=False,
+    needs_reason=True,
+    applies=_can_rewind,
+    look=_look_at_rewind,
+    act=_rewind,
+    is_grave=True,
+)

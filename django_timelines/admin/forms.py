@@ -73,7 +73,7 @@ class FieldsForm(ReasonForm):
     ) -> None:
         super().__init__(data, **options)
         self._must = must
-        self._now = {name: _written(field, values[name]) if name in values else "" for name, field in declared.items()}
+        self._now = {name: _present(field, values) for name, field in declared.items()}
         self._declared = {name: field for name, field in declared.items() if len(self._now[name]) <= LONG}
         self.left_out = [title_of(name) for name in declared if name not in self._declared]
         for name in self._declared:
@@ -156,6 +156,12 @@ def _typed(bound: forms.BoundField) -> str | None:
 
 def _seen(bound: forms.BoundField) -> str | None:
     return _plain(bound.form.data.get(bound.html_initial_name)) or ""
+
+
+def _present(field: Field, values: Mapping[str, Any]) -> str:
+    """Write what a field holds, also where it is stored under the name that it had before; nothing if it is not set."""
+    stored = field.name if field.name in values else field.renamed_from
+    return _written(field, values[stored]) if stored in values else ""
 
 
 def _written(field: Field, encoded: Any) -> str:

@@ -127,7 +127,11 @@ def resume_all(model_admin: TimelineAdmin, request: HttpRequest) -> HttpResponse
             _log(request, workflow, DELETION, form.cleaned_data["reason"])
         messages.success(request, _("%(what)s is resumed.") % {"what": _what(workflow)})
         return _to_the_list(model_admin)
-    sentences = [f"{_sentence(paused)} {paused.reason}", _("All that is due goes on: the clock rings for it at once.")]
+    sentences = [
+        _sentence(paused),
+        _("The reason was: %(reason)s") % {"reason": paused.reason},
+        _("All that is due goes on: the clock rings for it at once."),
+    ]
     question = _("Resume %(what)s?") % {"what": words.workflow_title(workflow) if workflow else _("everything")}
     context = {"question": question, "button": _("Resume"), "sentences": sentences, "form": form}
     return _page(model_admin, request, context)

@@ -1,11 +1,14 @@
 """Amend, and the fields of a skip, from the admin: typed as JSON or text; only what was changed is sent."""
 
 from datetime import date
+from typing import Annotated
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from django_timelines.admin.forms import FieldsForm
+from django_timelines.fields import Field, RenamedFrom
 from django_timelines.testing import drain
 
 from .conftest import a_parcel, at_home, confirm, page_of, text_of, types, verb_of
@@ -146,6 +149,14 @@ def test_nothing_changed_is_said(root: Client) -> None:
         assert "Change one field at least." in root.post(url, asked).content.decode()
     assert "This field is required." in root.post(url, filled_in(root, url, weight="1", reason="")).content.decode()
     assert types(parcel, parcel.timeline.head) == []
+
+
+def test_a_field_that_has_another_name_now_shows_what_is_stored_under_the_old_one() -> None:
+    field = Field("days", Annotated[int, RenamedFrom("nights")])
+
+    form = FieldsForm(None, {"days": field}, {"nights": 3}, must=True)
+
+    assert [(input.title, input.bound.value()) for input in form.inputs] == [("days", "3")]
 
 
 def test_a_long_value_is_left_to_the_code(root: Client) -> None:

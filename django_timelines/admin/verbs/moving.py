@@ -53,7 +53,7 @@ def _warnings(timeline: Timeline, key: str, delivery: Delivery) -> list[str]:
     name = split_key(key)
     held = Run.objects.using(timeline.using).filter(timeline=timeline, step=name[0], item=name[1])
     if (run := held.select_related("lease").first()) and (lease := lease_of(run)):
-        warnings.append(_("It is %(lease)s.") % {"lease": lease})
+        warnings.append((_("It is %(lease)s.") % {"lease": lease}).replace("..", "."))  # "9 p.m." ends with one
     if delivery is Delivery.EXACTLY_ONCE:
         warnings.append(_("What it has written so far rolls back."))
     else:

@@ -98,5 +98,4 @@ REWIND = Verb(
     applies=_can_rewind,
     look=_look_at_rewind,
     act=_rewind,
-    is_grave=True,
 )

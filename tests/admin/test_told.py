@@ -5,7 +5,11 @@ import re
 import pytest
 from django.test import Client
 
+from django_timelines.actors import SYSTEM
 from django_timelines.admin.notes import notes_of
+from django_timelines.engine.advance import By, advance
+from django_timelines.engine.runner import commit, load
+from django_timelines.events import EventType, NewEvent
 from django_timelines.models import Event
 from django_timelines.outline import outline
 from django_timelines.testing import drain
@@ -115,18 +119,17 @@ def test_a_late_result_is_not_the_end_of_the_attempt_that_took_its_place(root: C
     trip = Trip.start("Ada")
     seen: list[str] = []
 
-    def supersede(workflow: Trip) -> None:
-        if ran["book_flight"] == 1:
-            Trip.get(trip.pk).book_flight.retry(force=True)
-        elif ran["book_flight"] == 2:
-            seen.append(step_of(root, trip, "Book flight"))
+    def superseded(workflow: Trip) -> None:
+        data = {"superseded": True, "outcome": "failed"}
+        late = NewEvent(EventType.ATTEMPT_INTERRUPTED, "book_flight", data=data, attempt=1)
+        commit(advance(None, load(trip.pk, trip.timeline.using), [late], By(SYSTEM)))
+        seen.append(step_of(root, trip, "Book flight"))
 
-    plan["book_flight"] = supersede
+    plan["book_flight"] = superseded
     drain()
 
-    assert seen[0].startswith("Running 2 of 2")
-    assert "held by" in seen[0]
-    assert " ms " not in seen[0]
+    assert re.match(r"Running 1 of 2 \S \S embedded ", seen[0])  # no time, no duration
+    assert "it failed too late" in event_of(root, trip, "AttemptInterrupted")
 
 
 # Retry by force

@@ -37,21 +37,24 @@ def resume(snapshot: Snapshot, reason: str = "", actor: Actor | None = None) -> 
     return append(registry.find(snapshot.workflow), snapshot, event, actor)
 
 
-def pause_all(reason: str, workflow: str = EVERYTHING, actor: Actor | None = None) -> bool:
+def pause_all(reason: str, workflow: str = EVERYTHING, actor: Actor | None = None, using: str | None = None) -> bool:
     """Begin nothing new on any timeline, or on any of one workflow, until ``resume_all``; return whether it was not paused yet.
 
-    It holds from the next attempt on; a runner that goes on with quick steps stops within a second or so.
+    It holds from the next attempt on; a runner that goes on with quick steps stops within a second or so. A workflow that had
+    other names before is paused under all of them: its timelines keep the label that they began with.
     """
     say_why(reason, _("Say why everything is paused."))
-    if workflow:
-        registry.get(workflow)
     label = str(actor or actors.current())
     defaults = {"reason": clean_reason(reason), "actor_label": label[:200], "at": moments.now()}
-    _pause, is_new = Pause.objects.using(router.db_for_write(Pause)).get_or_create(workflow=workflow, defaults=defaults)
-    return is_new
+    pauses = Pause.objects.using(using or router.db_for_write(Pause))
+    names = registry.get(workflow).names if workflow else (EVERYTHING,)
+    is_new = [pauses.get_or_create(workflow=name, defaults=defaults)[1] for name in names]
+    return any(is_new)
 
 
-def resume_all(workflow: str = EVERYTHING) -> bool:
+def resume_all(workflow: str = EVERYTHING, using: str | None = None) -> bool:
     """Go on; what is due is rung for by the clock, at once. Return whether it was paused."""
-    paused, _rows = Pause.objects.using(router.db_for_write(Pause)).filter(workflow=workflow).delete()
-    return bool(paused)
+    declaration = registry.find(workflow)
+    names = declaration.names if declaration else (workflow,)
+    pauses = Pause.objects.using(using or router.db_for_write(Pause)).filter(workflow__in=names)
+    return bool(pauses.delete()[0])

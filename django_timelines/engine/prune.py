@@ -8,19 +8,22 @@ from datetime import datetime, timedelta
 
 from django.db import router, transaction
 
-from .. import moments
+from .. import moments, registry
 from ..models import Event, Run, SealedInput, Timeline
 from ..state import ENDED
 
 BATCH = 500
 
 
-def prune(older_than: timedelta, workflow: str = "", *, dry_run: bool = False) -> Iterator[int]:
+def prune(
+    older_than: timedelta, workflow: str = "", *, dry_run: bool = False, using: str | None = None
+) -> Iterator[int]:
     """Delete the timelines that ended longer ago than this, oldest first; yield how many went with each batch.
 
     Several at once do not harm one another: what one deletes the other no longer finds. ``dry_run`` only counts.
+    A workflow that had other names before is pruned under all of them.
     """
-    using, before = router.db_for_write(Timeline), moments.now() - older_than
+    using, before = using or router.db_for_write(Timeline), moments.now() - older_than
     last = uuid.UUID(int=0)
     while ids := _next(using, before, workflow, last):
         last = ids[-1]
@@ -34,7 +37,8 @@ def _next(using: str, before: datetime, workflow: str, last: uuid.UUID) -> list[
     ended = Timeline.objects.using(using).filter(status__in=ENDED, changed_at__lt=before)
     found = ended.filter(id__gt=last, id__lt=_first_key_at(before)).order_by("id")
     if workflow:
-        found = found.filter(workflow=workflow)
+        declaration = registry.find(workflow)
+        found = found.filter(workflow__in=declaration.names if declaration else (workflow,))
     return list(found.values_list("id", flat=True)[:BATCH])
 
 

@@ -14,6 +14,8 @@ from django_timelines.actors import SYSTEM
 from django_timelines.engine.claim import claim
 from django_timelines.engine.clock import tick
 from django_timelines.engine.execute import answer, run_from
+from django_timelines.engine.pause import pause_all, resume_all
+from django_timelines.engine.prune import prune
 from django_timelines.engine.renames import bring_up_all
 from django_timelines.engine.runner import Runner
 from django_timelines.exceptions import DeclarationError
@@ -237,6 +239,23 @@ def test_a_renamed_workflow_keeps_its_timelines_its_keys_and_its_placements(depl
     tick(HERE)
     drain()
     assert new.get(parcel.pk).sign.status == "waiting"
+
+
+def test_a_renamed_workflow_is_paused_and_pruned_under_all_its_names(deploy: Any) -> None:
+    parcel = deploy(BEFORE).start("Main Street 1")
+    new = deploy(
+        BEFORE.replace("class Parcel(Workflow)", 'class Packet(Workflow, renamed_from="shop.Parcel")'), "Packet"
+    )
+
+    pause_all("no trucks", "shop.Packet")
+    drain()
+    assert new.get(parcel.pk).weigh.status == "due"
+
+    assert resume_all("shop.Packet") is True
+    drain()
+    new.get(parcel.pk).sign()
+    travel(timedelta(days=2))
+    assert list(prune(timedelta(days=1), "shop.Packet")) == [1]
 
 
 def test_what_a_retyped_field_no_longer_takes_fails_the_attempt_that_reads_it(deploy: Any) -> None:

@@ -8,7 +8,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from django_timelines.management.commands.timelines import Command
 from django_timelines.testing import drain, fail_step
@@ -17,6 +17,7 @@ from tests.shop.workflows import Order
 
 type_say = Callable[..., str]
 type_ask = Callable[..., Any]
+type_at_terminal = Callable[..., str]
 
 
 @pytest.fixture
@@ -50,6 +51,29 @@ def type_in(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str,
             code = int(ended.code or 0)
         said = capsys.readouterr()
         return code, out.getvalue() + said.out, err.getvalue() + said.err
+
+    return run
+
+
+class Screen(StringIO):
+    """What somebody sees."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def at_terminal(monkeypatch: pytest.MonkeyPatch) -> type_at_terminal:
+    """Run it where somebody sits, who types this; return all that is on the screen, the refusal too."""
+
+    def run(*words: str, types: str = "") -> str:
+        screen = Screen()
+        monkeypatch.setattr("sys.stdin", Screen(types))
+        try:
+            call_command("timelines", *words, "--no-color", stdout=screen)
+        except CommandError as refused:
+            screen.write(f"{refused}\n")
+        return screen.getvalue()
 
     return run
 

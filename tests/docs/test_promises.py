@@ -9,7 +9,7 @@ PROMISES = re.findall(r"^(\d+)\. \*\*.*?(?=^\d+\. \*\*|^## )", PAGE, re.DOTALL |
 
 
 def test_each_clause_of_the_contract_is_there() -> None:
-    assert PROMISES == [str(number) for number in range(1, 16)]
+    assert [str(number) for number in range(1, 16)] == PROMISES
     assert PAGE.count("*Tested by*") == 15
 
 

@@ -14,7 +14,8 @@ from ...actors import SYSTEM, Actor, ActorType, acting, current
 from ...exceptions import Refused
 from ..parsing import Parser
 from ..verbs import VERBS, finding
-from ..verbs.base import plain
+from ..verbs.base import Answer, plain
+from ..verbs.terminal import Terminal
 
 REFUSED = 1
 
@@ -41,14 +42,15 @@ class Command(BaseCommand):
             of_verb = verbs.add_parser(verb.name, help=verb.help, description=verb.help)
             verb.arguments(of_verb)
             _common(of_verb)
-            of_verb.set_defaults(run=verb.run)
+            of_verb.set_defaults(run=verb.run, usage_error=of_verb.error)
         return parser
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do what the verb says, and print what it answers."""
+        terminal = Terminal(self.stdout, as_json=options["json"])
         try:
             with acting(_actor()):
-                answer = options["run"](options, self.style)
+                answer = options["run"](options | {"terminal": terminal}, self.style)
         except Refused as refused:
             if options["traceback"]:
                 raise
@@ -58,6 +60,13 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(answer.document, ensure_ascii=False, indent=2))
         else:
             self.stdout.write("\n".join(answer.lines))
+        if answer.code:
+            self._end(answer)
+
+    def _end(self, answer: Answer) -> None:
+        if not self._typed:
+            raise CommandError(answer.lines[-1], returncode=answer.code)
+        sys.exit(answer.code)
 
     def _refuse(self, refused: Refused, *, as_json: bool) -> None:
         sentence = _sentence(refused)

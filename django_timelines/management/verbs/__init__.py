@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from . import explain, graph, listing, moving, show
+from . import erasing, explain, graph, listing, moving, pausing, pruning, rewinding, show
 from .base import Answer, Verb
 
 __all__ = ["VERBS", "Answer", "Verb"]
 
-VERBS: tuple[Verb, ...] = (listing.VERB, show.VERB, explain.VERB, *moving.VERBS, graph.VERB)
-"""In the order of ``--help``."""
+VERBS: tuple[Verb, ...] = (
+    *(listing.VERB, show.VERB, explain.VERB, graph.VERB),
+    *(*moving.VERBS, rewinding.VERB, *pausing.VERBS),
+    *(erasing.VERB, pruning.VERB),
+)
+"""In the order of ``--help``: look, move on, keep or delete."""

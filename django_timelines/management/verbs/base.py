@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,15 +31,19 @@ _PAINTS: dict[str, set[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a verb found or did: ``document`` is one JSON object, ``lines`` the same for people."""
+    """What a verb found or did: ``document`` is one JSON object, ``lines`` the same for people, ``code`` how it exits."""
 
     document: dict[str, Any]
     lines: list[str] = field(default_factory=list)
+    code: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """A sub-command. ``arguments`` declares what it takes; ``run`` does it, and raises ``Refused`` where the engine does."""
+    """A sub-command. ``arguments`` declares what it takes; ``run`` does it, and raises ``Refused`` where the engine does.
+
+    Beside what was typed its options have ``terminal`` (a ``Terminal``) and ``usage_error``, which ends with a sentence.
+    """
 
     name: str
     help: str
@@ -89,3 +94,8 @@ def _written(letter: str) -> str:
 def cut(text: str, length: int) -> str:
     """Return the beginning of a long text, and how long it is."""
     return text if len(text) <= length else f"{text[:length]}… ({len(text):,} characters)"
+
+
+def value_text(value: Any) -> str:
+    """Return a stored value as people read it."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

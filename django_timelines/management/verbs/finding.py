@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from argparse import ArgumentParser
+from typing import Any
 
 from django.db import connections, router
 
@@ -18,11 +19,14 @@ NAMED = 4  # of several timelines that are meant
 _BEGINNING_OF_AN_ID = re.compile(r"[0-9a-f]{1,32}")
 
 
-def add_timeline(parser: ArgumentParser) -> None:
-    """Take a timeline."""
-    parser.add_argument("timeline", metavar="ID", help="Its id, the beginning of its id, or (with --key) its key.")
+def add_timeline(parser: ArgumentParser, *, needed: bool = True) -> None:
+    """Take a timeline. Where none is needed, all of a workflow, or all that there are, are meant without one."""
+    how_many: dict[str, Any] = {} if needed else {"nargs": "?"}
+    said = "Its id, the beginning of its id, or (with --key) its key." + ("" if needed else " Default: everything.")
+    parser.add_argument("timeline", metavar="ID", help=said, **how_many)
     parser.add_argument("--key", action="store_true", help="ID is the key that it was started with.")
-    parser.add_argument("--workflow", metavar="LABEL", help="With --key: of this workflow, signup.Signup say.")
+    said = "With --key: of this workflow, signup.Signup say." + ("" if needed else " Without ID: all of this workflow.")
+    parser.add_argument("--workflow", metavar="LABEL", help=said)
 
 
 def add_database(parser: ArgumentParser) -> None:
@@ -32,7 +36,21 @@ def add_database(parser: ArgumentParser) -> None:
 
 def timelines(options: type_options) -> TimelineQuerySet:
     """Return the timelines of the database that is meant."""
-    return Timeline.objects.using(options["database"] or router.db_for_write(Timeline))
+    return Timeline.objects.using(database(options))
+
+
+def database(options: type_options) -> str:
+    """Return the database that is meant."""
+    return str(options["database"] or router.db_for_write(Timeline))
+
+
+def of_workflow(options: type_options, label: str) -> TimelineQuerySet:
+    """Return the timelines of a workflow, under all its names; ``Unknown`` if neither the code nor a timeline has it."""
+    declaration = registry.find(label)
+    found = timelines(options).filter(workflow__in=declaration.names if declaration else (label,))
+    if declaration is None and not found.exists():
+        registry.get(label)  # says which there are
+    return found
 
 
 def timeline(options: type_options) -> Timeline:

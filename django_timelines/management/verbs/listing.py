@@ -8,11 +8,11 @@ from typing import Any
 
 from django.core.management.color import Style
 
-from ... import registry
 from ...models import Timeline, TimelineQuerySet
 from ...state import TimelineStatus, run_key
 from . import finding
 from .base import Answer, Verb, columns, of_status, type_options
+from .pauses import pause_document, pause_line, pauses_in
 from .times import moment, written
 
 HEADING = ("id", "workflow", "status", "started", "key", "open")
@@ -40,17 +40,17 @@ def _run(options: type_options, style: Style) -> Answer:
     lines = columns([_row(one, style) for one in shown], style, HEADING) or ["There are no such timelines."]
     if before:
         lines.append(f"There are older ones: --before {before}")
-    return Answer({"timelines": [_document(one) for one in shown], "before": before}, lines)
+    pauses = pauses_in(finding.database(options))
+    document = {"timelines": [_document(one) for one in shown], "before": before}
+    document |= {"paused": [pause_document(pause) for pause in pauses]}
+    return Answer(document, [*lines, *(style.WARNING(pause_line(pause)) for pause in pauses)])
 
 
 def _wanted(options: type_options) -> TimelineQuerySet:
-    wanted = finding.timelines(options).order_by("-id")
+    label = options["workflow"]
+    wanted = (finding.of_workflow(options, label) if label else finding.timelines(options)).order_by("-id")
     if options["status"]:
         wanted = wanted.filter(status__in=options["status"])
-    if label := options["workflow"]:
-        wanted = wanted.filter(workflow=label)
-        if registry.find(label) is None and not wanted.exists():
-            registry.get(label)  # says which there are
     if options["waiting_for"]:
         wanted = wanted.waiting_for(options["waiting_for"])
     if options["before"]:

@@ -1,4 +1,4 @@
-"""``timelines retry | skip | cancel``: what a person does when a timeline does not go on by itself."""
+"""``timelines retry | skip | amend | cancel``: what a person does when a timeline does not go on by itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ...models import Timeline
 from ...state import Outcome, split_key
 from ...store import snapshot_of
 from . import finding
-from .base import Answer, Verb, type_options
+from .base import Answer, Verb, plain, type_options, value_text
 from .explain import standing
 
 
@@ -25,24 +25,36 @@ def _for_a_step(parser: ArgumentParser) -> None:
 def _for_retry(parser: ArgumentParser) -> None:
     _for_a_step(parser)
     parser.add_argument("--reason", default="", help="Why, for the event.")
+    parser.add_argument("--force", action="store_true", help="Also over an attempt that is being executed.")
 
 
 def _for_skip(parser: ArgumentParser) -> None:
     _for_a_step(parser)
-    parser.add_argument("--reason", required=True, help="Why, for the event.")
-    parser.add_argument(
-        "--set",
-        type=field_value,
-        action="append",
-        default=[],
-        metavar="FIELD=VALUE",
-        help="A field that the step would have set, as JSON or else as text; may be given several times.",
-    )
+    _add_reason(parser)
+    _add_set(parser, "A field that the step would have set")
+
+
+def _for_amend(parser: ArgumentParser) -> None:
+    finding.add_timeline(parser)
+    _add_reason(parser)
+    _add_set(parser, "A field to correct", required=True)
 
 
 def _for_cancel(parser: ArgumentParser) -> None:
     finding.add_timeline(parser)
+    _add_reason(parser)
+    parser.add_argument("--compensate", action="store_true", help="Then undo what completed, the last completed first.")
+
+
+def _add_reason(parser: ArgumentParser) -> None:
     parser.add_argument("--reason", required=True, help="Why, for the event.")
+
+
+def _add_set(parser: ArgumentParser, what: str, *, required: bool = False) -> None:
+    help = f"{what}, as JSON or else as text; may be given several times."
+    parser.add_argument(
+        "--set", type=field_value, action="append", default=[], metavar="FIELD=VALUE", required=required, help=help
+    )
 
 
 def field_value(text: str) -> tuple[str, Any]:
@@ -58,7 +70,8 @@ def field_value(text: str) -> tuple[str, Any]:
 
 def _retry(options: type_options, style: Style) -> Answer:
     timeline = finding.timeline(options)
-    outcome, _after = operate.retry(snapshot_of(timeline), split_key(options["step"]), reason=options["reason"])
+    run, reason = split_key(options["step"]), options["reason"]
+    outcome, _after = operate.retry(snapshot_of(timeline), run, reason=reason, force=options["force"])
     return _moved(timeline, options, outcome, style)
 
 
@@ -69,9 +82,20 @@ def _skip(options: type_options, style: Style) -> Answer:
     return _moved(timeline, options, outcome, style)
 
 
+def _amend(options: type_options, style: Style) -> Answer:
+    timeline = finding.timeline(options)
+    fields = dict(options["set"])
+    operate.amend(snapshot_of(timeline), options["reason"], fields)
+    timeline.refresh_from_db()
+    now = standing(timeline, style)
+    amended = {name: timeline.state["fields"].get(name) for name in fields}
+    said = ", ".join(f"{name} = {value_text(value)}" for name, value in amended.items())
+    return Answer({"fields": amended} | now.document, [plain(f"Amended: {said}"), *now.lines])
+
+
 def _cancel(options: type_options, style: Style) -> Answer:
     timeline = finding.timeline(options)
-    timeline.cancel(reason=options["reason"])
+    timeline.cancel(reason=options["reason"], compensate=options["compensate"])
     return standing(timeline, style)
 
 
@@ -84,5 +108,6 @@ def _moved(timeline: Timeline, options: type_options, outcome: Outcome, style: S
 VERBS = (
     Verb("retry", "Try a blocked step again, or one that waits for its next attempt, now.", _for_retry, _retry),
     Verb("skip", "Go past a step, setting the fields that it would have set.", _for_skip, _skip),
+    Verb("amend", "Correct fields.", _for_amend, _amend),
     Verb("cancel", "Stop what nobody has begun; what is being executed ends first.", _for_cancel, _cancel),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +14,7 @@ from ...models import Event, Timeline
 from ...outline import Line, outline
 from ...state import run_key, timeline_status
 from . import finding
-from .base import Answer, Verb, columns, cut, of_status, type_options
+from .base import Answer, Verb, columns, cut, of_status, type_options, value_text
 from .times import moment, written
 
 VALUE = 80  # characters of a field's value; JSON has the whole of it
@@ -67,7 +66,7 @@ def _head(timeline: Timeline, style: Style) -> list[str]:
 
 
 def _body(timeline: Timeline, steps: tuple[Line, ...], events: list[Event], first: int, style: Style) -> Iterator[str]:
-    fields = [(name, cut(_text(value), VALUE)) for name, value in timeline.state["fields"].items()]
+    fields = [(name, cut(value_text(value), VALUE)) for name, value in timeline.state["fields"].items()]
     for title, lines in (
         ("Fields", columns(fields, style)),
         ("Steps", columns([_step(line, style) for line in steps], style)),
@@ -99,15 +98,11 @@ def _told(event: Event) -> Iterator[str]:
         if name == "error" and isinstance(value, dict):
             yield f"{value.get('type')}: {value.get('message')}"
         elif name in ("changes", "fields", "input") and isinstance(value, dict):
-            yield from (f"{field}={_text(one)}" for field, one in value.items())
+            yield from (f"{field}={value_text(one)}" for field, one in value.items())
         elif name == "waiting":
             yield "waits for a call"
         elif name != "digest" and value not in ("", None):
-            yield f"{name}: {_text(value)}"
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            yield f"{name}: {value_text(value)}"
 
 
 def _timeline_document(timeline: Timeline) -> dict[str, Any]:

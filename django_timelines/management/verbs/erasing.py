@@ -1,0 +1,33 @@
+"""``timelines erase ID``: what an ended timeline says goes, what happened stays."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+from django.core.management.color import Style
+
+from . import finding
+from .base import Answer, Verb, type_options
+from .explain import standing
+from .terminal import add_yes
+
+
+def _arguments(parser: ArgumentParser) -> None:
+    finding.add_timeline(parser)
+    parser.add_argument("--reason", required=True, help="Why, for the event. It stays: name nobody in it.")
+    add_yes(parser)
+
+
+def _run(options: type_options, style: Style) -> Answer:
+    timeline = finding.timeline(options)
+    if not options["yes"]:
+        options["terminal"].say(
+            [f"{timeline}: its payloads, error texts, keys and people's names go, and nobody brings them back."]
+        )
+    options["terminal"].confirm(yes=options["yes"])
+    timeline.erase(reason=options["reason"])
+    now = standing(timeline, style)
+    return Answer({"erased": True} | now.document, [f"{timeline} is erased.", *now.lines])
+
+
+VERB = Verb("erase", "Erase what an ended timeline says; what happened stays.", _arguments, _run)

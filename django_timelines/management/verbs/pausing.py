@@ -1,0 +1,69 @@
+"""``timelines pause | resume``: of a timeline, of a workflow, or of everything."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+from django.core.management.color import Style
+
+from ... import registry
+from ...engine.pause import pause_all, resume_all
+from ...store import EVERYTHING
+from . import finding
+from .base import Answer, Verb, type_options
+from .explain import standing
+from .pauses import name_of, pause_document, pause_line, pauses_in
+
+
+def _for_resume(parser: ArgumentParser) -> None:
+    finding.add_timeline(parser, needed=False)
+
+
+def _for_pause(parser: ArgumentParser) -> None:
+    _for_resume(parser)
+    parser.add_argument("--reason", required=True, help="Why, for the event, and for whoever asks.")
+
+
+def _pause(options: type_options, style: Style) -> Answer:
+    _check(options)
+    if options["timeline"]:
+        timeline = finding.timeline(options)
+        timeline.pause(reason=options["reason"])
+        return standing(timeline, style)
+    is_new = pause_all(options["reason"], options["workflow"] or EVERYTHING, using=finding.database(options))
+    said = "is paused now" if is_new else "was paused already"
+    return _paused(options, f"{name_of(options['workflow'])} {said}.", changed=is_new)
+
+
+def _resume(options: type_options, style: Style) -> Answer:
+    _check(options)
+    if options["timeline"]:
+        timeline = finding.timeline(options)
+        timeline.resume()
+        return standing(timeline, style)
+    label = options["workflow"] or EVERYTHING
+    was_paused = resume_all(label, finding.database(options))
+    if label and not was_paused:
+        registry.get(label)  # says which there are
+    said = "goes on" if was_paused else "was not paused"
+    return _paused(options, f"{name_of(label)} {said}.", changed=was_paused)
+
+
+def _check(options: type_options) -> None:
+    """Take no half-said timeline for everything, or for its workflow."""
+    if options["key"] and not options["timeline"]:
+        options["usage_error"]("argument --key: say which, before or after it.")
+    if options["timeline"] and options["workflow"] and not options["key"]:
+        options["usage_error"]("argument --workflow: a timeline with --key, or all of a workflow without an ID.")
+
+
+def _paused(options: type_options, sentence: str, *, changed: bool) -> Answer:
+    pauses = pauses_in(finding.database(options))
+    document = {"changed": changed, "paused": [pause_document(pause) for pause in pauses]}
+    return Answer(document, [sentence, *map(pause_line, pauses)])
+
+
+VERBS = (
+    Verb("pause", "Begin nothing new: on a timeline, on those of a workflow, or on any.", _for_pause, _pause),
+    Verb("resume", "Go on with a timeline, with those of a workflow, or with everything.", _for_resume, _resume),
+)

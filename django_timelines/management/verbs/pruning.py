@@ -1,0 +1,84 @@
+"""``timelines prune --older-than 90d``: what ended long ago goes."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+from django.core.management.color import Style
+
+from ... import moments
+from ...engine.prune import prune
+from . import finding
+from .base import Answer, Verb, type_options
+
+_AGE = re.compile(r"([1-9][0-9]{0,7})([mhdw])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # where the time in a timeline's key begins
+
+
+def _arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--older-than", type=age, required=True, metavar="AGE", help="30m, 12h, 90d or 2w, say.")
+    parser.add_argument("--workflow", metavar="LABEL", help="Only those of this workflow: signup.Signup, say.")
+    parser.add_argument("--dry-run", action="store_true", help="Only count them.")
+
+
+def age(text: str) -> timedelta:
+    """Read how long ago."""
+    found = _AGE.fullmatch(text)
+    if not found:
+        raise ArgumentTypeError(f"{text!r} is no age. Write 30m, 12h, 90d or 2w, say.")
+    asked = timedelta(**{_UNITS[found[2]]: int(found[1])})
+    if asked > moments.now() - _EPOCH:
+        raise ArgumentTypeError(f"{text!r} is before 1970.")
+    return asked
+
+
+def _run(options: type_options, style: Style) -> Answer:
+    label, dry_run, terminal = options["workflow"] or "", options["dry_run"], options["terminal"]
+    if label:
+        finding.of_workflow(options, label)
+    gone = 0
+    with _stopped_by_ctrl_c() as stopped:
+        for batch in prune(options["older_than"], label, dry_run=dry_run, using=finding.database(options)):
+            gone += batch
+            terminal.progress(f"{gone:,} so far …")
+            if stopped.is_set():
+                break
+    terminal.progress("")
+    document = {"timelines": gone, "dry_run": dry_run, "complete": not stopped.is_set()}
+    return Answer(document, [_said(gone, dry_run=dry_run, stopped=stopped.is_set())])
+
+
+def _said(gone: int, *, dry_run: bool, stopped: bool) -> str:
+    what = f"{gone:,} timeline{'' if gone == 1 else 's'}"
+    sentence = f"{what} would be deleted." if dry_run else f"{what} deleted."
+    return f"{sentence} Ended before there were no more." if stopped else sentence
+
+
+@contextmanager
+def _stopped_by_ctrl_c() -> Iterator[threading.Event]:
+    """Take note of the first Ctrl-C, so that a batch comes to its end; the second ends at once."""
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+    before = signal.getsignal(signal.SIGINT) or signal.default_int_handler
+
+    def take_note(*_: object) -> None:
+        stopped.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, take_note)
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+VERB = Verb("prune", "Delete the timelines that ended long ago, with all that is theirs.", _arguments, _run)

@@ -16,7 +16,7 @@ from pydantic_core import PydanticSerializationError
 
 from . import conf
 from .exceptions import DeclarationError
-from .references import with_references
+from .references import KeyOnly, with_references
 from .steps import SECRET, Parameter
 
 UNSET: Any = type("Unset", (), {"__repr__": lambda self: "<unset>"})()
@@ -41,11 +41,11 @@ class Field:
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:
         """The pydantic adapter of the type."""
-        annotation = with_references(self.annotation)
-        try:
-            return TypeAdapter(annotation, config=_CONFIG)
-        except pydantic.PydanticUserError:  # dataclasses and pydantic models bring a config of their own
-            return TypeAdapter(annotation)
+        return _adapter(with_references(self.annotation))
+
+    @cached_property
+    def _without_rows(self) -> TypeAdapter[Any]:
+        return _adapter(with_references(self.annotation, KeyOnly))
 
     @property
     def is_secret(self) -> bool:
@@ -79,6 +79,17 @@ class Field:
     def decode(self, encoded: Any) -> Any:
         """Return the Python value of what ``encode`` made. A referenced row is loaded here."""
         return self.adapter.validate_python(encoded)
+
+    def check_stored(self, encoded: Any) -> None:
+        """Raise what ``decode`` would, but for rows that are gone: none is read, keys only have to look like keys."""
+        self._without_rows.validate_python(encoded)
+
+
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    try:
+        return TypeAdapter(annotation, config=_CONFIG)
+    except pydantic.PydanticUserError:  # dataclasses and pydantic models bring a config of their own
+        return TypeAdapter(annotation)
 
 
 def field_for(workflow: str, name: str, annotation: Any, default: Any = UNSET) -> Field:

@@ -6,6 +6,7 @@ import types
 from dataclasses import dataclass
 from typing import Annotated, Any, Union, get_args, get_origin
 
+from django.core.exceptions import ValidationError
 from django.db.models import Model
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -40,16 +41,31 @@ class Reference:
         return instance.pk if isinstance(instance.pk, int) else str(instance.pk)
 
 
-def with_references(annotation: Any) -> Any:
+@dataclass(frozen=True)
+class KeyOnly(Reference):
+    """The same, but reads no row: a value has to be what the model's primary key could be."""
+
+    def load(self, value: Any) -> Any:
+        """Return the value; ``ValueError`` if no row has such a key."""
+        try:
+            key = self.model._meta.pk.to_python(value)
+        except ValidationError as error:
+            raise ValueError("; ".join(error.messages)) from None
+        if key is None:
+            raise ValueError(f"no {self.model.__name__} has an empty key")
+        return value
+
+
+def with_references(annotation: Any, mark: type[Reference] = Reference) -> Any:
     """Return the annotation with each model class in it, however deep, marked as a reference."""
     if isinstance(annotation, type) and issubclass(annotation, Model):
-        return Annotated[annotation, Reference(annotation)]
+        return Annotated[annotation, mark(annotation)]
     origin, arguments = get_origin(annotation), get_args(annotation)
     if not arguments or origin is None or not _mentions_model(annotation):
         return annotation
     if origin is Annotated:
-        return Annotated[(with_references(arguments[0]), *arguments[1:])]
-    marked = tuple(with_references(argument) for argument in arguments)
+        return Annotated[(with_references(arguments[0], mark), *arguments[1:])]
+    marked = tuple(with_references(argument, mark) for argument in arguments)
     return Union[marked] if origin in (Union, types.UnionType) else origin[marked]  # noqa: UP007 (made at run time)
 
 

@@ -42,7 +42,7 @@ class Telling:
             for key in event.data.get("cancelled", ()):
                 self.settled[key] = "cancelled"
                 self.running.pop(key, None)
-        elif event.step in self.plan.nodes:
+        elif event.step in self.plan.nodes and not event.data.get("superseded"):  # what came too late changes nothing
             for wrong in self._of_step(event):
                 yield f"{where} {wrong}"
 

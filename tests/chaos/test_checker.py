@@ -209,6 +209,13 @@ def test_stuck_an_open_run_of_a_timeline_that_has_ended():
     assert ("stuck", "it is completed, and send still open") in found(story(runs=[OpenRun("send", "due", 10)]))
 
 
+def test_a_late_result_that_is_recorded_and_not_applied_is_in_order():
+    late = Told(9, "AttemptInterrupted", "mail", {"superseded": True, "outcome": "completed"}, attempt=1, cause=6)
+    events = [*EVENTS[:8], late, *(replace(event, sequence=event.sequence + 1) for event in EVENTS[8:])]
+
+    assert found(story(events)) == []
+
+
 def test_out_of_order_a_gap():
     sound = story()
     events = [event for event in EVENTS if event.sequence != 7]

@@ -49,9 +49,10 @@ def pauses_of(timeline: Timeline | None, using: str, user: Any, site_name: str) 
         pauses = pauses.filter(workflow__in=(EVERYTHING, timeline.workflow))
     may = user.has_perm(VERBS["pause"].permission)
     url = reverse("admin:django_timelines_timeline_resume_all", current_app=site_name)
+    once = {registry.current(one.workflow): one for one in pauses}  # a renamed workflow is paused under all its names
     return [
-        Banner(_sentence(one), one.reason, f"{url}?{urlencode({'workflow': one.workflow})}" if may else "")
-        for one in pauses
+        Banner(_sentence(one), one.reason, f"{url}?{urlencode({'workflow': name})}" if may else "")
+        for name, one in once.items()
     ]
 
 

@@ -1,9 +1,12 @@
 """Pause and resume from the admin: of one timeline, of several, of a workflow and of everything."""
 
+from dataclasses import replace
+
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
+from django_timelines import registry
 from django_timelines.engine.pause import pause_all
 from django_timelines.models import Pause
 from django_timelines.testing import drain
@@ -107,6 +110,21 @@ def test_one_workflow_is_paused_and_only_its_pages_say_so(root: Client) -> None:
     assert "Trip is paused since" in text_of(root, page_of(trip))
     assert "is paused since" not in text_of(root, page_of(parcel))
     assert confirm(root, f"{RESUME_ALL}?workflow=shop.Trip", reason="") == "Trip is resumed."
+
+
+def test_a_renamed_workflow_that_is_paused_under_its_names_has_one_banner(
+    root: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(registry._aliases, "shop.Voyage", "shop.Trip")
+    declaration = replace(registry.get("shop.Trip"), names=("shop.Trip", "shop.Voyage"))
+    monkeypatch.setitem(registry._declarations, "shop.Trip", declaration)
+
+    confirm(root, PAUSE_ALL, workflow="shop.Trip", reason="no planes")
+
+    assert Pause.objects.count() == 2
+    assert text_of(root, LIST).count("Trip is paused since") == 1
+    assert confirm(root, f"{RESUME_ALL}?workflow=shop.Trip", reason="") == "Trip is resumed."
+    assert not Pause.objects.exists()
 
 
 def test_a_timeline_that_has_ended_has_no_banner(root: Client) -> None:

@@ -11,6 +11,7 @@ from django.db import connections
 
 from django_timelines import moments
 from django_timelines.engine import bells
+from django_timelines.placements import stopping
 
 from .services import MISSING
 
@@ -32,6 +33,7 @@ def afresh() -> Iterator[None]:
     from .shop.workflows import given_back, plan, ran, seen  # the apps are ready only now
 
     bells._silent_until.clear()
+    stopping.clear()  # set by a test that ended a worker
     ran.clear()
     plan.clear()
     seen.clear()

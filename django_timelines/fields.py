@@ -58,6 +58,10 @@ class Field:
         marks = get_args(self.annotation)[1:] if get_origin(self.annotation) is Annotated else ()
         return next((mark.name for mark in marks if isinstance(mark, RenamedFrom)), "")
 
+    def encode_default(self) -> Any:
+        """Return the default as JSON, or ``UNSET``: what timelines have that began before the field was declared."""
+        return UNSET if self.default is UNSET else self.encode(self.default)
+
     def check(self, value: Any) -> Any:
         """Return the value as the type has it; ``ValidationError`` if it does not fit."""
         try:

@@ -60,15 +60,16 @@ class Subject:
 
     def _read(self, name: str) -> Any:
         if name not in self._values:
-            fields = self._snapshot.state["fields"]
-            stored = name if name in fields else self._declaration.fields[name].renamed_from
+            fields, field = self._snapshot.state["fields"], self._declaration.fields[name]
+            stored = name if name in fields else field.renamed_from
             if self._snapshot.state.get("erased"):
                 raise FieldUnset(f"{name!r} of this {self._declaration.label} was erased.")
-            if stored not in fields:
+            encoded = fields[stored] if stored in fields else field.encode_default()
+            if encoded is UNSET:
                 reader = self._frame.name[0] if self._frame else "This"
                 raise FieldUnset(f"{reader} reads {name!r}, which no step of {self._declaration.label} has set yet.")
-            self._values[name] = self._declaration.fields[name].decode(fields[stored])
-            self._keys[name] = (self._values[name], fields[stored])
+            self._values[name] = field.decode(encoded)
+            self._keys[name] = (self._values[name], encoded)
         return self._values[name]
 
     def _write(self, name: str, value: Any) -> None:
@@ -93,9 +94,14 @@ class Subject:
         """Return what differs, encoded, from what the body was given."""
         before = self._snapshot.state["fields"]
         after = {name: self._encoded(name, value) for name, value in self._values.items()}
-        changes = {name: value for name, value in after.items() if name not in before or before[name] != value}
+        changes = {name: value for name, value in after.items() if self._given(name) != value}
         text({**before, **changes})
         return changes
+
+    def _given(self, name: str) -> Any:
+        """Return what the body was given, encoded. A field that is newer than the timeline has its default."""
+        before = self._snapshot.state["fields"]
+        return before[name] if name in before else self._declaration.fields[name].encode_default()
 
     def _encoded(self, name: str, value: Any) -> Any:
         held, encoded = self._keys.get(name, (UNSET, None))

@@ -210,6 +210,23 @@ def test_an_attempt_that_died_in_the_old_code_is_rescued_by_the_new(deploy: Any)
     assert new.get(parcel.pk).measure.status == "completed"
 
 
+def test_a_field_added_with_a_default_has_it_on_timelines_that_were_there(deploy: Any) -> None:
+    parcel = deploy(BEFORE).start("Main Street 1")
+    source = BEFORE.replace("weight: int = 1\n", "weight: int = 1\n    marks: list[str] = []\n")
+    new = deploy(
+        source.replace('ran["carry"] += 1', "assert self.marks == []").replace("self.weight = 5", "self.marks")
+    )
+
+    assert new.get(parcel.pk).marks == []
+    drain()
+    assert new.get(parcel.pk).sign.status == "waiting"
+    assert "marks" not in new.get(parcel.pk).timeline.state["fields"]  # reading is no change
+
+    new = deploy(source.replace('ran["sign"] += 1', 'self.marks.append("signed")'))
+    new.get(parcel.pk).sign()
+    assert new.get(parcel.pk).timeline.state["fields"]["marks"] == ["signed"]
+
+
 def test_a_renamed_field_keeps_its_value(deploy: Any) -> None:
     parcel = deploy(BEFORE).start("Main Street 1")
     new = deploy(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from . import moments
@@ -54,13 +54,3 @@ def is_transient(error: BaseException) -> bool:
 def in_callers_transaction(using: str) -> bool:
     """Tell whether the caller opened a transaction. Asked once, where the call comes in: deeper down it is always ours."""
     return bool(transaction.get_connection(using).in_atomic_block)
-
-
-def drop_broken_connections() -> None:
-    """Let go of connections that failed, so that the next statement opens new ones, as Django does between two requests.
-
-    Nobody does that between two RQ jobs: after a restart of the database a worker that does not fork would fail each job.
-    """
-    for connection in connections.all(initialized_only=True):
-        if connection.errors_occurred and not connection.in_atomic_block and not connection.is_usable():
-            connection.close()

@@ -103,8 +103,10 @@ def run_body(
     So is a transaction that the body left open.
     """
     before = leaks.marks()
-    ended = _run_body(declaration, seen, name, attempt, given)
-    leaked = leaks.put_back(before)
+    try:
+        ended = _run_body(declaration, seen, name, attempt, given)
+    finally:  # also when it was interrupted
+        leaked = leaks.put_back(before)
     if leaked and isinstance(ended, Completed):
         left = f"The body left a transaction open ({', '.join(leaked)}). What it wrote there is rolled back."
         return Failed(RuntimeError(left), secrets_of(declaration, name, given))

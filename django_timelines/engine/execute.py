@@ -17,7 +17,7 @@ from django.core.exceptions import ValidationError
 from django.db import Error, connections, transaction
 
 from ..actors import ActorType, acting, current, this_process
-from ..databases import begin_writing, drop_broken_connections, is_transient
+from ..databases import begin_writing, is_transient
 from ..exceptions import LeaseLost, Rejected, TimelinesError
 from ..placements import INLINE, Bell
 from ..registry import Declaration
@@ -41,7 +41,7 @@ OPTIMISTIC_RUNS = 3  # the third run of a body takes the timeline's row first
 
 def answer(timeline: str, step: str, item: str, fence: int, using: str, placement: str, trace: str = "") -> None:
     """Answer a bell: claim the attempt it was rung for and go on from there. An unknown or old one is logged and dropped."""
-    drop_broken_connections()
+    leaks.mend(suspected=True)
     actor = current() if placement == INLINE else this_process(ActorType.WORKER, placement)
     with acting(actor, trace), nullcontext() if placement == INLINE else heeding_sigterm():
         runner = Runner(actor, placement, using)

@@ -38,6 +38,7 @@ class Interruptible:
         self._lock = threading.Lock()
         self._raised: type[BaseException] | None = None
         self._before: Any = None
+        self._leaving = False
         self.done = threading.Event()
 
     def __enter__(self) -> Self:
@@ -49,6 +50,7 @@ class Interruptible:
         return self
 
     def __exit__(self, *raised: object) -> None:
+        self._leaving = True  # first of all: a signal from now on raises nothing
         if self._timer:
             self._timer.cancel()
         with self._lock:
@@ -75,5 +77,5 @@ class Interruptible:
         if self._raised is None:  # somebody else's alarm, such as RQ's own timeout of a job
             if callable(self._before):
                 self._before(number, frame)
-        elif not self.done.is_set():
+        elif not self._leaving:
             raise self._raised

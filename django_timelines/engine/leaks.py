@@ -24,14 +24,23 @@ def put_back(before: type_marks) -> list[str]:
     return leaked
 
 
-def mend() -> bool:
-    """Close the connections that a failure or an interruption left unusable, where no transaction is open; tell if there was one.
+def mend(*, suspected: bool = False) -> bool:
+    """Close the connections that no longer answer, where no transaction is open; tell if there was one.
 
-    The next statement opens a new one.
+    The next statement opens a new one. ``suspected``: ask only those on which an error occurred, as Django does between two
+    requests. Nobody does that between two RQ jobs: after a restart of the database a worker that does not fork would fail each.
     """
     broken = False
     for connection in connections.all(initialized_only=True):
-        if not connection.in_atomic_block and connection.connection is not None and not _answers(connection):
+        if (
+            connection.in_atomic_block
+            or connection.connection is None
+            or (suspected and not connection.errors_occurred)
+        ):
+            continue
+        if _answers(connection):
+            connection.errors_occurred = False
+        else:
             broken = True
             connection.close()
     return broken

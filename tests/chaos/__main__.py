@@ -104,8 +104,7 @@ def run(crew: Crew, people: People, trouble: Trouble, seconds: float) -> dict[st
     stop = threading.Event()
     maker = threading.Thread(target=trouble.make, args=[stop], daemon=True)
     maker.start()
-    while maker.is_alive() and time.monotonic() - up < seconds:
-        time.sleep(0.2)
+    maker.join(seconds)
     failed = not maker.is_alive()
     stop.set()
     maker.join(60)

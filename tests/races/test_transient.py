@@ -228,13 +228,18 @@ def test_at_a_strict_level_parallel_steps_lose_no_update(
     assert not Event.objects.filter(type="AttemptFailed").exists()
 
 
-@pytest.mark.postgres
-def test_an_exactly_once_body_that_cannot_be_serialized_runs_again_and_uses_no_attempt(
-    options: Callable[..., None],
-) -> None:
+@pytest.fixture
+def repeatable_read(options: Callable[..., None]) -> None:
+    """Have every transaction read one snapshot, where the database says which of them cannot be serialized."""
     if VENDOR != "postgresql":
         pytest.skip("PostgreSQL says which transactions cannot be serialized")
     options(isolation_level=isolation("REPEATABLE READ"))
+
+
+@pytest.mark.postgres
+def test_an_exactly_once_body_that_cannot_be_serialized_runs_again_and_uses_no_attempt(
+    repeatable_read: None,
+) -> None:
     till, row = Till.start(owner="Ada"), Entry.objects.create(text="nobody's")
     plan["count"] = update_after_somebody_else(row)
 
@@ -248,10 +253,7 @@ def test_an_exactly_once_body_that_cannot_be_serialized_runs_again_and_uses_no_a
 
 @pytest.mark.postgres
 @pytest.mark.xfail(VENDOR == "postgresql", reason="the completion deletes the lease that the heartbeat has changed")
-def test_a_heartbeat_in_the_middle_of_an_exactly_once_body_is_no_conflict(options: Callable[..., None]) -> None:
-    if VENDOR != "postgresql":
-        pytest.skip("PostgreSQL says which transactions cannot be serialized")
-    options(isolation_level=isolation("REPEATABLE READ"))
+def test_a_heartbeat_in_the_middle_of_an_exactly_once_body_is_no_conflict(repeatable_read: None) -> None:
     till = Till.start(owner="Ada")
 
     def beat(workflow: Any) -> None:
@@ -265,10 +267,7 @@ def test_a_heartbeat_in_the_middle_of_an_exactly_once_body_is_no_conflict(option
 
 
 @pytest.mark.postgres
-def test_an_outside_body_that_cannot_be_serialized_is_the_policys_business(options: Callable[..., None]) -> None:
-    if VENDOR != "postgresql":
-        pytest.skip("PostgreSQL says which transactions cannot be serialized")
-    options(isolation_level=isolation("REPEATABLE READ"))
+def test_an_outside_body_that_cannot_be_serialized_is_the_policys_business(repeatable_read: None) -> None:
     till, row = Till.start(owner="Ada"), Entry.objects.create(text="nobody's")
 
     def in_a_transaction_of_its_own(workflow: Any) -> None:
@@ -285,11 +284,8 @@ def test_an_outside_body_that_cannot_be_serialized_is_the_policys_business(optio
 
 @pytest.mark.postgres
 def test_a_called_body_that_cannot_be_serialized_in_the_callers_transaction_is_the_callers(
-    options: Callable[..., None],
+    repeatable_read: None,
 ) -> None:
-    if VENDOR != "postgresql":
-        pytest.skip("PostgreSQL says which transactions cannot be serialized")
-    options(isolation_level=isolation("REPEATABLE READ"))
     till, row = Till.start(owner="Ada"), Entry.objects.create(text="nobody's")
     plan["pay"] = update_after_somebody_else(row)
 

@@ -8,6 +8,6 @@ from django_timelines.workflows import AT_LEAST_ONCE, Retry, Workflow, step
 class Postcard(Workflow):
     """Written to somebody, and waited for."""
 
-    @step(delivery=AT_LEAST_ONCE, retry=Retry(3, wait=timedelta(seconds=10), on=OSError))
+    @step(delivery=AT_LEAST_ONCE, retry=Retry(3, wait=timedelta(seconds=10), jitter=False, on=OSError))
     async def post(self, to: str) -> None:
         """Bring it to the post."""

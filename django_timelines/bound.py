@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
+from django.db.models import Model
 from django.views.decorators.debug import sensitive_variables
 
 from . import links
@@ -16,11 +17,14 @@ from .engine import call, operate, wait
 from .engine.asked import Options
 from .exceptions import DeclarationError, Refused, TimelinesError
 from .retries import Retry
-from .state import Outcome, StepStatus, step_status
+from .state import Outcome, StepStatus, run_key, step_status
 from .steps import AnyOf, Delivery, Step, StepOutcome
 from .subject import Subject
 
-OPTIONS = ("after", "manual", "within", "delivery", "retry", "when", "early", "timeout", "renamed_from")
+OPTIONS = (
+    *("after", "manual", "within", "delivery", "retry", "when", "early", "timeout", "renamed_from"),
+    *("each", "by", "at_once", "at_least", "at_most_failed"),
+)
 P = ParamSpec("P")
 W = TypeVar("W")
 
@@ -67,6 +71,11 @@ def step(
     early: str = ...,
     timeout: timedelta | None = ...,
     renamed_from: str = ...,
+    each: str = ...,
+    by: str = ...,
+    at_once: int | None = ...,
+    at_least: int | None = ...,
+    at_most_failed: int | None = ...,
 ) -> Callable[[Callable[Concatenate[W, P], object]], WorkflowStep[P]]: ...
 def step(body: Any = None, /, **options: Any) -> Any:
     """Declare a step of a workflow. Where it runs is never said here.
@@ -77,6 +86,9 @@ def step(body: Any = None, /, **options: Any) -> Any:
     policy. ``when``: a guard, asked once, before the first attempt. ``early="keep"``: a call that comes too early is kept.
     ``timeout``: how long one attempt may work (waiting does not count); then it fails with a ``TimeoutError``.
     ``renamed_from``: the name that the step had before; timelines under way go on under the new one.
+    ``each="drinks"``: one run for each item of that field, given to the body's first parameter; ``build.make["latte"]`` is
+    one of them. ``by="sku"`` names the part of an item that is its key. ``at_once=4``: no more are open at the same time.
+    ``at_least=2`` done are enough, or ``at_most_failed=1`` may fail; otherwise all have to be done.
     """
     if body is not None:
         return WorkflowStep(body)
@@ -113,6 +125,11 @@ class BoundStep(Generic[P]):
         )
         workflow._seen(snapshot)
         return outcome
+
+    def __getitem__(self, item: Any) -> BoundStep[P]:
+        """Return the run of one item of a step with ``each=``: by its key, or the row that is the item."""
+        key = str(item.pk if isinstance(item, Model) else item)
+        return BoundStep(self._workflow, self._name, key, self._options)
 
     def using(self, *, key: str = "", actor: Any = None) -> BoundStep[P]:
         """Set options of the call: ``key`` (the same key has one effect and one answer), ``actor`` (a user or an ``Actor``)."""
@@ -169,8 +186,10 @@ class BoundStep(Generic[P]):
             )
         return self._workflow
 
+    __iter__ = None  # or Python would make an endless list of items
+
     def __repr__(self) -> str:
-        return f"<{self._workflow!r} {self._name}: {self.status}>"
+        return f"<{self._workflow!r} {run_key(self._name, self._item)}: {self.status}>"
 
 
 def actor_of(given: Any) -> Actor | None:

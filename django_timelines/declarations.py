@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import typing
+from collections.abc import Collection, Iterable, Sequence
+from datetime import date
+from decimal import Decimal
+from enum import Enum
 from typing import Any, ClassVar
+from uuid import UUID
 
 from . import graph, registry
 from .exceptions import DeclarationError
 from .fields import UNSET, Field, field_for, parameters_of
+from .references import models_in
 from .registry import Declaration
 from .steps import Step
 from .subject import FieldAttribute
@@ -30,8 +37,11 @@ def declare(cls: type[Any], root: type[Any], renamed_from: tuple[str, ...] = ())
         declared.parameters = parameters_of(
             inspect.signature(declared.body), _hints(label, declared.body), f"{label}.{name}"
         )
+        _take_item(label, declared)
         _check_undo(label, declared, steps)
     fields = _fields(cls, root, label, steps)
+    for declared in steps.values():
+        _check_each(label, declared, fields)
     inputs = {
         name: {p.name: field_for(f"{label}.{name}", p.name, p.annotation) for p in declared.parameters}
         for name, declared in steps.items()
@@ -41,7 +51,12 @@ def declare(cls: type[Any], root: type[Any], renamed_from: tuple[str, ...] = ())
     ]:
         if old in steps or old in fields:
             raise DeclarationError(f"{label}.{new} is renamed from {old!r}, which is there still. Take one away.")
-    return Declaration(label, cls, steps, fields, inputs, graph.build(label, steps), (label, *renamed_from))
+    items = {
+        name: field_for(f"{label}.{name}", declared.item.name, declared.item.annotation)
+        for name, declared in steps.items()
+        if declared.item
+    }
+    return Declaration(label, cls, steps, fields, inputs, graph.build(label, steps), items, (label, *renamed_from))
 
 
 def _fields(cls: type[Any], root: type[Any], label: str, steps: dict[str, Step[...]]) -> dict[str, Field]:
@@ -87,11 +102,56 @@ def _hints(label: str, of: Any, *, own: bool = False) -> dict[str, Any]:
     return {name: hints[name] for name in inspect.get_annotations(of)} if own else hints
 
 
+def _take_item(label: str, declared: Step[...]) -> None:
+    """Let ``each=`` fill the body's first parameter, also of the step's undo; the others are the call's."""
+    each = declared.each or (declared.undoes.each if declared.undoes else None)
+    if each is None:
+        return
+    if not declared.parameters:
+        raise DeclarationError(
+            f"{label}.{declared.name} is done for each item of {each.field}, but its body takes none. "
+            f"Write def {declared.name}(self, item: …)."
+        )
+    declared.item, *others = declared.parameters
+    declared.parameters = tuple(others)
+
+
+_LISTS = (list, tuple, set, frozenset, Sequence, Collection, Iterable)
+_KEYS = (str, int, float, UUID, Decimal, date, Enum)
+
+
+def _check_each(label: str, declared: Step[...], fields: dict[str, Field]) -> None:
+    each = declared.each
+    if each is None:
+        return
+    where = f"{label}.{declared.name}: each={each.field!r}"
+    if declared.is_entry:
+        raise DeclarationError(
+            f"{where}, but it is what start(…) begins with. Let it come after the step that sets them."
+        )
+    if each.field not in fields:
+        near = difflib.get_close_matches(each.field, fields, 1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"Fields: {', '.join(fields) or 'none'}."
+        raise DeclarationError(f"{where} is no field. {hint}")
+    annotation = fields[each.field].annotation
+    origin = typing.get_origin(annotation) or annotation
+    if origin not in _LISTS:
+        raise DeclarationError(f"{where} is {annotation!r}, no list. Declare {each.field}: list[…].")
+    inner = typing.get_args(annotation)[0] if typing.get_args(annotation) else Any
+    kind = typing.get_origin(inner) or inner
+    keyed = inner is Any or bool(models_in(inner)) or not isinstance(kind, type) or issubclass(kind, _KEYS)
+    if not keyed and not each.by:
+        raise DeclarationError(
+            f"{where}: an item that is a {kind.__name__} has no key. Name a part of it: by='sku', say."
+        )
+
+
 def _check_undo(label: str, declared: Step[...], steps: dict[str, Step[...]]) -> None:
     if declared.undoes is None:
         return
     if declared.parameters:
-        raise DeclarationError(f"{label}.{declared.name} undoes a step: nobody calls it, so it takes no parameters.")
+        taken = "only the item" if declared.item else "no parameters"
+        raise DeclarationError(f"{label}.{declared.name} undoes a step: nobody calls it, so it takes {taken}.")
     others = [step.name for step in steps.values() if step.undoes is declared.undoes and step is not declared]
     if others:
         raise DeclarationError(

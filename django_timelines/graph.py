@@ -10,8 +10,8 @@ from typing import Any
 from .events import EventType, NewEvent
 from .exceptions import DeclarationError
 from .moments import to_text
-from .state import DONE, StepStatus, fold, is_open, type_state
-from .steps import Step, StepOutcome
+from .state import DONE, MOVING, StepStatus, fold, is_open, items_of, type_run, type_state
+from .steps import Each, Step, StepOutcome
 
 _BROKEN = frozenset({StepStatus.FAILED, StepStatus.OVERDUE, StepStatus.NOT_REACHED, StepStatus.CANCELLED})
 
@@ -33,6 +33,7 @@ class Node:
     joins: str = "all"
     waits: bool = False
     within: timedelta | None = None
+    each: Each | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,16 @@ class Graph:
         wanted = Dependency(step, outcome)
         return any(wanted in self.nodes[name].after for name in self._successors.get(step, ()))
 
+    def lets_fail(self, step: str) -> bool:
+        """Tell whether the class says what happens when a run of this step fails: that makes it final."""
+        node = self.nodes.get(step)
+        return self.goes_on_from(step, "failed") or bool(node and node.each and node.each.tolerates)
+
+    def lets_run_late(self, step: str) -> bool:
+        """Tell whether the class says what happens when a run of this step is overdue: that makes it final."""
+        node = self.nodes.get(step)
+        return self.goes_on_from(step, "overdue") or bool(node and node.each and node.each.tolerates)
+
     def ancestors(self) -> dict[str, set[str]]:
         """Return for each step those that it comes after, however far, on every way that reaches it."""
         found: dict[str, set[str]] = {}
@@ -76,15 +87,34 @@ class Graph:
         while fresh:  # one pass settles all below; only what any_of leaves behind may have something above to settle
             after, fresh = fresh, set()
             for node in self.nodes.values():
+                decided = list(self._items(node, state, at)) if node.each and _begun_by(node, after) else []
                 reached_from = any(dependency.step in after or dependency.step in fresh for dependency in node.after)
-                if not reached_from or _status(state, node.name) is not StepStatus.UPCOMING:
-                    continue
-                for event in self._decision(node, state, at):
+                if reached_from and _status(state, node.name) is StepStatus.UPCOMING:
+                    decided += self._decision(node, state, at)
+                for event in decided:
                     state = fold(state, [event], sequence + len(events))
                     events.append(event)
-                    if event.type != EventType.STEP_DUE:
+                    if not is_open(state["runs"][event.step]):
                         fresh.add(event.step)
         return events
+
+    def _items(self, node: Node, state: type_state, at: datetime) -> Iterator[NewEvent]:
+        """After an item was settled: begin the next ones that there is room for; if enough are done, take none of the rest."""
+        every, runs = state["runs"][node.name], items_of(state, node.name)
+        if "each" not in every:
+            return
+        if not is_open(every):
+            for item, run in runs.items():
+                if _is_unbegun(run):
+                    yield NewEvent(EventType.STEP_NOT_TAKEN, node.name, item)
+            return
+        open_now = sum(run["status"] in MOVING or run["status"] == StepStatus.WAITING for run in runs.values())
+        room = (node.each.at_once if node.each else None) or len(every["rest"])
+        for item, value in every["rest"][: max(0, room - open_now)]:
+            yield self._item(node, item, value, at)
+
+    def _item(self, node: Node, item: str, value: Any, at: datetime) -> NewEvent:
+        return NewEvent(EventType.STEP_DUE, node.name, item, {"value": value} | self._waiting(node, at))
 
     def _decision(self, node: Node, state: type_state, at: datetime) -> Iterator[NewEvent]:
         answers = [_answer(dependency, state) for dependency in node.after]
@@ -98,26 +128,47 @@ class Graph:
         elif "done" not in answers:
             yield NewEvent(EventType.STEP_NOT_TAKEN, node.name)
             return
-        yield self.reach(node, state, at)
+        yield from self.reach(node, state, at)
 
     def _left_behind(self, node: Node, state: type_state) -> Iterator[NewEvent]:
         for step in dict.fromkeys(dependency.step for dependency in node.after):
             run = state["runs"].get(step)
-            if run is not None and is_open(run) and not run["attempt"] and run["status"] != StepStatus.RUNNING:
+            if run is not None and _is_unbegun(run):
                 yield NewEvent(EventType.STEP_NOT_TAKEN, step)
 
-    def reach(self, node: Node, state: type_state, at: datetime) -> NewEvent:
-        """Return the event that says: it is this step's turn."""
-        data: dict[str, Any] = {}
-        if node.waits and not state["runs"].get(node.name, {}).get("early"):
-            data["waiting"] = True
-        if node.within is not None:
-            data["until"] = to_text(at + node.within)
-        return NewEvent(EventType.STEP_DUE, node.name, data=data)
+    def reach(self, node: Node, state: type_state, at: datetime) -> list[NewEvent]:
+        """Return the events that say: it is this step's turn. For a step with ``each=`` the list is read here, once."""
+        if node.each is None:
+            early = state["runs"].get(node.name, {}).get("early")
+            data = {name: value for name, value in self._waiting(node, at).items() if not (early and name == "waiting")}
+            return [NewEvent(EventType.STEP_DUE, node.name, data=data)]
+        try:
+            items = node.each.items(state["fields"].get(node.each.field))
+        except ValueError as error:
+            said = {"type": "", "message": str(error), "traceback": ""}
+            return [NewEvent(EventType.STEP_BLOCKED, node.name, data={"reason": "each", "error": said})]
+        first = len(items) if node.each.at_once is None else node.each.at_once
+        every: dict[str, Any] = {"each": len(items), "enough": node.each.enough(len(items))}
+        every |= {"rest": [list(pair) for pair in items[first:]]} if items[first:] else {}
+        begun = NewEvent(EventType.STEP_DUE, node.name, data=every)
+        return [begun, *(self._item(node, item, value, at) for item, value in items[:first])]
+
+    def _waiting(self, node: Node, at: datetime) -> dict[str, Any]:
+        data: dict[str, Any] = {"waiting": True} if node.waits else {}
+        return data | ({"until": to_text(at + node.within)} if node.within is not None else {})
 
     def is_complete(self, state: type_state) -> bool:
         """Tell whether nothing is open: what was not decided by then never will be."""
         return "ended" not in state and not any(is_open(run) for run in state["runs"].values())
+
+
+def _begun_by(node: Node, keys: Collection[str]) -> bool:
+    """Tell whether the step, or an item of it, is among these runs."""
+    return any(key == node.name or key.startswith(f"{node.name}[") for key in keys)
+
+
+def _is_unbegun(run: type_run) -> bool:
+    return is_open(run) and not run["attempt"] and run["status"] != StepStatus.RUNNING and "each" not in run
 
 
 def _status(state: type_state, step: str) -> StepStatus:
@@ -145,7 +196,7 @@ def build(workflow: str, steps: Mapping[str, Step[...]]) -> Graph:
     for name, step in steps.items():
         if step.undoes is not None:  # nothing comes after a compensation, and it comes after nothing
             continue
-        nodes[name] = Node(name, _after(workflow, step, nodes), step.joins, step.waits, step.within)
+        nodes[name] = Node(name, _after(workflow, step, nodes), step.joins, step.waits, step.within, step.each)
     entries = [name for name, node in nodes.items() if not node.after]
     if len(entries) != 1:
         found = "none" if not entries else " and ".join(entries)

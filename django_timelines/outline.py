@@ -12,9 +12,10 @@ from django.utils.translation import gettext as _
 from . import moments, registry
 from .models import Event, Timeline
 from .registry import Declaration
-from .state import DONE, ENDED, StepStatus, run_key, step_status, type_run
+from .state import DONE, ENDED, StepStatus, is_open, items_of, keys_to_show, run_key, step_status, type_run, type_state
 
 _SETTLED = DONE | {StepStatus.FAILED, StepStatus.OVERDUE}  # not what was cancelled: nobody did that
+MOST_ITEMS = 20  # of one step that a page lists; the step itself says how many there are
 _AWAY = frozenset({StepStatus.NOT_TAKEN, StepStatus.NOT_REACHED})
 
 
@@ -33,11 +34,19 @@ class Line:
     errors: tuple[str, ...] = ()  # what the body said to the last input
     round: int = 1
     is_undone: bool = False
+    is_item: bool = False
+    items: tuple[int, int] | None = None  # of a step with items: how many are settled, of how many
 
     @property
     def word(self) -> str:
         """Its status, for people; from the second round on also which it is."""
         word = _("undone") if self.is_undone else _(str(self.status))
+        if self.items is not None:
+            word = _("%(status)s, %(settled)d of %(count)d") % {
+                "status": word,
+                "settled": self.items[0],
+                "count": self.items[1],
+            }
         return _("%(status)s, round %(round)d") % {"status": word, "round": self.round} if self.round > 1 else word
 
     @property
@@ -80,12 +89,12 @@ class Outline:
     @property
     def total(self) -> int:
         """How many steps lie on the way that the timeline takes."""
-        return sum(not line.is_away for line in self.lines)
+        return sum(not line.is_away and not line.is_item for line in self.lines)
 
     @property
     def settled(self) -> int:
         """How many of them came to their end. A cancelled one did not."""
-        return sum(line.status in _SETTLED and not line.is_undone for line in self.lines)
+        return sum(line.status in _SETTLED and not line.is_undone and not line.is_item for line in self.lines)
 
 
 def outline(timeline: Timeline) -> Outline:
@@ -113,7 +122,7 @@ def _lines(timeline: Timeline, declaration: Declaration | None) -> Iterator[Line
     aside = _asides(declaration) if declaration else set()
     for name in [*declared, *(key for key in runs if key.partition("[")[0] not in declared)]:
         about = declared[name].doc.partition("\n")[0] if name in declared else ""
-        for key in [key for key in runs if key.startswith(f"{name}[")] or [name]:
+        for key in keys_to_show(timeline.state, name, MOST_ITEMS) or [name]:
             line = _line(timeline, key, about, times)
             if name not in aside or (key in runs and line.status not in (StepStatus.UPCOMING, StepStatus.NOT_TAKEN)):
                 yield line
@@ -128,7 +137,14 @@ def _line(timeline: Timeline, key: str, about: str, times: dict[int, datetime]) 
     attempt = run.get("attempt") or 0
     at, said = times.get(run.get("undone") or run.get("fence", 0)), _said(run.get("errors"))
     number = timeline.state.get("rounds", {}).get(step, 1)
-    return Line(key, title, about, status, attempt, due, until, at, said, number, "undone" in run)
+    is_item = bool(item) and step in timeline.state["runs"]
+    settled = _settled_items(timeline.state, step) if "each" in run else None
+    return Line(key, title, about, status, attempt, due, until, at, said, number, "undone" in run, is_item, settled)
+
+
+def _settled_items(state: type_state, step: str) -> tuple[int, int]:
+    settled = sum(not is_open(run) for run in items_of(state, step).values())
+    return settled, state["runs"][step]["each"]["count"]
 
 
 def _said(errors: Any) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ class Declaration:
     fields: dict[str, Field]
     inputs: dict[str, dict[str, Field]]  # of each step, by parameter
     graph: Graph
+    items: dict[str, Field]  # of each step with each=, and of its undo: the parameter that takes the item
     names: tuple[str, ...] = ()  # its label, and those that it had before
 
     @cached_property

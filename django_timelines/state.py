@@ -3,13 +3,16 @@
 The state is a JSON object, the same in the timeline's row and in memory::
 
     {"fields": {"email": "a@example.org"},
-     "runs": {"register": {"status": "completed", "fence": 3, "attempt": 1}},
+     "runs": {"register": {"status": "completed", "fence": 3, "attempt": 1},
+              "make": {"status": "running", "fence": 7, "each": {"count": 2, "completed": 1, "running": 1}},
+              "make[latte]": {…}, "make[mocha]": {…}},
      "keys": {"evt_17": "register"},
      "rounds": {"charge": 2}, "past": {"charge@1": {…}},
      "ended": "completed"}
 
 ``fence`` is the sequence of the newest event of the run: it proves who holds its attempt. ``runs`` has those of each step's
-current round; of earlier rounds only what may still be undone is kept, in ``past``.
+current round; of earlier rounds only what may still be undone is kept, in ``past``. A step with ``each=`` has one run for each
+item, and one that stands for them all: it counts them, and is settled when they are.
 """
 
 from __future__ import annotations
@@ -90,7 +93,9 @@ class Outcome(StrEnum):
 
 
 DONE = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
-OPEN = frozenset({StepStatus.DUE, StepStatus.RUNNING, StepStatus.RETRYING, StepStatus.WAITING, StepStatus.BLOCKED})
+MOVING = frozenset({StepStatus.DUE, StepStatus.RUNNING, StepStatus.RETRYING})
+OPEN = MOVING | {StepStatus.WAITING, StepStatus.BLOCKED}
+_BROKEN = frozenset({StepStatus.FAILED, StepStatus.NOT_REACHED, StepStatus.CANCELLED})
 ENDED = frozenset({TimelineStatus.COMPLETED, TimelineStatus.FAILED, TimelineStatus.CANCELLED})
 
 _ENDINGS = {
@@ -114,7 +119,8 @@ _STATUS_AFTER = {
     EventType.STEP_OVERDUE: StepStatus.OVERDUE,
 }
 # what a run keeps from event to event; the rest is the newest event's
-_LASTING = ("call", "digest", "key", "until", "sealed", "guard_passed", "of", "round")
+_LASTING = ("call", "digest", "key", "until", "sealed", "guard_passed", "of", "round", "value")
+_LATE = "overdue, final"  # how the items that are done with for being late are counted
 
 
 def run_key(step: str, item: str = "") -> str:
@@ -171,8 +177,11 @@ def _apply(state: type_state, event: NewEvent, sequence: int) -> None:
 def _apply_to_run(state: type_state, event: NewEvent, sequence: int) -> None:
     data, runs = event.data, state["runs"]
     key = run_key(event.step, event.item)
-    before = {} if "of" in data and event.type == EventType.STEP_DUE else runs.get(key, {})
+    fresh = event.type == EventType.STEP_DUE and ("of" in data or "each" in data)
+    before = {} if fresh else runs.get(key, {})
     runs[key] = run = _run_after(before, event, sequence)
+    if event.item and "each" in runs.get(event.step, {}):
+        runs[event.step] = _counted(runs[event.step], before, run, event.item)
     if run is not before and event.step in state.get("rounds", {}):
         run["round"] = state["rounds"][event.step]
     state["fields"].update(data.get("changes", {}))
@@ -253,6 +262,11 @@ def _run_after(run: type_run, event: NewEvent, sequence: int) -> type_run:
     for name in ("due", "until", "reason", "error", "errors", "final", "sealed", "guard_passed", "of", "round"):
         if name in data:
             after[name] = data[name]
+    if "value" in data:
+        after["value"] = sequence
+    if "each" in data:
+        after |= {"each": {"count": data["each"]}, "enough": data.get("enough"), "rest": data.get("rest") or []}
+        after["status"] = str(_status_of_all(after))
     if event.type == EventType.STEP_CALLED:
         after |= {"call": sequence, "digest": data.get("digest"), "key": data.get("key"), "attempt": 0}
         if data.get("early"):
@@ -261,6 +275,58 @@ def _run_after(run: type_run, event: NewEvent, sequence: int) -> type_run:
         for name in ("call", "digest", "key", "sealed"):
             after.pop(name, None)
     return after
+
+
+def _counted(every: type_run, before: type_run, run: type_run, item: str) -> type_run:
+    """Return the run that stands for all items, after the run of one of them went on."""
+    counts = dict(every["each"])
+    for one, change in ((before, -1), (run, 1)):
+        if one:
+            counts[_count_of(one)] = counts.get(_count_of(one), 0) + change
+    rest = [pair for pair in every["rest"] if pair[0] != item] if not before else every["rest"]
+    after = {**every, "each": {name: count for name, count in counts.items() if count or name == "count"}, "rest": rest}
+    if is_open(every):
+        after["status"] = str(_status_of_all(after))
+    return after if is_open(after) else after | {"rest": []}
+
+
+def _count_of(run: type_run) -> str:
+    return _LATE if run.get("final") else str(run["status"])
+
+
+def _status_of_all(every: type_run) -> StepStatus:
+    """Say where a step with items stands. ``enough``: how many must be done; all, unless it says so."""
+    counts, enough = every["each"], every["enough"]
+    done = sum(counts.get(status, 0) for status in DONE)
+    late, failed = counts.get(_LATE, 0), sum(counts.get(status, 0) for status in _BROKEN)
+    left = counts["count"] - done - late - failed - counts.get(StepStatus.NOT_TAKEN, 0)
+    broken = StepStatus.FAILED if failed or not late else StepStatus.OVERDUE
+    if enough is not None and (done >= enough or done + left < enough):
+        return StepStatus.COMPLETED if done >= enough else broken
+    if not left:
+        return (
+            broken if late or failed else StepStatus.COMPLETED if done or not counts["count"] else StepStatus.NOT_TAKEN
+        )
+    if counts.get(StepStatus.BLOCKED):
+        return StepStatus.BLOCKED
+    return StepStatus.RUNNING if any(counts.get(status) for status in MOVING) else StepStatus.WAITING
+
+
+def items_of(state: type_state, step: str) -> dict[str, type_run]:
+    """Return the runs of a step's items, by item, in the order of the list."""
+    found = [(split_key(key)[1], run) for key, run in state["runs"].items() if key.startswith(f"{step}[")]
+    return dict(sorted(found, key=lambda pair: pair[1].get("value", 0)))
+
+
+_WANTS_A_LOOK = (StepStatus.BLOCKED, StepStatus.FAILED, StepStatus.RUNNING, StepStatus.RETRYING, StepStatus.OVERDUE)
+
+
+def keys_to_show(state: type_state, step: str, most: int) -> list[str]:
+    """Return the keys of a step's runs as a page lists them: of many items those that want a look, in the list's order."""
+    items = items_of(state, step)
+    ranked = sorted(items, key=lambda item: items[item]["status"] not in _WANTS_A_LOOK)[:most]
+    shown = [run_key(step, item) for item in items if item in set(ranked)]
+    return [step, *shown] if step in state["runs"] else shown
 
 
 def is_late(state: type_state, name: tuple[str, str], now: datetime) -> bool:
@@ -280,12 +346,12 @@ def timeline_status(state: type_state) -> TimelineStatus:
         return TimelineStatus(state["ended"])
     if state.get("paused"):
         return TimelineStatus.PAUSED
-    statuses = {run["status"] for run in state["runs"].values()}
+    statuses = {run["status"] for run in state["runs"].values() if "each" not in run}  # its items tell
     if StepStatus.BLOCKED in statuses:
         return TimelineStatus.BLOCKED
     if state.get("cancelling"):
         return TimelineStatus.CANCELLING
-    if statuses & {StepStatus.DUE, StepStatus.RUNNING, StepStatus.RETRYING}:
+    if statuses & MOVING:
         return TimelineStatus.RUNNING
     return TimelineStatus.WAITING
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -13,6 +13,9 @@ from .exceptions import DeclarationError
 from .retries import Retry
 
 P = ParamSpec("P")
+MOST_ITEMS = 2_000
+"""Of one step: each commit of a timeline writes where all of them stand."""
+LONGEST_KEY = 190  # with room for "#1999"
 SECRET = "django_timelines: secret"
 """The mark in ``Secret[T]``, which is ``Annotated[T, SECRET]``: a plain T to the body and to type checkers."""
 
@@ -40,6 +43,55 @@ class Parameter:
     def required(self) -> bool:
         """Tell whether a call must give it."""
         return self.default is inspect.Parameter.empty
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """What ``each=`` declares: one run for each item of a field's list.
+
+    ``at_once``: how many may be open at the same time; a blocked one does not count. ``at_least`` of them done are enough;
+    or ``at_most_failed`` of them may fail. Otherwise all have to be done.
+    """
+
+    field: str
+    by: str = ""
+    at_once: int | None = None
+    at_least: int | None = None
+    at_most_failed: int | None = None
+
+    @property
+    def tolerates(self) -> bool:
+        """Tell whether an item may fail for good: the class says what then."""
+        return self.at_least is not None or self.at_most_failed is not None
+
+    def enough(self, count: int) -> int | None:
+        """Return how many of so many items have to be done, or None for all of them."""
+        return max(0, count - self.at_most_failed) if self.at_most_failed is not None else self.at_least
+
+    def items(self, values: Any) -> list[tuple[str, Any]]:
+        """Return each item's key and value; ``ValueError`` says what is wrong with the list."""
+        if not isinstance(values, list):
+            raise ValueError(f"{self.field} is {'no list' if values is not None else 'not set'}.")
+        if len(values) > MOST_ITEMS:
+            raise ValueError(f"{self.field} has {len(values):,} items; at most {MOST_ITEMS:,} are runs of one step.")
+        found: dict[str, Any] = {}
+        for value in values:
+            found[self._free_key(value, found)] = value
+        return list(found.items())
+
+    def _free_key(self, value: Any, taken: Mapping[str, Any]) -> str:
+        named = value.get(self.by) if self.by and isinstance(value, dict) else value
+        if isinstance(named, bool) or not isinstance(named, str | int | float) or named == "":
+            raise ValueError(f"An item of {self.field} has no key: {self.by or 'it'} is {str(named)[:100]!r}.")
+        key, number = str(named), 1
+        if len(key) > LONGEST_KEY:
+            raise ValueError(
+                f"The key of an item of {self.field} is {len(key)} characters long, at most {LONGEST_KEY}."
+            )
+        while key in taken:
+            number += 1
+            key = f"{named}#{number}"
+        return key
 
 
 class StepOutcome:
@@ -78,6 +130,11 @@ class Step(Generic[P]):
         early: str = "refuse",
         timeout: timedelta | None = None,
         renamed_from: str = "",
+        each: str = "",
+        by: str = "",
+        at_once: int | None = None,
+        at_least: int | None = None,
+        at_most_failed: int | None = None,
     ) -> None:
         self.body = body
         self.name = body.__name__
@@ -93,6 +150,8 @@ class Step(Generic[P]):
         self.renamed_from = renamed_from
         self.undoes: Step[...] | None = None
         self.parameters: tuple[Parameter, ...] = ()
+        self.item: Parameter | None = None  # the parameter that each= fills
+        self.each = _each(self.name, each, by, at_once=at_once, at_least=at_least, at_most_failed=at_most_failed)
         self._check(early)
 
     def _check(self, early: str) -> None:
@@ -167,6 +226,22 @@ def _delivery(name: str, given: Any) -> Delivery:
     except ValueError:
         known = ", ".join(delivery.name for delivery in Delivery)
         raise DeclarationError(f"Step {name!r}: delivery={given!r} is not known. Write one of {known}.") from None
+
+
+def _each(name: str, field: Any, by: str, **numbers: int | None) -> Each | None:
+    given: dict[str, Any] = {option: number for option, number in numbers.items() if number is not None}
+    if not isinstance(field, str):
+        raise DeclarationError(f"Step {name!r}: each={field!r} is no name of a field. Write each='drinks', say.")
+    if not field:
+        if by or given:
+            raise DeclarationError(f"Step {name!r}: {', '.join([*given, *(['by'] if by else [])])} needs each='…'.")
+        return None
+    for option, number in given.items():
+        if isinstance(number, bool) or not isinstance(number, int) or number < (option != "at_most_failed"):
+            raise DeclarationError(f"Step {name!r}: {option}={number!r} leaves no item to do. Write {option}=2, say.")
+    if len(given.keys() & {"at_least", "at_most_failed"}) == 2:
+        raise DeclarationError(f"Step {name!r}: at_least= and at_most_failed= say the same thing twice. Keep one.")
+    return Each(field, by, **numbers)
 
 
 def _dependencies(name: str, after: Any) -> tuple[str, tuple[StepOutcome | Step[...], ...]]:

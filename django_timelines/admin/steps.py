@@ -17,7 +17,7 @@ from .. import registry, store
 from ..actors import ActorType
 from ..events import EventType
 from ..models import Event, Run, Timeline
-from ..state import DONE, StepStatus, is_open, split_key, step_status
+from ..state import DONE, StepStatus, is_open, keys_to_show, split_key, step_status
 from . import words
 from .verbs import VERBS, Verb
 from .verbs.base import run_of
@@ -31,6 +31,7 @@ _ENDS = (
     EventType.STEP_REJECTED,
     EventType.STEP_NOT_TAKEN,
 )
+MOST_ITEMS = 50
 _ENDED = DONE | {StepStatus.FAILED, StepStatus.OVERDUE, StepStatus.CANCELLED}  # what has a time to be shown
 
 
@@ -103,9 +104,10 @@ def _keys(timeline: Timeline) -> list[str]:
     reached = list(timeline.state["runs"])
     keys: list[str] = []
     for step in declaration.steps.values() if declaration else ():
-        runs = [key for key in reached if split_key(key)[0] == step.name]
+        runs = keys_to_show(timeline.state, step.name, MOST_ITEMS)
         keys += runs or ([] if step.undoes else [step.name])
-    return keys + [key for key in reached if key not in keys]
+    known = declaration.steps if declaration else {}
+    return keys + [key for key in reached if split_key(key)[0] not in known]
 
 
 def _row(timeline: Timeline, key: str, attempt: Attempt | None) -> StepRow:

@@ -97,14 +97,15 @@ def follow(
     """Append what follows from the events: decisions of the graph, then the timeline's end."""
     if "ended" in state:
         return
+    runs = before.state["runs"]
     settled = [
-        key for key, run in state["runs"].items() if _is_settled(run) and not _is_settled(before.state["runs"].get(key))
+        key for key, run in state["runs"].items() if _standing(run) and _standing(run) != _standing(runs.get(key))
     ]
     if declaration is not None and not state.get("cancelling"):
         appended += declaration.graph.decide(state, settled, before.head + 1 + len(appended), at)
         state = fold(before.state, appended, before.head + 1)
     if declaration is not None and (undo := next_undo(declaration, state, at)):
-        appended.append(undo)
+        appended += undo
     elif not any(is_open(run) for run in state["runs"].values()):
         ending = EventType.TIMELINE_CANCELLED if state.get("cancelling") else EventType.TIMELINE_COMPLETED
         appended.append(NewEvent(ending))
@@ -114,13 +115,23 @@ def _is_settled(run: type_run | None) -> bool:
     return run is not None and run["status"] != StepStatus.UPCOMING and not is_open(run)
 
 
+def _standing(run: type_run | None) -> str:
+    """Say whether a run is settled or needs a person; either may let others begin."""
+    if _is_settled(run):
+        return "settled"
+    return "blocked" if run is not None and run["status"] == StepStatus.BLOCKED else ""
+
+
 def _take(declaration: Declaration, before: type_state, after: type_state, take: type_take) -> type_name | None:
+    begun = [
+        split_key(key)
+        for key, run in after["runs"].items()
+        if run["status"] == StepStatus.DUE and "due" not in run and "each" not in run and run != before["runs"].get(key)
+    ]
     for name, step in declaration.steps.items():
-        run = after["runs"].get(name)
-        if run is None or run["status"] != StepStatus.DUE or "due" in run or run == before["runs"].get(name):
-            continue
-        if take(bells.placement_of(declaration.label, name), step):
-            return name, ""
+        found = next((one for one in begun if one[0] == name), None)
+        if found is not None and take(bells.placement_of(declaration.label, name), step):
+            return found
     return None
 
 
@@ -152,17 +163,17 @@ def _derive_runs(result: Advance, before: type_state, after: type_state, by: By,
             _end_run(change, split_key(key), old, renamed=id(old) in kept)
     for key, run in after["runs"].items():
         old = before["runs"].get(key)
-        if run is old and not (turned and is_open(run) and run["status"] != StepStatus.RUNNING):
+        if run is old and not (turned and _has_row(run) and run["status"] != StepStatus.RUNNING):
             continue
         name = split_key(key)
-        was_open = old is not None and is_open(old)
-        if is_open(run):
+        was_open = old is not None and _has_row(old)
+        if _has_row(run):
             change.runs[name] = (old["fence"] if old and was_open else None, _run_row(result, name, run, old, by))
         elif was_open and old is not None:
             change.runs[name] = (old["fence"], None)
-        if old is not None and old["status"] == StepStatus.RUNNING and name != passing:
+        if was_open and old is not None and old["status"] == StepStatus.RUNNING and name != passing:
             change.released.append(name)
-        if run["status"] == StepStatus.RUNNING and name != result.taken:
+        if _has_row(run) and run["status"] == StepStatus.RUNNING and name != result.taken:
             change.leased.append(name)
         if old is not None and old.get("sealed") and (_is_settled(run) or run.get("sealed") != old["sealed"]):
             change.unsealed.append(old["call"])
@@ -175,12 +186,17 @@ def _derive_runs(result: Advance, before: type_state, after: type_state, by: By,
         _take_over(change, before, result.taken, passing)
 
 
+def _has_row(run: type_run) -> bool:
+    """Tell whether a run is open and somebody can take it. One that stands for its items cannot be taken."""
+    return is_open(run) and "each" not in run
+
+
 def _end_run(change: Change, name: type_name, old: type_run, *, renamed: bool) -> None:
     """A new round began without this run, or it has another name now."""
-    if is_open(old):
+    if _has_row(old):
         change.runs[name] = (old["fence"], None)
-    if old["status"] == StepStatus.RUNNING:
-        change.released.append(name)
+        if old["status"] == StepStatus.RUNNING:
+            change.released.append(name)
     if old.get("sealed") and not renamed:
         change.unsealed.append(old["call"])
 
@@ -204,7 +220,7 @@ def _run_row(result: Advance, name: type_name, run: type_run, old: type_run | No
     row |= {"fence": run["fence"], "attempt": run["attempt"], "rings": 0, "placement": by.placement}
     row["due"] = moments.from_text(run["due"]) if "due" in run else None
     row["until"] = moments.from_text(run["until"]) if "until" in run else None
-    if old is None or not is_open(old):
+    if old is None or not _has_row(old):
         row["id"] = new_id()
     row["ring"] = row["until"] if run["status"] == StepStatus.WAITING else None
     if run["status"] == StepStatus.RUNNING:

@@ -25,6 +25,7 @@ from ..store import EVERYTHING, Snapshot, type_name
 from . import bells
 from .advance import advance
 from .asked import Input, Options, check_input, key_digest
+from .claim import item_of
 from .execute import go_on, run_from
 from .judge import Call, Verdict, judge, outcome_of
 from .patience import Patience, conflict_if_transient
@@ -79,7 +80,7 @@ def _begin(declaration: Declaration, before: Snapshot, begun: NewEvent, given: I
             called = given.event((entry.name, ""))
             return _carry_out(declaration, before, (entry.name, ""), [begun, called], given, runner)
         due = declaration.graph.reach(declaration.graph.entry, before.state, moments.now())
-        return _hand_over(declaration, before, [begun, due], runner)
+        return _hand_over(declaration, before, [begun, *due], runner)
 
 
 @sensitive_variables()
@@ -168,10 +169,11 @@ def _carry_out(
     if placement != INLINE or (runner.in_transaction and not exactly_once) or _is_paused(before):
         return _hand_over(declaration, before, events, runner, name, given)
     started = NewEvent(EventType.ATTEMPT_STARTED, *name, attempt=1, at=moments.now())
-    held = Held(declaration, before, name, 1, given.values, [*events, started], given.secrets)
+    values = given.values | item_of(declaration, before, name)
+    held = Held(declaration, before, name, 1, values, [*events, started], given.secrets)
     if not exactly_once:
         snapshot = _hand_over(declaration, before, [*events, started], runner, name, given)
-        held = Held(declaration, snapshot, name, 1, given.values)
+        held = Held(declaration, snapshot, name, 1, values)
     after = run_from(held, runner) or load(before.id, before.using)
     _raise_rejection(after, name)
     return after

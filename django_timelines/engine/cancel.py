@@ -31,6 +31,8 @@ def clean_reason(reason: str) -> str:
 
 
 def _goes_on(declaration: Declaration | None, key: str, run: type_run) -> bool:
+    if "each" in run:
+        return False  # it stands for its items, of which each comes to its own end
     begun = run["status"] == StepStatus.RUNNING or (
         run["status"] in (StepStatus.RETRYING, StepStatus.DUE) and run["attempt"] > 0  # due: a person tries it again
     )

@@ -10,6 +10,7 @@ from .. import moments, registry
 from ..events import EventType, NewEvent
 from ..exceptions import Conflict, Unknown
 from ..models import Event, SealedInput
+from ..registry import Declaration
 from ..state import StepStatus, run_key, type_run
 from ..store import Snapshot, type_name
 from .advance import advance
@@ -88,10 +89,11 @@ def _fields_then(held: Held) -> dict[str, Any]:
 
 
 def _input_of(held: Held) -> dict[str, Any]:
-    """Return the call's input, decoded. A step that runs by itself has none."""
+    """Return the call's input, decoded, and the item. A step that runs by itself has no call."""
+    given_item = item_of(held.declaration, held.snapshot, held.name)
     call = held.snapshot.state["runs"][run_key(*held.name)].get("call")
     if not call:
-        return {}
+        return given_item
     using = held.snapshot.using
     data = Event.objects.using(using).values_list("data", flat=True).get(timeline=held.snapshot.id, sequence=call)
     given = dict(data.get("input", {}))
@@ -99,4 +101,16 @@ def _input_of(held: Held) -> dict[str, Any]:
         row = SealedInput.objects.using(using).get(timeline=held.snapshot.id, sequence=call)
         given |= open_sealed(bytes(row.sealed))
     inputs = held.declaration.inputs[held.step.name]
-    return {name: inputs[name].decode(value) for name, value in given.items() if name in inputs}
+    return {name: inputs[name].decode(value) for name, value in given.items() if name in inputs} | given_item
+
+
+def item_of(declaration: Declaration, snapshot: Snapshot, name: type_name) -> dict[str, Any]:
+    """Return the item that a run is for, under the name of the parameter that takes it. For an undo, that of what it undoes."""
+    field = declaration.items.get(name[0])
+    run = snapshot.state["runs"].get(run_key(*name), {})
+    if "of" in run:
+        run = snapshot.state["runs"].get(run["of"]) or snapshot.state["past"][run["of"]]
+    if field is None or "value" not in run:
+        return {}
+    events = Event.objects.using(snapshot.using).filter(timeline=snapshot.id, sequence=run["value"])
+    return {field.name: field.decode(events.values_list("data", flat=True).get()["value"])}

@@ -162,7 +162,7 @@ def settle_overdue(run: Run, by: By) -> None:
     declaration = registry.find(snapshot.workflow)
     if snapshot.state["runs"].get(run_key(run.step, run.item), {}).get("fence") != run.fence:
         raise Conflict("The run went on.")
-    final = declaration is not None and declaration.graph.goes_on_from(run.step, "overdue")
+    final = declaration is not None and declaration.graph.lets_run_late(run.step)
     event = NewEvent(EventType.STEP_OVERDUE, run.step, run.item, {"final": True} if final else {})
     commit(advance(declaration, snapshot, [event], by))
 

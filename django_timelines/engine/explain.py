@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -18,6 +19,7 @@ from . import bells
 from .clock import SIGHTING
 
 UNSEEN = timedelta(seconds=60)
+MOST = 5  # items of a step that stand alike, each in a sentence of its own
 PATIENCE = timedelta(seconds=10)  # for which a due step is no reason to look for workers
 
 
@@ -70,10 +72,23 @@ def explain(timeline: Timeline) -> Explanation:
         reasons.append(Reason("cancelling", sentence, sentence))
     runs = list(Run.objects.using(timeline.using).filter(timeline=timeline.id).order_by("id"))
     reasons += _pauses(timeline, runs)
-    for run in runs:
-        reasons += _reasons_of(timeline, run)
+    for alike in _alike(runs):
+        for run in alike[:MOST]:
+            reasons += _reasons_of(timeline, run)
+        if alike[MOST:]:
+            words: dict[str, Any] = {"count": len(alike) - MOST, "step": alike[0].step.replace("_", " "), "status": _(alike[0].status)}
+            sentence = _("And %(count)d more of “%(step)s” are %(status)s.") % words
+            reasons.append(Reason("more", sentence, sentence, alike[0].step))
     reasons += _clock(timeline, runs)
     return Explanation(tuple(reasons) or (Reason("unknown", _("Nothing is open, yet it has not ended.")),))
+
+
+def _alike(runs: list[Run]) -> list[list[Run]]:
+    """Put the items of a step that stand alike together."""
+    found: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        found.setdefault((run.step, run.status), []).append(run)
+    return list(found.values())
 
 
 def _pauses(timeline: Timeline, runs: list[Run]) -> Iterator[Reason]:

@@ -72,7 +72,7 @@ def gave_up(
     It is final if the class goes on from it, and while the timeline is being cancelled: that is its known end. An undo that
     fails always needs a person.
     """
-    goes_on = declaration is not None and declaration.graph.goes_on_from(name[0], "failed")
+    goes_on = declaration is not None and declaration.graph.lets_fail(name[0])
     is_undo = "of" in state["runs"].get(run_key(*name), {})
     ends = goes_on or (state.get("cancelling") and not is_undo)
     event = EventType.STEP_FAILED if ends else EventType.STEP_BLOCKED

@@ -7,7 +7,7 @@ from enum import Enum
 
 from django.utils.translation import gettext as _
 
-from ..exceptions import Refused
+from ..exceptions import Refused, Unknown
 from ..registry import Declaration
 from ..state import DONE, Outcome, StepStatus, run_key, step_status, type_state
 from ..store import type_name
@@ -54,6 +54,7 @@ def outcome_of(state: type_state, name: type_name) -> Outcome:
 def judge(declaration: Declaration, state: type_state, call: Call) -> Verdict:
     """Judge a call; ``Refused`` with reason and sentence if it cannot be made."""
     step = call.name[0]
+    check_item(declaration, state, call.name)
     if call.key and call.key in state.get("keys", {}):
         earlier_run, earlier_digest = state["keys"][call.key]
         if earlier_run == run_key(*call.name) and earlier_digest == call.digest:
@@ -77,6 +78,19 @@ def judge(declaration: Declaration, state: type_state, call: Call) -> Verdict:
             "taken",
         )
     raise refusal(declaration, state, call.name, status)
+
+
+def check_item(declaration: Declaration, state: type_state, name: type_name) -> None:
+    """Refuse a name that is none: an item of a step without ``each=``, one that is not there, or none where one is needed."""
+    step, item = name
+    each, every = declaration.step(step).each, state["runs"].get(step, {})
+    words = {"step": step.replace("_", " "), "item": item}
+    if each is None and declaration.step(step).undoes is None and item:
+        raise Unknown(_("“%(step)s” has no items, so none is called %(item)s.") % words, "unknown_item")
+    if each is not None and not item:
+        raise Refused(_("“%(step)s” is done for each item: say which one.") % words, "item_needed")
+    if "each" in every and run_key(*name) not in state["runs"]:
+        raise Unknown(_("“%(step)s” has no item %(item)s.") % words, "unknown_item")
 
 
 def refusal(declaration: Declaration, state: type_state, name: type_name, status: StepStatus) -> Refused:

@@ -21,13 +21,13 @@ from ..store import Snapshot, type_name
 from .advance import advance
 from .cancel import cancellation, clean_reason
 from .execute import go_on
-from .judge import outcome_of
+from .judge import check_item, outcome_of
 from .patience import Patience
 from .renames import brought_up
 from .rewind import plan_rewind
 from .runner import Runner, commit, load
 
-type_verb = Callable[[Snapshot], NewEvent | None]
+type_verb = Callable[[Snapshot], NewEvent | list[NewEvent] | None]
 
 
 def retry(
@@ -41,7 +41,10 @@ def retry(
     declaration = registry.get(snapshot.workflow)
     declaration.step(name[0])
 
-    def event(now: Snapshot) -> NewEvent | None:
+    def event(now: Snapshot) -> NewEvent | list[NewEvent] | None:
+        if _has_no_list(declaration, now, name):
+            return declaration.graph.reach(declaration.graph.nodes[name[0]], now.state, moments.now())
+        check_item(declaration, now.state, name)
         status = step_status(now.state, *name)
         if status is StepStatus.DUE and "due" not in now.state["runs"][run_key(*name)]:
             return None  # a second click
@@ -67,6 +70,8 @@ def skip(
     allowed = {StepStatus.BLOCKED, StepStatus.RETRYING, StepStatus.DUE, StepStatus.WAITING, StepStatus.OVERDUE}
 
     def event(now: Snapshot) -> NewEvent:
+        if not _has_no_list(declaration, now, name):
+            check_item(declaration, now.state, name)
         status = step_status(now.state, *name)
         if status not in allowed or now.state["runs"][run_key(*name)].get("final"):
             raise _refused(name, status, _("Only an open step that nobody is executing can be skipped"))
@@ -118,6 +123,14 @@ def rewind(snapshot: Snapshot, to: str, reason: str, actor: Actor | None = None,
     return append(declaration, snapshot, event, actor)
 
 
+def _has_no_list(declaration: Declaration, now: Snapshot, name: type_name) -> bool:
+    """Tell whether this is a step with ``each=`` that is blocked as a whole: its list could not be read."""
+    run = now.state["runs"].get(name[0], {})
+    return (
+        not name[1] and name[0] in declaration.items and "each" not in run and run.get("status") == StepStatus.BLOCKED
+    )
+
+
 def say_why(reason: str, sentence: str) -> None:
     """Reject an empty reason."""
     if not reason.strip():
@@ -139,7 +152,7 @@ def append(declaration: Declaration | None, snapshot: Snapshot, event: type_verb
         new = event(snapshot)
         if new is None:
             return snapshot
-        result = advance(declaration, snapshot, [new], runner.by())
+        result = advance(declaration, snapshot, new if isinstance(new, list) else [new], runner.by())
         try:
             commit(result)
         except Conflict as conflict:

@@ -10,22 +10,22 @@ from ..registry import Declaration
 from ..state import StepStatus, is_open, split_key, type_run, type_state
 
 
-def next_undo(declaration: Declaration, state: type_state, at: datetime) -> NewEvent | None:
+def next_undo(declaration: Declaration, state: type_state, at: datetime) -> list[NewEvent]:
     """Return what comes next while a timeline is undone: the undo of the run that completed last, or the new round's first step.
 
     A cancelled timeline undoes all that completed, in all rounds, once nothing else is open; a rewind what it said it would.
     """
     undoing, every = state.get("undoing"), state.get("compensating") and "ended" not in state
     if undoing is None and not every:
-        return None
+        return []
     if any(is_open(run) and (every or "of" in run) for run in state["runs"].values()):
-        return None
+        return []
     left = undoable(declaration, state)
     if undoing is not None:
         left = [key for key in left if key in undoing["runs"]]
         if not left:
             return declaration.graph.reach(declaration.graph.nodes[undoing["then"]], state, at)
-    return _undo(declaration, state, left[0]) if left else None
+    return [_undo(declaration, state, left[0])] if left else []
 
 
 def undoable(declaration: Declaration, state: type_state) -> list[str]:
@@ -36,7 +36,7 @@ def undoable(declaration: Declaration, state: type_state) -> list[str]:
 
 
 def _can_be_undone(declaration: Declaration, key: str, run: type_run) -> bool:
-    completed = run["status"] == StepStatus.COMPLETED and "undone" not in run
+    completed = run["status"] == StepStatus.COMPLETED and "undone" not in run and "each" not in run
     return completed and declaration.undo_of(split_key(key)[0]) is not None
 
 

@@ -17,7 +17,7 @@ from ..fields import UNSET
 from ..graph import Node
 from ..models import Timeline, new_id
 from ..registry import Declaration
-from ..state import empty, is_open
+from ..state import empty, is_open, items_of
 from ..store import Snapshot
 
 BY = By(Actor(ActorType.SYSTEM, label="given"))
@@ -39,7 +39,7 @@ class Past:
         past = cls(declaration, Snapshot(id, declaration.label, using, 0, "", empty(), id))
         defaults = {name: field.default for name, field in declaration.fields.items() if field.default is not UNSET}
         begun = NewEvent(EventType.TIMELINE_STARTED, data={"fields": past._encoded({**defaults, **fields})})
-        past._append([begun, declaration.graph.reach(declaration.graph.entry, empty(), moments.now())])
+        past._append([begun, *declaration.graph.reach(declaration.graph.entry, empty(), moments.now())])
         return past
 
     def with_fields(self, fields: Mapping[str, Any]) -> Self:
@@ -48,11 +48,16 @@ class Past:
         return self
 
     def complete(self, step: str) -> None:
-        """Let a step have been done."""
-        attempt = self._attempt(step)
-        started = NewEvent(EventType.ATTEMPT_STARTED, step, attempt=attempt)
+        """Let a step have been done, for all its items if it has some."""
         changes, self._to_set = self._to_set, {}
-        self._append([started, NewEvent(EventType.STEP_COMPLETED, step, data={"changes": changes}, attempt=attempt)])
+        while True:
+            attempt = self._attempt(step)
+            items = [item for item, run in items_of(self.snapshot.state, step).items() if is_open(run)] or [""]
+            done = {"changes": {} if items[1:] else changes}
+            started = NewEvent(EventType.ATTEMPT_STARTED, step, items[0], attempt=attempt)
+            self._append([started, NewEvent(EventType.STEP_COMPLETED, step, items[0], done, attempt)])
+            if not self._is_open(step):
+                return
 
     def give_up(self, step: str) -> None:
         """Let a step have failed."""
@@ -67,7 +72,7 @@ class Past:
         self._attempt(step)
         if self.declaration.step(step).within is None:
             raise TimelinesError(f"{step!r} is never overdue: it has no within=.")
-        final = self.declaration.graph.goes_on_from(step, "overdue")
+        final = self.declaration.graph.lets_run_late(step)
         self._append([NewEvent(EventType.STEP_OVERDUE, step, data={"final": True} if final else {})])
 
     def lead_to(self, step: str) -> None:

@@ -29,7 +29,7 @@ def graphs(draw: st.DrawFn) -> Graph:
 
 def play(graph: Graph, draw: Any) -> tuple[dict[str, Any], list[NewEvent]]:
     """Settle what is reached in any order, with any outcome, until nothing is open."""
-    events = [graph.reach(graph.entry, empty(), AT)]
+    events = graph.reach(graph.entry, empty(), AT)
     state = fold(empty(), events, 1)
     while open_steps := sorted(name for name, run in state["runs"].items() if is_open(run)):
         name = draw(st.sampled_from(open_steps))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from pydantic import BaseModel
 
 from django_timelines.workflows import (
     AT_LEAST_ONCE,
@@ -205,3 +207,80 @@ class Trip(Workflow):
 
 
 given_back: list[tuple[str, str]] = []
+
+
+class Bar(Workflow):
+    """Drinks, each made as soon as somebody is free."""
+
+    drinks: list[str]
+    drink: str = ""
+
+    @step
+    def line_up(self, drinks: list[str]) -> None:
+        self.drinks = drinks
+
+    @step(after=line_up, each="drinks", delivery=AT_LEAST_ONCE)
+    def make(self, drink: str) -> None:
+        Entry.objects.create(text=f"made {with_item(self, drink, 'make')}")
+
+    @make.undo
+    def pour_away(self, drink: str) -> None:
+        Entry.objects.create(text=f"poured away {drink}")
+
+    @step(after=make)
+    def serve(self) -> None:
+        body(self, "serve")
+
+
+class Tray(Workflow):
+    """Cups, two at once."""
+
+    cups: list[str]
+
+    @step
+    def fill(self, cups: list[str]) -> None:
+        self.cups = cups
+
+    @step(after=fill, each="cups", at_once=2)
+    def deliver(self, cup: str) -> None:
+        with_item(self, cup, "deliver")
+
+
+class Member(BaseModel):
+    """Somebody who may vote."""
+
+    name: str
+    seat: int
+
+
+class Jury(Workflow):
+    """A quorum: two votes are enough."""
+
+    members: list[Member]
+    points: int = 0
+
+    @step
+    def convene(self, members: list[Member] | None) -> None:
+        if members is not None:
+            self.members = members
+
+    @step(after=convene, each="members", by="name", at_least=2, retry=Retry(1))
+    def vote(self, member: Member, points: int) -> None:
+        with_item(self, member.name, "vote")
+        self.points += points
+
+    @step(after=vote)
+    def announce(self) -> None:
+        body(self, "announce")
+
+    @step(after=vote.failed)
+    def adjourn(self) -> None:
+        body(self, "adjourn")
+
+
+def with_item(workflow: Any, item: str, name: str) -> str:
+    """Do what the test planned for this step, which sees the item as ``drink``."""
+    ran[name] += 1
+    if name in plan:
+        plan[name](SimpleNamespace(drink=item))
+    return item

@@ -1,0 +1,282 @@
+"""Rule 3: ``each=`` makes one run for each item, each with its own attempts; the list is read once, when the step is reached."""
+
+from typing import Any
+
+import pytest
+
+from django_timelines.engine.history import state_at
+from django_timelines.exceptions import DeclarationError, PermanentFailure, Refused, Unknown
+from django_timelines.models import Event, Run, Timeline
+from django_timelines.state import MOVING, items_of
+from django_timelines.testing import assert_holds, drain, recorded_errors
+from django_timelines.workflows import Workflow, step
+from tests.shop.models import Entry
+from tests.shop.workflows import Bar, Jury, Tray, plan, ran
+
+pytestmark = pytest.mark.django_db(databases="__all__")
+
+
+def spill(*names: str) -> Any:
+    """Let these drinks go wrong."""
+
+    def body(bar: Any) -> None:
+        if bar.drink in names:
+            raise PermanentFailure(f"{bar.drink} was spilled.")
+
+    return body
+
+
+def fresh(workflow: Any) -> Any:
+    return type(workflow).get(workflow.pk)
+
+
+def made() -> list[str]:
+    return sorted(Entry.objects.filter(text__startswith="made ").values_list("text", flat=True))
+
+
+def test_each_item_has_a_run_and_what_comes_after_waits_for_all() -> None:
+    bar = Bar.start(drinks=["latte", "mocha", "latte"])
+    assert list(items_of(bar.timeline.state, "make")) == ["latte", "mocha", "latte#2"]
+
+    drain()
+
+    bar = fresh(bar)
+    assert made() == ["made latte", "made latte", "made mocha"]
+    assert (bar.make.status, bar.make["latte#2"].status, bar.serve.status) == ("completed", "completed", "completed")
+    assert bar.timeline.status == "completed"
+    assert_holds(bar)
+
+
+def test_an_empty_list_is_done_at_once() -> None:
+    bar = Bar.start(drinks=[])
+    drain()
+
+    assert (fresh(bar).make.status, fresh(bar).timeline.status, ran["serve"]) == ("completed", "completed", 1)
+
+
+def test_an_item_that_fails_blocks_alone_and_is_retried_alone() -> None:
+    plan["make"] = spill("mocha")
+    bar = Bar.start(drinks=["latte", "mocha", "tea"])
+    with recorded_errors():
+        drain()
+    bar = fresh(bar)
+    assert [bar.make[drink].status for drink in ("latte", "mocha", "tea")] == ["completed", "blocked", "completed"]
+    assert (bar.make.status, bar.timeline.status, bar.serve.status) == ("blocked", "blocked", "upcoming")
+    assert "mocha" in str(bar.timeline.explain())
+
+    plan.clear()
+    bar.make["mocha"].retry(reason="a new cup")
+    drain()
+
+    assert (fresh(bar).timeline.status, made()) == ("completed", ["made latte", "made mocha", "made tea"])
+
+
+def test_an_item_is_skipped_alone() -> None:
+    plan["make"] = spill("mocha")
+    bar = Bar.start(drinks=["latte", "mocha"])
+    with recorded_errors():
+        drain()
+
+    fresh(bar).make["mocha"].skip(reason="the guest left")
+    drain()
+
+    assert (fresh(bar).make.status, fresh(bar).timeline.status) == ("completed", "completed")
+
+
+def test_the_list_is_read_once() -> None:
+    plan["make"] = spill("mocha")
+    bar = Bar.start(drinks=["latte", "mocha"])
+    with recorded_errors():
+        drain()
+
+    fresh(bar).timeline.amend(reason="mistyped", drinks=["water"])
+    plan.clear()
+    fresh(bar).make["mocha"].retry()
+    drain()
+
+    assert made() == ["made latte", "made mocha"]
+
+
+def test_no_more_than_at_once_are_open_and_blocked_ones_make_room() -> None:
+    plan["deliver"] = spill("a", "b")
+    tray = Tray.start(cups=list("abcde"))
+    with recorded_errors():
+        drain()
+
+    tray = fresh(tray)
+    states = [state_at(tray.pk, tray.timeline.using, head) for head in range(1, tray.timeline.head + 1)]
+    moving = [sum(run["status"] in MOVING for run in items_of(state, "deliver").values()) for state in states]
+    assert max(moving) == 2
+    assert [tray.deliver[cup].status for cup in "abcde"] == ["blocked", "blocked", *["completed"] * 3]
+    assert (tray.deliver.status, tray.timeline.status) == ("blocked", "blocked")
+    for cup in "ab":
+        fresh(tray).deliver[cup].skip(reason="broken")
+    assert fresh(tray).timeline.status == "completed"
+    assert_holds(fresh(tray))
+
+
+def test_enough_votes_settle_and_nobody_else_is_asked() -> None:
+    jury = Jury.start(members=[{"name": "Ada", "seat": 1}, {"name": "Bob", "seat": 2}, {"name": "Cy", "seat": 3}])
+    assert jury.timeline.status == "waiting"
+
+    jury.vote["Ada"](points=3)
+    assert fresh(jury).vote.status == "waiting"
+    fresh(jury).vote["Cy"](points=2)
+    drain()
+
+    jury = fresh(jury)
+    assert (jury.vote.status, jury.vote["Bob"].status, jury.timeline.status) == ("completed", "not taken", "completed")
+    assert jury.points == 5
+    with pytest.raises(Refused) as refused:
+        jury.vote["Bob"](points=9)
+    assert refused.value.reason == "settled"
+    assert_holds(jury)
+
+
+def test_too_few_are_a_failure_that_the_class_goes_on_from() -> None:
+    plan["vote"] = spill("Ada", "Bob")
+    jury = Jury.start(members=[{"name": name, "seat": 1} for name in ("Ada", "Bob", "Cy")])
+    with recorded_errors():
+        jury.vote["Ada"](points=1)
+        fresh(jury).vote["Bob"](points=1)
+    drain()
+
+    jury = fresh(jury)
+    assert (jury.vote["Ada"].status, jury.vote.status, jury.vote["Cy"].status) == ("failed", "failed", "not taken")
+    assert (jury.adjourn.status, jury.announce.status) == ("completed", "not reached")
+
+
+def test_a_call_names_an_item_that_is_there() -> None:
+    jury = Jury.start(members=[{"name": "Ada", "seat": 1}, {"name": "Bob", "seat": 2}])
+
+    with pytest.raises(Refused) as refused:
+        jury.vote(points=1)
+    assert refused.value.reason == "item_needed"
+    with pytest.raises(Unknown, match="no item Eve"):
+        jury.vote["Eve"](points=1)
+    with pytest.raises(Unknown, match="has no items"):
+        jury.announce["Ada"].retry()
+    with pytest.raises(TypeError):
+        iter(jury.vote)  # type: ignore[call-overload]
+
+
+def test_a_second_click_on_an_item_counts_once() -> None:
+    jury = Jury.start(members=[{"name": name, "seat": 1} for name in ("Ada", "Bob", "Cy")])
+
+    assert jury.vote["Ada"](points=3) == fresh(jury).vote["Ada"](points=3) == "completed"
+    with pytest.raises(Refused) as refused:
+        fresh(jury).vote["Ada"](points=4)
+
+    assert (refused.value.reason, fresh(jury).points, ran["vote"]) == ("settled", 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        (None, "is not set"),
+        ([{"name": "", "seat": 1}], "no key"),
+        ([{"name": "x" * 200, "seat": 1}], "characters long"),
+        ([{"name": str(n), "seat": n} for n in range(2_001)], "at most 2,000"),
+    ],
+)
+def test_a_list_that_cannot_be_read_blocks_the_step_and_a_corrected_one_is_read_anew(members: Any, said: str) -> None:
+    jury = Jury.start(members=members)
+
+    assert jury.timeline.status == "blocked"
+    assert said in str(jury.timeline.explain())
+    jury.timeline.amend(reason="mistyped", members=[{"name": "Ada", "seat": 1}, {"name": "Bob", "seat": 2}])
+    fresh(jury).vote.retry()
+
+    assert (fresh(jury).vote.status, fresh(jury).vote["Ada"].status) == ("waiting", "waiting")
+    assert_holds(fresh(jury))
+
+
+def test_cancel_undoes_the_items_one_by_one_the_last_first() -> None:
+    plan["serve"] = lambda bar: (_ for _ in ()).throw(PermanentFailure("closed"))
+    bar = Bar.start(drinks=["latte", "mocha"])
+    with recorded_errors():
+        drain()
+    fresh(bar).timeline.cancel(reason="closed", compensate=True)
+    drain()
+
+    undone = Event.objects.filter(timeline=bar.pk, type="StepUndone").order_by("sequence")
+    completed = Event.objects.filter(timeline=bar.pk, type="StepCompleted", step="make").order_by("-sequence")
+    assert list(undone.values_list("item", flat=True)) == list(completed.values_list("item", flat=True))
+    assert sorted(Entry.objects.filter(text__startswith="poured").values_list("text", flat=True)) == [
+        "poured away latte",
+        "poured away mocha",
+    ]
+    assert fresh(bar).timeline.status == "cancelled"
+    assert_holds(fresh(bar))
+
+
+def test_a_new_round_reads_the_list_anew() -> None:
+    plan["serve"] = lambda bar: (_ for _ in ()).throw(PermanentFailure("closed"))
+    bar = Bar.start(drinks=["latte", "mocha"])
+    with recorded_errors():
+        drain()
+    fresh(bar).timeline.amend(reason="mistyped", drinks=["tea"])
+    plan.clear()
+    fresh(bar).timeline.rewind(to="make", reason="other drinks")
+    drain()
+
+    assert made() == ["made latte", "made mocha", "made tea"]
+    assert list(items_of(fresh(bar).timeline.state, "make")) == ["tea"]
+    assert_holds(fresh(bar))
+
+
+def test_cancel_ends_all_that_nobody_has_begun() -> None:
+    tray = Tray.start(cups=list("abcde"))
+    tray.timeline.cancel(reason="closed")
+
+    assert (fresh(tray).timeline.status, Run.objects.filter(timeline=tray.pk).count()) == ("cancelled", 0)
+
+
+def test_the_state_as_of_an_event_counts_what_was_done_by_then() -> None:
+    bar = Bar.start(drinks=["latte", "mocha"])
+    drain()
+    first = Event.objects.filter(timeline=bar.pk, type="StepCompleted", step="make").order_by("sequence")[0]
+
+    then = state_at(bar.pk, Timeline.objects.get(pk=bar.pk).using, first.sequence)
+
+    assert then["runs"]["make"]["each"] == {"count": 2, "completed": 1, "due": 1}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"each": "glasses"}, "no field. Did you mean 'classes'"),
+        ({"each": "name"}, "no list"),
+        ({"each": "things"}, "has no key. Name a part of it: by='sku'"),
+        ({"each": "classes", "at_once": 0}, "leaves no item"),
+        ({"each": "classes", "at_least": 1, "at_most_failed": 1}, "Keep one"),
+        ({"at_once": 2}, "needs each="),
+        ({"each": 5}, "no name of a field"),
+    ],
+)
+def test_a_wrong_declaration_says_how_to_mend_it(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(DeclarationError, match=said):
+
+        class Wrong(Workflow):
+            name: str
+            classes: list[str]
+            things: list[dict[str, str]]
+
+            @step
+            def begin(self) -> None: ...
+
+            @step(after=begin, **options)
+            def work(self, item: str) -> None: ...
+
+
+def test_a_body_without_a_parameter_for_the_item_says_so() -> None:
+    with pytest.raises(DeclarationError, match="its body takes none"):
+
+        class Empty(Workflow):
+            things: list[str]
+
+            @step
+            def begin(self) -> None: ...
+
+            @step(after=begin, each="things")
+            def work(self) -> None: ...

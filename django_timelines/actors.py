@@ -38,6 +38,15 @@ class Actor:
         return self.label or self.id or self.type
 
 
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The event of a timeline whose step acts now: what it starts or calls elsewhere says so, and belongs to its family."""
+
+    timeline: uuid.UUID
+    sequence: int
+    correlation: uuid.UUID
+
+
 SYSTEM = Actor(ActorType.SYSTEM, label="system")
 
 
@@ -51,6 +60,7 @@ def _nobody() -> Actor:
 
 _actor: ContextVar[Callable[[], Actor]] = ContextVar("django_timelines_actor", default=_nobody)
 _trace: ContextVar[str] = ContextVar("django_timelines_trace", default="")
+_cause: ContextVar[Cause | None] = ContextVar("django_timelines_cause", default=None)
 _started: ContextVar[list[uuid.UUID] | None] = ContextVar("django_timelines_started", default=None)
 
 
@@ -62,6 +72,21 @@ def current() -> Actor:
 def current_trace() -> str:
     """Return the W3C ``traceparent`` of this context, or an empty string."""
     return _trace.get()
+
+
+def current_cause() -> Cause | None:
+    """Return which step's body this is, or None outside of one."""
+    return _cause.get()
+
+
+@contextmanager
+def in_step(cause: Cause) -> Iterator[None]:
+    """Let what is started or called in the block name this cause."""
+    token = _cause.set(cause)
+    try:
+        yield
+    finally:
+        _cause.reset(token)
 
 
 def note_started(timeline: uuid.UUID) -> None:

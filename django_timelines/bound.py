@@ -16,6 +16,7 @@ from .actors import Actor, of_user
 from .engine import call, operate, wait
 from .engine.asked import Options
 from .exceptions import DeclarationError, Refused, TimelinesError
+from .models import Timeline
 from .retries import Retry
 from .state import Outcome, StepStatus, run_key, step_status
 from .steps import AnyOf, Delivery, Step, StepOutcome
@@ -55,6 +56,50 @@ class WorkflowStep(Step[P]):
             )
         compensation.undoes = self
         return compensation
+
+
+class ChildStep(WorkflowStep[[]]):
+    """What ``subworkflow(…)`` makes: a step that begins a timeline and is done when that is."""
+
+    def __init__(self, child: Any, given: Callable[..., Any], results: dict[str, str], **options: Any) -> None:
+        if not (isinstance(child, type) and issubclass(child, Subject)):
+            raise DeclarationError(f"subworkflow({child!r}, …): name a workflow class.")
+        if not callable(given):
+            raise DeclarationError(
+                f"subworkflow({child.__name__}, given={given!r}): write given=lambda order: {{…}}, a dict of its input."
+            )
+        body: Any = lambda parent, **item: given(parent, *item.values())  # noqa: E731 (it has a name and a text of its own)
+        body.__name__, body.__doc__ = child.__name__.lower(), child.__doc__
+        super().__init__(body, **options)
+        self.child, self.given, self.results = child, given, results
+        if self.is_entry:
+            raise DeclarationError(
+                f"subworkflow({child.__name__}) needs after=: the entry step is one that start(…) calls."
+            )
+
+    def __set_name__(self, owner: type[Any], name: str) -> None:
+        self.name = name
+
+
+def subworkflow(
+    workflow: type[Any],
+    *,
+    after: Step[...] | StepOutcome | AnyOf | list[Any],
+    given: Callable[..., Any] = lambda *_: {},
+    results: dict[str, str] | None = None,
+    **options: Any,
+) -> ChildStep:
+    """Declare another timeline like a step: it begins when this is reached, goes on beside its parent, and reports its end.
+
+    ``given``: what its entry step is called with, a function of the parent (and of the item, with ``each=``) that returns a
+    dict; it is the step's body, retried and blocked as any other. ``results={"reference": "reference"}``: the parent's fields
+    that take the values of the child's when it has completed. It fails only if the class goes on from ``payment.failed``
+    (settled when the child begins); else the child is blocked, and the parent waits. Other options are those of ``@step``.
+    """
+    allowed = set(OPTIONS) - {"manual", "delivery", "early", "timeout"}
+    if unknown := [option for option in options if option not in allowed]:
+        raise DeclarationError(f"subworkflow has no option {unknown[0]!r}: it has {', '.join(sorted(allowed))}.")
+    return ChildStep(workflow, given, results or {}, after=after, **options)
 
 
 @overload
@@ -134,6 +179,13 @@ class BoundStep(Generic[P]):
     def using(self, *, key: str = "", actor: Any = None) -> BoundStep[P]:
         """Set options of the call: ``key`` (the same key has one effect and one answer), ``actor`` (a user or an ``Actor``)."""
         return BoundStep(self._workflow, self._name, self._item, with_options(self._options, key, actor))
+
+    @property
+    def child(self) -> Any:
+        """The workflow object of the timeline that this step began, as it stands now; None if it has begun none."""
+        run = self._workflow._snapshot.state["runs"].get(run_key(self._name, self._item), {})
+        found = Timeline.objects.using(self._workflow._snapshot.using).filter(pk=run.get("child")).first()
+        return found.subject if found else None
 
     @property
     def status(self) -> StepStatus:

@@ -17,7 +17,7 @@ from .exceptions import DeclarationError
 from .fields import UNSET, Field, field_for, parameters_of
 from .references import models_in
 from .registry import Declaration
-from .steps import Step
+from .steps import Parameter, Step
 from .subject import FieldAttribute
 
 RESERVED = frozenset({"start", "get", "astart", "aget", "using", "pk", "timeline", "timelines", "get_absolute_url"}) | {
@@ -34,14 +34,16 @@ def declare(cls: type[Any], root: type[Any], renamed_from: tuple[str, ...] = ())
     for name, declared in steps.items():
         _check_name(label, name)
         declared.name = name
-        declared.parameters = parameters_of(
-            inspect.signature(declared.body), _hints(label, declared.body), f"{label}.{name}"
-        )
+        declared.parameters = _parameters(label, declared)
         _take_item(label, declared)
         _check_undo(label, declared, steps)
     fields = _fields(cls, root, label, steps)
     for declared in steps.values():
         _check_each(label, declared, fields)
+        if unknown := [name for name in declared.results if name not in fields]:
+            raise DeclarationError(
+                f"{label}.{declared.name}: results= names {unknown[0]!r}, which is no field. Declare it."
+            )
     inputs = {
         name: {p.name: field_for(f"{label}.{name}", p.name, p.annotation) for p in declared.parameters}
         for name, declared in steps.items()
@@ -102,6 +104,13 @@ def _hints(label: str, of: Any, *, own: bool = False) -> dict[str, Any]:
     return {name: hints[name] for name in inspect.get_annotations(of)} if own else hints
 
 
+def _parameters(label: str, declared: Step[...]) -> tuple[Parameter, ...]:
+    if declared.child is not None:  # given= is a function of the workflow, and of the item
+        return (Parameter("item", Any),) if declared.each else ()
+    signature = inspect.signature(declared.body)
+    return parameters_of(signature, _hints(label, declared.body), f"{label}.{declared.name}")
+
+
 def _take_item(label: str, declared: Step[...]) -> None:
     """Let ``each=`` fill the body's first parameter, also of the step's undo; the others are the call's."""
     each = declared.each or (declared.undoes.each if declared.undoes else None)
@@ -138,6 +147,8 @@ def _check_each(label: str, declared: Step[...], fields: dict[str, Field]) -> No
     if origin not in _LISTS:
         raise DeclarationError(f"{where} is {annotation!r}, no list. Declare {each.field}: list[…].")
     inner = typing.get_args(annotation)[0] if typing.get_args(annotation) else Any
+    if declared.child is not None:
+        declared.item = Parameter("item", inner)
     kind = typing.get_origin(inner) or inner
     keyed = inner is Any or bool(models_in(inner)) or not isinstance(kind, type) or issubclass(kind, _KEYS)
     if not keyed and not each.by:

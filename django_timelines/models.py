@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import uuid_utils.compat
@@ -13,12 +14,17 @@ from .actors import ActorType
 from .state import StepStatus, TimelineStatus
 
 if TYPE_CHECKING:
-    import uuid
+    from datetime import datetime
 
 
 def new_id() -> uuid.UUID:
     """Make a key in time order (UUIDv7, RFC 9562)."""
     return uuid_utils.compat.uuid7()
+
+
+def first_id_at(moment: datetime) -> uuid.UUID:
+    """Return the least key that was made in this millisecond or later."""
+    return uuid.UUID(int=int(moment.timestamp() * 1000) << 80)
 
 
 class ExactCharField(models.CharField):  # type: ignore[type-arg]
@@ -60,7 +66,10 @@ class Timeline(models.Model):
     state = models.JSONField(_("state"), help_text=_("The fold of the events: a cache."))
     key = models.CharField(_("key"), max_length=200, default="", blank=True)
     digest = models.UUIDField(null=True, unique=True, help_text=_("Of workflow and key: one timeline for each."))
-    correlation = models.UUIDField(_("correlation id"))
+    correlation = models.UUIDField(
+        _("correlation id"), help_text=_("The same for all that led to one another: the first one's key.")
+    )
+    parent = models.UUIDField(_("parent"), null=True, editable=False, help_text=_("The timeline whose step began it."))
     started_by = models.CharField(
         _("started by"), max_length=64, default="", blank=True, help_text=_("A user's primary key.")
     )
@@ -86,6 +95,7 @@ class Timeline(models.Model):
             models.Index(fields=["status", "id"], name="timelines_by_status"),
             models.Index(fields=["workflow", "id"], name="timelines_by_workflow"),
             models.Index(fields=["started_by", "id"], name="timelines_by_starter"),
+            models.Index(fields=["correlation"], name="timelines_by_family"),
         )
 
     def __str__(self) -> str:
@@ -104,6 +114,16 @@ class Timeline(models.Model):
     def subject(self) -> Any:
         """The workflow object of this timeline; ``Unknown`` if the code no longer has its class."""
         return registry.get(self.workflow).make(self)
+
+    @property
+    def family(self) -> TimelineQuerySet:
+        """All timelines that led to one another: parents, children, and what their steps started, the oldest first."""
+        return Timeline.objects.using(self.using).filter(correlation=self.correlation).order_by("id")
+
+    @property
+    def children(self) -> TimelineQuerySet:
+        """The timelines that its steps began and wait for, the oldest first."""
+        return self.family.filter(parent=self.pk)
 
     def explain(self) -> Any:
         """Answer "why is it not moving?": an ``Explanation``, whose ``str`` is a sentence or more."""
@@ -249,6 +269,27 @@ class SealedInput(models.Model):
 
     def __str__(self) -> str:
         return f"sealed input of {self.step}"
+
+
+class Notice(models.Model):
+    """What one timeline tells another: addressed to it, inserted and never waited for, gone when it is taken."""
+
+    ENDED, CANCEL = "ended", "cancel"
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    timeline = models.UUIDField(_("timeline"), db_index=True, help_text=_("Whom it is for."))
+    source = models.UUIDField(_("source"), help_text=_("The timeline that tells it."))
+    sequence = models.PositiveIntegerField(help_text=_("Of the source's event that it is about."))
+    kind = models.CharField(_("kind"), max_length=8, choices=((ENDED, _("ended")), (CANCEL, _("cancel"))))
+    reason = models.TextField(_("reason"), default="", blank=True)
+    compensate = models.BooleanField(default=False)
+
+    class Meta:
+        verbose_name = _("notice")
+        verbose_name_plural = _("notices")
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.kind}"
 
 
 class Pause(models.Model):

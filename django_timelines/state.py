@@ -119,7 +119,7 @@ _STATUS_AFTER = {
     EventType.STEP_OVERDUE: StepStatus.OVERDUE,
 }
 # what a run keeps from event to event; the rest is the newest event's
-_LASTING = ("call", "digest", "key", "until", "sealed", "guard_passed", "of", "round", "value")
+_LASTING = ("call", "digest", "key", "until", "sealed", "guard_passed", "of", "round", "value", "child")
 _LATE = "overdue, final"  # how the items that are done with for being late are counted
 
 
@@ -153,6 +153,8 @@ def _apply(state: type_state, event: NewEvent, sequence: int) -> None:
     data = event.data
     if event.type == EventType.TIMELINE_STARTED:
         state["fields"].update(data.get("fields", {}))
+        if "parent" in data:
+            state["parent"] = data["parent"]
     elif event.type in _ENDINGS:
         state["ended"] = str(_ENDINGS[EventType(event.type)])
         state.pop("paused", None)
@@ -191,12 +193,17 @@ def _apply_to_run(state: type_state, event: NewEvent, sequence: int) -> None:
         state["keys"] = {name: call for name, call in state.get("keys", {}).items() if call[0] != key}
     elif "of" in run and run["status"] in DONE:
         _mark_undone(state, run["of"], sequence)
-    elif event.type == EventType.STEP_DUE and event.step == state.get("undoing", {}).get("then"):
+        if run["of"].startswith(f"{key}@"):  # a child of an earlier round: its step begins anew
+            del runs[key]
+    elif data.get("fatal"):
+        state["failing"] = True
+    elif event.type == EventType.STEP_DUE and "of" not in data and event.step == state.get("undoing", {}).get("then"):
         del state["undoing"]
 
 
 def _cancel(state: type_state, data: Mapping[str, Any], sequence: int) -> None:
     state["cancelling"] = True
+    state.pop("ended", None)  # a child that had completed is undone with its parent
     state.pop("undoing", None)
     if data.get("compensate"):
         state["compensating"] = True
@@ -255,11 +262,25 @@ def _run_after(run: type_run, event: NewEvent, sequence: int) -> type_run:
         after |= {"error": run["error"]} if "error" in run else {}  # why somebody tries it again
     else:
         after["status"] = str(_STATUS_AFTER[EventType(event.type)])
+    if data.get("cancelled"):  # its child was, as the timeline itself is
+        after["status"] = str(StepStatus.CANCELLED)
     if data.get("stopped"):  # its worker ended: nothing was wrong with the attempt
         after["attempt"] -= 1
     if data.get("late"):  # its deadline had passed when a person asked for it all the same
         after.pop("until", None)
-    for name in ("due", "until", "reason", "error", "errors", "final", "sealed", "guard_passed", "of", "round"):
+    for name in (
+        "due",
+        "until",
+        "reason",
+        "error",
+        "errors",
+        "final",
+        "sealed",
+        "guard_passed",
+        "of",
+        "round",
+        "child",
+    ):
         if name in data:
             after[name] = data[name]
     if "value" in data:
@@ -333,6 +354,11 @@ def is_late(state: type_state, name: tuple[str, str], now: datetime) -> bool:
     """Tell whether the run's deadline has passed."""
     until = state["runs"].get(run_key(*name), {}).get("until")
     return until is not None and datetime.fromisoformat(until) <= now
+
+
+def awaits_child(run: Mapping[str, Any]) -> bool:
+    """Tell whether a run waits for the end of the timeline that it began."""
+    return "child" in run and run["status"] in (StepStatus.WAITING, StepStatus.OVERDUE) and not run.get("final")
 
 
 def is_open(run: Mapping[str, Any]) -> bool:

@@ -149,6 +149,8 @@ class Step(Generic[P]):
         self.timeout = timeout
         self.renamed_from = renamed_from
         self.undoes: Step[...] | None = None
+        self.child: Any = None  # the workflow that it begins
+        self.results: dict[str, str] = {}  # its fields, and the child's that give them their values
         self.parameters: tuple[Parameter, ...] = ()
         self.item: Parameter | None = None  # the parameter that each= fills
         self.each = _each(self.name, each, by, at_once=at_once, at_least=at_least, at_most_failed=at_most_failed)

@@ -20,7 +20,7 @@ from django.db.models.expressions import RawSQL
 
 from .databases import later
 from .exceptions import Conflict, LeaseLost, Unknown
-from .models import Event, Lease, Pause, Run, SealedInput, Sighting, Timeline
+from .models import Event, Lease, Notice, Pause, Run, SealedInput, Sighting, Timeline
 from .state import type_state
 from .statements import Statement, delete, insert, matching, send, type_row, update
 
@@ -57,6 +57,9 @@ class Change:
     moved: tuple[type_name, type_name] | None = None  # a runner goes on: its row and lease pass to the next step
     leased: list[type_name] = field(default_factory=list)
     released: list[type_name] = field(default_factory=list)
+    notices: list[type_row] = field(default_factory=list)
+    heard: list[uuid.UUID] = field(default_factory=list)  # the notices that are taken with it
+    children: list[Change] = field(default_factory=list)  # timelines that begin with it
     sealed: list[type_row] = field(default_factory=list)
     unsealed: list[int] = field(default_factory=list)  # the calls whose secrets are done with, by sequence
     holder: str = ""
@@ -129,11 +132,24 @@ def commit(change: Change) -> None:
         else:
             first = insert(alias, Timeline, [_timeline_row(change)])
         if fits:
-            rest = [*_runs(connection, change), *_events(connection, change)]
-            rest += [delete(alias, SealedInput, {"timeline": id, "sequence": call}) for call in change.unsealed]
-            send(connection, [*first, *rest, *insert(alias, SealedInput, change.sealed)])
+            send(connection, [*first, *_rest(connection, change)])
     if not fits:
         raise Conflict(f"Timeline {id} went on since event {change.before.head}. Begin again.")
+
+
+def _rest(connection: BaseDatabaseWrapper, change: Change) -> Iterator[Statement]:
+    alias, id = change.after.using, change.after.id
+    yield from _runs(connection, change)
+    yield from _events(connection, change)
+    for call in change.unsealed:
+        yield delete(alias, SealedInput, {"timeline": id, "sequence": call})
+    yield from insert(alias, SealedInput, change.sealed)
+    for child in change.children:
+        yield from insert(alias, Timeline, [_timeline_row(child)])
+        yield from _rest(connection, child)
+    for notice in change.heard:
+        yield delete(alias, Notice, {"id": notice})
+    yield from insert(alias, Notice, change.notices)
 
 
 def _events(connection: BaseDatabaseWrapper, change: Change) -> Iterator[Statement]:
@@ -155,7 +171,9 @@ def _move_head(connection: BaseDatabaseWrapper, change: Change) -> bool:
 def _timeline_row(change: Change) -> type_row:
     after = change.after
     names = ("id", "workflow", "head", "status", "state", "key", "digest", "correlation", "started_by")
-    return {name: getattr(after, name) for name in names} | {"started_at": change.at, "changed_at": change.at}
+    row = {name: getattr(after, name) for name in names} | {"started_at": change.at, "changed_at": change.at}
+    parent = after.state.get("parent")
+    return row | {"parent": uuid.UUID(parent["timeline"]) if parent else None}
 
 
 def _runs(connection: BaseDatabaseWrapper, change: Change) -> Iterator[Statement]:
@@ -219,6 +237,13 @@ def leases(using: str, runs: Sequence[uuid.UUID]) -> dict[uuid.UUID, datetime | 
 def paused(using: str) -> set[str]:
     """Return the workflows that are paused, ``EVERYTHING`` among them if everything is."""
     return set(Pause.objects.using(using).values_list("workflow", flat=True))
+
+
+def take_notices(using: str, taken: Sequence[uuid.UUID], answers: Sequence[type_row]) -> None:
+    """Take notices that change nothing, and answer."""
+    with transaction.atomic(using=using):
+        Notice.objects.using(using).filter(id__in=taken).delete()
+        send(connections[using], insert(using, Notice, answers))
 
 
 def rang(using: str, run: uuid.UUID, rings: int, more: int, placement: str, next_ring: datetime) -> None:

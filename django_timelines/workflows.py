@@ -24,7 +24,7 @@ from django.urls import reverse
 from django.views.decorators.debug import sensitive_variables
 
 from . import links, registry, store
-from .bound import BoundStep, actor_of, any_of, step, with_options
+from .bound import BoundStep, actor_of, any_of, step, subworkflow, with_options
 from .declarations import declare
 from .domain import Event
 from .engine import call, erase, explain, history, operate, pause
@@ -59,6 +59,7 @@ __all__ = [
     "Workflow",
     "any_of",
     "step",
+    "subworkflow",
 ]
 
 EXACTLY_ONCE = Delivery.EXACTLY_ONCE

@@ -5,24 +5,29 @@ Executing a step returns what has become due and wakes nobody itself: the bells 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+
+from django.utils.translation import gettext as _
 
 from .. import conf, moments
 from ..actors import Actor
 from ..events import EventType, NewEvent
-from ..models import new_id
+from ..models import Notice, new_id
 from ..placements import INLINE, Bell
 from ..registry import Declaration
-from ..state import StepStatus, fold, is_open, run_key, split_key, timeline_status, type_run, type_state
+from ..state import StepStatus, awaits_child, fold, is_open, run_key, split_key, timeline_status, type_run, type_state
 from ..statements import type_row
 from ..steps import Step
 from ..store import Change, Snapshot
 from . import bells
+from .cancel import cancellation
 from .undo import next_undo
 
 type_name = tuple[str, str]
+MOST_TOLD = 10  # timelines that a commit's own runner sees to at once; the clock sees to the others
 type_take = Callable[[str, Step[...]], bool]
 
 
@@ -34,6 +39,7 @@ class By:
     placement: str = ""
     trace: str = ""
     cause: int | None = None
+    cause_timeline: uuid.UUID | None = None
     holder: str = ""  # who takes the leases of the attempts that this commit starts
 
 
@@ -44,12 +50,18 @@ class Advance:
     change: Change
     bells: list[Bell]
     taken: type_name | None = None  # the next run, claimed in the same commit by the same runner
-    inline: list[Bell] = field(default_factory=list)  # due, and run by whoever made them due
+    inline: list[Bell] = field(default_factory=list)  # due, or told, and seen to by whoever made them so
 
     @property
     def after(self) -> Snapshot:
         """The timeline after the commit."""
         return self.change.after
+
+    def take_in(self, child: Advance) -> None:
+        """Let a timeline begin with this commit."""
+        self.change.children.append(child.change)
+        self.bells += child.bells
+        self.inline += child.inline
 
 
 def advance(
@@ -83,11 +95,19 @@ def advance(
     change = Change(before, after, at, holder=by.holder, lease_seconds=conf.lease().total_seconds())
     first = before.head + 1
     change.events = [
-        _event_row(after, n, event, at, by) | {"cause": by.cause if n == first else first}
+        _event_row(after, n, event, at, by)
+        | (
+            {"cause": by.cause, "cause_timeline": by.cause_timeline}
+            if n == first
+            else {"cause": first, "cause_timeline": None}
+        )
         for n, event in enumerate(appended, first)
     ]
     result = Advance(change, [], taken)
     _derive_runs(result, before.state, state, by, passing if taken else None)
+    change.notices = list(_notices(before, after))
+    told = change.notices[:MOST_TOLD]
+    result.inline += [Bell(one["timeline"].hex, "", "", 0, after.using, INLINE, by.trace) for one in told]
     return result
 
 
@@ -101,14 +121,48 @@ def follow(
     settled = [
         key for key, run in state["runs"].items() if _standing(run) and _standing(run) != _standing(runs.get(key))
     ]
-    if declaration is not None and not state.get("cancelling"):
+    if declaration is not None and not state.get("cancelling") and not state.get("failing"):
         appended += declaration.graph.decide(state, settled, before.head + 1 + len(appended), at)
+        state = fold(before.state, appended, before.head + 1)
+    if state.get("failing") and not state.get("cancelling"):
+        appended.append(cancellation(declaration, state, _("A step failed, and the parent goes on from that.")))
         state = fold(before.state, appended, before.head + 1)
     if declaration is not None and (undo := next_undo(declaration, state, at)):
         appended += undo
     elif not any(is_open(run) for run in state["runs"].values()):
-        ending = EventType.TIMELINE_CANCELLED if state.get("cancelling") else EventType.TIMELINE_COMPLETED
-        appended.append(NewEvent(ending))
+        appended.append(NewEvent(_ending(state)))
+
+
+def _ending(state: type_state) -> EventType:
+    if state.get("failing"):
+        return EventType.TIMELINE_FAILED
+    return EventType.TIMELINE_CANCELLED if state.get("cancelling") else EventType.TIMELINE_COMPLETED
+
+
+def _notices(before: Snapshot, after: Snapshot) -> Iterator[type_row]:
+    """Return what others are told: the parent of the end, children that they are no longer wanted."""
+    parent = after.state.get("parent")
+    if parent and "ended" in after.state and "ended" not in before.state:
+        yield notice_row(uuid.UUID(parent["timeline"]), after.id, after.head, Notice.ENDED)
+    turned = after.state.get("cancelling") and not before.state.get("cancelling")
+    compensate = bool(after.state.get("compensating"))
+    for key, old in before.state["runs"].items():
+        new = after.state["runs"].get(key, {})
+        goes_on = awaits_child(old) and awaits_child(new) and new["child"] == old["child"]
+        if awaits_child(old) and (turned or not goes_on) and new.get("of") == old.get("of"):
+            yield notice_row(uuid.UUID(old["child"]), after.id, after.head, Notice.CANCEL, compensate=compensate)
+    for key, new in after.state["runs"].items():
+        if "of" in new and awaits_child(new) and "of" not in before.state["runs"].get(key, {}):
+            yield notice_row(uuid.UUID(new["child"]), after.id, after.head, Notice.CANCEL, compensate=True)
+
+
+def notice_row(
+    addressee: uuid.UUID, source: uuid.UUID, sequence: int, kind: str, *, compensate: bool = False
+) -> type_row:
+    """Return the row that tells a timeline something."""
+    reason = _("The timeline that began it no longer waits for it.") if kind == Notice.CANCEL else ""
+    row: type_row = {"id": new_id(), "timeline": addressee, "source": source, "sequence": sequence}
+    return row | {"kind": kind, "reason": reason, "compensate": compensate}
 
 
 def _is_settled(run: type_run | None) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import os
 import traceback
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,12 +17,14 @@ from django.core.exceptions import ValidationError
 from django.views.decorators.debug import sensitive_variables
 
 from ..events import NewEvent
-from ..exceptions import LeaseLost
+from ..exceptions import LeaseLost, PermanentFailure
+from ..models import new_id
 from ..registry import Declaration
 from ..state import run_key
 from ..steps import Step
 from ..store import Snapshot, type_name
 from . import leaks
+from .asked import Input, check_input
 from .interrupt import Stopped, TimedOut
 
 MESSAGE_LIMIT, TRACEBACK_LIMIT = 2_000, 16_000
@@ -51,6 +54,16 @@ class Completed:
     changes: dict[str, Any]
     recorded: list[NewEvent]
     cancel: tuple[str, bool] | None = None
+    child: Child | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """The timeline that a step begins: its class, its id, and what its entry step is called with."""
+
+    declaration: Declaration
+    id: uuid.UUID
+    given: Input
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +147,10 @@ def _run_body(
         # Django's error reports hide the parameters that this names
         body = sensitive_variables()(step.body) if secret else step.body
         in_body = True
-        _call(step, body, workflow, given)
+        returned = _call(step, body, workflow, given)
         in_body = False
-        return Completed(workflow._changes(), frame.recorded, frame.cancel)
+        child = _child(step, returned) if step.child is not None else None
+        return Completed(workflow._changes(), frame.recorded, frame.cancel, child)
     except (LeaseLost, Stopped, KeyboardInterrupt):
         raise
     except BaseException as error:
@@ -145,14 +159,24 @@ def _run_body(
         return Failed(_as_failure(error, step), hidden, passed and step.when is not None, rejection)
 
 
-def _call(step: Step[...], body: Any, workflow: Any, given: Mapping[str, Any]) -> None:
+def _child(step: Step[...], given: Any) -> Child:
+    """Check what ``given=`` returned against the entry step of the child."""
+    declaration: Declaration = step.child._declaration
+    if not isinstance(given, Mapping):
+        raise PermanentFailure(
+            f"given= of {step.name!r} returned {type(given).__name__}. Return a dict of {declaration.label}'s input."
+        )
+    entry = declaration.step(declaration.graph.entry.name)
+    return Child(declaration, new_id(), check_input(declaration, entry, (), given))
+
+
+def _call(step: Step[...], body: Any, workflow: Any, given: Mapping[str, Any]) -> Any:
     """Call the body. A process that it forked and that comes back here ends at once: the attempt is its parent's."""
     process = os.getpid()
     try:
         if inspect.iscoroutinefunction(step.body):
-            async_to_sync(_within)(step.timeout, body, workflow, given)
-        else:
-            body(workflow, **given)
+            return async_to_sync(_within)(step.timeout, body, workflow, given)
+        return body(workflow, **given)
     finally:
         if os.getpid() != process:
             os._exit(os.EX_SOFTWARE)

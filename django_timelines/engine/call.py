@@ -51,8 +51,19 @@ def start(declaration: Declaration, options: Options, args: tuple[Any, ...], kwa
     defaults = {
         name: field.encode(field.default) for name, field in declaration.fields.items() if field.default is not UNSET
     }
+    cause = actors.current_cause()
+    family = cause.correlation if cause else id
     before = Snapshot(
-        id, declaration.label, using, 0, "", empty(), id, options.key, digest, actor.id if actor.type == "user" else ""
+        id,
+        declaration.label,
+        using,
+        0,
+        "",
+        empty(),
+        family,
+        options.key,
+        digest,
+        actor.id if actor.type == "user" else "",
     )
     keyed = {"key": options.key} if options.key else {}
     begun = NewEvent(EventType.TIMELINE_STARTED, data={"fields": defaults} | keyed, at=moments.now())
@@ -156,7 +167,7 @@ def _try_call(
 
 
 def _runner(actor: Actor, using: str) -> Runner:
-    return Runner(actor, INLINE, using, in_callers_transaction(using), conf.raises_errors())
+    return Runner(actor, INLINE, using, in_callers_transaction(using), actors.current_cause(), conf.raises_errors())
 
 
 def _carry_out(

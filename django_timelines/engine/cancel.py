@@ -6,7 +6,7 @@ from typing import Any
 
 from ..events import EventType, NewEvent
 from ..registry import Declaration
-from ..state import StepStatus, is_open, split_key, type_run, type_state
+from ..state import StepStatus, awaits_child, is_open, split_key, type_run, type_state
 from ..steps import Delivery
 
 REASON_LIMIT = 2_000
@@ -33,6 +33,8 @@ def clean_reason(reason: str) -> str:
 def _goes_on(declaration: Declaration | None, key: str, run: type_run) -> bool:
     if "each" in run:
         return False  # it stands for its items, of which each comes to its own end
+    if awaits_child(run):
+        return True  # the child is told, and tells of its end
     begun = run["status"] == StepStatus.RUNNING or (
         run["status"] in (StepStatus.RETRYING, StepStatus.DUE) and run["attempt"] > 0  # due: a person tries it again
     )

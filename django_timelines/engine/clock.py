@@ -23,9 +23,10 @@ from ..state import StepStatus, run_key
 from . import bells
 from .advance import By, advance
 from .failure import after_interruption, without_code
+from .family import hear, unheard
 from .patience import conflict_if_transient
 from .renames import bring_up_all
-from .runner import commit, load
+from .runner import Runner, commit, load
 
 logger = logging.getLogger("django_timelines")
 type_deaf = dict[str, datetime]
@@ -90,7 +91,22 @@ def tick(using: str, actor: Actor | None = None, deaf: type_deaf | None = None) 
             logger.exception("The clock could not look at %s of timeline %s.", run, run.timeline_id)
             later = bells.next_ring(run.rings, at)  # not at once again: it would keep the clock from the others
             store.rang(using, run.id, run.rings, 1, run.placement, later)
+    hear_all(using, Runner(by.actor, "", using), at - SOON)
     return len(runs)
+
+
+def hear_all(using: str, runner: Runner, before: datetime | None = None) -> list[Bell]:
+    """Let timelines take what they were told (by this time) and nobody took; return what is for a runner to answer."""
+    answers: list[Bell] = []
+    for timeline in unheard(using, before):
+        try:
+            with conflict_if_transient(using):
+                answers += hear(timeline, runner)
+        except Conflict:
+            continue
+        except Exception:
+            logger.exception("Timeline %s could not take what it was told.", timeline)
+    return answers
 
 
 def settle_due_deadlines(using: str) -> None:

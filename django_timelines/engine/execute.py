@@ -16,7 +16,7 @@ from functools import partial
 from django.core.exceptions import ValidationError
 from django.db import Error, connections, transaction
 
-from ..actors import ActorType, acting, current, this_process
+from ..actors import ActorType, Cause, acting, current, in_step, this_process
 from ..databases import begin_writing, is_transient
 from ..exceptions import LeaseLost, Rejected, TimelinesError
 from ..placements import INLINE, Bell
@@ -28,6 +28,7 @@ from . import bells, leaks
 from .advance import Advance
 from .body import Failed, run_body, secrets_of, timed_out, type_ended
 from .claim import claim, prepare
+from .family import hear
 from .interrupt import Stopped, TimedOut
 from .leases import keeper
 from .patience import Patience
@@ -45,11 +46,13 @@ def answer(timeline: str, step: str, item: str, fence: int, using: str, placemen
     actor = current() if placement == INLINE else this_process(ActorType.WORKER, placement)
     with acting(actor, trace), nullcontext() if placement == INLINE else heeding_sigterm():
         runner = Runner(actor, placement, using)
-        run_from(claim(uuid.UUID(timeline), (step, item), fence, runner), runner)
+        bell = Bell(timeline, step, item, fence, using, placement, trace)
+        run_from(_first([bell], runner), runner)
 
 
 def run_from(held: Held | None, runner: Runner) -> Snapshot | None:
     """Execute the attempt and what it makes due for this runner, one after the other; return where the timeline stands."""
+    first = held.snapshot.id if held is not None else None
     snapshot: Snapshot | None = None
     unexpected: Exception | None = None
     waiting: list[Bell] = []
@@ -57,7 +60,8 @@ def run_from(held: Held | None, runner: Runner) -> Snapshot | None:
         result, ended = execute(held, runner)
         if result is None:
             break
-        snapshot = result.after
+        if result.after.id == first:  # not what it began, nor what it told of its end
+            snapshot = result.after
         if isinstance(ended, Failed) and not ended.is_rejection:
             _log(held, ended)
             if is_unexpected(ended.error, held.step):
@@ -78,11 +82,18 @@ def _next(declaration: Declaration, result: Advance, runner: Runner, waiting: li
     waiting += result.inline
     if result.taken is not None:
         return Held(declaration, result.after, result.taken)
+    return _first(waiting, runner)
+
+
+def _first(waiting: list[Bell], runner: Runner) -> Held | None:
+    """Answer bells until one has an attempt to execute. A bell of no step says that the timeline was told something."""
     while waiting:
         bell = waiting.pop(0)
         if runner.in_transaction:
             transaction.on_commit(partial(answer, **bell.as_json()), using=runner.using)
-        elif held := claim(result.after.id, (bell.step, bell.item), bell.fence, runner):
+        elif not bell.step:
+            waiting += hear(uuid.UUID(bell.timeline), runner)
+        elif held := claim(uuid.UUID(bell.timeline), (bell.step, bell.item), bell.fence, runner):
             return held
     return None
 
@@ -130,7 +141,8 @@ def _run(held: Held, runner: Runner) -> type_ended:
     """Run the body, for as long as its step's ``timeout=`` and the worker's life allow."""
     limited = held.step.timeout or runner.placement != INLINE
     try:
-        with may_be_stopped(held, runner) if limited else nullcontext():
+        cause = Cause(held.snapshot.id, held.fence, held.snapshot.correlation)
+        with in_step(cause), may_be_stopped(held, runner) if limited else nullcontext():
             return run_body(held.declaration, held.seen, held.name, held.attempt, held.given or {})
     except TimedOut:  # on its last metres
         return Failed(timed_out(held.step), secrets_of(held.declaration, held.name, held.given or {}))

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from .. import moments, registry
 from ..models import Pause, Run, Sighting, Timeline
-from ..state import ENDED, StepStatus, TimelineStatus, run_key
+from ..state import ENDED, StepStatus, TimelineStatus, awaits_child, run_key, type_run
 from . import bells
 from .clock import SIGHTING
 
@@ -74,10 +74,15 @@ def explain(timeline: Timeline) -> Explanation:
     reasons += _pauses(timeline, runs)
     for alike in _alike(runs):
         for run in alike[:MOST]:
-            reasons += _reasons_of(timeline, run)
+            details = timeline.state["runs"].get(run_key(run.step, run.item), {})
+            reasons += _of_child(timeline, run, details) if awaits_child(details) else _reasons_of(timeline, run)
         if alike[MOST:]:
-            words: dict[str, Any] = {"count": len(alike) - MOST, "step": alike[0].step.replace("_", " "), "status": _(alike[0].status)}
-            sentence = _("And %(count)d more of “%(step)s” are %(status)s.") % words
+            more: dict[str, Any] = {
+                "count": len(alike) - MOST,
+                "step": alike[0].step.replace("_", " "),
+                "status": _(alike[0].status),
+            }
+            sentence = _("And %(count)d more of “%(step)s” are %(status)s.") % more
             reasons.append(Reason("more", sentence, sentence, alike[0].step))
     reasons += _clock(timeline, runs)
     return Explanation(tuple(reasons) or (Reason("unknown", _("Nothing is open, yet it has not ended.")),))
@@ -118,6 +123,20 @@ def _reasons_of(timeline: Timeline, run: Run) -> Iterator[Reason]:
     is_due = run.status in (StepStatus.DUE, StepStatus.RETRYING) and not _is_later(run) and run.placement
     if is_due and moments.now() - timeline.changed_at > PATIENCE and bells.nobody_listens(run.placement):
         yield Reason("no_worker", _("No worker listens to %(placement)s: start one.") % words, step=name)
+
+
+def _of_child(timeline: Timeline, run: Run, details: type_run) -> Iterator[Reason]:
+    """Say what a run waits for that began a timeline, and why that one stands where it stands."""
+    child = Timeline.objects.using(timeline.using).filter(pk=details["child"]).first()
+    words = {"step": run_key(run.step, run.item).replace("_", " "), "child": details["child"]}
+    if child is None:
+        sentence = _("“%(step)s” waits for the timeline %(child)s, which is gone: retry or skip it.")
+        yield Reason("child_gone", sentence % words, _("Waiting for “%(step)s”.") % words, words["step"])
+        return
+    words |= {"workflow": child.workflow, "status": _(child.status)}
+    sentence = _("“%(step)s” waits for %(workflow)s %(child)s, which is %(status)s.") % words
+    yield Reason("child", sentence, _("“%(step)s” is under way.") % words, words["step"])
+    yield from explain(child).reasons[:MOST]
 
 
 def _word(run: Run) -> str:

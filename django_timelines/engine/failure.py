@@ -24,7 +24,10 @@ def after_failure(
     """Return the events of a failed attempt: rejected, tried again, blocked, or failed for good."""
     step, error = declaration.step(name[0]), failed.error
     if isinstance(error, ValidationError):
-        if failed.is_rejection and state["runs"].get(run_key(*name), {}).get("call"):
+        call = state["runs"].get(run_key(*name), {}).get("call")
+        if (
+            failed.is_rejection and call and not (call == 2 and "parent" in state)
+        ):  # nobody stands there: a parent gave it
             return [NewEvent(EventType.STEP_REJECTED, *name, data={"errors": failed.errors()}, attempt=attempt)]
         delay = None
     elif step.delivery is Delivery.AT_MOST_ONCE:
@@ -69,14 +72,15 @@ def gave_up(
 ) -> NewEvent:
     """Return the event of a step that nobody will try again by itself.
 
-    It is final if the class goes on from it, and while the timeline is being cancelled: that is its known end. An undo that
-    fails always needs a person.
+    It is final if the class goes on from it, and while the timeline is being cancelled: that is its known end. On a child whose
+    parent goes on from its failure it ends the child. An undo that fails always needs a person.
     """
     goes_on = declaration is not None and declaration.graph.lets_fail(name[0])
     is_undo = "of" in state["runs"].get(run_key(*name), {})
-    ends = goes_on or (state.get("cancelling") and not is_undo)
+    fatal = bool(state.get("parent", {}).get("fails")) and not goes_on and not state.get("cancelling") and not is_undo
+    ends = goes_on or fatal or (state.get("cancelling") and not is_undo)
     event = EventType.STEP_FAILED if ends else EventType.STEP_BLOCKED
-    return NewEvent(event, *name, data={"reason": reason, "error": error})
+    return NewEvent(event, *name, data={"reason": reason, "error": error} | ({"fatal": True} if fatal else {}))
 
 
 def without_code(state: type_state, workflow: str, name: type_name) -> NewEvent:

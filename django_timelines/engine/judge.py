@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from ..exceptions import Refused, Unknown
 from ..registry import Declaration
-from ..state import DONE, Outcome, StepStatus, run_key, step_status, type_state
+from ..state import DONE, Outcome, StepStatus, awaits_child, run_key, step_status, type_state
 from ..store import type_name
 
 
@@ -48,6 +48,8 @@ OUTCOMES = {
 
 def outcome_of(state: type_state, name: type_name) -> Outcome:
     """Return what a call of this step answers as things stand."""
+    if awaits_child(state["runs"].get(run_key(*name), {"status": ""})):
+        return Outcome.DUE
     return OUTCOMES.get(step_status(state, *name), Outcome.UNSETTLED)
 
 
@@ -61,6 +63,8 @@ def judge(declaration: Declaration, state: type_state, call: Call) -> Verdict:
             return Verdict.SAME
         raise Refused(_("The key %(key)s was used before, for another call.") % {"key": call.key}, "key_reused")
     run, status = state["runs"].get(run_key(*call.name), {}), step_status(state, *call.name)
+    if awaits_child(run):
+        return Verdict.SAME
     going_on = "ended" not in state and not state.get("cancelling")
     if status in (StepStatus.WAITING, StepStatus.BLOCKED) and going_on:
         return Verdict.ACCEPT

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from django.db import router, transaction
+from django.db.models import Exists, OuterRef
 
 from .. import moments, registry
-from ..models import Event, Run, SealedInput, Timeline
+from ..models import Event, Run, SealedInput, Timeline, first_id_at
 from ..state import ENDED
 
 BATCH = 500
@@ -18,13 +19,13 @@ BATCH = 500
 def prune(
     older_than: timedelta, workflow: str = "", *, dry_run: bool = False, using: str | None = None
 ) -> Iterator[int]:
-    """Delete the timelines that ended longer ago than this, oldest first; yield how many went with each batch.
+    """Delete the timelines that ended longer ago than this, children before their parents; yield how many with each batch.
 
     Several at once do not harm one another: what one deletes the other no longer finds. ``dry_run`` only counts.
     A workflow that had other names before is pruned under all of them.
     """
     using, before = using or router.db_for_write(Timeline), moments.now() - older_than
-    last = uuid.UUID(int=0)
+    last = first_id_at(before)
     while ids := _next(using, before, workflow, last):
         last = ids[-1]
         if not dry_run:
@@ -33,18 +34,18 @@ def prune(
 
 
 def _next(using: str, before: datetime, workflow: str, last: uuid.UUID) -> list[uuid.UUID]:
-    """Return the next ids. A key tells when its timeline began, so that the index on status and key finds the old ones."""
-    ended = Timeline.objects.using(using).filter(status__in=ENDED, changed_at__lt=before)
-    found = ended.filter(id__gt=last, id__lt=_first_key_at(before)).order_by("id")
+    """Return the next ids. A key tells when its timeline began, so that the index on status and key finds the old ones.
+
+    A child began after its parent. One of a family of which somebody goes on, or did so lately, stays with it.
+    """
+    timelines = Timeline.objects.using(using)
+    living = timelines.filter(correlation=OuterRef("correlation")).exclude(status__in=ENDED, changed_at__lt=before)
+    found = timelines.filter(status__in=ENDED, changed_at__lt=before, id__lt=last).exclude(Exists(living))
+    found = found.order_by("-id")
     if workflow:
         declaration = registry.find(workflow)
         found = found.filter(workflow__in=declaration.names if declaration else (workflow,))
     return list(found.values_list("id", flat=True)[:BATCH])
-
-
-def _first_key_at(moment: datetime) -> uuid.UUID:
-    """Return the least UUIDv7 of this millisecond (RFC 9562, section 5.7)."""
-    return uuid.UUID(int=int(moment.timestamp() * 1000) << 80)
 
 
 def _delete(using: str, ids: list[uuid.UUID]) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from django.db import connections
 
 from ..events import EventType, NewEvent
 from ..exceptions import Conflict, LeaseLost
-from ..state import fold, is_open, run_key
+from ..state import awaits_child, fold, is_open, run_key
 from ..store import Snapshot
 from .advance import Advance, advance
 from .body import Completed, Failed, NotTaken, type_ended
 from .cancel import cancellation
 from .failure import after_failure
+from .family import begin_child
 from .patience import Patience
 from .runner import Held, Runner, commit, load
 from .sealing import sealed_row
@@ -36,6 +38,10 @@ def record(held: Held, ended: type_ended, runner: Runner, *, may_rerun: bool = F
             passing=held.name,
         )
         run = result.after.state["runs"][run_key(*held.name)]
+        if isinstance(ended, Completed) and ended.child is not None and awaits_child(run):
+            by = replace(runner.by(run["fence"], leased=False), cause_timeline=snapshot.id)
+            child = ended.child
+            result.take_in(begin_child(child.declaration, child.id, child.given, result.after, held.name, by))
         if held.sealed and is_open(run):
             result.change.sealed.append(sealed_row(snapshot, held.name, run["call"], held.sealed))
         try:
@@ -70,6 +76,9 @@ def _outcome(held: Held, ended: type_ended, snapshot: Snapshot) -> list[NewEvent
         theirs = {name: snapshot.state["fields"].get(name) for name in overtaken}
         data = {"reason": "conflict", "changes_kept_back": ended.changes, "theirs": theirs}
         return [NewEvent(EventType.STEP_BLOCKED, *held.name, data=data, attempt=held.attempt)]
+    if ended.child is not None:
+        begun: dict[str, Any] = {"waiting": True, "child": ended.child.id.hex}
+        return [*ended.recorded, NewEvent(EventType.STEP_DUE, *held.name, begun, held.attempt)]
     events = [*ended.recorded, _completed(held, ended)]
     if ended.cancel is not None:
         after = fold(state, events, snapshot.head + 1)

@@ -12,7 +12,7 @@ from typing import Any
 from django.db import transaction
 
 from .. import conf, store
-from ..actors import Actor, current_trace
+from ..actors import Actor, Cause, current_trace
 from ..events import NewEvent
 from ..exceptions import Conflict
 from ..placements import INLINE, stopping
@@ -34,6 +34,7 @@ class Runner:
     placement: str
     using: str
     in_transaction: bool = False
+    cause: Cause | None = None  # the step whose body asked for it
     raises: bool = False  # an unexpected error, once it is recorded: its caller sees the traceback
     holder: str = field(default_factory=lambda: uuid.uuid4().hex)
     since: float = field(default_factory=time.monotonic)
@@ -41,7 +42,9 @@ class Runner:
     def by(self, cause: int | None = None, *, leased: bool = True) -> By:
         """Return whose events these are."""
         holder = f"{str(self.actor)[:160]} {self.holder}" if leased else ""
-        return By(self.actor, self.placement, current_trace(), cause, holder)
+        theirs = self.cause if cause is None else None
+        sequence, timeline = (theirs.sequence, theirs.timeline) if theirs else (cause, None)
+        return By(self.actor, self.placement, current_trace(), sequence, timeline, holder)
 
     def takes(self, placement: str, step: Step[...]) -> bool:
         """Tell whether it goes on with a next step: placed here, or inline, for as long as that is quick."""

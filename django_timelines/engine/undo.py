@@ -37,12 +37,15 @@ def undoable(declaration: Declaration, state: type_state) -> list[str]:
 
 def _can_be_undone(declaration: Declaration, key: str, run: type_run) -> bool:
     completed = run["status"] == StepStatus.COMPLETED and "undone" not in run and "each" not in run
-    return completed and declaration.undo_of(split_key(key)[0]) is not None
+    step = split_key(key)[0]
+    return completed and ("child" in run or declaration.undo_of(step) is not None)
 
 
 def _undo(declaration: Declaration, state: type_state, key: str) -> NewEvent:
     step, item = split_key(key)
+    run = state["runs"].get(key) or state["past"][key]
     data: dict[str, Any] = {"of": key}
-    number = (state["runs"].get(key) or state["past"][key]).get("round")
-    data |= {"round": number} if number else {}
+    data |= {"round": run["round"]} if "round" in run else {}
+    if "child" in run:  # a child is undone as one step, by itself
+        return NewEvent(EventType.STEP_DUE, step, item, data | {"waiting": True, "child": run["child"]})
     return NewEvent(EventType.STEP_DUE, declaration.undo_of(step) or "", item, data)

@@ -11,7 +11,7 @@ from .. import store
 from ..databases import in_callers_transaction
 from ..exceptions import Rejected
 from ..signals import appended
-from ..state import Outcome, StepStatus, run_key, step_status
+from ..state import Outcome, StepStatus, awaits_child, run_key, step_status
 from ..store import Snapshot, type_name
 from .judge import outcome_of
 
@@ -28,7 +28,7 @@ def wait(snapshot: Snapshot, name: type_name, timeout: float) -> tuple[Outcome, 
     """
     deadline = time.monotonic() + timeout
     pause = FIRST_LOOK
-    while step_status(snapshot.state, *name) in _UNDER_WAY:
+    while _is_under_way(snapshot, name):
         if in_callers_transaction(snapshot.using):
             break
         snapshot = store.load(snapshot.id, snapshot.using)
@@ -42,6 +42,11 @@ def wait(snapshot: Snapshot, name: type_name, timeout: float) -> tuple[Outcome, 
     if run.get("status") == StepStatus.WAITING and "errors" in run:
         raise Rejected(run["errors"])
     return outcome_of(snapshot.state, name), snapshot
+
+
+def _is_under_way(snapshot: Snapshot, name: type_name) -> bool:
+    run = snapshot.state["runs"].get(run_key(*name), {})
+    return step_status(snapshot.state, *name) in _UNDER_WAY or awaits_child(run)
 
 
 def _nothing_goes_on(snapshot: Snapshot, name: type_name) -> bool:

@@ -41,13 +41,16 @@ def drain(using: str | None = None) -> int:
 
 def keep_time(using: str) -> None:
     """Settle what is overdue by now, and rescue what its runner left, as a clock does."""
+    actor = this_process(ActorType.CLOCK, "clock")
+    while clock.hear_all(using, Runner(actor, "", using)):
+        pass
     clock.settle_due_deadlines(using)
     runs = Run.objects.using(using).filter(status=StepStatus.RUNNING, ring__lte=moments.now())
     left = list(runs.select_related("timeline"))
     live = store.leases(using, [run.id for run in left]) if left else {}
     for run in left:
         if live.get(run.id) is None:
-            clock.rescue(run, By(this_process(ActorType.CLOCK, "clock")))
+            clock.rescue(run, By(actor))
 
 
 def next_due(using: str, timeline: uuid.UUID | None = None) -> Run | None:

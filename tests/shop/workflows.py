@@ -20,6 +20,7 @@ from django_timelines.workflows import (
     Workflow,
     any_of,
     step,
+    subworkflow,
 )
 
 from .models import Entry
@@ -284,3 +285,78 @@ def with_item(workflow: Any, item: str, name: str) -> str:
     if name in plan:
         plan[name](SimpleNamespace(drink=item))
     return item
+
+
+class Bill(Workflow):
+    """What a supper costs, paid by whoever ate it."""
+
+    amount: int
+    receipt: str
+
+    @step
+    def ask(self, amount: int) -> None:
+        if amount < 0:
+            raise ValidationError("An amount is at least nought.")
+        self.amount = amount
+
+    @step(after=ask, delivery=AT_LEAST_ONCE, retry=Retry(1))
+    def charge(self) -> None:
+        body(self, "charge")
+        self.receipt = f"receipt {ran['charge']}"
+
+    @charge.undo
+    def refund(self) -> None:
+        body(self, "refund")
+
+    @step(after=ask)
+    def tip(self, amount: int) -> None:
+        body(self, "tip")
+
+
+class Dish(Workflow):
+    """One dish, cooked."""
+
+    name: str
+
+    @step
+    def order(self, name: str) -> None:
+        self.name = name
+
+    @step(after=order)
+    def cook(self) -> None:
+        with_item(self, self.name, "cook")
+
+    @cook.undo
+    def throw_away(self) -> None:
+        Entry.objects.create(text=f"threw away {self.name}")
+
+
+class Supper(Workflow):
+    """Paid and cooked at the same time; a bill that nobody can pay ends it."""
+
+    guest: str
+    price: int = 5
+    dishes: list[str] = []  # noqa: RUF012 (a default, copied into each timeline)
+    receipt: str = ""
+
+    @step
+    def sit_down(self, guest: str, dishes: list[str], price: int = 5) -> None:
+        self.guest, self.dishes, self.price = guest, dishes, price
+
+    bill = subworkflow(
+        Bill, after=sit_down, given=lambda supper: bill_of(supper), retry=Retry(1), results={"receipt": "receipt"}
+    )
+    cooking = subworkflow(Dish, after=sit_down, each="dishes", given=lambda supper, dish: {"name": dish})
+
+    @step(after=[bill, cooking], manual=True)
+    def thank(self) -> None:
+        body(self, "thank")
+
+    @step(after=bill.failed)
+    def apologise(self) -> None:
+        self.cancel(reason="not paid", compensate=True)
+
+
+def bill_of(supper: Any) -> Any:
+    """Return what the bill begins with, as the test planned it."""
+    return plan["bill_of"](supper) if "bill_of" in plan else {"amount": supper.price}

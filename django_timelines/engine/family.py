@@ -1,0 +1,172 @@
+"""Timelines that belong together: a step begins another one, is told of its end, and tells it when it is no longer wanted.
+
+What one timeline tells another is a row addressed to it (a ``Notice``), written with the commit that it is about. The other
+takes it in a transaction of its own, many at a time; the clock sees to what nobody took.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.core.exceptions import ValidationError
+
+from .. import moments, registry, store
+from ..events import EventType, NewEvent
+from ..exceptions import Conflict, Unknown
+from ..fields import UNSET
+from ..models import Notice, Timeline, first_id_at
+from ..placements import INLINE, Bell
+from ..registry import Declaration
+from ..state import TimelineStatus, awaits_child, empty, fold, split_key, type_run, type_state
+from ..store import Snapshot, type_name
+from .advance import Advance, By, advance, notice_row
+from .asked import Input
+from .cancel import cancellation
+from .failure import gave_up
+from .patience import Patience
+from .renames import brought_up
+from .runner import Runner, commit, load
+from .sealing import sealed_row
+from .undo import undoable
+
+MANY = 500  # notices that one transaction takes
+SOON = timedelta(seconds=1)  # after which the clock takes a notice that nobody took
+
+
+def begin_child(
+    declaration: Declaration, child: uuid.UUID, given: Input, parent: Snapshot, name: type_name, by: By
+) -> Advance:
+    """Return the change that begins a child for this run: its entry step is called with what ``given=`` returned."""
+    entry = declaration.graph.entry
+    defaults = {
+        name: field.encode(field.default) for name, field in declaration.fields.items() if field.default is not UNSET
+    }
+    fails = registry.get(parent.workflow).graph.lets_fail(name[0])
+    origin = {"timeline": parent.id.hex, "step": name[0], "item": name[1], "fails": fails}
+    before = Snapshot(
+        child, declaration.label, parent.using, 0, "", empty(), parent.correlation, started_by=parent.started_by
+    )
+    begun = NewEvent(EventType.TIMELINE_STARTED, data={"fields": defaults, "parent": origin})
+    state = fold(before.state, [begun], 1)
+    asked = [given.event((entry.name, ""))] if entry.waits else declaration.graph.reach(entry, state, moments.now())
+    result = advance(declaration, before, [begun, *asked], by)
+    if given.secrets:
+        result.change.sealed.append(sealed_row(before, (entry.name, ""), 2, given.secrets))
+    return result
+
+
+def hear(timeline: uuid.UUID, runner: Runner) -> list[Bell]:
+    """Let a timeline take what others told it; return the bells that are for this runner to answer."""
+    patience = Patience()
+    while notices := list(Notice.objects.using(runner.using).filter(timeline=timeline).order_by("id")[:MANY]):
+        try:
+            snapshot = load(timeline, runner.using)
+        except Unknown:  # it was pruned
+            return _take_unchanged(timeline, notices, runner, ended=True)
+        declaration = registry.find(snapshot.workflow)
+        snapshot = brought_up(declaration, snapshot)
+        events: list[NewEvent] = []
+        state = snapshot.state
+        for notice in notices:
+            new = _told(declaration, snapshot, state, notice)
+            state = fold(state, new, snapshot.head + 1 + len(events))
+            events += new
+        if not events:
+            return _take_unchanged(timeline, notices, runner, ended="ended" in snapshot.state)
+        by = replace(runner.by(notices[0].sequence, leased=False), cause_timeline=notices[0].source)
+        result = advance(declaration, snapshot, events, by)
+        sources = {notice.source for notice in notices}
+        result.change.notices = [
+            row for row in result.change.notices if row["kind"] == Notice.ENDED or row["timeline"] not in sources
+        ]
+        result.change.heard = [notice.id for notice in notices]
+        try:
+            commit(result)
+        except Conflict as conflict:
+            patience.after(conflict)
+            continue
+        return result.inline
+    return []
+
+
+def unheard(using: str, before: datetime | None = None) -> list[uuid.UUID]:
+    """Return the timelines that have notices, or notices from before this time, that nobody took."""
+    waiting = Notice.objects.using(using).order_by("id")
+    waiting = waiting.filter(id__lt=first_id_at(before)) if before else waiting
+    return list(dict.fromkeys(waiting.values_list("timeline", flat=True)[:MANY]))
+
+
+def _told(declaration: Declaration | None, now: Snapshot, state: type_state, notice: Notice) -> list[NewEvent]:
+    """Return what a notice means to the timeline: nothing, if it went on without it."""
+    if notice.kind == Notice.CANCEL:
+        if "ended" in state:
+            return _reopened(declaration, state, notice)
+        if state.get("cancelling"):
+            return []
+        return [cancellation(declaration, state, notice.reason, compensate=notice.compensate)]
+    found = [(key, run) for key, run in state["runs"].items() if run.get("child") == notice.source.hex]
+    if not found or not awaits_child(found[0][1]):
+        return []
+    child = Timeline.objects.using(now.using).filter(pk=notice.source).first()
+    return _after_child(declaration, state, split_key(found[0][0]), found[0][1], child)
+
+
+def _reopened(declaration: Declaration | None, state: type_state, notice: Notice) -> list[NewEvent]:
+    """Undo a child that had completed: the one case in which a timeline goes on after its end."""
+    wanted = notice.compensate and state["ended"] == TimelineStatus.COMPLETED and not state.get("erased")
+    if declaration is None or not wanted or not undoable(declaration, state):
+        return []
+    return [cancellation(declaration, state, notice.reason, compensate=True)]
+
+
+def _after_child(
+    declaration: Declaration | None, state: type_state, name: type_name, run: type_run, child: Timeline | None
+) -> list[NewEvent]:
+    """Return how a run goes on now that its child has ended."""
+    ended = child.state.get("ended") if child is not None else TimelineStatus.CANCELLED
+    if ended is None:
+        return []
+    if "of" in run:
+        return [NewEvent(EventType.STEP_UNDONE, *name, {"changes": {}, "of": run["of"]}, run["attempt"])]
+    if ended == TimelineStatus.COMPLETED and child is not None:
+        changes, wrong = _results(declaration, name, child)
+        if wrong:
+            error = {"type": "", "message": wrong, "traceback": ""}
+            return [gave_up(declaration, state, name, "results", error)]
+        return [NewEvent(EventType.STEP_COMPLETED, *name, {"changes": changes}, run["attempt"])]
+    title = f"{child.workflow} {child.pk}" if child is not None else "Its timeline"
+    error = {
+        "type": "",
+        "message": f"{title} {'was cancelled' if ended == TimelineStatus.CANCELLED else 'failed'}.",
+        "traceback": "",
+    }
+    event = gave_up(declaration, state, name, str(ended), error)
+    if ended == TimelineStatus.CANCELLED and state.get("cancelling"):
+        event = replace(event, data={**event.data, "cancelled": True})
+    return [event]
+
+
+def _results(declaration: Declaration | None, name: type_name, child: Timeline) -> tuple[dict[str, Any], str]:
+    """Return the parent's fields that the child's give their values to, and what is wrong with them."""
+    changes = {}
+    step = declaration.steps.get(name[0]) if declaration else None
+    for field, source in (step.results if step else {}).items():
+        if source not in child.state["fields"]:
+            return {}, f"{child.workflow} {child.pk} has not set {source!r}, which {field!r} is to be."
+        try:
+            declared = declaration.fields[field]  # type: ignore[union-attr]
+            changes[field] = declared.encode(declared.decode(child.state["fields"][source]))
+        except (ValidationError, ValueError) as error:
+            return {}, f"{source!r} of {child.workflow} {child.pk} does not fit {field!r}: {error}"
+    return changes, ""
+
+
+def _take_unchanged(timeline: uuid.UUID, notices: list[Notice], runner: Runner, *, ended: bool) -> list[Bell]:
+    """Take notices that change nothing. Who asked for an end that was there already is told of it."""
+    asked = [notice.source for notice in notices if notice.kind == Notice.CANCEL and ended]
+    rows = [notice_row(source, timeline, 0, Notice.ENDED) for source in asked]
+    store.take_notices(runner.using, [notice.id for notice in notices], rows)
+    return [Bell(source.hex, "", "", 0, runner.using, INLINE) for source in asked]

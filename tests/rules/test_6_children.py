@@ -1,0 +1,263 @@
+"""Rule 6: other timelines are declared like steps; parent and children go on beside one another and report back."""
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from django_timelines.actors import SYSTEM
+from django_timelines.engine.clock import tick
+from django_timelines.engine.prune import prune
+from django_timelines.exceptions import DeclarationError, PermanentFailure
+from django_timelines.models import Event, Notice, new_id
+from django_timelines.testing import assert_holds, crash_at, drain, recorded_errors, travel
+from django_timelines.workflows import Workflow, step, subworkflow
+from tests.shop.models import Entry
+from tests.shop.workflows import Bill, Dish, Supper, plan, ran
+
+pytestmark = pytest.mark.django_db(databases="__all__")
+
+
+def fail(*names: str) -> Any:
+    def body(workflow: Any) -> None:
+        if not names or workflow.drink in names:
+            raise PermanentFailure("It went wrong.")
+
+    return body
+
+
+def fresh(workflow: Any) -> Any:
+    """Return it as it is once all that is due was done."""
+    with recorded_errors():
+        drain()
+    return type(workflow).get(workflow.pk)
+
+
+def ate(*dishes: str, price: int = 5) -> Any:
+    supper = Supper.start(guest="Ada", dishes=list(dishes), price=price)
+    with recorded_errors():
+        drain()
+    return fresh(supper)
+
+
+def texts(prefix: str) -> list[str]:
+    return sorted(Entry.objects.filter(text__startswith=prefix).values_list("text", flat=True))
+
+
+def test_children_go_on_beside_their_parent_and_report_back() -> None:
+    supper = ate("soup", "cake")
+
+    assert (supper.bill.status, supper.cooking.status, supper.thank.status) == ("waiting", "completed", "upcoming")
+    assert supper.timeline.status == "waiting"
+    supper.bill.child.tip(amount=1)
+
+    supper = fresh(supper)
+    assert (supper.bill.status, supper.receipt, supper.thank.status) == ("completed", "receipt 1", "waiting")
+    assert supper.bill.child.timeline.status == supper.cooking["cake"].child.timeline.status == "completed"
+    supper.thank()
+    assert fresh(supper).timeline.status == "completed"
+    assert Notice.objects.count() == 0
+    assert_holds()
+
+
+def test_a_family_shares_its_correlation_and_each_first_event_names_its_cause() -> None:
+    supper = ate("soup")
+    family = list(supper.timeline.family)
+
+    assert [one.workflow for one in family] == ["shop.Supper", "shop.Bill", "shop.Dish"]
+    assert list(supper.timeline.children) == family[1:]
+    first = Event.objects.get(timeline=family[1].pk, sequence=1)
+    assert (first.cause_timeline, family[1].parent) == (supper.pk, supper.pk)
+    cause = Event.objects.get(timeline=supper.pk, sequence=first.cause)
+    assert (cause.step, cause.data["child"]) == ("bill", family[1].pk.hex)
+    told = Event.objects.get(timeline=supper.pk, step="cooking", item="soup", type="StepCompleted")
+    assert told.cause_timeline == family[2].pk
+
+
+def test_what_given_raises_is_the_steps_own_failure_and_leaves_no_child() -> None:
+    plan["bill_of"] = lambda supper: {"amount": "much"}
+    supper = Supper.start(guest="Ada", dishes=[])
+    with recorded_errors():
+        drain()
+
+    assert not fresh(supper).timeline.children.filter(workflow="shop.Bill").exists()
+    assert fresh(supper).apologise.status == "completed"
+
+
+def test_a_child_that_nobody_goes_on_from_blocks_and_the_parent_says_where() -> None:
+    plan["cook"] = fail("soup")
+    supper = ate("soup", "cake")
+
+    assert supper.cooking["soup"].child.timeline.status == "blocked"
+    assert (supper.cooking["cake"].status, supper.cooking["soup"].status) == ("completed", "waiting")
+    said = str(supper.timeline.explain())
+    assert "waits for shop.Dish" in said
+    assert "It went wrong." in said
+
+    plan.clear()
+    supper.cooking["soup"].child.cook.retry()
+    drain()
+    assert fresh(supper).cooking.status == "completed"
+
+
+def test_a_child_fails_if_its_parent_goes_on_from_that() -> None:
+    plan["charge"] = fail()
+    supper = ate("soup", "cake")
+
+    bill = Bill.get(supper.timeline.children.get(workflow="shop.Bill").pk)
+    assert (bill.timeline.status, bill.charge.status, bill.tip.status) == ("failed", "failed", "cancelled")
+    assert (supper.bill.status, supper.apologise.status, supper.timeline.status) == ("failed", "completed", "cancelled")
+    assert texts("threw") == ["threw away cake", "threw away soup"]
+    assert {one.status for one in supper.timeline.children.filter(workflow="shop.Dish")} == {"cancelled"}
+    assert_holds()
+
+
+def test_bad_input_from_a_parent_is_a_failure_as_nobody_can_call_again() -> None:
+    supper = ate(price=-1)
+
+    bill = supper.timeline.children.get()
+    assert (bill.status, supper.bill.status) == ("failed", "failed")
+
+
+def test_cancel_reaches_children_and_waits_for_their_end() -> None:
+    supper = ate("soup")
+    supper.timeline.cancel(reason="closed")
+
+    supper = fresh(supper)
+    assert (supper.timeline.status, supper.bill.status) == ("cancelled", "cancelled")
+    assert supper.bill.child.timeline.status == "cancelled"
+    assert supper.cooking["soup"].child.timeline.status == "completed"
+    assert Notice.objects.count() == 0
+    assert_holds()
+
+
+def test_compensation_undoes_a_completed_child_as_one_step_the_last_completed_first() -> None:
+    supper = ate("soup")
+    supper.bill.child.tip(amount=1)
+    fresh(supper).timeline.cancel(reason="closed", compensate=True)
+    drain()
+
+    supper = fresh(supper)
+    assert supper.timeline.status == "cancelled"
+    assert (texts("refund"), texts("threw")) == (["refund"], ["threw away soup"])
+    undone = Event.objects.filter(timeline=supper.pk, type="StepUndone").order_by("sequence")
+    assert list(undone.values_list("step", "item")) == [("bill", ""), ("cooking", "soup")]
+    assert {one.status for one in supper.timeline.children} == {"cancelled"}
+    assert_holds()
+
+
+def test_a_new_round_undoes_children_and_begins_new_ones() -> None:
+    supper = ate("soup")
+    supper.bill.child.tip(amount=1)
+    fresh(supper).timeline.rewind(to="bill", reason="wrong price", undo=True)
+    drain()
+
+    supper = fresh(supper)
+    assert (texts("refund"), supper.bill.status, ran["charge"]) == (["refund"], "waiting", 2)
+    bills = supper.timeline.children.filter(workflow="shop.Bill")
+    assert [one.status for one in bills] == ["cancelled", "waiting"]
+    assert supper.cooking.status == "completed"
+    assert_holds()
+
+
+def test_a_child_that_is_no_longer_waited_for_is_cancelled() -> None:
+    supper = ate()
+    bill = supper.bill.child
+    supper.bill.skip(reason="on the house")
+
+    assert (fresh(supper).thank.status, fresh(bill).timeline.status) == ("waiting", "cancelled")
+    assert Notice.objects.count() == 0
+
+
+def test_a_child_that_somebody_cancels_fails_its_step_and_a_retry_begins_another() -> None:
+    supper = ate("soup")
+    supper.bill.child.timeline.cancel(reason="a mistake")
+    assert fresh(supper).bill.status == "failed"
+
+    plan["cook"] = fail("soup")
+    other = ate("soup")
+    other.cooking["soup"].child.timeline.cancel(reason="burnt")
+    assert fresh(other).cooking["soup"].status == "blocked"
+    plan.clear()
+    fresh(other).cooking["soup"].retry()
+    drain()
+    assert fresh(other).cooking["soup"].status == "completed"
+    assert_holds()
+
+
+@pytest.mark.parametrize("point", ["before commit", "after commit"])
+def test_a_crash_around_the_childs_end_loses_nothing(point: str) -> None:
+    supper = Supper.start(guest="Ada", dishes=["soup"])
+    with crash_at(point, Dish.cook):
+        drain()
+    travel(timedelta(minutes=2))
+    drain()
+
+    assert fresh(supper).cooking.status == "completed"
+    assert ran["cook"] == (2 if point == "before commit" else 1)
+
+
+def test_the_clock_lets_a_parent_take_what_nobody_took() -> None:
+    supper = ate("soup")
+    child = supper.timeline.children.get(workflow="shop.Dish")
+    row = {"source": child.pk, "sequence": child.head, "kind": Notice.ENDED}
+    Notice.objects.create(id=new_id(), timeline=supper.pk, **row)
+    Notice.objects.create(id=new_id(), timeline=uuid.uuid4(), **row)
+
+    tick(supper.timeline.using, SYSTEM)
+    assert Notice.objects.count() == 2  # whoever ended it may be about to
+    with travel(timedelta(seconds=5)):
+        tick(supper.timeline.using, SYSTEM)
+
+    assert (Notice.objects.count(), fresh(supper).timeline.head) == (0, supper.timeline.head)
+
+
+def test_only_whole_families_are_pruned() -> None:
+    supper = ate("soup")
+    travel(timedelta(days=100))
+
+    assert list(prune(timedelta(days=90))) == []
+    supper.timeline.cancel(reason="closed")
+    fresh(supper)
+    travel(timedelta(days=100))
+    assert sum(prune(timedelta(days=90))) == 3
+
+
+def test_a_call_of_a_step_that_waits_for_its_child_answers_where_it_stands() -> None:
+    supper = ate()
+    assert supper.bill() == supper.bill.wait(timeout=0.1) == "due"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"manual": True}, "has no option 'manual'"),
+        ({"given": {"name": "x"}}, "a dict of its input"),
+        ({"results": {"nothing": "name"}}, "'nothing', which is no field"),
+    ],
+)
+def test_a_wrong_declaration_says_how_to_mend_it(options: Any, said: str) -> None:
+    with pytest.raises(DeclarationError, match=said):
+
+        class Wrong(Workflow):
+            name: str
+
+            @step
+            def begin(self) -> None: ...
+
+            dish = subworkflow(Dish, after=begin, **options)
+
+
+def test_a_step_may_start_another_timeline_which_knows_why() -> None:
+    begun: list[Any] = []
+    plan["thank"] = lambda supper: begun.append(Dish.start(name="coffee"))
+    supper = ate()
+    supper.bill.child.tip(amount=1)
+    fresh(supper).thank()
+
+    coffee = begun[0].timeline
+    assert (coffee.correlation, coffee.parent) == (supper.pk, None)
+    first = Event.objects.get(timeline=coffee.pk, sequence=1)
+    assert first.cause_timeline == supper.pk
+    assert Event.objects.get(timeline=supper.pk, sequence=first.cause).step == "thank"

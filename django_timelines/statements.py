@@ -1,4 +1,4 @@
-"""Statements as values, and how they are sent: one portable text for all databases, in as few round trips as one allows."""
+"""Statements as values, and how they are sent: one portable text for all databases."""
 
 from __future__ import annotations
 
@@ -31,28 +31,9 @@ def send(connection: BaseDatabaseWrapper, statements: Sequence[Statement]) -> No
     if not statements:
         return
     with connection.cursor() as cursor:
-        if not _sends_many(connection):
-            for statement in statements:
-                cursor.execute(statement.sql, statement.values)
-                _check(statement, cursor.rowcount)
-            return
-        cursor.execute("; ".join(s.sql for s in statements), [value for s in statements for value in s.values])
         for statement in statements:
+            cursor.execute(statement.sql, statement.values)
             _check(statement, cursor.rowcount)
-            cursor.nextset()
-
-
-def _sends_many(connection: BaseDatabaseWrapper) -> bool:
-    """Tell whether several statements go in one round trip: psycopg 3 does that while parameters are bound on our side."""
-    binds_here = not connection.settings_dict["OPTIONS"].get("server_side_binding")
-    return connection.vendor == "postgresql" and binds_here and _is_psycopg_3()
-
-
-@cache
-def _is_psycopg_3() -> bool:
-    from django.db.backends.postgresql.psycopg_any import is_psycopg3  # there only with a driver for PostgreSQL
-
-    return bool(is_psycopg3)
 
 
 def _check(statement: Statement, changed: int) -> None:

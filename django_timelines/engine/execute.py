@@ -190,6 +190,7 @@ def _exactly_once(held: Held, runner: Runner) -> tuple[Advance | None, type_ende
     while True:
         runs += 1
         one = _Try()
+        alone = not connections[runner.using].in_atomic_block
         try:
             with transaction.atomic(using=runner.using):
                 transaction.on_commit(one.note, using=runner.using)
@@ -201,7 +202,7 @@ def _exactly_once(held: Held, runner: Runner) -> tuple[Advance | None, type_ende
                 if isinstance(ended, Failed):
                     raise ended.error if is_transient(ended.error) else _RollBack(ended)
                 one.ended = ended
-                one.result = record(held, ended, runner, may_rerun=True)
+                one.result = record(held, ended, runner, may_rerun=True, alone=alone)
             return one.result, ended
         except _RollBack as rolled_back:
             ended = rolled_back.ended

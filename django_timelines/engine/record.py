@@ -25,8 +25,11 @@ class Stale(Exception):
     """A field that the body changed was changed meanwhile: run it again on what is true now."""
 
 
-def record(held: Held, ended: type_ended, runner: Runner, *, may_rerun: bool = False) -> Advance:
-    """Append the outcome. If the timeline went on meanwhile, only the append is done again, never the body."""
+def record(held: Held, ended: type_ended, runner: Runner, *, may_rerun: bool = False, alone: bool = False) -> Advance:
+    """Append the outcome. If the timeline went on meanwhile, only the append is done again, never the body.
+
+    ``alone``: the body's transaction is the outermost one.
+    """
     snapshot, patience = held.snapshot, Patience()
     while True:
         result = advance(
@@ -45,7 +48,7 @@ def record(held: Held, ended: type_ended, runner: Runner, *, may_rerun: bool = F
         if held.sealed and is_open(run):
             result.change.sealed.append(sealed_row(snapshot, held.name, run["call"], held.sealed))
         try:
-            commit(result)
+            commit(result, alone=alone)
             return result
         except Conflict as conflict:
             if held.pending:

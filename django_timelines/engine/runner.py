@@ -100,11 +100,14 @@ def load(id: uuid.UUID, using: str, *, lock: bool = False) -> Snapshot:
             patience.after(conflict)
 
 
-def commit(result: Advance) -> None:
-    """Write the change; bells and hints leave with the commit, of the outermost transaction if there is one."""
+def commit(result: Advance, *, alone: bool = False) -> None:
+    """Write the change; bells and hints leave with the commit, of the outermost transaction if there is one.
+
+    ``alone``: that one is ours.
+    """
     change, after = result.change, result.after
     with conflict_if_transient(after.using):
-        store.commit(change)
+        store.commit(change, alone=alone)
     bells.ring_after_commit(result.bells, after.using)
     hint: Callable[[], Any] = partial(
         appended.send_robust,

@@ -100,8 +100,8 @@ class _Death:
 
         return run
 
-    def around_commit(self, commit: Callable[[Change], None]) -> Callable[[Change], None]:
-        def write(change: Change) -> None:
+    def around_commit(self, commit: Callable[..., None]) -> Callable[..., None]:
+        def write(change: Change, **options: bool) -> None:
             workflow, using = change.after.workflow, change.after.using
             claimed = [row["step"] for row in change.events if row["type"] == EventType.ATTEMPT_STARTED]
             ended = [row["step"] for row in change.events if row["attempt"] and row["type"] in _ENDINGS]
@@ -111,7 +111,7 @@ class _Death:
                     commit(change)
                     self.die()
             dies_with_it = self._is_here("after commit", workflow, *ended)
-            commit(change)
+            commit(change, **options)
             if dies_with_it:
                 self.last = next(
                     (one for one in connections[using].atomic_blocks if not getattr(one, "_from_testcase", False)), None

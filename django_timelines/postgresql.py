@@ -1,0 +1,202 @@
+"""How PostgreSQL writes a change: one statement, so that a commit is one round trip and asks nothing first.
+
+The timeline's row is moved if its head and the fences of its runs are what the writer knew; everything else hangs on that, so
+that a conflict has written nothing. All values travel as one JSON document: the text of the statement depends only on which
+tables it touches, and is prepared where the connection's ``OPTIONS`` set ``prepare_threshold``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import datetime
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Model
+
+from .models import Event, Lease, Run, Timeline
+from .statements import type_row
+
+_TYPES = {"UUIDField": "uuid", "JSONField": "jsonb", "DateTimeField": "timestamptz"}
+_NUMBERS = ("PositiveIntegerField", "PositiveSmallIntegerField")
+
+
+def is_spoken(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether this form can be used: PostgreSQL, by psycopg 3."""
+    return connection.vendor == "postgresql" and _is_psycopg_3()
+
+
+@cache
+def _is_psycopg_3() -> bool:
+    from django.db.backends.postgresql.psycopg_any import is_psycopg3  # there only with a driver for PostgreSQL
+
+    return bool(is_psycopg3)
+
+
+def write(connection: BaseDatabaseWrapper, document: type_row, known: tuple[UUID, int], *, alone: bool) -> bool:
+    """Write what the document says; return whether the timeline had the ``known`` head (0: it is new).
+
+    ``alone``: nobody else's transaction is open. Then, where nothing was sent since it began, the statement commits itself: no
+    BEGIN and no COMMIT cross the wire.
+    """
+    sql = _sql(not known[1], tuple(name for name in _PARTS if document.get(name)))
+    values: list[Any] = [json.dumps(document, separators=(",", ":"), ensure_ascii=False, default=_text)]
+    connection.ensure_connection()
+    raw: Any = connection.connection
+    itself = alone and raw.info.transaction_status == _idle()
+    with _committing_itself(connection, raw) if itself else nullcontext(), _cursor(connection) as cursor:
+        cursor.execute(sql, [*values, *known] if known[1] else values)
+        return bool(cursor.fetchone()[0])
+
+
+@contextmanager
+def _committing_itself(connection: BaseDatabaseWrapper, raw: Any) -> Iterator[None]:
+    with connection.wrap_database_errors:
+        raw.autocommit = True
+    try:
+        yield
+    finally:
+        if not raw.closed:
+            raw.autocommit = connection.autocommit
+
+
+def _cursor(connection: BaseDatabaseWrapper) -> Any:
+    """Return a cursor that binds on the server, which prepares; Django's own binds here, unless its options say so."""
+    import psycopg
+
+    cursor: Any = psycopg.Cursor(connection.connection)
+    return connection.make_debug_cursor(cursor) if connection.queries_logged else connection.make_cursor(cursor)
+
+
+@cache
+def _idle() -> Any:
+    import psycopg
+
+    return psycopg.pq.TransactionStatus.IDLE
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else value.hex if isinstance(value, UUID) else str(value)
+
+
+@cache
+def _columns(model: type[Model]) -> dict[str, tuple[str, str]]:
+    """Return the columns of a model by field, each with its type."""
+    found = {}
+    for field in model._meta.concrete_fields:
+        kind = field.get_internal_type() if not field.is_relation else "UUIDField"
+        found[field.name] = (str(field.column), _TYPES.get(kind, "int" if kind in _NUMBERS else "text"))
+    return found
+
+
+def _record(model: type[Model], *, extra: str = "", without: tuple[str, ...] = ()) -> str:
+    """Return the columns of a model as a definition of records, by field name."""
+    own = ", ".join(f'"{name}" {kind}' for name, (_column, kind) in _columns(model).items() if name not in without)
+    return f"{own}{extra}"
+
+
+def _listed(model: type[Model], *, without: tuple[str, ...] = ()) -> str:
+    return ", ".join(f'"{column}"' for name, (column, _kind) in _columns(model).items() if name not in without)
+
+
+def _values(model: type[Model], *, without: tuple[str, ...] = ()) -> str:
+    return ", ".join(f'n."{name}"' for name in _columns(model) if name not in without)
+
+
+_OLD = ', "old_step" text, "old_item" text, "old_fence" int'
+_SAME = (
+    'r."timeline_id" = moved."id" AND r."step" = n."old_step" AND r."item" = n."old_item" AND r."fence" = n."old_fence"'
+)
+
+
+def _insert(model: type[Model], part: str) -> str:
+    return (
+        f"INSERT INTO {model._meta.db_table} ({_listed(model)}) SELECT {_values(model)} "  # noqa: S608 (names are ours)
+        f"FROM moved, d, jsonb_to_recordset(d.doc->'{part}') AS n({_record(model)})"
+    )
+
+
+def _released() -> str:
+    return (
+        f"DELETE FROM {Lease._meta.db_table} l USING moved, d, {Run._meta.db_table} r, "  # noqa: S608
+        "jsonb_to_recordset(d.doc->'released') AS n(step text, item text) "
+        "WHERE l.run_id = r.id AND r.timeline_id = moved.id AND r.step = n.step AND r.item = n.item"
+    )
+
+
+def _changed() -> str:
+    kept = ("id", "timeline")
+    sets = ", ".join(f'"{column}" = n."{name}"' for name, (column, _kind) in _columns(Run).items() if name not in kept)
+    return (
+        f"UPDATE {Run._meta.db_table} r SET {sets} FROM moved, d, "  # noqa: S608
+        f"jsonb_to_recordset(d.doc->'changed') AS n({_record(Run, extra=_OLD, without=kept)}) WHERE {_SAME}"
+    )
+
+
+def _gone() -> str:
+    return (
+        f"DELETE FROM {Run._meta.db_table} r USING moved, d, "  # noqa: S608
+        f"jsonb_to_recordset(d.doc->'gone') AS n({_OLD.removeprefix(', ')}) WHERE {_SAME}"
+    )
+
+
+def _leased() -> str:
+    expires = "STATEMENT_TIMESTAMP() + make_interval(secs => (d.doc->'lease'->>'seconds')::float)"
+    return (
+        f"INSERT INTO {Lease._meta.db_table} (run_id, holder, expires) "  # noqa: S608
+        f"SELECT COALESCE(n.id, r.id), d.doc->'lease'->>'holder', {expires} FROM moved CROSS JOIN d CROSS JOIN LATERAL "
+        "jsonb_to_recordset(d.doc->'leased') AS n(id uuid, step text, item text) "
+        f"LEFT JOIN {Run._meta.db_table} r ON r.timeline_id = moved.id AND r.step = n.step AND r.item = n.item"
+    )
+
+
+_PARTS: dict[str, Callable[[], str]] = {
+    "released": _released,
+    "changed": _changed,
+    "gone": _gone,
+    "opened": lambda: _insert(Run, "opened"),
+    "leased": _leased,
+    "events": lambda: _insert(Event, "events"),
+}
+
+
+@cache
+def _sql(begins: bool, parts: tuple[str, ...]) -> str:
+    return f"WITH {', '.join(_clauses(begins, parts))} SELECT count(*) FROM moved"  # noqa: S608
+
+
+def _clauses(begins: bool, parts: tuple[str, ...]) -> Iterator[str]:
+    yield "d AS MATERIALIZED (SELECT %s::jsonb AS doc)"
+    yield f"moved AS ({_begun() if begins else _moved(fenced='changed' in parts or 'gone' in parts)} RETURNING {_ID})"
+    for part in parts:
+        yield f"{part}_ AS ({_PARTS[part]()})"
+
+
+_ID = f"{Timeline._meta.db_table}.id"
+
+
+def _begun() -> str:
+    table = Timeline._meta.db_table
+    return (
+        f"INSERT INTO {table} ({_listed(Timeline)}) SELECT {_values(Timeline)} FROM d, "  # noqa: S608
+        f"jsonb_to_record(d.doc->'timeline') AS n({_record(Timeline)})"
+    )
+
+
+def _moved(*, fenced: bool) -> str:
+    table, moves = Timeline._meta.db_table, ("head", "status", "state", "changed_at")
+    sets = ", ".join(f'"{name}" = n."{name}"' for name in moves)
+    columns = ", ".join(f'"{name}" {_columns(Timeline)[name][1]}' for name in moves)
+    ours = (
+        "AND NOT EXISTS (SELECT 1 FROM jsonb_to_recordset(d.doc->'fences') AS f(old_step text, old_item text, old_fence int) "  # noqa: S608
+        f"LEFT JOIN {Run._meta.db_table} r ON r.timeline_id = {table}.id AND r.step = f.old_step AND r.item = f.old_item "
+        "AND r.fence = f.old_fence WHERE r.id IS NULL)"
+    )
+    return (
+        f"UPDATE {table} SET {sets} FROM d, jsonb_to_record(d.doc->'timeline') AS n({columns}) "  # noqa: S608
+        f"WHERE {table}.id = %s AND {table}.head = %s {ours if fenced else ''}"
+    )

@@ -309,10 +309,16 @@ def take_notices(using: str, taken: Sequence[uuid.UUID], answers: Sequence[type_
         send(connections[using], insert(using, Notice, answers))
 
 
-def rang(using: str, run: uuid.UUID, rings: int, more: int, placement: str, next_ring: datetime) -> None:
-    """Note that a bell was rung again, and when to look next, unless another clock did; no event and no fence changes."""
-    rows = Run.objects.using(using).filter(pk=run, rings=rings)
-    rows.update(rings=rings + more, placement=placement, ring=next_ring)
+def rang(using: str, run: Run, more: int, placement: str, next_ring: datetime) -> bool:
+    """Note that a bell was rung again, and when to look next, unless another clock did or the run went on; return whether.
+
+    No event and no fence changes. ``run`` is the row as it was read, and then as it was written.
+    """
+    rows = Run.objects.using(using).filter(pk=run.pk, fence=run.fence, rings=run.rings)
+    if not rows.update(rings=run.rings + more, placement=placement, ring=next_ring):
+        return False
+    run.rings, run.placement, run.ring = run.rings + more, placement, next_ring
+    return True
 
 
 def sighted(using: str, name: str, at: datetime) -> None:

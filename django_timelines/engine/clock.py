@@ -90,7 +90,7 @@ def tick(using: str, actor: Actor | None = None, deaf: type_deaf | None = None) 
         except Exception:
             logger.exception("The clock could not look at %s of timeline %s.", run, run.timeline_id)
             later = bells.next_ring(run.rings, at)  # not at once again: it would keep the clock from the others
-            store.rang(using, run.id, run.rings, 1, run.placement, later)
+            store.rang(using, run, 1, run.placement, later)
     hear_all(using, Runner(by.actor, "", using), at - SOON)
     return len(runs)
 
@@ -132,7 +132,7 @@ def _runs(using: str, at: datetime, deaf: type_deaf) -> QuerySet[Run]:
 def _look(run: Run, leased_until: datetime | None, at: datetime, by: By, deaf: type_deaf) -> None:
     if leased_until is not None:
         look_again = min(max(leased_until, at + SOON), at + conf.lease())  # the two clocks may differ
-        store.rang(run.timeline.using, run.id, run.rings, 0, run.placement, look_again)
+        store.rang(run.timeline.using, run, 0, run.placement, look_again)
     elif run.status == StepStatus.RUNNING:
         rescue(run, by)
     elif run.until is not None and run.until <= at and run.status in _WITH_DEADLINE:
@@ -142,17 +142,24 @@ def _look(run: Run, leased_until: datetime | None, at: datetime, by: By, deaf: t
 
 
 def ring_again(run: Run, at: datetime, deaf: type_deaf) -> None:
-    """Ring for a due run, ever more rarely, where the settings place it now; or see that this clock cannot."""
-    timeline = run.timeline
+    """Ring for a due run, ever more rarely, where the settings place it now; or see that this clock cannot.
+
+    It is noted first and rung then: of clocks that look together one rings, and one that dies in between delays the run to
+    the next ring. What nobody could hear is put back as it was, for a clock that can ring there.
+    """
+    timeline, ring = run.timeline, run.ring or at
     placement = bells.retry_placement_of(timeline.workflow, run.step)
     bell = Bell(timeline.id.hex, run.step, run.item, run.fence, timeline.using, placement)
-    if placement not in deaf and bells.ring(bell):
+    if placement not in deaf:
         again = bells.next_ring(run.rings, at)
-        store.rang(timeline.using, run.id, run.rings, 1, placement, min(again, run.until or again))
-        return
-    deaf.setdefault(placement, at + conf.FIRST_RING)
-    if run.placement != placement:  # so that the next look leaves it out
-        store.rang(timeline.using, run.id, run.rings, 0, placement, run.ring or at)
+        if not store.rang(timeline.using, run, 1, placement, min(again, run.until or again)):
+            return  # another clock rings, or the run went on
+        if bells.ring(bell):
+            return
+        deaf[placement] = at + conf.FIRST_RING
+        store.rang(timeline.using, run, -1, placement, ring)
+    elif run.placement != placement:  # so that the next look leaves it out
+        store.rang(timeline.using, run, 0, placement, ring)
 
 
 def rescue(run: Run, by: By) -> None:

@@ -2,11 +2,14 @@
 
 from datetime import timedelta
 
+import django_rq
 import pytest
 
 from django_timelines.engine import bells, clock
+from django_timelines.models import Run
 from django_timelines.placements import embedded
 from django_timelines.testing import travel
+from django_timelines.testing.patching import wrapped
 from tests.shop.here import HERE
 from tests.shop.workflows import Order
 
@@ -30,3 +33,35 @@ def test_a_clock_that_does_not_serve_leaves_the_embedded_bells_to_one_that_does(
             rung.append(serving.bells.get())
 
     assert [bell.step for bell in rung][:1] == ["pack"]
+
+
+def test_what_a_clock_could_not_ring_stays_as_it_was():
+    Order.start(customer="ann")  # nobody serves here
+    before = Run.objects.values("fence", "rings", "ring", "placement").get()
+
+    with travel(timedelta(seconds=6)):
+        assert clock.tick(HERE) == 1
+
+    assert Run.objects.values("fence", "rings", "ring", "placement").get() == before
+
+
+@pytest.mark.redis
+def test_a_clock_that_dies_as_it_rings_delays_the_bell_to_the_next_ring(place):
+    place(background="rq:default")
+    queue = django_rq.get_queue("default")
+    Order.start(customer="ann")
+    queue.empty()
+
+    def dies(bell):
+        raise SystemExit
+
+    travel(timedelta(seconds=6))
+    with wrapped(bells, "ring", lambda ring: dies), pytest.raises(SystemExit):
+        clock.tick(HERE)
+    clock.tick(HERE)
+    assert queue.job_ids == []
+    travel(timedelta(seconds=11))
+    clock.tick(HERE)
+
+    assert len(queue.job_ids) == 1
+    queue.empty()

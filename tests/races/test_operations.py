@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import django_rq
 import pytest
-from django.db import transaction
+from django.db import connections, transaction
 
 from django_timelines.engine import clock
 from django_timelines.engine.claim import claim
@@ -167,22 +167,46 @@ def test_two_clocks_at_once_rescue_each_attempt_once() -> None:
     assert Lease.objects.count() == 0
 
 
-@pytest.mark.redis
-def test_two_clocks_at_once_note_each_bell_once(place: Callable[..., None]) -> None:
+@pytest.fixture
+def queue(place: Callable[..., None]) -> Iterator[Any]:
+    """Place what runs by itself at a queue, and give that, empty."""
     place(background="rq:default")
+    queue = django_rq.get_queue("default")
+    queue.empty()
+    yield queue
+    queue.empty()
+
+
+@pytest.mark.redis
+def test_two_clocks_at_once_ring_each_bell_once(queue: Any) -> None:
     for _ in range(25):
         Till.start(owner="Ada")
-    queue = django_rq.get_queue("default")
     queue.empty()
 
     with travel(timedelta(seconds=6)):
         at_once(*[lambda: clock.tick(HERE)] * 2)
 
-    assert (
-        len(set(queue.job_ids)) == 50
-    )  # one for each step that runs by itself; who is rung for twice drops the second
+    assert (len(queue.job_ids), len(set(queue.job_ids))) == (50, 50)  # one for each step that runs by itself
     assert set(Run.objects.filter(status="due").values_list("rings", flat=True)) == {2}
+
+
+@pytest.mark.redis
+def test_a_clock_that_looked_before_another_rang_rings_for_nothing_again(queue: Any) -> None:
+    for _ in range(3):
+        Till.start(owner="Ada")
     queue.empty()
+    looks = []
+
+    def another_clock(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if "django_timelines_lease" in sql and not looks:  # it has read what is due, and has not rung yet
+            looks.append(sql)
+            meanwhile(lambda: clock.tick(HERE))
+        return execute(sql, params, many, context)
+
+    with travel(timedelta(seconds=6)), connections[HERE].execute_wrapper(another_clock):
+        assert clock.tick(HERE) == 6
+
+    assert (len(looks), len(queue.job_ids), len(set(queue.job_ids))) == (1, 6, 6)
 
 
 def test_a_clock_that_looked_before_another_rescued_leaves_what_that_did() -> None:

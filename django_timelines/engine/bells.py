@@ -65,8 +65,8 @@ def ring(bell: Bell) -> bool:
         return False
 
 
-def nobody_listens(placement: str) -> bool:
-    """Tell whether a placement can say that it has no worker, or cannot be asked at all."""
+def nobody_seen(placement: str) -> bool:
+    """Tell whether a placement has seen no worker, or cannot be asked at all."""
     if _is_silent(placement):
         return True
     try:

@@ -121,8 +121,8 @@ def _reasons_of(timeline: Timeline, run: Run) -> Iterator[Reason]:
     sentence, public = _sentences(run, details)
     yield Reason(_word(run), _ended(sentence % words), _ended(public % words), name)
     is_due = run.status in (StepStatus.DUE, StepStatus.RETRYING) and not _is_later(run) and run.placement
-    if is_due and moments.now() - timeline.changed_at > PATIENCE and bells.nobody_listens(run.placement):
-        yield Reason("no_worker", _("No worker listens to %(placement)s: start one.") % words, step=name)
+    if is_due and moments.now() - timeline.changed_at > PATIENCE and bells.nobody_seen(run.placement):
+        yield Reason("no_worker", _("No worker has been seen at %(placement)s: start one.") % words, step=name)
 
 
 def _of_child(timeline: Timeline, run: Run, details: type_run) -> Iterator[Reason]:

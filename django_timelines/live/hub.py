@@ -3,7 +3,7 @@
 A hint wakes it; what it sends is read from the database. A push is one reading, one drawing and one encoding for all sockets
 that have seen the same; there is at most one in ``PAUSE`` for each timeline, the first at once, always up to the newest event.
 Every ``LOOK`` it asks the database for the heads of all watched timelines, in case a hint was lost; what is running and has not
-moved for ``REDRAW`` is drawn again, as why it does not move may have changed (no worker listens any more).
+moved for ``REDRAW`` is drawn again, as why it does not move may have changed (no worker is seen any more).
 """
 
 from __future__ import annotations

@@ -50,5 +50,5 @@ class Placement(ABC):
         return None
 
     def workers(self) -> int | None:
-        """Return how many workers listen here now, or None where that cannot be told."""
+        """Return how many workers are seen here now, or None where that cannot be told."""
         return None

@@ -32,5 +32,14 @@ class RQ(Placement):
         return f"RQ_QUEUES has no queue {self.argument!r}; it has {', '.join(QUEUES) or 'none'}."
 
     def workers(self) -> int | None:
-        """Ask Redis how many workers listen to the queue."""
-        return int(Worker.count(queue=django_rq.get_queue(self.argument)))
+        """Ask Redis how many workers of the queue are alive.
+
+        A worker says only once which queues it listens to, as it starts, and a flush takes that away: where none is known,
+        there is none only if a job waits.
+        """
+        queue = django_rq.get_queue(self.argument)
+        known = Worker.all_keys(queue=queue)
+        alive = (
+            int(queue.connection.exists(*known)) if known else 0
+        )  # who is killed stays known, and its heartbeat ends
+        return alive or (None if queue.is_empty() else 0)

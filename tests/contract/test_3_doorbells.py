@@ -137,3 +137,50 @@ def test_a_bell_for_an_overtaken_attempt_is_dropped_though_the_run_is_due_again(
         answer(order.pk.hex, "pack", "", old, HERE, "embedded")
 
     assert ran["pack"] == 0
+
+
+@pytest.fixture
+def sees_nobody(place: Callable[..., None], queues: list) -> Callable[[Order], bool]:
+    place(background="rq:default")
+    queues[0].connection.flushdb()
+    return lambda order: "No worker has been seen at rq:default" in str(order.timeline.explain())
+
+
+def started(order: Order) -> Order:
+    """Return the order as it is after ten seconds in which nobody packed it."""
+    moments.offset += timedelta(seconds=11)
+    return order
+
+
+@pytest.mark.redis
+def test_explain_says_that_no_worker_has_been_seen_while_one_is_needed(sees_nobody: Callable[[Order], bool]) -> None:
+    order = Order.start(customer="Ada")
+    assert not sees_nobody(order)
+
+    moments.offset += timedelta(seconds=11)
+    assert sees_nobody(order)
+
+
+@pytest.mark.redis
+def test_explain_sees_a_worker_until_its_heartbeat_ends(sees_nobody: Callable[[Order], bool], queues: list) -> None:
+    order = started(Order.start(customer="Ada"))
+    worker = SimpleWorker(queues[:1], connection=queues[0].connection)
+
+    worker.register_birth()
+    assert not sees_nobody(order)
+
+    queues[0].connection.delete(worker.key)  # as when it was killed and its key ran out
+    assert sees_nobody(order)
+
+
+@pytest.mark.redis
+def test_explain_misses_no_worker_that_redis_forgot_in_a_flush(
+    sees_nobody: Callable[[Order], bool], queues: list
+) -> None:
+    order = started(Order.start(customer="Ada"))
+    SimpleWorker(queues[:1], connection=queues[0].connection).register_birth()
+    queues[0].connection.flushdb()
+    assert not sees_nobody(order)  # it may be there, and there is nothing that it could have taken
+
+    clock.tick(HERE)
+    assert sees_nobody(order)  # now a job waits, and nobody takes it

@@ -1,6 +1,7 @@
 """The socket of one timeline. It sends frames and takes one kind of message: ``{"after": 7}``, look again from there.
 
 Whoever may not look, and whoever asks for what is none, is refused in the same quiet way: the handshake is answered with 403.
+An open socket is asked for again before it is sent anything, once that was some seconds ago, and now and then if nothing is sent.
 """
 
 from __future__ import annotations
@@ -8,19 +9,25 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 import uuid
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
 from .. import frames
 from .hub import hub
-from .reading import in_thread, may_view
+from .reading import in_thread, may_still_view, may_view
 
 logger = logging.getLogger("django_timelines")
 LARGEST = 1024  # bytes of a client's message
 BAD_MESSAGE, TOO_LARGE, GONE = 1008, 1009, 1001  # RFC 6455, 7.4.1
+LOST = 4403  # ours, as 403 of HTTP: whoever looks may do so no more
+ASKED_LONG_AGO = 10.0  # seconds after which nothing is sent before it was asked again who may view
+IDLE = 300.0  # seconds after which it is asked although nothing is sent
 
+type_ask = Callable[..., bool]
 type_send = Callable[[dict[str, Any]], Awaitable[None]]
 type_receive = Callable[[], Awaitable[dict[str, Any]]]
 
@@ -59,13 +66,14 @@ class TimelineConsumer:
             timeline = uuid.UUID(scope.get("url_route", {}).get("kwargs", {}).get("timeline", ""))
         except ValueError:
             return None
-        if after is None or not await self._may_view(scope, timeline):
+        if after is None or not await self._asks(may_view, scope, timeline):
             return None
-        return _Socket(timeline, after, frames.read_language(asked.get("language", [""])[-1]), send)
+        asks = partial(self._asks, may_still_view, scope, timeline)
+        return _Socket(timeline, after, frames.read_language(asked.get("language", [""])[-1]), send, asks)
 
-    async def _may_view(self, scope: dict[str, Any], timeline: uuid.UUID) -> bool:
+    async def _asks(self, policy: type_ask, scope: dict[str, Any], timeline: uuid.UUID) -> bool:
         try:
-            return await in_thread(may_view, timeline, scope.get("user"), scope.get("session"))
+            return await in_thread(policy, timeline, scope.get("user"), scope.get("session"))
         except Exception:
             logger.exception("Could not ask who may view timeline %s.", timeline)
             return False
@@ -86,13 +94,17 @@ class TimelineConsumer:
 class _Socket:
     """What is kept of one socket: a few words of memory and, while a frame is on its way, a task."""
 
-    __slots__ = ("_send", "_sending", "language", "seen", "timeline")
+    __slots__ = ("_asked_at", "_asks", "_send", "_sending", "language", "seen", "timeline")
 
-    def __init__(self, timeline: uuid.UUID, seen: int, language: str, send: type_send) -> None:
+    def __init__(
+        self, timeline: uuid.UUID, seen: int, language: str, send: type_send, asks: Callable[[], Awaitable[bool]]
+    ) -> None:
         self.timeline = timeline
         self.seen = seen
         self.language = language
         self._send = send
+        self._asks = asks
+        self._asked_at = time.monotonic()
         self._sending: asyncio.Task[None] | None = None
 
     @property
@@ -104,6 +116,11 @@ class _Socket:
         """Begin to send a frame."""
         self.seen = sequence
         self._sending = asyncio.create_task(self._deliver(text))
+
+    def ask_again(self) -> None:
+        """Ask whether its visitor may still view the timeline, if that was long ago."""
+        if self._sending is None and self._asked_since() >= IDLE:
+            self._sending = asyncio.create_task(self._deliver())
 
     def close(self) -> None:
         """Say that the timeline is gone."""
@@ -122,16 +139,24 @@ class _Socket:
         if self._sending is not None:
             self._sending.cancel()
 
-    async def _deliver(self, text: str) -> None:
+    def _asked_since(self) -> float:
+        return time.monotonic() - self._asked_at
+
+    async def _deliver(self, text: str | None = None) -> None:
+        if self._asked_since() >= (IDLE if text is None else ASKED_LONG_AGO):
+            if not await self._asks():
+                return await self.close_with(LOST)  # and stay busy: nothing more is sent
+            self._asked_at = time.monotonic()
         try:
-            await self._send({"type": "websocket.send", "text": text})
+            if text is not None:
+                await self._send({"type": "websocket.send", "text": text})
         except Exception:  # it went away; its own disconnect ends it, and no other socket notices
             logger.debug("A socket of timeline %s went away.", self.timeline, exc_info=True)
-        finally:
-            self._sending = None
+        self._sending = None
         watched = hub().watched.get(self.timeline)
         if watched is not None and watched.newest > self.seen:
             hub().heard(self.timeline, None)  # the timeline went on while this frame was on its way
+        return None
 
 
 def _after(text: str) -> int | None:

@@ -36,6 +36,9 @@ class Socket(Protocol):
     def send_frame(self, sequence: int, text: str) -> None:
         """Begin to send a frame. Does not wait and does not raise."""
 
+    def ask_again(self) -> None:
+        """Ask whether its visitor may still view the timeline, if that was long ago. Does not wait and does not raise."""
+
     def close(self) -> None:
         """End the socket: its timeline is gone."""
 
@@ -128,6 +131,7 @@ class Hub:
                 for timeline, head in (await in_thread(read_heads, list(self.watched))).items():
                     self.heard(timeline, head)
                 self._redraw()
+                self._ask_again()
             except Exception:
                 logger.warning("Could not look for what pages have not seen; trying again soon.", exc_info=True)
 
@@ -136,6 +140,11 @@ class Hub:
             if watched.redraw_at <= self.loop.time():
                 watched.redraws = True
                 self.heard(timeline, None)
+
+    def _ask_again(self) -> None:
+        for watched in self.watched.values():
+            for socket in watched.sockets:
+                socket.ask_again()
 
 
 _hubs: dict[asyncio.AbstractEventLoop, Hub] = {}

@@ -5,10 +5,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
+from channels.auth import get_user
 from channels.db import database_sync_to_async
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.backends.base import SessionBase
 from django.db import router
+from django.db.models import Model
 
 from .. import frames, policy
 from ..frames import type_seen
@@ -31,6 +35,16 @@ def may_view(id: uuid.UUID, user: Any, session: Any) -> bool:
     """Ask the policy of the pages. Nobody may view what is not there."""
     timeline = _find(id)
     return timeline is not None and policy.may_view(timeline, user, session)
+
+
+def may_still_view(id: uuid.UUID, user: Any, session: Any) -> bool:
+    """Ask again for whom a socket was opened, with session and user as they are stored now."""
+    now = session.__class__(session.session_key) if isinstance(session, SessionBase) else session
+    if session is not None and SESSION_KEY in session:
+        user = cast("Any", get_user).func({"session": now})  # in this thread; nobody, once they have logged out
+    elif isinstance(user, Model):
+        user = user._meta.model._default_manager.filter(pk=user.pk).first()
+    return may_view(id, user, now)
 
 
 def read(id: uuid.UUID, clients: Iterable[type_seen], redraws: bool = False) -> type_read | None:

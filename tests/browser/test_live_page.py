@@ -4,9 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session
 from django.core.signals import request_started
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from django_timelines.live import consumer
 from django_timelines.placements import embedded
 from django_timelines.policy import remember
 from django_timelines.testing import drain
@@ -134,6 +136,17 @@ def test_a_page_that_may_not_look_any_more_stops_asking(visitor, context, site, 
     site.start()
 
     expect(visitor.locator("[data-timelines]")).to_have_attribute("data-timelines-state", "refused", timeout=PATIENCE)
+
+
+def test_a_page_whose_socket_may_look_no_more_says_so(visitor, context, site, signup, monkeypatch):
+    monkeypatch.setattr(consumer, "ASKED_LONG_AGO", 0.0)
+    look(visitor, site, signup)
+
+    Session.objects.all().delete()
+    signup.activate()
+
+    expect(visitor.locator("[data-timelines]")).to_have_attribute("data-timelines-state", "refused", timeout=PATIENCE)
+    expect(visitor.get_by_role("status")).to_contain_text("Waiting for “activate”")
 
 
 def test_the_rest_of_the_page_keeps_up_without_disturbing_whoever_types(visitor, site, signup, settings, tmp_path):

@@ -4,6 +4,7 @@ import uuid
 import pytest
 from django.contrib.auth.models import User
 
+from django_timelines.live import consumer
 from django_timelines.live import hub as hubs
 from django_timelines.live.hub import hub
 from django_timelines.live.reading import in_thread
@@ -196,3 +197,120 @@ def test_a_hub_forgets_the_sockets_that_left(visitor, signup):
         return watched, dict(hub().watched)
 
     assert asyncio.run(story()) == (3, {})
+
+
+@pytest.fixture
+def asked_each_time(monkeypatch):
+    """Let every socket be asked for again before each frame."""
+    monkeypatch.setattr(consumer, "ASKED_LONG_AGO", 0.0)
+
+
+@pytest.fixture
+def staff(client, signup, stranger):
+    """The browser of somebody who may see all timelines."""
+    client.force_login(User.objects.create_superuser("root"))
+    stranger.session = client.session.session_key
+    return stranger
+
+
+def logs_out(client):
+    client.logout()
+
+
+def logs_out_everywhere(client):
+    root = User.objects.get(username="root")
+    root.set_password("another")
+    root.save()
+
+
+def is_staff_no_more(client):
+    User.objects.filter(username="root").update(is_staff=False, is_superuser=False)
+
+
+def is_deleted(client):
+    User.objects.filter(username="root").delete()
+
+
+@pytest.mark.parametrize("loses", [logs_out, logs_out_everywhere, is_staff_no_more, is_deleted])
+@pytest.mark.usefixtures("asked_each_time")
+def test_who_may_look_no_more_is_sent_nothing_more(staff, client, signup, loses):
+    head = signup.timeline.head
+
+    async def story():
+        socket = await staff.open(signup.pk, after=head - 1)
+        first = await socket.frame()
+        await in_thread(loses, client)
+        await in_thread(signup.activate)
+        end = await socket.receive_output(timeout=PATIENCE)
+        await in_thread(drain)
+        nothing = await socket.receive_nothing()
+        await socket.disconnect()
+        return first["sequence"], end, nothing
+
+    assert asyncio.run(story()) == (head, {"type": "websocket.close", "code": 4403}, True)
+
+
+@pytest.mark.usefixtures("asked_each_time")
+def test_a_session_that_forgot_the_timeline_is_sent_nothing_more(visitor, client, signup):
+    async def story():
+        socket = await visitor.open(signup.pk, after=signup_head)
+        await in_thread(client.session.flush)
+        await in_thread(signup.activate)
+        return await socket.closing_code()
+
+    signup_head = signup.timeline.head
+    assert asyncio.run(story()) == 4403
+
+
+@pytest.mark.usefixtures("asked_each_time")
+def test_a_socket_whose_visitor_still_may_look_goes_on(staff, signup):
+    head = signup.timeline.head
+
+    async def story():
+        socket = await staff.open(signup.pk, after=head)
+        await in_thread(signup.activate)
+        await in_thread(drain)
+        newest = (await in_thread(lambda: Timeline.objects.get(pk=signup.pk))).head
+        frames = await socket.frame_at(newest)
+        await socket.disconnect()
+        return frames[-1]["status"]
+
+    assert asyncio.run(story()) == "completed"
+
+
+asked = []
+
+
+def everybody(timeline, *, user, session):
+    asked.append(user)
+    return True
+
+
+def test_of_many_frames_in_a_moment_only_the_handshake_asks(visitor, signup, settings):
+    settings.TIMELINES = {**settings.TIMELINES, "CAN_VIEW": f"{__name__}.everybody"}
+    head = signup.timeline.head
+    asked.clear()
+
+    async def story():
+        socket = await visitor.open(signup.pk, after=head - 1)
+        await socket.frame()
+        await in_thread(signup.activate)
+        await socket.frame_at(head + 5)
+        await socket.disconnect()
+
+    asyncio.run(story())
+    assert len(asked) == 1
+
+
+def test_an_idle_socket_is_asked_for_now_and_then(staff, client, signup, monkeypatch):
+    monkeypatch.setattr(hubs, "LOOK", 0.05)
+    monkeypatch.setattr(consumer, "IDLE", 0.0)
+    head = signup.timeline.head
+
+    async def story():
+        socket = await staff.open(signup.pk, after=head)
+        assert await socket.receive_nothing()
+        await in_thread(logs_out, client)
+        return await socket.closing_code()
+
+    assert asyncio.run(story()) == 4403

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
@@ -216,10 +216,17 @@ class BoundStep(Generic[P]):
         workflow._seen(snapshot)
         return outcome
 
-    def skip(self, *, reason: str, actor: Any = None, **fields: Any) -> Outcome:
-        """Go past the step, setting the fields that it would have set. It counts as done."""
+    def skip(
+        self, fields: Mapping[str, Any] | None = None, /, *, reason: str, actor: Any = None, **more: Any
+    ) -> Outcome:
+        """Go past the step, setting the fields that it would have set. It counts as done.
+
+        ``charge.skip(reason="paid in cash", reference="till 4")``. Fields of any name go in a mapping before them, as for
+        ``dict``: ``charge.skip({"reason": "a gift"}, reason="paid in cash")``.
+        """
         workflow = self._writable()
-        outcome, snapshot = operate.skip(workflow._snapshot, (self._name, self._item), reason, fields, actor_of(actor))
+        changes = {**(fields or {}), **more}
+        outcome, snapshot = operate.skip(workflow._snapshot, (self._name, self._item), reason, changes, actor_of(actor))
         workflow._seen(snapshot)
         return outcome
 

@@ -14,6 +14,7 @@ from .actors import ActorType
 from .state import StepStatus, TimelineStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
 
@@ -147,9 +148,12 @@ class Timeline(models.Model):
         """Return what ``rewind`` would do, as a ``Rewind``; nothing is written. ``Refused`` where it makes no sense."""
         return registry.verbs().preview_rewind(self, to=to, undo=undo)
 
-    def amend(self, *, reason: str, actor: Any = None, **fields: Any) -> None:
-        """Correct fields: ``order.timeline.amend(reason="mistyped", amount=5)``."""
-        registry.verbs().amend(self, reason=reason, fields=fields, actor=actor)
+    def amend(self, fields: Mapping[str, Any] | None = None, /, *, reason: str, actor: Any = None, **more: Any) -> None:
+        """Correct fields: ``order.timeline.amend(reason="mistyped", amount=5)``.
+
+        Fields of any name go in a mapping before them, as for ``dict``: ``amend({"reason": "a gift"}, reason="mistyped")``.
+        """
+        registry.verbs().amend(self, reason=reason, fields={**(fields or {}), **more}, actor=actor)
 
     def pause(self, *, reason: str, actor: Any = None) -> None:
         """Begin nothing new until ``resume``: calls are taken and become due, what is executing ends, deadlines wait."""

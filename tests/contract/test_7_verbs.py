@@ -16,7 +16,7 @@ from django_timelines.testing import drain, recorded_errors, travel
 from django_timelines.workflows import PermanentFailure
 from tests.shop.here import HERE
 from tests.shop.models import Entry
-from tests.shop.workflows import Fork, Letter, Order, Trip, given_back, plan, ran
+from tests.shop.workflows import Complaint, Fork, Letter, Order, Trip, given_back, plan, ran
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -54,6 +54,20 @@ def test_amend_corrects_a_field_with_reason_and_actor(django_user_model: type[Us
     assert (event.data, event.actor_label) == ({"reason": "mistyped", "changes": {"nights": 3}}, "ada")
     assert Trip.get(trip.pk).nights == 3
     assert Trip.get(trip.pk, at=event.sequence - 1).nights == 1
+
+
+def test_fields_that_are_called_as_the_arguments_of_a_verb_are_set_by_a_mapping() -> None:
+    complaint = Complaint.start()
+    drain()
+
+    complaint.timeline.amend({"reason": "too late", "fields": 1}, reason="misheard")
+    complaint = Complaint.get(complaint.pk)
+    complaint.settle.skip({"actor": "the boss"}, reason="by telephone", fields=2)
+
+    complaint = Complaint.get(complaint.pk)
+    assert (complaint.reason, complaint.actor, complaint.fields) == ("too late", "the boss", 2)
+    said = complaint.timeline.events.filter(type__in=["Amended", "StepSkipped"])
+    assert [event.data["reason"] for event in said] == ["misheard", "by telephone"]
 
 
 def test_amend_refuses_what_does_not_fit_and_writes_nothing() -> None:

@@ -159,6 +159,22 @@ class Letter(Workflow):
         body(self, "post")
 
 
+class Complaint(Workflow):
+    """Its fields have the names of what skip and amend take."""
+
+    reason: str = ""
+    actor: str = ""
+    fields: int = 0
+
+    @step
+    def receive(self) -> None:
+        body(self, "receive")
+
+    @step(after=receive, manual=True)
+    def settle(self) -> None:
+        body(self, "settle")
+
+
 class Trip(Workflow):
     """Bookings, of which some can be given back."""
 

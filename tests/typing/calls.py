@@ -53,3 +53,5 @@ assert_type(signup.activate(), Outcome)
 assert_type(signup.activate.link(), str)
 signup.activate("now")  # type: ignore[call-arg]
 signup.activat()  # type: ignore[attr-defined]
+order.pay.skip({"reason": "a gift"}, reason="in cash", amount=5)
+order.timeline.amend({"reason": "a gift"}, reason="mistyped", amount=5)

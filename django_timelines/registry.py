@@ -15,6 +15,7 @@ from .exceptions import DeclarationError, Unknown
 from .fields import Field
 from .graph import Graph
 from .references import models_in
+from .state import type_state
 from .steps import Step
 
 
@@ -44,6 +45,11 @@ class Declaration:
     def current(self, step: str) -> str:
         """Return the name that a step has now."""
         return self.renamed_steps.get(step, step)
+
+    def is_behind(self, state: type_state) -> bool:
+        """Tell whether newer code has been there: it calls a step that is known here by a name that is not."""
+        renamed: dict[str, str] = state.get("renamed", {})
+        return any(old in self.steps and new not in self.steps for old, new in renamed.items())
 
     @property
     def title(self) -> str:

@@ -166,6 +166,7 @@ def _apply(state: type_state, event: NewEvent, sequence: int) -> None:
         state["fields"].update(data.get("changes", {}))
         if "renamed" in data:
             _rename(state, data["renamed"]["steps"], data["renamed"]["fields"])
+            state["renamed"] = {**state.get("renamed", {}), **data["renamed"]["steps"]}
     elif event.type == EventType.ERASED:
         state["erased"] = True
     elif event.type == EventType.PAUSED:

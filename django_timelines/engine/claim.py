@@ -37,7 +37,7 @@ def claim(timeline: uuid.UUID, name: type_name, fence: int, runner: Runner) -> H
         if declaration is not None:
             name, snapshot = (declaration.current(name[0]), name[1]), brought_up(declaration, snapshot)
         run = snapshot.state["runs"].get(run_key(*name))
-        why_not = _held_back(snapshot) or _why_not(run, fence)
+        why_not = _held_back(declaration, snapshot) or _why_not(run, fence)
         if why_not or run is None:
             _drop(timeline, name, why_not)
             return None
@@ -53,7 +53,9 @@ def claim(timeline: uuid.UUID, name: type_name, fence: int, runner: Runner) -> H
             patience.after(conflict)  # somebody else wrote the timeline; look again
 
 
-def _held_back(snapshot: Snapshot) -> str:
+def _held_back(declaration: Declaration | None, snapshot: Snapshot) -> str:
+    if declaration is not None and declaration.is_behind(snapshot.state):
+        return "newer code has given its steps other names, and goes on with it"
     if snapshot.is_held:
         return "its workflow, or everything, is paused"
     return "the timeline is paused" if snapshot.state.get("paused") else ""

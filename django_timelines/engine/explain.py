@@ -63,10 +63,14 @@ def explain(timeline: Timeline) -> Explanation:
         since = _ended(_("%(status)s on %(when)s.") % words)
         return Explanation((Reason(timeline.status, since, since),))
     reasons = []
-    if registry.find(timeline.workflow) is None:
+    declaration = registry.find(timeline.workflow)
+    if declaration is None:
         sentence = _("The code has no workflow %(label)s any more: bring it back or cancel the timeline.")
         public = _("It cannot go on at the moment; somebody has to look at it.")
         reasons.append(Reason("unknown_workflow", sentence % {"label": timeline.workflow}, public))
+    elif declaration.is_behind(timeline.state):
+        sentence = _("Newer code has given its steps other names, and goes on with it; this code does not know them.")
+        reasons.append(Reason("older_code", sentence))
     if timeline.state.get("cancelling"):
         sentence = _("It is being cancelled; what was begun comes to its end first.")
         reasons.append(Reason("cancelling", sentence, sentence))

@@ -16,8 +16,8 @@ from django_timelines.engine.clock import tick
 from django_timelines.engine.execute import answer, run_from
 from django_timelines.engine.pause import pause_all, resume_all
 from django_timelines.engine.prune import prune
-from django_timelines.engine.renames import bring_up_all
-from django_timelines.engine.runner import Runner
+from django_timelines.engine.renames import bring_up_all, brought_up
+from django_timelines.engine.runner import Runner, load
 from django_timelines.exceptions import DeclarationError
 from django_timelines.models import Event, Run, SealedInput, Timeline
 from django_timelines.testing import drain, recorded_errors, travel
@@ -208,6 +208,117 @@ def test_an_attempt_that_died_in_the_old_code_is_rescued_by_the_new(deploy: Any)
     drain()
 
     assert new.get(parcel.pk).measure.status == "completed"
+
+
+RENAMED = (
+    BEFORE.replace("def weigh", "def measure")
+    .replace("after=weigh", "after=measure")
+    .replace("@step(after=take)", '@step(after=take, renamed_from="weigh")')
+)
+
+
+def brought_up_to(new: Any, parcel: Any) -> Any:
+    """Let newer code look at the timeline once, in another process; return its run."""
+    brought_up(new._declaration, load(parcel.pk, HERE))
+    return Run.objects.get(timeline=parcel.pk)
+
+
+def types(parcel: Any) -> list[str]:
+    return list(Event.objects.filter(timeline=parcel.pk).order_by("sequence").values_list("type", flat=True))
+
+
+def test_a_worker_of_the_old_code_leaves_what_newer_code_has_renamed_to_that(deploy: Any) -> None:
+    parcel = deploy(BEFORE).start("Main Street 1")
+    run = brought_up_to(deploy(RENAMED), parcel)
+    before = types(parcel)
+
+    deploy(BEFORE)
+    answer(parcel.pk.hex, "measure", "", run.fence, HERE, "rq:default")
+    assert (Run.objects.get(timeline=parcel.pk).status, types(parcel)) == ("due", before)
+    assert Timeline.objects.get(pk=parcel.pk).explain().reason == "older_code"
+
+    new = deploy(RENAMED)
+    answer(parcel.pk.hex, "measure", "", run.fence, HERE, "rq:default")
+    assert new.get(parcel.pk).measure.status == "completed"
+    assert new.get(parcel.pk).timeline.explain().reason != "older_code"
+
+
+def test_a_worker_of_the_old_code_goes_on_with_no_step_of_what_newer_code_has_renamed(deploy: Any) -> None:
+    source = """
+    class Parcel(Workflow):
+        @step
+        def take(self, address: str): ...
+
+        @step(after=take)
+        def weigh(self): ...
+
+        @step(after=take)
+        def wrap(self):
+            ran["wrap"] += 1
+
+        @step(after=[weigh, wrap])
+        def carry(self):
+            ran["carry"] += 1
+    """
+    parcel = deploy(source).start("Main Street 1")
+    runner = Runner(SYSTEM, "rq:default", HERE, since=float("-inf"))  # its second is over: it goes on with nothing
+    run_from(claim(parcel.pk, ("weigh", ""), Run.objects.get(step="weigh").fence, runner), runner)
+    renamed = source.replace("@step(after=take)", '@step(after=take, renamed_from="weigh")', 1)
+    renamed = renamed.replace("def weigh", "def measure").replace("[weigh", "[measure")
+    run = brought_up_to(deploy(renamed), parcel)
+
+    deploy(source)  # to which it would seem that nothing comes after wrap before weigh is done
+    answer(parcel.pk.hex, "wrap", "", run.fence, HERE, "rq:default")
+    assert (run.step, ran["wrap"]) == ("wrap", 0)
+
+    deploy(renamed)
+    drain()
+    assert (ran["wrap"], ran["carry"], Timeline.objects.get(pk=parcel.pk).status) == (1, 1, "completed")
+
+
+def test_a_clock_of_the_old_code_leaves_the_rescue_to_one_of_the_new(deploy: Any) -> None:
+    parcel = deploy(BEFORE).start("Main Street 1")
+    run = brought_up_to(deploy(RENAMED), parcel)
+    claim(parcel.pk, ("measure", ""), run.fence, Runner(SYSTEM, "rq:default", HERE))
+    before = types(parcel)
+
+    deploy(BEFORE)
+    travel(timedelta(minutes=2))
+    assert [tick(HERE), tick(HERE)] == [1, 0]  # and it does not look at it all the time
+    assert types(parcel) == before
+
+    new = deploy(RENAMED)
+    travel(timedelta(minutes=2))
+    tick(HERE)
+    drain()
+    assert new.get(parcel.pk).measure.status == "completed"
+
+
+def test_a_clock_of_the_old_code_leaves_the_deadlines_to_one_of_the_new(deploy: Any) -> None:
+    parcel = deploy(BEFORE.replace("manual=True", "manual=True, within=timedelta(days=1)")).start("Main Street 1")
+    drain()
+    renamed = RENAMED.replace("manual=True", "manual=True, within=timedelta(days=1)")
+    brought_up_to(deploy(renamed), parcel)
+
+    deploy(BEFORE)
+    travel(timedelta(days=2))
+    tick(HERE)
+    assert Run.objects.get(timeline=parcel.pk).status == "waiting"
+
+    new = deploy(renamed)
+    travel(timedelta(minutes=2))
+    tick(HERE)
+    assert new.get(parcel.pk).sign.status == "overdue"
+
+
+def test_a_step_that_was_renamed_and_then_removed_blocks(deploy: Any) -> None:
+    parcel = deploy(BEFORE).start("Main Street 1")
+    brought_up_to(deploy(RENAMED), parcel)
+
+    deploy(BEFORE.replace("def weigh", "def glance").replace("after=weigh", "after=glance"))
+    drain()
+
+    assert Timeline.objects.get(pk=parcel.pk).status == "blocked"
 
 
 def test_a_field_added_with_a_default_has_it_on_timelines_that_were_there(deploy: Any) -> None:

@@ -53,6 +53,13 @@ class Unknown(Refused, ObjectDoesNotExist):
         super().__init__(message, reason)
 
 
+class MovedOn(Refused):
+    """The timeline has gone on since somebody looked at it, who asked for this on what they saw."""
+
+    def __init__(self, message: Any, reason: str = "moved_on") -> None:
+        super().__init__(message, reason)
+
+
 class PermanentFailure(TimelinesError):
     """Raise it in a step's body: the step fails at once and is not retried."""
 

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from .. import registry
-from ..exceptions import Conflict, Refused, Rejected
+from ..exceptions import Conflict, MovedOn, Refused, Rejected
 from ..models import Timeline
 from ..state import split_key
 from .forms import ReasonForm, form_for
@@ -34,8 +34,11 @@ def confirm(model_admin: TimelineAdmin, request: HttpRequest, timeline: Timeline
         steps = [(step, step_title(step)) for step in goals(timeline)]
         return model_admin.render(request, "rewind", timeline, {"verb": verb, "steps": steps, "page_url": page})
     form = _form(request, timeline, verb, outlook)
-    if request.method == "POST" and _act(request, timeline, verb, key, form):
-        return HttpResponseRedirect(page)
+    try:
+        if request.method == "POST" and _act(request, timeline, verb, key, form):
+            return HttpResponseRedirect(page)
+    except MovedOn:  # between the look above and the commit: does it still come to what the person saw?
+        return confirm(model_admin, request, model_admin.get_queryset(request).get(pk=timeline.pk), verb, key)
     context = {
         "verb": verb,
         "button": verb.button_for(timeline, key),
@@ -79,6 +82,8 @@ def _act(request: HttpRequest, timeline: Timeline, verb: Verb, key: str, form: R
             return True
         except (Rejected, ValidationError) as rejected:
             messages.error(request, " ".join(rejected.messages))
+        except MovedOn:
+            raise
         except (Refused, Conflict) as refused:
             messages.error(request, str(refused))
     form.is_valid()  # what is wrong is said before what was seen is forgotten

@@ -1,4 +1,7 @@
-"""What a person does when a timeline does not go on by itself: events with actor and reason; none edits history."""
+"""What a person does when a timeline does not go on by itself: events with actor and reason; none edits history.
+
+``exact``: only on the timeline as it was given, at that head; ``MovedOn`` if it has gone on since.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from .. import actors, moments, registry
 from ..actors import Actor
 from ..databases import in_callers_transaction
 from ..events import EventType, NewEvent
-from ..exceptions import Conflict, Refused, Rejected
+from ..exceptions import Conflict, MovedOn, Refused, Rejected
 from ..fields import text
 from ..placements import INLINE
 from ..registry import Declaration
@@ -31,7 +34,13 @@ type_verb = Callable[[Snapshot], NewEvent | list[NewEvent] | None]
 
 
 def retry(
-    snapshot: Snapshot, name: type_name, actor: Actor | None = None, reason: str = "", *, force: bool = False
+    snapshot: Snapshot,
+    name: type_name,
+    actor: Actor | None = None,
+    reason: str = "",
+    *,
+    force: bool = False,
+    exact: bool = False,
 ) -> tuple[Outcome, Snapshot]:
     """Try a blocked step again, or one whose next attempt is still to come, now. It runs where its retries run.
 
@@ -55,12 +64,18 @@ def retry(
         late = {"late": True} if is_late(now.state, name, moments.now()) else {}
         return NewEvent(EventType.STEP_DUE, *name, data={"reason": clean_reason(reason)} | late)
 
-    after = append(declaration, snapshot, event, actor)
+    after = append(declaration, snapshot, event, actor, exact=exact)
     return outcome_of(after.state, name), after
 
 
 def skip(
-    snapshot: Snapshot, name: type_name, reason: str, fields: Mapping[str, Any], actor: Actor | None = None
+    snapshot: Snapshot,
+    name: type_name,
+    reason: str,
+    fields: Mapping[str, Any],
+    actor: Actor | None = None,
+    *,
+    exact: bool = False,
 ) -> tuple[Outcome, Snapshot]:
     """Go past a step that nobody is executing, setting the fields that it would have set. It counts as done."""
     declaration = registry.get(snapshot.workflow)
@@ -77,11 +92,13 @@ def skip(
             raise _refused(name, status, _("Only an open step that nobody is executing can be skipped"))
         return NewEvent(EventType.STEP_SKIPPED, *name, data={"reason": clean_reason(reason), "changes": changes})
 
-    after = append(declaration, snapshot, event, actor)
+    after = append(declaration, snapshot, event, actor, exact=exact)
     return outcome_of(after.state, name), after
 
 
-def cancel(snapshot: Snapshot, reason: str, actor: Actor | None = None, *, compensate: bool = False) -> Snapshot:
+def cancel(
+    snapshot: Snapshot, reason: str, actor: Actor | None = None, *, compensate: bool = False, exact: bool = False
+) -> Snapshot:
     """Stop what nobody has begun; what is executing ends first. Then, with ``compensate``, undo what completed."""
     say_why(reason, _("Say why the timeline is cancelled."))
     declaration = registry.find(snapshot.workflow)
@@ -92,10 +109,12 @@ def cancel(snapshot: Snapshot, reason: str, actor: Actor | None = None, *, compe
             raise Refused(_("The timeline is being cancelled already."), "cancelling")
         return cancellation(declaration, now.state, reason, compensate=compensate)
 
-    return append(declaration, snapshot, event, actor)
+    return append(declaration, snapshot, event, actor, exact=exact)
 
 
-def amend(snapshot: Snapshot, reason: str, fields: Mapping[str, Any], actor: Actor | None = None) -> Snapshot:
+def amend(
+    snapshot: Snapshot, reason: str, fields: Mapping[str, Any], actor: Actor | None = None, *, exact: bool = False
+) -> Snapshot:
     """Correct fields. A body that is being executed and changed one of them too is told, as by any other change."""
     say_why(reason, _("Say why the fields are corrected."))
     declaration = registry.get(snapshot.workflow)
@@ -108,10 +127,12 @@ def amend(snapshot: Snapshot, reason: str, fields: Mapping[str, Any], actor: Act
         text({**now.state["fields"], **changes})
         return NewEvent(EventType.AMENDED, data={"reason": clean_reason(reason), "changes": changes})
 
-    return append(declaration, snapshot, event, actor)
+    return append(declaration, snapshot, event, actor, exact=exact)
 
 
-def rewind(snapshot: Snapshot, to: str, reason: str, actor: Actor | None = None, *, undo: bool = False) -> Snapshot:
+def rewind(
+    snapshot: Snapshot, to: str, reason: str, actor: Actor | None = None, *, undo: bool = False, exact: bool = False
+) -> Snapshot:
     """Begin a new round from a step: it and all that comes after it is done again, fields go back to what they were."""
     say_why(reason, _("Say why the timeline is rewound."))
     declaration = registry.get(snapshot.workflow)
@@ -120,7 +141,7 @@ def rewind(snapshot: Snapshot, to: str, reason: str, actor: Actor | None = None,
         plan = plan_rewind(declaration, now, to, undo=undo)
         return NewEvent(EventType.ROUND_BEGUN, data=plan.data | {"reason": clean_reason(reason)})
 
-    return append(declaration, snapshot, event, actor)
+    return append(declaration, snapshot, event, actor, exact=exact)
 
 
 def _has_no_list(declaration: Declaration, now: Snapshot, name: type_name) -> bool:
@@ -143,12 +164,17 @@ def refuse_ended(now: Snapshot) -> None:
         raise Refused(_("The timeline has ended: it is %(status)s.") % {"status": _(now.status)}, "settled")
 
 
-def append(declaration: Declaration | None, snapshot: Snapshot, event: type_verb, actor: Actor | None) -> Snapshot:
+def append(
+    declaration: Declaration | None, snapshot: Snapshot, event: type_verb, actor: Actor | None, *, exact: bool = False
+) -> Snapshot:
     """Append a person's event, judged on what is true at its commit, and go on with what it made due."""
     runner = Runner(actor or actors.current(), INLINE, snapshot.using, in_callers_transaction(snapshot.using))
-    patience = Patience()
+    patience, head = Patience(), snapshot.head
     while True:
-        snapshot = brought_up(declaration, load(snapshot.id, snapshot.using, lock=runner.in_transaction))
+        snapshot = load(snapshot.id, snapshot.using, lock=runner.in_transaction)
+        if exact and snapshot.head != head:
+            raise MovedOn(_("The timeline has moved on since you saw it."))
+        snapshot = brought_up(declaration, snapshot)
         new = event(snapshot)
         if new is None:
             return snapshot

@@ -1,6 +1,8 @@
 """People of the admin, and timelines for them to look at."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -8,8 +10,10 @@ from django.test import Client
 from django.urls import reverse
 
 from django_timelines import registry
+from django_timelines.engine import operate
 from django_timelines.models import Event, Timeline
 from django_timelines.testing import drain, recorded_errors
+from django_timelines.testing.patching import wrapped
 from django_timelines.workflows import Workflow
 from tests.shop.workflows import Trip
 
@@ -102,3 +106,21 @@ def types(timeline: Timeline | Workflow, since: int) -> list[str]:
     """Return the types of the events after this one."""
     events = Event.objects.filter(timeline=timeline.pk, sequence__gt=since).order_by("sequence")
     return list(events.values_list("type", flat=True))
+
+
+@contextmanager
+def somebody_is_first(deed: Callable[[], Any]) -> Iterator[None]:
+    """Let somebody else do this once, between the page's last look and the commit."""
+    deeds = [deed]
+
+    def after_the_look(commit: Callable[..., Any]) -> Callable[..., Any]:
+        def commit_second(result: Any) -> Any:
+            if deeds:
+                deeds.pop()()
+            return commit(result)
+
+        return commit_second
+
+    with wrapped(operate, "commit", after_the_look):
+        yield
+    assert not deeds

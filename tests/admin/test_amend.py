@@ -11,7 +11,7 @@ from django_timelines.admin.forms import FieldsForm
 from django_timelines.fields import Field, RenamedFrom
 from django_timelines.testing import drain
 
-from .conftest import a_parcel, at_home, confirm, page_of, text_of, types, verb_of
+from .conftest import a_parcel, at_home, confirm, page_of, somebody_is_first, text_of, types, verb_of
 from .workflows import Gift, Parcel
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -130,6 +130,18 @@ def test_a_field_that_was_changed_meanwhile_is_asked_again(root: Client) -> None
     again = {name: form[name].value() for name in form.fields}
     again |= {f"initial-{name}": form.data[f"initial-{name}"] for name in form.fields if name.startswith("field-")}
     assert confirm(root, url, **again) == "Corrected: weight."
+
+
+def test_a_field_that_is_changed_in_the_last_moment_is_asked_again(root: Client) -> None:
+    parcel = a_parcel()
+    url = verb_of("amend", parcel)
+    asked = filled_in(root, url, weight="750")
+
+    with somebody_is_first(lambda: Parcel.get(parcel.pk).timeline.amend(reason="I was first", weight=600)):
+        response = root.post(url, asked)
+
+    assert response.context["form"].errors["field-weight"] == ["It was changed since you saw it."]
+    assert Parcel.get(parcel.pk).weight == 600
 
 
 def test_a_timeline_that_moved_on_elsewhere_is_amended_all_the_same(root: Client) -> None:

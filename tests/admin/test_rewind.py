@@ -10,7 +10,7 @@ from django_timelines.models import Event
 from django_timelines.testing import drain, recorded_errors
 from tests.shop.workflows import Order, Trip, given_back, plan
 
-from .conftest import at_home, confirm, page_of, post, text_of, types, verb_of
+from .conftest import at_home, confirm, page_of, post, somebody_is_first, text_of, types, verb_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -234,3 +234,15 @@ def test_a_cancel_asks_again_if_there_is_more_to_undo_than_was_seen(root: Client
 
     assert message == "Nothing was done: the timeline has moved on since you saw it. This would happen now."
     assert types(trip, head) == []
+
+
+def test_a_rewind_that_would_do_more_in_the_last_moment_asks_again(root: Client) -> None:
+    trip = Trip.start("Ada")
+    url = f"{verb_of('rewind', trip)}?to=book_flight"
+    fence = str(root.get(url).context["form"]["fence"].value())
+
+    with somebody_is_first(drain):
+        message = confirm(root, url, fence=fence, reason="once more")
+
+    assert message == "Nothing was done: the timeline has moved on since you saw it. This would happen now."
+    assert Trip.get(trip.pk).timeline.events.filter(type="RoundBegun").count() == 0

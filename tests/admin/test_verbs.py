@@ -6,8 +6,9 @@ from django.test import Client
 
 from django_timelines.models import Timeline
 from django_timelines.testing import drain, recorded_errors
+from tests.shop.workflows import Trip
 
-from .conftest import LIST, a_parcel, confirm, page_of, post, verb_of
+from .conftest import LIST, a_parcel, confirm, page_of, post, somebody_is_first, verb_of
 from .workflows import Parcel
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -152,6 +153,43 @@ def test_a_step_that_moved_on_and_is_blocked_again_is_not_touched_by_an_old_page
 
     assert message == "Nothing was done: “Weigh” has moved on since you saw it. It is blocked now."
     assert Parcel.get(blocked.pk).timeline.head == head
+
+
+@pytest.mark.parametrize("verb", ["retry", "skip"])
+def test_what_moves_on_in_the_last_moment_is_not_touched(root: Client, blocked: Parcel, verb: str) -> None:
+    url = verb_of(verb, blocked, "weigh")
+    fence = str(root.get(url).context["form"]["fence"].value())
+
+    def retry_in_vain() -> None:
+        with recorded_errors():
+            Parcel.get(blocked.pk).weigh.retry()
+            drain()
+
+    with somebody_is_first(retry_in_vain):
+        message = confirm(root, url, fence=fence, reason="because")
+
+    assert message == "Nothing was done: “Weigh” has moved on since you saw it. It is blocked now."
+    assert Parcel.get(blocked.pk).timeline.events.filter(type="StepBlocked").count() == 2
+
+
+def test_what_moves_on_in_the_last_moment_and_comes_to_the_same_is_done(root: Client, blocked: Parcel) -> None:
+    with somebody_is_first(lambda: Parcel.get(blocked.pk).timeline.amend(reason="mistyped", label="new")):
+        message = post(root, verb_of("skip", blocked, "weigh"), reason="by hand")
+
+    assert message == "“Weigh” is skipped."
+    assert (Parcel.get(blocked.pk).weigh.status, Parcel.get(blocked.pk).label) == ("skipped", "new")
+
+
+def test_a_cancel_that_would_undo_more_in_the_last_moment_asks_again(root: Client) -> None:
+    trip = Trip.start("Ada")
+    url = verb_of("cancel", trip)
+    fence = str(root.get(url).context["form"]["fence"].value())
+
+    with somebody_is_first(drain):
+        message = confirm(root, url, fence=fence, reason="ill", compensate="on")
+
+    assert message == "Nothing was done: the timeline has moved on since you saw it. This would happen now."
+    assert Trip.get(trip.pk).timeline.events.filter(type="CancelRequested").count() == 0
 
 
 def test_a_question_that_came_too_late_leads_back_with_a_sentence(root: Client, blocked: Parcel) -> None:

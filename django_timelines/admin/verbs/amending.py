@@ -33,7 +33,7 @@ def _look_at_amend(timeline: Timeline, key: str) -> Outlook:
 
 def _amend(timeline: Timeline, key: str, asked: type_asked, user: Any) -> str:
     changes = asked["changes"]
-    operate.amend(store.snapshot_of(timeline), asked["reason"], changes, of_user(user))
+    operate.amend(store.snapshot_of(timeline), asked["reason"], changes, of_user(user), exact=True)
     names = ", ".join(name.replace("_", " ") for name in changes)
     return ngettext("Corrected: %(names)s.", "Corrected: %(names)s.", len(changes)) % {"names": names}
 

@@ -43,8 +43,9 @@ def _look_at_cancel(timeline: Timeline, key: str) -> Outlook:
 
 
 def _cancel(timeline: Timeline, key: str, asked: type_asked, user: Any) -> str:
-    compensate = bool(asked.get("compensate"))
-    after = operate.cancel(store.snapshot_of(timeline), asked["reason"], of_user(user), compensate=compensate)
+    now, compensate = store.snapshot_of(timeline), bool(asked.get("compensate"))
+    exact = bool(asked["fence"])  # of several at once nobody saw what is undone
+    after = operate.cancel(now, asked["reason"], of_user(user), compensate=compensate, exact=exact)
     if after.status == TimelineStatus.CANCELLED:
         return _("The timeline is cancelled.")
     if compensate:

@@ -63,7 +63,7 @@ def _warnings(timeline: Timeline, key: str, delivery: Delivery) -> list[str]:
 
 def _retry(timeline: Timeline, key: str, asked: type_asked, user: Any) -> str:
     now, force = store.snapshot_of(timeline), bool(asked.get("force"))
-    outcome, _after = operate.retry(now, split_key(key), of_user(user), asked["reason"], force=force)
+    outcome, _after = operate.retry(now, split_key(key), of_user(user), asked["reason"], force=force, exact=True)
     return _("“%(step)s” is tried again. It is %(outcome)s now.") % {"step": title(key), "outcome": _(str(outcome))}
 
 
@@ -93,7 +93,7 @@ def _look_at_skip(timeline: Timeline, key: str) -> Outlook:
 
 def _skip(timeline: Timeline, key: str, asked: type_asked, user: Any) -> str:
     changes = asked.get("changes", {})
-    operate.skip(store.snapshot_of(timeline), split_key(key), asked["reason"], changes, of_user(user))
+    operate.skip(store.snapshot_of(timeline), split_key(key), asked["reason"], changes, of_user(user), exact=True)
     return _("“%(step)s” is skipped.") % {"step": title(key)}
 
 

@@ -85,7 +85,8 @@ def _warnings(declaration: Declaration, plan: Rewind, state: type_state) -> list
 
 
 def _rewind(timeline: Timeline, to: str, asked: type_asked, user: Any) -> str:
-    operate.rewind(store.snapshot_of(timeline), to, asked["reason"], of_user(user), undo=bool(asked.get("undo")))
+    now, undo = store.snapshot_of(timeline), bool(asked.get("undo"))
+    operate.rewind(now, to, asked["reason"], of_user(user), undo=undo, exact=True)
     return _("The timeline is rewound: a new round begins from “%(step)s”.") % {"step": step_title(run_key(to))}
 
 

@@ -7,13 +7,13 @@ import time
 import uuid
 from typing import Any
 
-from .. import store
 from ..databases import in_callers_transaction
 from ..exceptions import Rejected
 from ..signals import appended
 from ..state import Outcome, StepStatus, awaits_child, run_key, step_status
 from ..store import Snapshot, type_name
 from .judge import outcome_of
+from .runner import load
 
 _UNDER_WAY = frozenset({StepStatus.DUE, StepStatus.RUNNING, StepStatus.RETRYING, StepStatus.UPCOMING})
 FIRST_LOOK, LONGEST_LOOK = 0.01, 0.25  # seconds between looks at the database
@@ -31,7 +31,7 @@ def wait(snapshot: Snapshot, name: type_name, timeout: float) -> tuple[Outcome, 
     while _is_under_way(snapshot, name):
         if in_callers_transaction(snapshot.using):
             break
-        snapshot = store.load(snapshot.id, snapshot.using)
+        snapshot = load(snapshot.id, snapshot.using)
         left = deadline - time.monotonic()
         if left <= 0 or "ended" in snapshot.state or _nothing_goes_on(snapshot, name):
             break

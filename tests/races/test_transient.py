@@ -295,6 +295,30 @@ def test_a_called_body_that_cannot_be_serialized_in_the_callers_transaction_is_t
     assert (ran["pay"], Till.get(till.pk).pay.status, Entry.objects.filter(text="pay").count()) == (1, "waiting", 0)
 
 
+class NotSerialized(Exception):
+    """What a driver says."""
+
+    sqlstate = "40001"
+
+
+def test_a_wait_outlasts_a_read_that_the_database_wants_begun_again(asked: Callable[[], list[str]]) -> None:
+    till = Till.start(owner="Ada")
+    reads = []
+
+    def twice_in_vain(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith("SELECT") and "django_timelines_timeline" in sql:
+            reads.append(sql)
+            if len(reads) <= 2:
+                raise OperationalError from NotSerialized()
+            if len(reads) == 3:
+                meanwhile(lambda: answer(**bell_of(till, "tell")))
+        return execute(sql, params, many, context)
+
+    with connections[HERE].execute_wrapper(twice_in_vain):
+        assert till.tell.wait(timeout=20) == "completed"
+    assert len(asked()) == 2
+
+
 def update_after_somebody_else(row: Entry) -> Callable[[Any], None]:
     def body(workflow: Any) -> None:
         step = max(ran, key=lambda name: (name in plan, ran[name]))

@@ -53,7 +53,9 @@ SYSTEM = Actor(ActorType.SYSTEM, label="system")
 def _nobody() -> Actor:
     """Return who acts where nobody was named: the management command that runs, or the system."""
     program, *arguments = sys.argv or [""]
-    if arguments and Path(program).name in ("manage.py", "django-admin"):
+    path = Path(program)
+    by_module = path.parts[-2:] == ("django", "__main__.py")  # python -m django
+    if arguments and (by_module or path.name in ("manage.py", "django-admin")):
         return Actor(ActorType.COMMAND, arguments[0], arguments[0])
     return SYSTEM
 

@@ -58,7 +58,7 @@ class Order(Workflow):
         self.customer, self.amount = customer, amount
         body(self, "place")
 
-    @step(after=place)
+    @step(after=place, retry=Retry(jitter=False))
     def pack(self) -> None:
         body(self, "pack")
 

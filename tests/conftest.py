@@ -4,18 +4,29 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from textwrap import dedent
 from typing import Any
 
 import pytest
 from django.db import connections
 
-from django_timelines import moments
+from django_timelines import moments, registry
 from django_timelines.engine import bells
 from django_timelines.placements import stopping
 
 from .services import MISSING
 
 pytest_plugins = ["django_timelines.pytest_plugin"]  # its fixtures, and the check after each test: see pyproject.toml
+
+DEPLOYED_WITH = """
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated, Any
+from pydantic import BeforeValidator
+from django_timelines.workflows import *
+from django_timelines.workflows import RenamedFrom
+from tests.shop.workflows import ran
+"""
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -77,3 +88,21 @@ def elsewhere() -> Callable[[Callable[[], Any]], None]:
         assert not thread.is_alive(), "the other connection waits for a lock that the body holds"
 
     return do
+
+
+@pytest.fixture
+def deploy() -> Iterator[Callable[[str], Any]]:
+    """Put this source in the place of the workflow, as a deploy does; return the class."""
+    before = dict(registry._declarations), dict(registry._aliases)
+
+    def put(source: str, name: str = "Parcel") -> Any:
+        registry._declarations.pop("shop.Parcel", None)
+        namespace = {"__name__": "tests.shop.workflows"}
+        exec(DEPLOYED_WITH + dedent(source), namespace)  # noqa: S102 (ours)
+        return namespace[name]
+
+    yield put
+    registry._declarations.clear()
+    registry._declarations.update(before[0])
+    registry._aliases.clear()
+    registry._aliases.update(before[1])

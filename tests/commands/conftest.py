@@ -12,11 +12,8 @@ from django.core.management import CommandError, call_command
 
 from django_timelines.management.commands.timelines import Command
 from django_timelines.testing import drain, fail_step
-from tests.contract.test_13_deploys import deploy
 from tests.shop.factories import OrderFactory
 from tests.shop.workflows import Order
-
-__all__ = ["deploy"]  # a fixture of those tests
 
 type_say = Callable[..., str]
 type_ask = Callable[..., Any]

@@ -1,8 +1,6 @@
 """Clause 13: stored things age. Steps come and go under running timelines, things are renamed and retyped: nothing is lost."""
 
-from collections.abc import Callable, Iterator
 from datetime import timedelta
-from textwrap import dedent
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,15 +25,6 @@ from tests.shop.workflows import ran
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
-IMPORTS = """
-from datetime import timedelta
-from decimal import Decimal
-from typing import Annotated, Any
-from pydantic import BeforeValidator
-from django_timelines.workflows import *
-from django_timelines.workflows import RenamedFrom
-from tests.shop.workflows import ran
-"""
 BEFORE = """
 class Parcel(Workflow):
     address: str
@@ -62,24 +51,6 @@ class Parcel(Workflow):
     def sign(self):
         ran["sign"] += 1
 """
-
-
-@pytest.fixture
-def deploy() -> Iterator[Callable[[str], Any]]:
-    """Put this source in the place of the workflow, as a deploy does; return the class."""
-    before = dict(registry._declarations), dict(registry._aliases)
-
-    def put(source: str, name: str = "Parcel") -> Any:
-        registry._declarations.pop("shop.Parcel", None)
-        namespace = {"__name__": "tests.shop.workflows"}
-        exec(IMPORTS + dedent(source), namespace)  # noqa: S102 (ours)
-        return namespace[name]
-
-    yield put
-    registry._declarations.clear()
-    registry._declarations.update(before[0])
-    registry._aliases.clear()
-    registry._aliases.update(before[1])
 
 
 def test_a_step_added_behind_where_a_timeline_stands_is_not_taken_there(deploy: Any) -> None:

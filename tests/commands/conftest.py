@@ -42,11 +42,11 @@ def ask(say: type_say) -> type_ask:
 def type_in(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """Run it as from a shell: return its exit code, what it said, and what it complained about."""
 
-    def run(*words: str) -> tuple[int, str, str]:
+    def run(*words: str, checks: bool = False) -> tuple[int, str, str]:
         out, err = StringIO(), StringIO()
-        code = 0
+        code, flags = 0, [] if checks else ["--skip-checks"]
         try:
-            Command(stdout=out, stderr=err).run_from_argv(["manage.py", "timelines", "--skip-checks", *words])
+            Command(stdout=out, stderr=err).run_from_argv(["manage.py", "timelines", *flags, *words])
         except SystemExit as ended:
             code = int(ended.code or 0)
         said = capsys.readouterr()

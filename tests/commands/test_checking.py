@@ -361,3 +361,18 @@ def test_check_typed_at_a_shell_says_its_findings_once(
 
     assert (code, complained) == (1, "")
     assert said.endswith("1 timeline in flight: 1 finding would block.\n")
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")  # the command closes its connections
+def test_what_djangos_checks_find_is_said_as_json_to_whoever_asked_for_json(
+    type_in: Callable[..., tuple[int, str, str]], place: Callable[..., None]
+) -> None:
+    place(pakc="inline")
+
+    code, said, complained = type_in("check", "--json", checks=True)
+
+    document = json.loads(complained)
+    assert (code, said, document["reason"]) == (1, "", "system_check")
+    assert "(timelines.E005)" in document["error"]
+    assert "pack" in document["error"]  # what was meant
+    assert "(timelines.E005)" in type_in("check", checks=True)[2]

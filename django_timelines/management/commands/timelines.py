@@ -8,7 +8,7 @@ from argparse import SUPPRESS, ArgumentParser
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, SystemCheckError
 
 from ...actors import SYSTEM, Actor, ActorType, acting, current
 from ...exceptions import Refused
@@ -46,6 +46,16 @@ class Command(BaseCommand):
             _common(of_verb)
             of_verb.set_defaults(run=verb.run, usage_error=of_verb.error)
         return parser
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Let Django check the system first; what it finds is said as JSON to whoever asked for JSON."""
+        try:
+            return super().execute(*args, **options)
+        except SystemCheckError as found:
+            if not (self._typed and options["json"]) or options["traceback"]:
+                raise
+            self._refuse(Refused(str(found), "system_check"), as_json=True)
+            return None
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do what the verb says, and print what it answers."""

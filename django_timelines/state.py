@@ -118,6 +118,7 @@ _STATUS_AFTER = {
     EventType.STEP_NOT_REACHED: StepStatus.NOT_REACHED,
     EventType.STEP_OVERDUE: StepStatus.OVERDUE,
 }
+_OF_A_RUN = frozenset({*_STATUS_AFTER, EventType.STEP_DUE})  # recorded ones change nothing, whatever they carry
 # what a run keeps from event to event; the rest is the newest event's
 _LASTING = ("call", "digest", "key", "until", "sealed", "guard_passed", "of", "round", "value", "child")
 _LATE = "overdue, final"  # how the items that are done with for being late are counted
@@ -173,7 +174,7 @@ def _apply(state: type_state, event: NewEvent, sequence: int) -> None:
         state["paused"] = True
     elif event.type == EventType.RESUMED:
         state.pop("paused", None)
-    elif event.step and not data.get("superseded"):  # a result that came too late changes nothing
+    elif event.type in _OF_A_RUN and not data.get("superseded"):  # a result that came too late changes nothing
         _apply_to_run(state, event, sequence)
 
 
@@ -185,7 +186,7 @@ def _apply_to_run(state: type_state, event: NewEvent, sequence: int) -> None:
     runs[key] = run = _run_after(before, event, sequence)
     if event.item and "each" in runs.get(event.step, {}):
         runs[event.step] = _counted(runs[event.step], before, run, event.item)
-    if run is not before and event.step in state.get("rounds", {}):
+    if event.step in state.get("rounds", {}):
         run["round"] = state["rounds"][event.step]
     state["fields"].update(data.get("changes", {}))
     if event.type == EventType.STEP_CALLED and data.get("key"):
@@ -252,8 +253,6 @@ def _mark_undone(state: type_state, key: str, sequence: int) -> None:
 
 
 def _run_after(run: type_run, event: NewEvent, sequence: int) -> type_run:
-    if event.type not in _STATUS_AFTER and event.type != EventType.STEP_DUE:
-        return run
     data = event.data
     after: type_run = {name: run[name] for name in _LASTING if name in run}
     after["fence"] = sequence

@@ -6,8 +6,17 @@ from django.db import IntegrityError, transaction
 from django_timelines.actors import Actor, ActorType, acting
 from django_timelines.models import Event
 from django_timelines.testing import drain
+from django_timelines.workflows import Event as RecordedEvent
 from tests.shop.here import HERE
-from tests.shop.workflows import Order
+from tests.shop.workflows import Order, Trip, plan
+
+
+class Moved(RecordedEvent):
+    """A fact whose words are ours, too."""
+
+    changes: dict[str, int]
+    of: str
+
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -86,3 +95,15 @@ def test_a_timeline_can_be_read_as_of_an_earlier_event() -> None:
 
     assert (then.place.status, then.amount) == ("due", 0)
     assert Order.get(order.pk).place.status == "completed"
+
+
+def test_no_recorded_event_changes_the_state_whatever_its_words_are() -> None:
+    plan["book_hotel"] = lambda trip: trip.record(Moved(changes={"nights": 9}, of="book_flight"))
+    trip = Trip.start("Ada")
+    drain()
+    moved = Trip.get(trip.pk)
+
+    moved.timeline.rewind(to="book_flight", reason="another airline")
+
+    assert (moved.nights, Trip.get(trip.pk).nights) == (1, 1)
+    assert moved.book_hotel.status == "completed"

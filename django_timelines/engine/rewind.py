@@ -80,25 +80,25 @@ def _after(declaration: Declaration, to: str) -> list[str]:
 
 
 def _fields_without(declaration: Declaration, events: Iterable[NewEvent], steps: Collection[str]) -> dict[str, Any]:
-    """Return the fields as they would be if the runs of these steps, in their current round, had not been.
+    """Return the fields as they would be if the runs of these steps had not been; nor those that were taken back before.
 
     What others changed stays: a parallel branch, a person's correction.
     """
-    events = list(events)
-    began = dict.fromkeys(steps, 0)  # where the current round of each began
-    for number, event in enumerate(events):
+    written: list[tuple[str, dict[str, Any]]] = []
+    for event in events:
         if event.type == EventType.ROUND_BEGUN:
-            rounds = map(declaration.current, event.data["rounds"])
-            began |= {step: number for step in rounds if step in began}
-    fields: dict[str, Any] = {}
-    for number, event in enumerate(events):
-        step = declaration.current(event.step)
-        if step in began and number >= began[step]:
-            continue
-        if event.type == EventType.ROUND_BEGUN:
-            fields = {name: value for name, value in fields.items() if name not in event.data["unset"]}
-        fields |= event.data.get("fields", {}) if event.type in _SETS_FIELDS else event.data.get("changes", {})
-    return {declaration.renamed_fields.get(name, name): value for name, value in fields.items()}
+            taken_back = {declaration.current(step) for step in event.data["rounds"]}
+            written = [(step, fields) for step, fields in written if step not in taken_back]
+        if event.type in _SETS_FIELDS:
+            written.append((declaration.current(event.step), event.data.get(_SETS_FIELDS[EventType(event.type)], {})))
+    kept = [fields for step, fields in written if step not in steps]
+    return {declaration.renamed_fields.get(name, name): value for fields in kept for name, value in fields.items()}
 
 
-_SETS_FIELDS = frozenset({EventType.TIMELINE_STARTED, EventType.ROUND_BEGUN})
+_SETS_FIELDS = {
+    EventType.TIMELINE_STARTED: "fields",
+    **dict.fromkeys(
+        (EventType.STEP_COMPLETED, EventType.STEP_UNDONE, EventType.STEP_SKIPPED, EventType.AMENDED), "changes"
+    ),
+}
+"""The events that set fields, and where in their data these are."""

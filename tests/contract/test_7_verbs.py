@@ -166,6 +166,19 @@ def test_a_second_rewind_goes_back_to_the_second_round() -> None:
     assert trip.timeline.state["rounds"] == {"book_hotel": 3, "travel": 3, "come_home": 3}
 
 
+def test_a_rewind_goes_back_to_nothing_that_an_earlier_one_took_back() -> None:
+    plan["book_hotel"] = lambda trip: setattr(trip, "menu", "the hotel's")
+    trip = Trip.start("Ada")
+    drain()
+    Trip.get(trip.pk).choose("vegan")
+    plan.clear()
+    Trip.get(trip.pk).timeline.rewind(to="book_hotel", reason="another hotel")
+
+    Trip.get(trip.pk).timeline.rewind(to="choose", reason="no longer vegan")
+
+    assert Trip.get(trip.pk).menu == ""
+
+
 def test_what_rewind_would_do_is_shown_and_nothing_is_written() -> None:
     trip = at_home()
     head = trip.timeline.head

@@ -79,7 +79,8 @@ def prepare(held: Held) -> None:
     """Read what the body is given: the input of the call that the attempt is for; for an undo, the fields as they were then."""
     if held.step.undoes is not None:
         held.then = _fields_then(held)
-    held.given = _input_of(held)
+    if held.given is None:
+        held.given = _input_of(held)
 
 
 def _fields_then(held: Held) -> dict[str, Any]:

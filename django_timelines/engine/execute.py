@@ -119,13 +119,12 @@ def execute(held: Held, runner: Runner) -> tuple[Advance | None, type_ended | No
     leased = not held.pending and not runner.in_transaction
     try:
         with keeper.keep(runner.using, runner.by().holder, held.step.timeout) if leased else nullcontext():
-            if held.given is None:
-                try:
-                    prepare(held)
-                except Exception as error:  # a type that changed, a row that is gone: the attempt's own failure
-                    if held.declaration.secrets(held.step.name):
-                        error = ValueError(f"The stored input no longer fits ({type(error).__name__}).")
-                    return record(held, Failed(error), runner), Failed(error)
+            try:
+                prepare(held)
+            except Exception as error:  # a type that changed, a row that is gone: the attempt's own failure
+                if held.declaration.secrets(held.step.name):
+                    error = ValueError(f"The stored input no longer fits ({type(error).__name__}).")
+                return record(held, Failed(error), runner), Failed(error)
             if held.step.delivery is Delivery.EXACTLY_ONCE:
                 return _exactly_once(held, runner)
             return _outside(held, runner)

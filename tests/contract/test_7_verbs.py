@@ -360,6 +360,19 @@ def test_nobody_calls_an_undo() -> None:
     assert given_back == []
 
 
+def test_a_blocked_undo_that_is_called_sees_the_fields_as_they_were_when_its_step_completed() -> None:
+    plan["give_back_hotel"] = raising(PermanentFailure("too late"))
+    trip = at_home()
+    trip.timeline.rewind(to="book_hotel", reason="another hotel", undo=True)
+    drain()
+    given_back.clear()
+    plan.clear()
+
+    assert Trip.get(trip.pk).give_back_hotel() == "completed"
+
+    assert [booking for booking, _key in given_back] == ["hotel 1, 1 nights"]
+
+
 def test_cancel_while_a_rewind_undoes_carries_the_undo_that_was_begun_to_its_end() -> None:
     trip = at_home()
     trip.timeline.rewind(to="book_flight", reason="another week", undo=True)

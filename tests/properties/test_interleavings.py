@@ -7,6 +7,7 @@ looked at. Where several can write at once (not on SQLite), a rule may also do s
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -33,6 +34,7 @@ from django_timelines.engine import clock
 from django_timelines.engine.body import run_body
 from django_timelines.engine.claim import claim
 from django_timelines.engine.execute import execute
+from django_timelines.engine.pause import pause_all, resume_all
 from django_timelines.engine.record import record
 from django_timelines.engine.runner import Held, Runner
 from django_timelines.exceptions import LeaseLost, PermanentFailure, Refused
@@ -43,12 +45,23 @@ from tests.races.at_once import meanwhile
 from tests.shop.here import HERE
 from tests.shop.models import Entry
 
-from .model import EXACTLY, LEAST, MOST, NO_AMOUNT, STEPS, Model
-from .workflows import Quest, plan, ran
+from .model import EXACTLY, LEAST, MOST, NO_AMOUNT, STEPS, UNDO_OF, Done, Model
+from .workflows import Quest, plan, ran, undone_at
 
 ENDINGS = st.sampled_from(["completed", "completed", "failed", "failed for good"])
 CALLED_STEPS = st.sampled_from(["pay", "pay", "pay", *STEPS])
-OPERATED_STEPS = st.sampled_from(["pack", "announce", "pay", "send", "pack", "announce", "pay", "send", *STEPS])
+OPERATED_STEPS = st.sampled_from([*["pack", "announce", "pay", "send"] * 3, *UNDO_OF.values(), *STEPS])
+DEEDS = st.sampled_from(
+    [
+        *["retry", "skip"] * 3,
+        *["force", "rewind", "rewind and undo"] * 2,
+        "amend 0",
+        "amend 9",
+        "cancel",
+        "cancel and undo",
+    ]
+)
+LATE = ("cancel", "cancel and undo")
 AMOUNTS = st.sampled_from([1, 2, NO_AMOUNT])
 KEYS = st.sampled_from(["", "", "evt_1", "evt_2"])
 
@@ -85,6 +98,8 @@ class Interleavings(RuleBasedStateMachine):
         moments.offset = timedelta(0)
         ran.clear()
         plan.clear()
+        undone_at.clear()
+        resume_all(using=HERE)
         self.model, self.workers, self.bells = Model(), list[Worker](), list[tuple[str, int, int]]()
         self.asleep: list[tuple[Worker, Any, str]] = []  # an outside body has run; its end is not recorded yet
         self.errand = Quest.start(note="note")
@@ -110,22 +125,62 @@ class Interleavings(RuleBasedStateMachine):
             self.agree(lambda errand: getattr(errand, step).using(key=key)(**given), expected)
         plan.clear()
 
-    @rule(deed=st.sampled_from(["retry", "retry", "skip", "skip", "cancel"]), step=OPERATED_STEPS)
+    @rule(deed=DEEDS, step=OPERATED_STEPS)
     def act(self, deed: str, step: str) -> None:
-        """Do what a person can do by hand. What people will be able to do is one more word and one more method."""
-        if deed != "cancel":
-            getattr(self, deed)(step)
-        elif self.model.now > 50:  # not too early: there would be little left to interleave
-            self.cancel()
+        """Do what a person can do by hand."""
+        if deed not in LATE or self.model.now > 50:  # not too early: there would be little left to interleave
+            self.by_hand(deed, step)
+
+    @rule(deed=st.sampled_from(["pause", "resume", "resume", "pause all", "resume all", "resume all"]))
+    def hold(self, deed: str) -> None:
+        self.by_hand(deed, "")
+
+    def by_hand(self, deed: str, step: str) -> None:
+        """Do it, in the words of the model's methods."""
+        if deed == "retry":
+            self.retry(step)
+        elif deed == "force":
+            self.force(step)
+        elif deed == "skip":
+            self.skip(step)
+        elif deed.startswith("amend"):
+            self.amend(int(deed.removeprefix("amend ")))
+        elif deed.startswith("cancel"):
+            self.cancel(compensate=deed.endswith("undo"))
+        elif deed.startswith("rewind"):
+            self.rewind(step, undo=deed.endswith("undo"))
+        else:
+            self.pause_or_resume(deed)
 
     def retry(self, step: str) -> None:
         self.agree(lambda errand: getattr(errand, step).retry(), self.model.retry(step))
 
+    def force(self, step: str) -> None:
+        self.agree(lambda errand: getattr(errand, step).retry(force=True), self.model.retry(step, force=True))
+
     def skip(self, step: str) -> None:
         self.agree(lambda errand: getattr(errand, step).skip(reason="done by hand"), self.model.skip(step))
 
-    def cancel(self) -> None:
-        self.agree(lambda errand: errand.timeline.cancel(reason="no more"), self.model.cancel())
+    def cancel(self, *, compensate: bool = False) -> None:
+        expected = self.model.cancel(compensate=compensate)
+        self.agree(lambda errand: errand.timeline.cancel(reason="no more", compensate=compensate), expected)
+
+    def rewind(self, to: str, *, undo: bool) -> None:
+        expected = self.model.rewind(to, undo=undo)
+        self.agree(lambda errand: errand.timeline.rewind(to=to, reason="once more", undo=undo), expected)
+
+    def amend(self, total: int) -> None:
+        self.agree(lambda errand: errand.timeline.amend(reason="miscounted", total=total), self.model.amend(total))
+
+    def pause_or_resume(self, deed: str) -> None:
+        if deed == "pause":
+            self.agree(lambda errand: errand.timeline.pause(reason="a bad day"), self.model.pause())
+        elif deed == "resume":
+            self.agree(lambda errand: errand.timeline.resume(), self.model.resume())
+        elif deed == "pause all":
+            self.agree(lambda _errand: pause_all("a bad day", using=HERE), self.model.pause_all())
+        else:
+            self.agree(lambda _errand: resume_all(using=HERE), self.model.resume_all())
 
     def agree(self, deed: Callable[[Quest], Any], expected: str) -> None:
         """Do it, and compare the answer with the model's."""
@@ -169,7 +224,7 @@ class Interleavings(RuleBasedStateMachine):
     @rule(
         data=st.data(),
         ending=ENDINGS,
-        deed=st.sampled_from(["cancel", "pay", "pay", "skip", "retry", "rescue", "rescue and end"]),
+        deed=DEEDS | st.sampled_from(["pay", "pause", "pause all", "force mine", "rescue", "rescue and end"]),
         step=OPERATED_STEPS,
     )
     def end_while(self, data: st.DataObject, ending: str, deed: str, step: str) -> None:
@@ -187,12 +242,10 @@ class Interleavings(RuleBasedStateMachine):
         plan.clear()
         if deed == "pay":
             self.call("pay", 1, "", "completed", False)
-        elif deed == "cancel":
-            self.cancel()
-        elif deed == "skip":
-            self.skip(step)
-        elif deed == "retry":
-            self.retry(step)
+        elif deed == "force mine":
+            self.force(worker.step)
+        elif not deed.startswith("rescue"):
+            self.by_hand(deed, step)
         else:
             self.expire(worker)
             self.tick()
@@ -305,9 +358,16 @@ class Interleavings(RuleBasedStateMachine):
     def the_model_holds(self) -> None:
         errand, model = Quest.get(self.errand.pk), self.model
         assert {step: str(getattr(errand, step).status) for step in STEPS} == {s: model.status(s) for s in STEPS}
-        assert errand.total == model.total
+        assert errand.timeline.status == model.timeline()
+        assert errand.timeline.state["fields"] == {
+            name: model.value(name) for name in ("total", "receipt") if model.value(name) is not None
+        }
+        for done in model.done:
+            assert done.undone != "completed" or undone_at[self.key_of_undo(done)] == done.total
+        texts = Entry.objects.filter(text__startswith=errand.pk.hex).values_list("text", flat=True)
+        found = Counter(text.partition(" ")[2] for text in texts)
         for step, declared in STEPS.items():
-            rows = Entry.objects.filter(text=f"{errand.pk.hex} {step}").count()
+            rows = found[step]
             if declared.delivery == EXACTLY:
                 assert (step, rows) == (step, model.runs[step].effects)
             elif declared.delivery == LEAST:
@@ -315,6 +375,9 @@ class Interleavings(RuleBasedStateMachine):
             else:
                 assert declared.delivery == MOST
                 assert ran[step] == rows <= model.runs[step].chances
+
+    def key_of_undo(self, done: Done) -> str:
+        return f"{self.errand.pk.hex}-{UNDO_OF[done.step]}" + (f"@{done.round}" if done.round > 1 else "")
 
     @invariant()
     def the_contract_holds(self) -> None:
@@ -332,6 +395,8 @@ class Interleavings(RuleBasedStateMachine):
         """When all who were at it have gone, what can go on does, and what is left waits for people."""
         if not hasattr(self, "errand"):
             return
+        for deed in ("resume", "resume all"):
+            self.hold(deed)
         for _ in range(2):
             moments.offset += timedelta(seconds=75)
             self.model.now += 75
@@ -346,7 +411,7 @@ class Interleavings(RuleBasedStateMachine):
 
 
 @pytest.mark.django_db(transaction=True, databases="__all__")
-@pytest.mark.timeout(600)  # to shrink what it found may take five minutes
+@pytest.mark.timeout(600 + 5 * EXAMPLES)  # to shrink what it found may take five minutes
 def test_the_contract_holds_under_any_interleaving() -> None:
     quick = settings(
         max_examples=EXAMPLES,

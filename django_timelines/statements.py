@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import BinaryField, JSONField, Model
+from django.db.models import BinaryField, BooleanField, CharField, IntegerField, JSONField, Model, TextField
 
 type_row = dict[str, Any]
 # the columns of a model by field: the quoted name, and what adapts a value
@@ -93,6 +93,10 @@ def _adapter(column: Any, alias: str, vendor: str) -> Callable[[Any], Any]:
         return partial(json.dumps, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     if vendor == "postgresql" and not isinstance(column, BinaryField):
         return _as_it_is  # psycopg takes what we have: str, int, UUID and aware datetime
+    if isinstance(column, CharField | TextField | IntegerField | BooleanField):
+        return _as_it_is  # what we write has the type already
+    if vendor == "sqlite":  # where nothing is asked of the connection itself, which belongs to one thread
+        return partial(column.get_db_prep_save, connection=connections[alias])
     return lambda value: column.get_db_prep_save(value, connections[alias])
 
 

@@ -81,8 +81,7 @@ def advance(
     at = moments.now()
     appended = list(events)
     state = fold(before.state, appended, before.head + 1)
-    follow(declaration, before, state, appended, at)
-    state = fold(before.state, appended, before.head + 1)
+    state = follow(declaration, before, state, appended, at)
     taken = None
     if declaration is not None and take is not None and not state.get("paused"):
         taken = _take(declaration, before.state, state, take)
@@ -113,24 +112,31 @@ def advance(
 
 def follow(
     declaration: Declaration | None, before: Snapshot, state: type_state, appended: list[NewEvent], at: datetime
-) -> None:
-    """Append what follows from the events: decisions of the graph, then the timeline's end."""
+) -> type_state:
+    """Append what follows from the events: decisions of the graph, then the timeline's end. Return the state with it."""
     if "ended" in state:
-        return
+        return state
     runs = before.state["runs"]
     settled = [
         key for key, run in state["runs"].items() if _standing(run) and _standing(run) != _standing(runs.get(key))
     ]
     if declaration is not None and not state.get("cancelling") and not state.get("failing"):
-        appended += declaration.graph.decide(state, settled, before.head + 1 + len(appended), at)
-        state = fold(before.state, appended, before.head + 1)
+        decided = declaration.graph.decide(state, settled, before.head + 1 + len(appended), at)
+        state = _append(decided, before, state, appended)
     if state.get("failing") and not state.get("cancelling"):
-        appended.append(cancellation(declaration, state, _("A step failed, and the parent goes on from that.")))
-        state = fold(before.state, appended, before.head + 1)
+        reason = _("A step failed, and the parent goes on from that.")
+        state = _append([cancellation(declaration, state, reason)], before, state, appended)
     if declaration is not None and (undo := next_undo(declaration, state, at)):
-        appended += undo
-    elif not any(is_open(run) for run in state["runs"].values()):
-        appended.append(NewEvent(_ending(state)))
+        return _append(undo, before, state, appended)
+    if not any(is_open(run) for run in state["runs"].values()):
+        return _append([NewEvent(_ending(state))], before, state, appended)
+    return state
+
+
+def _append(events: list[NewEvent], before: Snapshot, state: type_state, appended: list[NewEvent]) -> type_state:
+    first = before.head + 1 + len(appended)
+    appended += events
+    return fold(state, events, first) if events else state
 
 
 def _ending(state: type_state) -> EventType:

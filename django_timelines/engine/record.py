@@ -70,7 +70,7 @@ def _overtaken(held: Held, ended: type_ended, now: Snapshot) -> list[str]:
 
 
 def _outcome(held: Held, ended: type_ended, snapshot: Snapshot) -> list[NewEvent]:
-    state = fold(snapshot.state, held.pending, snapshot.head + 1)
+    state = fold(snapshot.state, held.pending, snapshot.head + 1) if held.pending else snapshot.state
     if isinstance(ended, Failed):
         return after_failure(held.declaration, state, held.name, held.attempt, ended)
     if isinstance(ended, NotTaken):

@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from django.db import transaction
@@ -18,7 +18,7 @@ from ..exceptions import Conflict
 from ..placements import INLINE, stopping
 from ..registry import Declaration
 from ..signals import appended
-from ..state import fold, run_key
+from ..state import fold, run_key, type_state
 from ..steps import Delivery, Step
 from ..store import Snapshot, type_name
 from . import bells
@@ -80,13 +80,16 @@ class Held:
         """The timeline as the body sees it."""
         if not self.pending and not self.then:
             return self.snapshot
-        state = fold(self.snapshot.state, self.pending, self.snapshot.head + 1)
-        return replace(self.snapshot, state={**state, "fields": {**state["fields"], **self.then}})
+        return replace(self.snapshot, state={**self._state, "fields": {**self._state["fields"], **self.then}})
 
     @property
     def fence(self) -> int:
         """The sequence that proves that the attempt is ours."""
-        return int(self.seen.state["runs"][run_key(*self.name)]["fence"])
+        return int(self._state["runs"][run_key(*self.name)]["fence"])
+
+    @cached_property
+    def _state(self) -> type_state:
+        return fold(self.snapshot.state, self.pending, self.snapshot.head + 1) if self.pending else self.snapshot.state
 
 
 def load(id: uuid.UUID, using: str, *, lock: bool = False) -> Snapshot:

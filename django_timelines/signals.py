@@ -2,6 +2,9 @@
 
 from django.dispatch import Signal
 
+paused = Signal()
+"""After the commit of a pause of a workflow or of everything, or of its end. Argument: ``using``."""
+
 appended = Signal()
 """After the commit of events. Arguments: ``timeline`` (its id, a UUID), ``sequence`` (the newest event's), ``using``, and
 ``more``: whether the same runner goes on with the timeline at once, and will say so again."""

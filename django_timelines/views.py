@@ -23,7 +23,7 @@ from .exceptions import Refused, Unknown
 from .links import CallLink
 from .models import Timeline
 from .outline import outline, title_of
-from .state import Outcome, StepStatus, run_key
+from .state import Outcome, StepStatus, TimelineStatus, run_key
 from .workflows import BoundStep
 
 PAGE, REFUSED, CALL = (f"django_timelines/{name}.html" for name in ("timeline_page", "link_refused", "call"))
@@ -48,12 +48,15 @@ def page(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 @never_cache
 @require_GET
 def since(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """Answer a page that polls: the frame with what it has not seen, or 204."""
+    """Answer a page that polls: the frame with what it has not seen, or 204.
+
+    What is running is drawn again although nothing is new: why it does not move may have changed.
+    """
     timeline = _visible(request, pk)
     after = frames.read_sequence(request.GET.get("after", "0"))
     if after is None:
         return JsonResponse({"error": _("after= is the sequence of an event: a whole number from 0.")}, status=400)
-    if after >= timeline.head:
+    if after > timeline.head or (after == timeline.head and timeline.status != TimelineStatus.RUNNING):
         return HttpResponse(status=204)
     return HttpResponse(frames.frame(timeline, after), content_type="application/json")
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from django.db import router
+from functools import partial
+
+from django.db import router, transaction
 from django.utils.translation import gettext as _
 
 from .. import actors, moments, registry
 from ..actors import Actor
 from ..events import EventType, NewEvent
 from ..models import Pause
+from ..signals import paused
 from ..store import EVERYTHING, Snapshot
 from .cancel import clean_reason
 from .operate import append, refuse_ended, say_why
@@ -20,8 +23,8 @@ def pause(snapshot: Snapshot, reason: str, actor: Actor | None = None) -> Snapsh
 
     def event(now: Snapshot) -> NewEvent | None:
         refuse_ended(now)
-        paused = NewEvent(EventType.PAUSED, data={"reason": clean_reason(reason)})
-        return None if now.state.get("paused") else paused
+        new = NewEvent(EventType.PAUSED, data={"reason": clean_reason(reason)})
+        return None if now.state.get("paused") else new
 
     return append(registry.find(snapshot.workflow), snapshot, event, actor)
 
@@ -46,15 +49,24 @@ def pause_all(reason: str, workflow: str = EVERYTHING, actor: Actor | None = Non
     say_why(reason, _("Say why everything is paused."))
     label = str(actor or actors.current())
     defaults = {"reason": clean_reason(reason), "actor_label": label[:200], "at": moments.now()}
-    pauses = Pause.objects.using(using or router.db_for_write(Pause))
+    using = using or router.db_for_write(Pause)
+    pauses = Pause.objects.using(using)
     names = registry.get(workflow).names if workflow else (EVERYTHING,)
     is_new = [pauses.get_or_create(workflow=name, defaults=defaults)[1] for name in names]
-    return any(is_new)
+    return _told(using, changed=any(is_new))
 
 
 def resume_all(workflow: str = EVERYTHING, using: str | None = None) -> bool:
     """Go on; what is due is rung for by the clock, at once. Return whether it was paused."""
     declaration = registry.find(workflow)
     names = declaration.names if declaration else (workflow,)
-    pauses = Pause.objects.using(using or router.db_for_write(Pause)).filter(workflow__in=names)
-    return bool(pauses.delete()[0])
+    using = using or router.db_for_write(Pause)
+    pauses = Pause.objects.using(using).filter(workflow__in=names)
+    return _told(using, changed=bool(pauses.delete()[0]))
+
+
+def _told(using: str, *, changed: bool) -> bool:
+    """Let the open pages draw themselves again: one hint for all of them, however many timelines there are."""
+    if changed:
+        transaction.on_commit(partial(paused.send_robust, None, using=using), using=using)
+    return changed

@@ -2,8 +2,8 @@
 
 A hint wakes it; what it sends is read from the database. A push is one reading, one drawing and one encoding for all sockets
 that have seen the same; there is at most one in ``PAUSE`` for each timeline, the first at once, always up to the newest event.
-Every ``LOOK`` it asks the database for the heads of all watched timelines, in case a hint was lost; what is running and has not
-moved for ``REDRAW`` is drawn again, as why it does not move may have changed (no worker is seen any more).
+Every ``LOOK`` it asks the database for the heads of all watched timelines, in case a hint was lost. What is running is drawn
+again when it has not moved for ``REDRAW``, and when a pause begins or ends, as why it does not move may have changed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import uuid
 from typing import Any, Protocol
 
 from .ear import Ear
+from .layer import EVERY
 from .reading import in_thread, read, read_heads
 
 logger = logging.getLogger("django_timelines")
@@ -66,6 +67,8 @@ class Hub:
 
     def join(self, timeline: uuid.UUID, socket: Socket) -> None:
         """Send this socket what it has not seen, now and from now on."""
+        if not self.watched:
+            self._ear.want(EVERY)
         if timeline not in self.watched:
             self.watched[timeline] = Watched()
             self._ear.want(timeline)
@@ -83,12 +86,16 @@ class Hub:
         if not watched.sockets:
             del self.watched[timeline]
             self._ear.drop(timeline)
+        if not self.watched:
+            self._ear.drop(EVERY)
         if not self.watched and self._looking is not None:
             self._looking.cancel()
             self._looking = None
 
     def heard(self, timeline: uuid.UUID, sequence: int | None) -> None:
         """Take a hint; without a sequence: look in any case. What was read already is no news."""
+        if timeline == EVERY and sequence is not None:
+            self.draw()
         watched = self.watched.get(timeline)
         if watched is None or (sequence is not None and sequence <= watched.newest):
             return
@@ -130,14 +137,15 @@ class Hub:
             try:
                 for timeline, head in (await in_thread(read_heads, list(self.watched))).items():
                     self.heard(timeline, head)
-                self._redraw()
+                self.draw(self.loop.time())
                 self._ask_again()
             except Exception:
                 logger.warning("Could not look for what pages have not seen; trying again soon.", exc_info=True)
 
-    def _redraw(self) -> None:
+    def draw(self, by: float | None = None) -> None:
+        """Draw what is running again: all of it, or what was to be drawn by this moment."""
         for timeline, watched in self.watched.items():
-            if watched.redraw_at <= self.loop.time():
+            if watched.redraw_at < math.inf if by is None else watched.redraw_at <= by:
                 watched.redraws = True
                 self.heard(timeline, None)
 
@@ -165,3 +173,10 @@ def wake_all(timeline: uuid.UUID, sequence: int, **kwargs: Any) -> None:
     for loop, known in list(_hubs.items()):
         if timeline in known.watched and not loop.is_closed():
             loop.call_soon_threadsafe(known.heard, timeline, sequence)
+
+
+def draw_all(**kwargs: Any) -> None:
+    """Receive ``paused``, in any thread: let the hubs of this process draw what is running again."""
+    for loop, known in list(_hubs.items()):
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(known.draw)

@@ -22,6 +22,8 @@ from typing import Any
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 
 HINT = "timeline.hint"
+EVERY = uuid.UUID(int=0)
+"""Stands for all timelines in a hint: what is shown of them may have changed, though none has gone on."""
 
 
 def shared_layer() -> Any:

@@ -14,7 +14,7 @@ import uuid
 from concurrent.futures import Future
 from typing import Any
 
-from .layer import group_of, hint, shared_layer
+from .layer import EVERY, group_of, hint, shared_layer
 
 logger = logging.getLogger("django_timelines")
 PATIENCE = 1.0  # seconds that a commit's thread waits for its hint to leave; a job's process may end right after it
@@ -83,3 +83,8 @@ def send_hint(timeline: uuid.UUID, sequence: int, more: bool = False, **kwargs: 
     layer = shared_layer()
     if layer is not None:
         sender.send(layer, timeline, sequence, waits=not more)
+
+
+def send_hint_to_all(**kwargs: Any) -> None:
+    """Receive ``paused``: tell the other processes, once."""
+    send_hint(EVERY, 0)

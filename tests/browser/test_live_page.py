@@ -8,6 +8,7 @@ from django.contrib.sessions.models import Session
 from django.core.signals import request_started
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from django_timelines.engine.pause import pause_all, resume_all
 from django_timelines.live import consumer
 from django_timelines.placements import embedded
 from django_timelines.policy import remember
@@ -104,6 +105,19 @@ def test_without_a_websocket_the_page_polls(visitor, site, signup):
     finish(signup)
 
     expect_end(visitor)
+
+
+def test_a_page_that_polls_shows_a_pause_of_everything(visitor, context, site):
+    running = Signup.start(email="grace@example.org", password="correct horse")
+    let_in(context, site, running)
+    visitor.add_init_script("delete window.WebSocket")
+    look(visitor, site, running, state="polling")
+
+    pause_all("the office is on fire")
+
+    expect(visitor.get_by_role("status")).to_contain_text("It is paused and goes on later", timeout=PATIENCE)
+    resume_all()
+    expect(visitor.get_by_role("status")).not_to_contain_text("It is paused", timeout=PATIENCE)
 
 
 def test_where_no_socket_is_served_the_page_polls(visitor, site, signup):

@@ -8,7 +8,8 @@ from django.db import connection, connections
 from django.db.backends.signals import connection_created
 from django.test.utils import CaptureQueriesContext
 
-from django_timelines.live.hub import Hub
+from django_timelines.engine.pause import pause_all, resume_all
+from django_timelines.live.hub import Hub, hub
 from django_timelines.live.reading import in_thread, read
 from example_project.signup.workflows import Signup
 
@@ -155,6 +156,37 @@ def test_what_is_running_and_does_not_move_is_drawn_again(transactional_db, monk
 
     frame = json.loads(asyncio.run(story())[0][1])
     assert (frame["sequence"], frame["status"], frame["events"]) == (head, "running", [])
+
+
+def test_a_pause_of_everything_draws_what_is_running_again_and_nothing_else(signup, monkeypatch):
+    monkeypatch.setattr("django_timelines.live.hub.LOOK", 3600)  # only the pause itself can tell
+    running = Signup.start(email="grace@example.org", password="correct horse")
+    heads = {signup.pk: signup.timeline.head, running.pk: running.timeline.head}
+
+    async def story():
+        watching = hub()
+        sockets = {pk: Notebook(head) for pk, head in heads.items()}
+        for pk, socket in sockets.items():
+            watching.join(pk, socket)
+        while any(watched.pushing for watched in watching.watched.values()):
+            await asyncio.sleep(0.01)
+        await in_thread(pause_all, "the office is on fire")
+        await asyncio.wait_for(sockets[running.pk].told.wait(), 20)
+        sockets[running.pk].told.clear()
+        paused = dict(sockets[running.pk].got)
+        while any(watched.pushing for watched in watching.watched.values()):
+            await asyncio.sleep(0.01)
+        await in_thread(resume_all)
+        await asyncio.wait_for(sockets[running.pk].told.wait(), 20)
+        for pk, socket in sockets.items():
+            watching.leave(pk, socket)
+        return paused, dict(sockets[running.pk].got), sockets[signup.pk].got
+
+    paused, resumed, waiting = asyncio.run(story())
+    assert list(paused) == list(resumed) == [heads[running.pk]]
+    assert "It is paused and goes on later" in paused[heads[running.pk]]
+    assert "It is paused" not in resumed[heads[running.pk]]
+    assert waiting == []
 
 
 @pytest.mark.parametrize("sockets", [1, 20])

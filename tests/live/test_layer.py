@@ -11,14 +11,18 @@ import pytest
 import redis
 from django.db import connection
 
+from django_timelines.engine.pause import pause_all
 from django_timelines.live import ear, sender
 from django_timelines.live import hub as hubs
-from django_timelines.live.layer import group_of, shared_layer
+from django_timelines.live.layer import EVERY, group_of, shared_layer
+from django_timelines.live.reading import in_thread
+from django_timelines.signals import paused
 from example_project.signup.workflows import Signup
 from tests.settings.base import BASE_DIR
 
 from .elsewhere import layer_at
 from .sockets import PATIENCE
+from .test_hub import Notebook
 
 pytestmark = [pytest.mark.redis, pytest.mark.redis_server]
 
@@ -93,6 +97,32 @@ def test_a_commit_in_another_process_reaches_the_socket(server, visitor, signup,
         return frames
 
     assert asyncio.run(story())[-1]["sequence"] == head + 5
+
+
+def test_a_pause_of_everything_is_one_hint_that_reaches_the_pages_of_other_processes(
+    server, transactional_db, monkeypatch
+):
+    monkeypatch.setattr(hubs, "LOOK", 3600)  # only a hint can tell
+    running = Signup.start(email="grace@example.org", password="correct horse")
+    head = running.timeline.head
+    assert paused.disconnect(dispatch_uid="django_timelines.live.hub")  # as in a process that serves no page
+
+    async def story():
+        watching, socket = hubs.hub(), Notebook(head)
+        watching.join(running.pk, socket)
+        await until(lambda: server.subscribers(group_of(EVERY)) == 1)
+        await in_thread(pause_all, "the office is on fire")
+        await asyncio.wait_for(socket.told.wait(), PATIENCE)
+        watching.leave(running.pk, socket)
+        await until(lambda: server.subscribers(group_of(EVERY)) == 0)
+        return socket.got
+
+    try:
+        ((sequence, text),) = asyncio.run(story())
+    finally:
+        paused.connect(hubs.draw_all, dispatch_uid="django_timelines.live.hub")
+    assert sequence == head
+    assert "It is paused and goes on later" in text
 
 
 def test_a_process_subscribes_once_for_each_timeline_and_leaves_with_its_last_socket(server, visitor, signup):

@@ -1,8 +1,10 @@
 import pytest
 
+from django_timelines.engine.pause import pause_all
 from django_timelines.frames import MOST_EVENTS, frames
 from django_timelines.models import Event, Timeline
 from django_timelines.policy import remember
+from example_project.signup.workflows import Signup
 from tests.shop.workflows import Vault
 
 pytestmark = pytest.mark.django_db
@@ -38,6 +40,22 @@ def test_there_is_nothing_to_say_when_nothing_is_new(visitor, signup):
 
     assert visitor.get(address(signup, head)).status_code == 204
     assert visitor.get(address(signup, head + 5)).status_code == 204
+
+
+def test_what_is_running_is_drawn_again_as_why_it_does_not_move_may_have_changed(client):
+    signup = Signup.start(email="grace@example.org", password="correct horse")
+    session = client.session
+    remember(session, [signup.pk.hex])
+    session.save()
+    head = signup.timeline.head
+    before = client.get(address(signup, head)).json()
+
+    pause_all("the office is on fire")
+
+    after = client.get(address(signup, head)).json()
+    assert (before["sequence"], after["sequence"], after["events"]) == (head, head, [])
+    assert "It is paused and goes on later" not in before["html"]
+    assert "It is paused and goes on later" in after["html"]
 
 
 @pytest.mark.parametrize("after", ["", "-1", "1.5", "x", "٣", "9" * 11, "9" * 5000, "%00"])

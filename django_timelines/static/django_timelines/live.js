@@ -97,8 +97,7 @@ class LiveTimeline {
       if ([403, 404].includes(response.status)) this.end("refused");
       if (this.polling && !this.isOver) this.say("polling");
       if (response.status !== 200) return false;
-      this.apply(await response.json());
-      return true;
+      return this.apply(await response.json());
     } catch {
       if (this.polling && !this.isOver) this.say("offline");
       return false;
@@ -108,14 +107,17 @@ class LiveTimeline {
   // Frames
 
   apply(frame) {
-    if (this.isOver || frame.sequence < this.sequence) return;
+    if (this.isOver || frame.sequence < this.sequence) return false;
+    if (frame.sequence === this.sequence && frame.html === this.html) return false; // drawn again, and the same
     this.sequence = frame.sequence;
+    this.html = frame.html;
     this.section.dataset.timelinesSequence = frame.sequence;
     this.section.dataset.timelinesStatus = frame.status;
     morph(this.section, frame.html, "innerHTML");
     this.section.dispatchEvent(new CustomEvent("timelines:frame", { bubbles: true, detail: frame }));
     page.refresh();
     if (ENDED.includes(frame.status)) this.end("ended");
+    return true;
   }
 
   end(state) {

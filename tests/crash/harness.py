@@ -87,7 +87,7 @@ def _clean(case: Case) -> None:
 
 
 def _place(case: Case) -> None:
-    settings.TIMELINES = {**settings.TIMELINES, "PLACEMENT": PLACEMENTS[case.placed]}
+    settings.TIMELINES = {**settings.TIMELINES, "PLACEMENT": PLACEMENTS[case.placed], "GRACE": 0}
 
 
 def _enter(case: Case) -> None:

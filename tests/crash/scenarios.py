@@ -5,6 +5,10 @@ An act may be done twice: a person clicks again with the same key, or looks firs
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,18 +18,22 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from django_timelines import moments
-from django_timelines.engine import clock, execute
+from django_timelines.engine import clock, execute, prune, stopping
+from django_timelines.engine.interrupt import TimedOut
+from django_timelines.engine.pause import pause_all, resume_all
 from django_timelines.exceptions import PermanentFailure
+from django_timelines.models import Event, Timeline
 from django_timelines.state import ENDED
 from tests.shop.models import Entry
 
 from . import outside, points, worker, workflows
-from .workflows import CODE, Voyage
-from .world import QUEUE, USING, apart
+from .workflows import CODE, CUSTOMER, Voyage
+from .world import PATIENCE, QUEUE, USING, apart
 
 type_act = Callable[[], object]
 
 KEY = "form-token"
+YEAR = timedelta(days=365)
 BOOKED = 2  # the sequence of the call that a start writes
 LABEL = Voyage._declaration.label
 _STEPS = [*Voyage._declaration.steps]
@@ -57,7 +65,7 @@ def voyage() -> Voyage:
 
 
 def start() -> None:
-    Voyage.using(key=KEY).start(customer="Ada", code=CODE)
+    Voyage.using(key=KEY).start(customer=CUSTOMER, code=CODE)
 
 
 def start_wrongly() -> None:
@@ -66,7 +74,7 @@ def start_wrongly() -> None:
 
 
 def book() -> None:
-    voyage().book.using(key="second try")(customer="Ada", code=CODE)
+    voyage().book.using(key="second try")(customer=CUSTOMER, code=CODE)
 
 
 def confirm() -> None:
@@ -105,6 +113,31 @@ def pause() -> None:
 
 def resume() -> None:
     voyage().timeline.resume(reason="it is open again")
+
+
+def pause_everything() -> None:
+    pause_all("the harbour is closed", using=USING)
+
+
+def resume_everything() -> None:
+    resume_all(using=USING)
+
+
+def force() -> None:
+    if voyage().announce.status == "running":
+        voyage().announce.retry(reason="the telegraph hangs", force=True)
+
+
+def erase() -> None:
+    timeline = Timeline.objects.get()  # it has no key any more once it is erased
+    if not timeline.state.get("erased"):
+        timeline.erase(reason="letter 4711")
+
+
+def prune_in_batches() -> None:
+    prune.BATCH = 2
+    for _ in prune.prune(YEAR, using=USING):
+        pass
 
 
 def rewind(*, undo: bool) -> type_act:
@@ -151,6 +184,19 @@ def late_bell() -> None:
     execute.answer(*bell)
 
 
+def three_old_ones() -> None:
+    """Have three more of what has ended, of two years ago."""
+    ended, events = Timeline.objects.get(), list(Event.objects.all())
+    for number in range(3):
+        ago = moments.now() - 2 * YEAR
+        old = uuid.UUID(int=(int(ago.timestamp() * 1000) << 80) + number)
+        ended.id, ended.key, ended.digest, ended.started_at, ended.changed_at = old, "", None, ago, ago
+        ended.save(force_insert=True)
+        for event in events:
+            event.timeline_id = old
+        Event.objects.bulk_create(events)
+
+
 def left_by_a_dead_runner(step: str) -> type_act:
     """Let a runner die in the body of this step."""
 
@@ -175,12 +221,33 @@ def at_first(step: str) -> Callable[[], None]:
     return fail
 
 
+def out_of_time_at_first(step: str) -> Callable[[], None]:
+    """Let the step's timeout run out in the first body, as its timer does."""
+    return _interrupted_at_first(step, lambda: [body.interrupt(TimedOut) for body in stopping._held])
+
+
+def told_to_end_at_first(step: str) -> Callable[[], None]:
+    """Let the worker be told to end in the first body."""
+    return _interrupted_at_first(step, lambda: os.kill(os.getpid(), signal.SIGTERM))
+
+
+def _interrupted_at_first(step: str, interrupt: Callable[[], object]) -> Callable[[], None]:
+    def body() -> None:
+        if len([1 for (tried,) in outside.noted("tried") if tried == step]) == 1:
+            interrupt()
+            threading.Event().wait(PATIENCE)
+            raise AssertionError("nobody ended this body")
+
+    return body
+
+
 def fail_until_mended() -> None:
     if not outside.noted("mended"):
         raise PermanentFailure("The cabin leaks.")
 
 
 _ON = (settle, confirm, settle)
+_ENDED = (start, *_ON)
 _LEAK = {"reserve": fail_until_mended}
 
 SCENARIOS: dict[str, Scenario] = {
@@ -215,12 +282,36 @@ SCENARIOS: dict[str, Scenario] = {
     "rescue at-most-once": Scenario(
         settle, (start, left_by_a_dead_runner("charge")), (confirm, settle), placed=("away",)
     ),
+    "time out": Scenario(
+        settle,
+        (start,),
+        (confirm, settle),
+        {step: out_of_time_at_first(step) for step in ("reserve", "announce")},
+        placed=("away", "rq"),
+    ),
+    "stop": Scenario(
+        settle,
+        (start,),
+        (confirm, settle),
+        {step: told_to_end_at_first(step) for step in ("reserve", "announce")},
+        placed=("away",),
+    ),
+    "force": Scenario(force, (start, left_by_a_dead_runner("announce")), _ON, placed=("away", "rq")),
     "amend": Scenario(amend, (start, settle), _ON, placed=("away",)),
     "pause": Scenario(pause, (start,), (worker.work, resume, *_ON), placed=("away",)),
     "resume": Scenario(resume, (start, pause), _ON, placed=("away", "mixed")),
+    "pause everything": Scenario(
+        pause_everything, (start,), (worker.work, resume_everything, *_ON), placed=("away", "mixed")
+    ),
+    "resume everything": Scenario(resume_everything, (start, pause_everything), _ON, placed=("away", "mixed")),
     "rewind": Scenario(rewind(undo=False), (start, settle), _ON),
+    "rewind what was begun": Scenario(
+        rewind(undo=False), (start, left_by_a_dead_runner("announce")), _ON, placed=("away",)
+    ),
     "rewind and undo": Scenario(rewind(undo=True), (start, settle), _ON),
     "a new round": Scenario(settle, (start, settle, rewind(undo=True)), (confirm, settle), placed=("away",)),
     "cancel and undo": Scenario(cancel_and_undo, (start, settle), (settle,)),
     "undo": Scenario(settle, (start, settle, cancel_and_undo), placed=("away", "rq")),
+    "erase": Scenario(erase, _ENDED, placed=("away",)),
+    "prune": Scenario(prune_in_batches, (*_ENDED, three_old_ones), placed=("away",)),
 }

@@ -15,7 +15,7 @@ from rq import SimpleWorker
 from django_timelines import moments
 from django_timelines.engine import clock, execute
 from django_timelines.models import Run
-from django_timelines.placements import Bell
+from django_timelines.placements import Bell, stopping
 from django_timelines.placements.embedded import Embedded
 from django_timelines.state import StepStatus
 
@@ -38,8 +38,9 @@ def listen() -> None:
 
 
 def work() -> None:
-    """Answer all bells, and those that are rung meanwhile."""
-    while heard:
+    """Be a worker: answer all bells, and those that are rung meanwhile, until somebody ends it."""
+    stopping.clear()
+    while heard and not stopping.is_set():
         execute.answer(**heard.popleft().as_json())
     if world.queue_in_use():
         queue = django_rq.get_queue(world.QUEUE)

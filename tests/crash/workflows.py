@@ -14,6 +14,8 @@ from tests.shop.models import Entry
 from . import outside, points
 
 CODE = "1234"
+CUSTOMER = "Ada"
+HOUR = timedelta(hours=1)
 SOON = Retry(4, wait=timedelta(seconds=10), jitter=False)
 ROWS = {
     "book": ["booking"],
@@ -70,7 +72,7 @@ class Voyage(Workflow):
         body("book")
         self.customer = customer
 
-    @step(after=book, retry=SOON)
+    @step(after=book, retry=SOON, timeout=HOUR)
     def reserve(self) -> None:
         body("reserve")
         self.cabins.append("7")
@@ -79,7 +81,7 @@ class Voyage(Workflow):
     def free(self) -> None:
         body("free")
 
-    @step(after=reserve, delivery=AT_LEAST_ONCE, retry=SOON)
+    @step(after=reserve, delivery=AT_LEAST_ONCE, retry=SOON, timeout=HOUR)
     def announce(self) -> None:
         effect(self, "announce")
 

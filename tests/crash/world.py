@@ -20,14 +20,14 @@ from django.conf import settings
 from django.db import connections, transaction
 
 from django_timelines import conf
-from django_timelines.models import Event, Lease, Run, SealedInput, Sighting, Timeline
+from django_timelines.models import Event, Lease, Pause, Run, SealedInput, Sighting, Timeline
 from tests.shop.models import Entry
 
 from . import outside
 
 USING = "default"
 QUEUE = f"crash-{os.getpid()}"
-TABLES = (Lease, SealedInput, Run, Event, Timeline, Sighting, Entry)
+TABLES = (Lease, SealedInput, Run, Event, Timeline, Sighting, Pause, Entry)
 PATIENCE = 30  # seconds after which a process hangs
 
 

@@ -21,6 +21,9 @@ BACKGROUND = "*"
 FIRST_RING = timedelta(seconds=5)  # the clock rings again for what nobody picked up, after 5 s …
 LAST_RING = timedelta(minutes=5)  # … doubling to 5 min
 QUICK = 1.0  # seconds for which a runner goes on with the next due steps before it gives the job back
+LONGEST_BATCH = 1.0  # seconds after which a batch is committed, however few items it has
+LOOK_EVERY = 1.0  # seconds after which a long step looks whether it is paused or cancelled
+SHOW_EVERY = 0.5  # seconds after which pages are told of its progress again
 PLACEMENT_LIMIT = 100  # characters
 WARN_BYTES = 64 * 1024
 REFUSE_BYTES = 1024 * 1024

@@ -21,10 +21,11 @@ class EventType(StrEnum):
     ATTEMPT_STARTED = "AttemptStarted"
     """The attempt was claimed. Written before the body runs."""
     ATTEMPT_FAILED = "AttemptFailed"
-    """The body raised. ``data``: ``error``, and ``due`` when it will be tried again."""
+    """The body raised. ``data``: ``error``, and ``due`` when it will be tried again; ``progressed`` when a batch of it was
+    committed: then it counts as none, and attempts are counted anew."""
     ATTEMPT_INTERRUPTED = "AttemptInterrupted"
     """The attempt was taken from its runner. ``data``: ``due`` when it will be tried again; ``stopped`` when its worker ended,
-    and it counts as none. With ``superseded`` it is a result that came too late: recorded (``outcome``,
+    and it counts as none; ``progressed`` as above. With ``superseded`` it is a result that came too late: recorded (``outcome``,
     ``changes_kept_back``, ``error``), never applied."""
     STEP_COMPLETED = "StepCompleted"
     """The body returned. ``data``: ``changes``, exactly the fields that it changed."""

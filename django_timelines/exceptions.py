@@ -68,6 +68,10 @@ class FieldUnset(PermanentFailure, AttributeError):
     """A field is read that no step has set yet. A template shows nothing for it; ``hasattr`` says no."""
 
 
+class CursorLost(PermanentFailure):
+    """What a long step iterates is not what its cursor was set in: a file that was changed, rows that are gone."""
+
+
 class RetryAfter(TimelinesError):
     """Raise it in a step's body: try again after this long, instead of the policy's own wait.
 

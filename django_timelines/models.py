@@ -231,6 +231,8 @@ class Run(models.Model):
     placement = models.CharField(_("placement"), max_length=100, default="", blank=True, help_text=_("Rung last."))
     rings = models.PositiveIntegerField(_("rings"), default=0)
     ring = models.DateTimeField(_("next ring"), null=True, help_text=_("When the clock looks at it next."))
+    cursor = models.JSONField(null=True, help_text=_("How far a long step has come, and its fields there."))
+    progress = models.JSONField(_("progress"), null=True, help_text=_("What pages show of that."))
 
     class Meta:
         verbose_name = _("open run")

@@ -107,6 +107,7 @@ def _values(model: type[Model], *, without: tuple[str, ...] = ()) -> str:
     return ", ".join(f'n."{name}"' for name in _columns(model) if name not in without)
 
 
+_OF_A_WALK = ("cursor", "progress")  # written between commits; here they only begin anew
 _OLD = ', "old_step" text, "old_item" text, "old_fence" int'
 _SAME = (
     'r."timeline_id" = moved."id" AND r."step" = n."old_step" AND r."item" = n."old_item" AND r."fence" = n."old_fence"'
@@ -129,11 +130,12 @@ def _released() -> str:
 
 
 def _changed() -> str:
-    kept = ("id", "timeline")
-    sets = ", ".join(f'"{column}" = n."{name}"' for name, (column, _kind) in _columns(Run).items() if name not in kept)
+    kept = ("id", "timeline", *_OF_A_WALK)
+    sets = [f'"{column}" = n."{name}"' for name, (column, _kind) in _columns(Run).items() if name not in kept]
+    sets += [f'"{name}" = CASE WHEN n."anew" THEN NULL ELSE r."{name}" END' for name in _OF_A_WALK]
     return (
-        f"UPDATE {Run._meta.db_table} r SET {sets} FROM moved, d, "  # noqa: S608
-        f"jsonb_to_recordset(d.doc->'changed') AS n({_record(Run, extra=_OLD, without=kept)}) WHERE {_SAME}"
+        f"UPDATE {Run._meta.db_table} r SET {', '.join(sets)} FROM moved, d, "  # noqa: S608
+        f"jsonb_to_recordset(d.doc->'changed') AS n({_record(Run, extra=_OLD, without=kept)}, anew bool) WHERE {_SAME}"
     )
 
 

@@ -36,7 +36,7 @@ class Retry:
             raise ValueError(f"Retry(attempts={self.attempts}): a step has at least one attempt.")
 
     def delay(self, attempt: int, error: BaseException, draw: Callable[[], float] = random.random) -> timedelta | None:
-        """Return how long to wait after this failed attempt (counted from 1), or None to give up."""
+        """Return how long to wait after this failed attempt (counted from 1; 0: it counts as none), or None to give up."""
         if attempt >= self.attempts or isinstance(error, PermanentFailure):
             return None
         if isinstance(error, RetryAfter):
@@ -47,6 +47,6 @@ class Retry:
 
     def wait_after(self, attempt: int, draw: Callable[[], float] = random.random) -> timedelta:
         """Return the wait after an attempt, whatever ended it."""
-        exponent = min(attempt - 1, 64)  # 2.0 ** 1024 overflows; the cap has long been reached
+        exponent = min(max(attempt - 1, 0), 64)  # 2.0 ** 1024 overflows; the cap has long been reached
         longest = min(self.cap.total_seconds(), self.wait.total_seconds() * self.factor**exponent)
         return timedelta(seconds=longest * (draw() if self.jitter else 1))

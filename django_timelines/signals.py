@@ -8,3 +8,6 @@ paused = Signal()
 appended = Signal()
 """After the commit of events. Arguments: ``timeline`` (its id, a UUID), ``sequence`` (the newest event's), ``using``, and
 ``more``: whether the same runner goes on with the timeline at once, and will say so again."""
+
+progressed = Signal()
+"""After a long step has noted how far it is, now and then. No event: arguments are ``timeline`` and ``using``."""

@@ -266,6 +266,8 @@ def _run_after(run: type_run, event: NewEvent, sequence: int) -> type_run:
         after["status"] = str(StepStatus.CANCELLED)
     if data.get("stopped"):  # its worker ended: nothing was wrong with the attempt
         after["attempt"] -= 1
+    if data.get("progressed"):  # attempts are counted anew
+        after["attempt"] = 0
     if data.get("late"):  # its deadline had passed when a person asked for it all the same
         after.pop("until", None)
     for name in (

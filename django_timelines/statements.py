@@ -90,7 +90,8 @@ def columns_of(alias: str, model: type[Model]) -> type_columns:
 
 def _adapter(column: Any, alias: str, vendor: str) -> Callable[[Any], Any]:
     if isinstance(column, JSONField):
-        return partial(json.dumps, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        dumps = partial(json.dumps, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return (lambda value: None if value is None else dumps(value)) if column.null else dumps
     if vendor == "postgresql" and not isinstance(column, BinaryField):
         return _as_it_is  # psycopg takes what we have: str, int, UUID and aware datetime
     if isinstance(column, CharField | TextField | IntegerField | BooleanField):

@@ -178,7 +178,7 @@ def _document(change: Change) -> dict[str, Any]:
             opened.append(row or {})
             ids[name] = (row or {})["id"]
         elif row:
-            changed.append(known | row)
+            changed.append(known | row | {"anew": "cursor" in row})
         else:
             gone.append(known)
     leased = [
@@ -249,7 +249,7 @@ def _runs(connection: BaseDatabaseWrapper, change: Change) -> Iterator[Statement
         if name == passed_on:
             continue
         where = {"timeline": id, "step": name[0], "item": name[1], "fence": fence}
-        overtaken = LeaseLost(f"{name[0]} of timeline {id} belongs to a newer event than {fence}.")
+        overtaken = _overtaken(id, name, fence)
         if change.moved and name == change.moved[0]:
             row = change.runs[change.moved[1]][1]
         if fence is None:
@@ -295,6 +295,27 @@ def leases(using: str, runs: Sequence[uuid.UUID]) -> dict[uuid.UUID, datetime | 
     live = RawSQL(f"expires > {now}", [ahead], output_field=BooleanField())  # noqa: S611 (one placeholder, ours)
     rows = Lease.objects.using(using).filter(run__in=runs).values_list("run_id", "expires", live)
     return {run: expires if is_live else None for run, expires, is_live in rows}
+
+
+def cursor_of(using: str, timeline: uuid.UUID, name: type_name, fence: int) -> Any:
+    """Return the cursor of an open run, or None; ``LeaseLost`` if it went on to a newer event."""
+    runs = Run.objects.using(using).filter(timeline=timeline, step=name[0], item=name[1], fence=fence)
+    for cursor in runs.values_list("cursor", flat=True):
+        return cursor
+    raise _overtaken(timeline, name, fence)
+
+
+def note(using: str, timeline: uuid.UUID, name: type_name, fence: int, row: type_row) -> None:
+    """Note on an open run how far it has come; ``LeaseLost`` if it went on to a newer event.
+
+    The run's row is taken until the commit: whoever gives the attempt to somebody else waits, and then finds the cursor.
+    """
+    where = {"timeline": timeline, "step": name[0], "item": name[1], "fence": fence}
+    send(connections[using], [update(using, Run, row, where, _overtaken(timeline, name, fence))])
+
+
+def _overtaken(timeline: uuid.UUID, name: type_name, fence: int | None) -> LeaseLost:
+    return LeaseLost(f"{name[0]} of timeline {timeline} belongs to a newer event than {fence}.")
 
 
 def paused(using: str) -> set[str]:

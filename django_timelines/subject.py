@@ -60,7 +60,7 @@ class Subject:
 
     def _read(self, name: str) -> Any:
         if name not in self._values:
-            fields, field = self._snapshot.state["fields"], self._declaration.fields[name]
+            fields, field = self._snapshot.state["fields"] | self._kept, self._declaration.fields[name]
             stored = name if name in fields else field.renamed_from
             if self._snapshot.state.get("erased"):
                 raise FieldUnset(f"{name!r} of this {self._declaration.label} was erased.")
@@ -93,10 +93,20 @@ class Subject:
     def _changes(self) -> dict[str, Any]:
         """Return what differs, encoded, from what the body was given."""
         before = self._snapshot.state["fields"]
-        after = {name: self._encoded(name, value) for name, value in self._values.items()}
+        after = self._kept | {name: self._encoded(name, value) for name, value in self._values.items()}
         changes = {name: value for name, value in after.items() if self._given(name) != value}
         text({**before, **changes})
         return changes
+
+    def _go_back_to(self, kept: dict[str, Any]) -> None:
+        """Let the fields be what they were at a cursor, whatever the body has done to them since it began again."""
+        now = {self._declaration.renamed_fields.get(name, name): value for name, value in kept.items()}
+        self._in("A cursor").kept = {name: now[name] for name in now if name in self._declaration.fields}
+        self._values, self._keys = {}, {}
+
+    @property
+    def _kept(self) -> dict[str, Any]:
+        return self._frame.kept if self._frame is not None else {}
 
     def _given(self, name: str) -> Any:
         """Return what the body was given, encoded. A field that is newer than the timeline has its default."""

@@ -12,7 +12,9 @@ class Signup(Workflow):
 
 from __future__ import annotations
 
+import math
 import uuid
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
@@ -30,6 +32,7 @@ from .domain import Event
 from .engine import call, erase, explain, history, operate, pause
 from .engine.asked import Options
 from .engine.call import started_with
+from .engine.iterate import Loops, Walk, source_of
 from .engine.rewind import Rewind, plan_rewind
 from .events import NewEvent
 from .exceptions import PermanentFailure, Refused, RetryAfter, Unknown
@@ -68,6 +71,7 @@ AT_MOST_ONCE = Delivery.AT_MOST_ONCE
 
 T = TypeVar("T")
 W = TypeVar("W")
+MESSAGE_LIMIT = 200  # characters of what a long step says of its progress
 
 Secret = Annotated[T, SECRET]
 """``Secret[str]``: an input that is stored encrypted, only while an attempt may need it. A plain ``str`` to the body."""
@@ -175,6 +179,45 @@ class Workflow(Subject):
         except ValidationError as error:  # the author's mistake, and no answer to whoever called
             raise TypeError(f"{type(event).__name__}: {'; '.join(error.messages)}") from None
         frame.recorded.append(NewEvent(type(event).__name__, *frame.name, data, frame.attempt, event.version))
+
+    def iterate(self, items: Iterable[T], batch: int = 100) -> Walk[T]:
+        """Walk over many items, and commit batch by batch: the writes, fields and facts of the items with the cursor.
+
+        After a crash, a failure or a stop the body begins again and the walk goes on at its cursor. An exactly-once step then
+        does at most a batch again, which had rolled back; another kind may do a batch twice. Fields are what they were at the
+        cursor. What the body does before, between and after its loops it does again: let that be harmless, or make it a step
+        of its own.
+
+        A queryset is walked by primary key, whatever its order; any other iterable is read again up to the cursor. If it is
+        not what it was, ``CursorLost`` blocks the step. A batch ends after ``batch`` items or a second. Between two items the
+        step stops when its worker ends, or its timeline is paused or cancelled. A failure after a batch uses up no attempt.
+
+        Inside a transaction of the caller's, batches are savepoints of it.
+        """
+        frame = self._in("iterate")
+        if batch < 1:
+            raise TypeError(f"iterate(batch={batch!r}): a whole number of items, 1 at least.")
+        if frame.loops is None:
+            assert frame.batches is not None
+            frame.loops = Loops(frame.batches)
+        return Walk(self, frame, frame.loops, source_of(items, batch), batch)
+
+    def progress(self, done: float, total: float | None = None, message: str = "") -> None:
+        """Let pages show how far the body is, with rate and time left; call it as often as you like.
+
+        It is noted now and then, beside the body's transaction, and commits nothing of that (not on SQLite, where it is seen with
+        the next batch of ``iterate``). In a loop of ``iterate`` it takes the place of the count of items.
+        """
+        batches = self._in("progress").batches
+        for name, number in (("done", done), ("total", total)):
+            if number is not None and not 0 <= number < math.inf:
+                raise TypeError(f"progress({name}={number!r}): a number, 0 at least.")
+        try:
+            text([message])
+        except ValidationError as error:
+            raise TypeError(f"progress(message=…): {'; '.join(error.messages)}") from None
+        if batches is not None:
+            batches.tell(done, total, str(message)[:MESSAGE_LIMIT])
 
     def cancel(self, *, reason: str, compensate: bool = False) -> None:
         """Cancel the timeline, with this step's completion. ``compensate``: then undo what completed, the last first."""

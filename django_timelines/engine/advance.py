@@ -28,6 +28,7 @@ from .undo import next_undo
 
 type_name = tuple[str, str]
 MOST_TOLD = 10  # timelines that a commit's own runner sees to at once; the clock sees to the others
+NO_CURSOR = {"cursor": None, "progress": None}  # another call, another round, another step: the row begins anew
 type_take = Callable[[str, Step[...]], bool]
 
 
@@ -217,11 +218,16 @@ def _event_row(after: Snapshot, sequence: int, event: NewEvent, at: datetime, by
 def _derive_runs(result: Advance, before: type_state, after: type_state, by: By, passing: type_name | None) -> None:
     change = result.change
     turned = before.get("paused") != after.get("paused")  # paused or resumed: when the clock looks at its runs changes
-    kept = {id(run) for run in after["runs"].values()}  # a run that was only renamed is the same one
+    former = _renamed(before, after)
     for key, old in before["runs"].items():
-        if key not in after["runs"]:
-            _end_run(change, split_key(key), old, renamed=id(old) in kept)
+        if key not in after["runs"] and key not in former.values():
+            _end_run(change, split_key(key), old)
     for key, run in after["runs"].items():
+        if key in former:  # its row, with its cursor, goes on under the other name
+            if _has_row(run):
+                row = _run_row(result, split_key(key), run, run, by)
+                change.runs[split_key(former[key])] = (run["fence"], row)
+            continue
         old = before["runs"].get(key)
         if run is old and not (turned and _has_row(run) and run["status"] != StepStatus.RUNNING):
             continue
@@ -251,13 +257,20 @@ def _has_row(run: type_run) -> bool:
     return is_open(run) and "each" not in run
 
 
-def _end_run(change: Change, name: type_name, old: type_run, *, renamed: bool) -> None:
-    """A new round began without this run, or it has another name now."""
+def _renamed(before: type_state, after: type_state) -> dict[str, str]:
+    """Return the runs that have another name now, with the one that they had: a run is known by its newest event."""
+    left = {run["fence"]: key for key, run in before["runs"].items() if key not in after["runs"]}
+    came = {key: run["fence"] for key, run in after["runs"].items() if key not in before["runs"]}
+    return {key: left[fence] for key, fence in came.items() if fence in left}
+
+
+def _end_run(change: Change, name: type_name, old: type_run) -> None:
+    """A new round began without this run."""
     if _has_row(old):
         change.runs[name] = (old["fence"], None)
         if old["status"] == StepStatus.RUNNING:
             change.released.append(name)
-    if old.get("sealed") and not renamed:
+    if old.get("sealed"):
         change.unsealed.append(old["call"])
 
 
@@ -267,7 +280,9 @@ def _take_over(change: Change, before: type_state, taken: type_name, passing: ty
     had_lease = passing is not None and before["runs"].get(run_key(*passing), {}).get("status") == StepStatus.RUNNING
     if passing is not None and fence is not None and row is None:
         change.moved = (passing, taken)
-        (change.runs[taken][1] or {}).pop("id", None)  # the row keeps its id, and so its lease
+        row_of_taken = change.runs[taken][1] or {}
+        row_of_taken.pop("id", None)  # the row keeps its id, and so its lease
+        row_of_taken |= NO_CURSOR
     elif passing is not None and had_lease:
         change.released.append(passing)
     if not (change.moved and had_lease):
@@ -282,6 +297,8 @@ def _run_row(result: Advance, name: type_name, run: type_run, old: type_run | No
     row["until"] = moments.from_text(run["until"]) if "until" in run else None
     if old is None or not _has_row(old):
         row["id"] = new_id()
+    elif (old.get("call"), old.get("round")) != (run.get("call"), run.get("round")):
+        row |= NO_CURSOR
     row["ring"] = row["until"] if run["status"] == StepStatus.WAITING else None
     if run["status"] == StepStatus.RUNNING:
         row["ring"] = at + conf.lease()

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import async_to_sync
 from django.core.exceptions import ValidationError
@@ -25,7 +25,11 @@ from ..steps import Step
 from ..store import Snapshot, type_name
 from . import leaks
 from .asked import Input, check_input
-from .interrupt import Stopped, TimedOut
+from .interrupt import Again, Stopped, TimedOut
+
+if TYPE_CHECKING:
+    from .batches import Batches
+    from .iterate import Loops
 
 MESSAGE_LIMIT, TRACEBACK_LIMIT = 2_000, 16_000
 
@@ -37,6 +41,9 @@ class Frame:
     snapshot: Snapshot
     name: type_name
     attempt: int
+    batches: Batches | None = None  # what it may commit while it runs; None: nobody executes it for real
+    loops: Loops | None = None  # those that it has begun
+    kept: dict[str, Any] = field(default_factory=dict)  # fields as of its cursor, encoded: they win over the snapshot's
     recorded: list[NewEvent] = field(default_factory=list)
     cancel: tuple[str, bool] | None = None  # reason, and whether what completed is undone
 
@@ -108,7 +115,12 @@ type_ended = Completed | NotTaken | Failed
 
 
 def run_body(
-    declaration: Declaration, seen: Snapshot, name: type_name, attempt: int, given: Mapping[str, Any]
+    declaration: Declaration,
+    seen: Snapshot,
+    name: type_name,
+    attempt: int,
+    given: Mapping[str, Any],
+    batches: Batches | None = None,
 ) -> type_ended:
     """Run the step's guard and body on this state, and return what happened.
 
@@ -117,7 +129,7 @@ def run_body(
     """
     before = leaks.marks()
     try:
-        ended = _run_body(declaration, seen, name, attempt, given)
+        ended = _run_body(declaration, name, Frame(seen, name, attempt, batches), given)
     finally:  # also when it was interrupted
         leaked = leaks.put_back(before)
     if leaked and isinstance(ended, Completed):
@@ -126,18 +138,15 @@ def run_body(
     return ended
 
 
-def _run_body(
-    declaration: Declaration, seen: Snapshot, name: type_name, attempt: int, given: Mapping[str, Any]
-) -> type_ended:
+def _run_body(declaration: Declaration, name: type_name, frame: Frame, given: Mapping[str, Any]) -> type_ended:
     """Ask the guard and run the body.
 
     The guard is asked until it has answered once; that it said yes is kept with the attempt that failed after it.
     """
     step = declaration.step(name[0])
     secret = declaration.secrets(step.name)
-    frame = Frame(seen, name, attempt)
     workflow = declaration.workflow._in_body(frame)
-    passed = step.when is None or bool(seen.state["runs"].get(run_key(*name), {}).get("guard_passed"))
+    passed = step.when is None or bool(frame.snapshot.state["runs"].get(run_key(*name), {}).get("guard_passed"))
     in_body = False
     try:
         if not passed and step.when is not None:
@@ -151,7 +160,7 @@ def _run_body(
         in_body = False
         child = _child(step, returned) if step.child is not None else None
         return Completed(workflow._changes(), frame.recorded, frame.cancel, child)
-    except (LeaseLost, Stopped, KeyboardInterrupt):
+    except (LeaseLost, Stopped, Again, KeyboardInterrupt):
         raise
     except BaseException as error:
         hidden = secrets_of(declaration, name, given)

@@ -177,7 +177,8 @@ def rescue(run: Run, by: By) -> None:
     if declaration is None or declaration.current(run.step) not in declaration.steps:
         events = [without_code(snapshot.state, snapshot.workflow, name)]
     else:
-        events = after_interruption(declaration, snapshot.state, name, run.attempt)
+        progressed = (run.cursor or {}).get("fence") == run.fence
+        events = after_interruption(declaration, snapshot.state, name, run.attempt, progressed=progressed)
     result = advance(declaration, snapshot, events, by)
     commit(result)
     logger.warning("Rescued %s of timeline %s: its runner went away.", run, snapshot.id)

@@ -38,6 +38,7 @@ _STRUCTURE = frozenset(
         "until",
         "final",
         "stopped",
+        "progressed",
         "superseded",
         "outcome",
         "guard_passed",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,7 +17,7 @@ from django.core.exceptions import ValidationError
 from django.db import Error, connections, transaction
 
 from ..actors import ActorType, Cause, acting, current, in_step, this_process
-from ..databases import begin_writing, is_transient
+from ..databases import is_transient
 from ..exceptions import LeaseLost, Rejected, TimelinesError
 from ..placements import INLINE, Bell
 from ..registry import Declaration
@@ -26,10 +26,12 @@ from ..steps import Delivery, Step
 from ..store import Snapshot
 from . import bells, leaks
 from .advance import Advance
-from .body import Failed, run_body, secrets_of, timed_out, type_ended
+from .batches import Batches
+from .block import Block
+from .body import Completed, Failed, run_body, secrets_of, timed_out, type_ended
 from .claim import claim, prepare
 from .family import hear
-from .interrupt import Stopped, TimedOut
+from .interrupt import Again, AtCheckpoint, Stopped, TimedOut
 from .leases import keeper
 from .patience import Patience
 from .record import Stale, check_ours, record, record_superseded
@@ -130,26 +132,26 @@ def execute(held: Held, runner: Runner) -> tuple[Advance | None, type_ended | No
             return _outside(held, runner)
     except LeaseLost as lost:
         logger.warning("%s", lost)
-    except Stopped:
+    except Stopped as stopped:
         leaks.mend()
-        give_back(held, runner)
+        give_back(held, runner, between_items=isinstance(stopped, AtCheckpoint))
     return None, None
 
 
-def _run(held: Held, runner: Runner) -> type_ended:
+def _run(held: Held, runner: Runner, batches: Batches) -> type_ended:
     """Run the body, for as long as its step's ``timeout=`` and the worker's life allow."""
     limited = held.step.timeout or runner.placement != INLINE
     try:
         cause = Cause(held.snapshot.id, held.fence, held.snapshot.correlation)
         with in_step(cause), may_be_stopped(held, runner) if limited else nullcontext():
-            return run_body(held.declaration, held.seen, held.name, held.attempt, held.given or {})
+            return run_body(held.declaration, held.seen, held.name, held.attempt, held.given or {}, batches)
     except TimedOut:  # on its last metres
         return Failed(timed_out(held.step), secrets_of(held.declaration, held.name, held.given or {}))
 
 
 def _outside(held: Held, runner: Runner) -> tuple[Advance, type_ended]:
     """Run a body whose effects lie outside: how it ended is noted even if the attempt was taken from it meanwhile."""
-    ended = _run(held, runner)
+    ended = _run(held, runner, Batches(held, runner))
     if isinstance(ended, Failed):
         leaks.mend()
     try:
@@ -173,43 +175,42 @@ class _RollBack(Exception):
 
 @dataclass
 class _Try:
-    """One run of an exactly-once body in its transaction: what it recorded, and whether that was committed."""
+    """One run of an exactly-once body in its transaction, and what it recorded."""
 
     ended: type_ended | None = None
     result: Advance | None = None
-    committed: bool = False
-
-    def note(self) -> None:
-        """Take the transaction's first hook: whatever a hook of the body raises later, the commit stands."""
-        self.committed = True
 
 
 def _exactly_once(held: Held, runner: Runner) -> tuple[Advance | None, type_ended | None]:
+    with ExitStack() as leases:  # of an attempt that begins with its first batch
+        return _in_transaction(held, runner, leases)
+
+
+def _in_transaction(held: Held, runner: Runner, leases: ExitStack) -> tuple[Advance | None, type_ended | None]:
     runs, patience = 0, Patience()
     while True:
         runs += 1
-        one = _Try()
+        one, block = _Try(), Block(runner)
         alone = not connections[runner.using].in_atomic_block
         try:
-            with transaction.atomic(using=runner.using):
-                transaction.on_commit(one.note, using=runner.using)
-                if not runner.in_transaction:
-                    begin_writing(connections[runner.using])
+            with block:
                 if runs >= OPTIMISTIC_RUNS and not held.pending:
                     held = _afresh(held, lock=True)
-                ended = _run(held, runner)
+                one.ended = ended = _run_in(block, held, runner, leases)
                 if isinstance(ended, Failed):
                     raise ended.error if is_transient(ended.error) else _RollBack(ended)
-                one.ended = ended
                 one.result = record(held, ended, runner, may_rerun=True, alone=alone)
             return one.result, ended
         except _RollBack as rolled_back:
             ended = rolled_back.ended
-        except Stale:
-            held = _afresh(held)
-            continue
+        except Stale as stale:
+            if not stale.is_committed:
+                held = _afresh(held)
+                continue
+            assert one.ended is not None
+            ended = one.ended
         except Exception as error:
-            if one.committed and one.result is not None:
+            if block.committed and one.result is not None:
                 return _after_broken_hook(one.result, held), one.ended
             if not isinstance(error, Error) or (runner.in_transaction and is_transient(error)):
                 raise  # a deadlock in the caller's transaction is for the caller to begin again
@@ -223,6 +224,17 @@ def _exactly_once(held: Held, runner: Runner) -> tuple[Advance | None, type_ende
             assert isinstance(ended.error, ValidationError)
             raise Rejected(ended.error)  # nothing was written, so nothing is left behind
         return record(held, ended, runner), ended
+
+
+def _run_in(block: Block, held: Held, runner: Runner, leases: ExitStack) -> type_ended:
+    """Run the body in a transaction of ours, which it may commit batch by batch."""
+    try:
+        ended = _run(held, runner, Batches(held, runner, block, leases))
+    except Again as again:
+        raise again.error from None
+    if isinstance(ended, Completed):
+        block.check_open()
+    return ended
 
 
 def _after_broken_hook(result: Advance, held: Held) -> Advance:

@@ -19,9 +19,18 @@ LONGEST_WAIT = timedelta(days=366)
 
 
 def after_failure(
-    declaration: Declaration, state: type_state, name: type_name, attempt: int, failed: Failed
+    declaration: Declaration,
+    state: type_state,
+    name: type_name,
+    attempt: int,
+    failed: Failed,
+    *,
+    progressed: bool = False,
 ) -> list[NewEvent]:
-    """Return the events of a failed attempt: rejected, tried again, blocked, or failed for good."""
+    """Return the events of a failed attempt: rejected, tried again, blocked, or failed for good.
+
+    ``progressed``: a batch of it was committed. Then it counts as none.
+    """
     step, error = declaration.step(name[0]), failed.error
     if isinstance(error, ValidationError):
         call = state["runs"].get(run_key(*name), {}).get("call")
@@ -33,37 +42,58 @@ def after_failure(
     elif step.delivery is Delivery.AT_MOST_ONCE:
         delay = None  # its effect may have happened
     else:
-        delay = step.retry.delay(attempt, error)
+        delay = step.retry.delay(0 if progressed else attempt, error)
     described = failed.describe()
     if delay is not None:
         delay = min(max(delay, timedelta(0)), LONGEST_WAIT)  # what an outside service asks for may be absurd
         data: dict[str, Any] = {"error": described, "due": moments.to_text(moments.now() + delay)}
         data |= {"guard_passed": True} if failed.guard_passed else {}
+        data |= {"progressed": True} if progressed else {}
         return [NewEvent(EventType.ATTEMPT_FAILED, *name, data=data, attempt=attempt)]
     failure = NewEvent(EventType.ATTEMPT_FAILED, *name, data={"error": described}, attempt=attempt)
     return [failure, gave_up(declaration, state, name, "failed", described)]
 
 
-def after_interruption(declaration: Declaration, state: type_state, name: type_name, attempt: int) -> list[NewEvent]:
+def after_interruption(
+    declaration: Declaration, state: type_state, name: type_name, attempt: int, *, progressed: bool = False
+) -> list[NewEvent]:
     """Return the events of an attempt whose runner died: its lease ran out."""
     step = declaration.step(name[0])
     error = {"type": "", "message": "The process that executed it went away.", "traceback": ""}
     interrupted = NewEvent(EventType.ATTEMPT_INTERRUPTED, *name, attempt=attempt)
     if step.delivery is Delivery.AT_MOST_ONCE and not state.get("cancelling"):
         # whatever the class goes on from: nobody knows how it ended
-        data = {"reason": "interrupted", "error": error}
-        return [interrupted, NewEvent(EventType.STEP_BLOCKED, *name, data=data, attempt=attempt)]
-    if attempt >= step.retry.attempts or step.delivery is Delivery.AT_MOST_ONCE:
+        unknown = {"reason": "interrupted", "error": error}
+        return [interrupted, NewEvent(EventType.STEP_BLOCKED, *name, data=unknown, attempt=attempt)]
+    last = attempt >= step.retry.attempts and not progressed
+    if last or step.delivery is Delivery.AT_MOST_ONCE:
         return [interrupted, gave_up(declaration, state, name, "interrupted", error)]
-    due = moments.to_text(moments.now())
-    return [NewEvent(EventType.ATTEMPT_INTERRUPTED, *name, data={"due": due}, attempt=attempt)]
+    data: dict[str, Any] = {"due": moments.to_text(moments.now())}
+    data |= {"progressed": True} if progressed else {}
+    return [NewEvent(EventType.ATTEMPT_INTERRUPTED, *name, data=data, attempt=attempt)]
 
 
-def after_stop(declaration: Declaration, state: type_state, name: type_name, attempt: int) -> list[NewEvent]:
-    """Return the events of an attempt that its worker gave back, because it ends. It counts as none, and is due again at once."""
-    if declaration.step(name[0]).delivery is Delivery.AT_MOST_ONCE:
+def after_stop(
+    declaration: Declaration,
+    state: type_state,
+    name: type_name,
+    attempt: int,
+    *,
+    progressed: bool = False,
+    between_items: bool = False,
+) -> list[NewEvent]:
+    """Return the events of an attempt that its worker gave back, because it ends. It counts as none, and is due again at once.
+
+    ``between_items``: nothing of it is under way. Where the timeline is being cancelled, it has come to a known end.
+    """
+    step = declaration.step(name[0])
+    if between_items and state.get("cancelling") and step.undoes is None:
+        error = {"type": "", "message": "It was stopped between two items: the timeline is cancelled.", "traceback": ""}
+        return [NewEvent(EventType.STEP_FAILED, *name, data={"reason": "cancelled", "error": error}, attempt=attempt)]
+    if step.delivery is Delivery.AT_MOST_ONCE:
         return after_interruption(declaration, state, name, attempt)
-    data = {"due": moments.to_text(moments.now()), "stopped": True}
+    data: dict[str, Any] = {"due": moments.to_text(moments.now()), "stopped": True}
+    data |= {"progressed": True} if progressed else {}
     return [NewEvent(EventType.ATTEMPT_INTERRUPTED, *name, data=data, attempt=attempt)]
 
 

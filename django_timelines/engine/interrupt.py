@@ -28,6 +28,23 @@ class Stopped(BaseException):
     """Raised in a body whose worker ends. A ``BaseException``: no ``except Exception`` swallows it."""
 
 
+class AtCheckpoint(Stopped):
+    """Raised between two items of a long step: its worker ends, or its timeline is paused or cancelled.
+
+    What it did until then is committed, with its cursor.
+    """
+
+
+class Again(BaseException):
+    """Raised in a body whose call could not be written with its first batch. The engine raises ``error`` in its place.
+
+    A ``BaseException``: no ``except Exception`` swallows it.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
 class Interruptible:
     """A block of this thread that ``interrupt`` ends, and that ends by itself after ``limit``."""
 

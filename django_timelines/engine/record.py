@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import connections
 
+from .. import store
 from ..events import EventType, NewEvent
 from ..exceptions import Conflict, LeaseLost
 from ..state import awaits_child, fold, is_open, run_key
@@ -22,7 +23,13 @@ from .sealing import sealed_row
 
 
 class Stale(Exception):
-    """A field that the body changed was changed meanwhile: run it again on what is true now."""
+    """A field that the body changed was changed meanwhile: run it again on what is true now.
+
+    ``is_committed``: a batch that changed it too is committed, so that is no help. What is not committed rolls back.
+    """
+
+    def __init__(self, *, is_committed: bool) -> None:
+        self.is_committed = is_committed
 
 
 def record(held: Held, ended: type_ended, runner: Runner, *, may_rerun: bool = False, alone: bool = False) -> Advance:
@@ -31,6 +38,8 @@ def record(held: Held, ended: type_ended, runner: Runner, *, may_rerun: bool = F
     ``alone``: the body's transaction is the outermost one.
     """
     snapshot, patience = held.snapshot, Patience()
+    if may_rerun:
+        _check_fields(held, ended, snapshot)  # what its first batch found may be older than its claim
     while True:
         result = advance(
             held.declaration,
@@ -49,6 +58,8 @@ def record(held: Held, ended: type_ended, runner: Runner, *, may_rerun: bool = F
             result.change.sealed.append(sealed_row(snapshot, held.name, run["call"], held.sealed))
         try:
             commit(result, alone=alone)
+            if held.base and _overtaken(held, ended, snapshot):
+                _accept(held, result.after)
             return result
         except Conflict as conflict:
             if held.pending:
@@ -57,22 +68,36 @@ def record(held: Held, ended: type_ended, runner: Runner, *, may_rerun: bool = F
             inside = connections[runner.using].in_atomic_block
             snapshot = load(snapshot.id, snapshot.using, lock=inside)
             check_ours(held, snapshot)
-            if may_rerun and _overtaken(held, ended, snapshot):
-                raise Stale from None
+            if may_rerun:
+                _check_fields(held, ended, snapshot)
+
+
+def _check_fields(held: Held, ended: type_ended, now: Snapshot) -> None:
+    overtaken = _overtaken(held, ended, now)
+    if overtaken:
+        raise Stale(is_committed=any(name in held.base for name in overtaken))
 
 
 def _overtaken(held: Held, ended: type_ended, now: Snapshot) -> list[str]:
-    """Return the fields that the body changed and somebody else changed since it was claimed."""
+    """Return the fields that the body changed and somebody else changed since it was claimed, or since its first batch."""
     if not isinstance(ended, Completed):
         return []
-    then, fields = held.snapshot.state["fields"], now.state["fields"]
+    then, fields = held.snapshot.state["fields"] | held.base, now.state["fields"]
     return [name for name in ended.changes if fields.get(name) != then.get(name)]
+
+
+def _accept(held: Held, after: Snapshot) -> None:
+    """Take what the fields are now for what they were: both values are told, and who retries the step chooses the body's."""
+    fence = after.state["runs"][run_key(*held.name)]["fence"]
+    base = {name: after.state["fields"].get(name) for name in held.base}
+    cursor = store.cursor_of(after.using, after.id, held.name, fence) or {}
+    store.note(after.using, after.id, held.name, fence, {"cursor": cursor | {"base": base}})
 
 
 def _outcome(held: Held, ended: type_ended, snapshot: Snapshot) -> list[NewEvent]:
     state = fold(snapshot.state, held.pending, snapshot.head + 1) if held.pending else snapshot.state
     if isinstance(ended, Failed):
-        return after_failure(held.declaration, state, held.name, held.attempt, ended)
+        return after_failure(held.declaration, state, held.name, held.attempt, ended, progressed=held.progressed)
     if isinstance(ended, NotTaken):
         return [NewEvent(EventType.STEP_NOT_TAKEN, *held.name, attempt=held.attempt)]
     if overtaken := _overtaken(held, ended, snapshot):

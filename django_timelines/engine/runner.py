@@ -69,6 +69,8 @@ class Held:
     pending: list[NewEvent] = field(default_factory=list)
     sealed: dict[str, Any] = field(default_factory=dict, repr=False)
     then: dict[str, Any] = field(default_factory=dict, repr=False)  # an undo: the fields as its step left them
+    base: dict[str, Any] = field(default_factory=dict, repr=False)  # what the fields were that its batches changed
+    progressed: bool = False  # a batch of this attempt is committed
 
     @property
     def step(self) -> Step[...]:

@@ -58,14 +58,15 @@ def _wait(seconds: float) -> None:
         body.done.wait(max(0, deadline - time.monotonic()))
 
 
-def give_back(held: Held, runner: Runner) -> None:
+def give_back(held: Held, runner: Runner, *, between_items: bool = False) -> None:
     """Say that the attempt was interrupted: it is due again at once, and counts as none."""
     patience = Patience()
     while True:
         snapshot = load(held.snapshot.id, held.snapshot.using)
         try:
             check_ours(held, snapshot)
-            events = after_stop(held.declaration, snapshot.state, held.name, held.attempt)
+            said = {"progressed": held.progressed, "between_items": between_items}
+            events = after_stop(held.declaration, snapshot.state, held.name, held.attempt, **said)
             commit(advance(held.declaration, snapshot, events, runner.by(held.fence)))
         except Conflict as conflict:
             patience.after(conflict)

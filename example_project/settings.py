@@ -5,6 +5,7 @@ The environment makes it the layout of a production site, without a line of code
 - ``DATABASE_URL=postgres://user:password@host:5432/name`` (or ``sqlite:////path/to/file``),
 - ``REDIS_URL=redis://host:6379/0``: steps are placed on two RQ queues, and Redis carries the hints to the browsers,
 - ``BASE_URL=https://example.org``: where the links in mails lead,
+- ``MEDIA_ROOT=/srv/uploads``: a directory that web processes and workers share,
 - ``SECRET_KEY``, ``DEBUG=0``, ``ALLOWED_HOSTS=example.org``.
 
 For trying things out: ``OUTBOX_STALL_FILE`` and ``OUTBOX_FAIL_FILE`` (see ``outbox/backend.py``), and ``TIMELINES_LEASE``.
@@ -43,6 +44,7 @@ INSTALLED_APPS = [
     "django_timelines",
     "django_timelines.live",
     "example_project.signup",
+    "example_project.contacts",
     "example_project.outbox",
 ]
 
@@ -85,6 +87,7 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
+MEDIA_ROOT = os.environ.get("MEDIA_ROOT", BASE_DIR / "uploads")  # what is uploaded lies there until it is imported
 LOGIN_URL = "admin:login"
 
 # Mails go to a page of this site. Django 6.1 calls the setting MAILERS and warns of the other.

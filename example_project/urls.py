@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 
+from example_project.contacts.views import import_contacts, sample
 from example_project.outbox.views import outbox
 from example_project.signup.views import account, sign_up
 from example_project.site.views import index, source
@@ -14,6 +15,8 @@ urlpatterns = [
     path("source/", source, name="source"),
     path("sign-up/", sign_up, name="sign_up"),
     path("account/<uuid:pk>/", account, name="account"),
+    path("contacts/", import_contacts, name="import_contacts"),
+    path("contacts/sample.csv", sample, name="sample_contacts"),
     path("outbox/", outbox, name="outbox"),
     path("timelines/", include("django_timelines.urls")),
     path("admin/", admin.site.urls),

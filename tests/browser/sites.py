@@ -54,6 +54,10 @@ class Site:
         os.kill(horse, signal.SIGKILL)
         worker.wait(SEEN_OFF)
 
+    def contacts(self) -> tuple[int, int]:
+        """Return how many contacts were imported, and of how many addresses."""
+        return tuple(self.ask("SELECT count(*), count(DISTINCT email) FROM contacts_contact", "")[0])  # type: ignore[return-value]
+
     def ask(self, sql: str, timeline: str, *words: str) -> list[Any]:
         """Ask the database about one timeline."""
         if self.database.startswith("postgres"):
@@ -67,7 +71,9 @@ class Site:
 def demo(directory: Path) -> Iterator[Site]:
     """``manage.py demo``: one process, SQLite, the embedded worker and clock."""
     database, stall_file = f"sqlite:///{directory / 'demo.sqlite3'}", directory / "stall"
-    environment = _environment(DATABASE_URL=database, OUTBOX_STALL_FILE=str(stall_file))
+    environment = _environment(
+        DATABASE_URL=database, OUTBOX_STALL_FILE=str(stall_file), MEDIA_ROOT=str(directory / "uploads")
+    )
     with _process("manage.py", "demo", "--port", "0", environment=environment, stdout=subprocess.PIPE) as server:
         assert server.stdout is not None
         said = ""
@@ -94,6 +100,7 @@ def production(directory: Path) -> Iterator[Site]:
             REDIS_URL=stack.enter_context(_redis_database()),
             BASE_URL=address,
             OUTBOX_STALL_FILE=str(stall_file),
+            MEDIA_ROOT=str(directory / "uploads"),
             TIMELINES_LEASE="3",
             DJANGO_SUPERUSER_PASSWORD="demo",
         )

@@ -15,6 +15,7 @@ USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # quick
 STATIC_URL = "static/"
+MEDIA_ROOT = BUILD / "uploads"
 if django.VERSION >= (6, 1):  # which warns of sending mail without it
     MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
 
@@ -30,6 +31,7 @@ INSTALLED_APPS = [
     "django_timelines",
     "django_timelines.live",
     "example_project.signup",
+    "example_project.contacts",
     "example_project.outbox",
     "tests.shop",
 ]

@@ -13,6 +13,7 @@ from django_timelines.testing import assert_holds
 from tests.shop.models import Entry
 
 from . import outside
+from .cargo import LABELS, LETTERS, Cargo
 from .scenarios import Scenario
 from .workflows import CUSTOMER, ROWS
 from .world import TABLES
@@ -50,7 +51,10 @@ def at_any_moment(scenario: Scenario) -> Iterator[str]:
     yield from _of_bells(timeline)
     yield from _of_leases()
     yield from _of_secrets(timeline)
-    yield from _of_effects(timeline, scenario)
+    if timeline.workflow == Cargo._declaration.label:
+        yield from _of_batches(timeline)
+    else:
+        yield from _of_effects(timeline, scenario)
 
 
 def _of_nothing() -> Iterator[str]:
@@ -124,6 +128,26 @@ def _of_effects(timeline: Timeline, scenario: Scenario) -> Iterator[str]:
             yield f"{step} had, in {rounds} rounds, effects with these keys: {keys}."
         if step == AT_MOST_ONCE and len(keys) > len(set(keys)):
             yield f"{step} had its effect more than once: {keys}."
+
+
+def _of_batches(timeline: Timeline) -> Iterator[str]:
+    """Say where rows, facts and letters are not what the cursors say."""
+    came = Counter(dict.fromkeys(LABELS, 0))
+    for run in timeline.runs.filter(cursor__isnull=False):
+        came[run.step] = run.cursor["loops"][0]["done"]
+    for step in timeline.events.filter(type="StepCompleted", step__in=LABELS).values_list("step", flat=True):
+        came[step] = LABELS[step][1]
+    wanted = sorted(f"{LABELS[step][0]} {number}" for step in LABELS for number in range(came[step]))
+    if (found := sorted(Entry.objects.values_list("text", flat=True))) != wanted:
+        yield f"By the cursors there are the rows {wanted}, and these were found: {found}."
+    boxed = [data["box"] for data in timeline.events.filter(type="Boxed").values_list("data", flat=True)]
+    if boxed != [*range(came["load"])]:
+        yield f"By the cursor {came['load']} boxes are on board, and the facts are of {boxed}."
+    letters = sorted({int(letter) for (letter,) in outside.noted("letter")})
+    if letters != [*range(len(letters))] or len(letters) < came["write"]:
+        yield f"By the cursor {came['write']} letters are written, and these were: {letters}."
+    if timeline.status == "completed" and letters != [*LETTERS]:
+        yield f"The letters {letters} were written, and no others."
 
 
 def picture() -> dict[str, Any]:

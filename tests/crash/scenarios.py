@@ -27,6 +27,7 @@ from django_timelines.state import ENDED
 from tests.shop.models import Entry
 
 from . import outside, points, worker, workflows
+from .cargo import CRATES, Cargo
 from .workflows import CODE, CUSTOMER, Voyage
 from .world import PATIENCE, QUEUE, USING, apart
 
@@ -36,12 +37,13 @@ KEY = "form-token"
 YEAR = timedelta(days=365)
 BOOKED = 2  # the sequence of the call that a start writes
 LABEL = Voyage._declaration.label
-_STEPS = [*Voyage._declaration.steps]
+_STEPS = [f"{LABEL}.{step}" for step in Voyage._declaration.steps]
+_STEPS += [f"{Cargo._declaration.label}.{step}" for step in Cargo._declaration.steps]
 PLACEMENTS: dict[str, dict[str, str]] = {
-    "here": {f"{LABEL}.{step}": "inline" for step in _STEPS},
-    "away": {"*": "embedded"} | {f"{LABEL}.{step}": "embedded" for step in _STEPS},
-    "mixed": {f"{LABEL}.{step}": "inline" for step in _STEPS[1::2]},
-    "rq": {"*": f"rq:{QUEUE}"} | {f"{LABEL}.{step}": f"rq:{QUEUE}" for step in _STEPS},
+    "here": dict.fromkeys(_STEPS, "inline"),
+    "away": {"*": "embedded"} | dict.fromkeys(_STEPS, "embedded"),
+    "mixed": dict.fromkeys(_STEPS[1::2], "inline"),
+    "rq": {"*": f"rq:{QUEUE}"} | dict.fromkeys(_STEPS, f"rq:{QUEUE}"),
 }
 
 
@@ -157,6 +159,10 @@ def visit(call: type_act, step: str) -> type_act:
             call()
 
     return in_a_transaction
+
+
+def order() -> None:
+    Cargo.using(key=KEY).start(crates=[*CRATES])
 
 
 # What happens by itself.
@@ -311,6 +317,8 @@ SCENARIOS: dict[str, Scenario] = {
     "rewind and undo": Scenario(rewind(undo=True), (start, settle), _ON),
     "a new round": Scenario(settle, (start, settle, rewind(undo=True)), (confirm, settle), placed=("away",)),
     "cancel and undo": Scenario(cancel_and_undo, (start, settle), (settle,)),
+    "long steps": Scenario(worker.settle, (order,), placed=("away", "rq")),
+    "long steps in a request": Scenario(order, after=(worker.settle,), placed=("here", "mixed")),
     "undo": Scenario(settle, (start, settle, cancel_and_undo), placed=("away", "rq")),
     "erase": Scenario(erase, _ENDED, placed=("away",)),
     "prune": Scenario(prune_in_batches, (*_ENDED, three_old_ones), placed=("away",)),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext as _
 
 from . import moments, registry
-from .models import Event, Timeline
+from .models import Event, Run, Timeline
+from .progress import Progress
 from .registry import Declaration
 from .state import DONE, ENDED, StepStatus, is_open, items_of, keys_to_show, run_key, step_status, type_run, type_state
 
@@ -36,6 +37,12 @@ class Line:
     is_undone: bool = False
     is_item: bool = False
     items: tuple[int, int] | None = None  # of a step with items: how many are settled, of how many
+    progress: Progress | None = None  # of a long step that is open
+
+    @property
+    def is_running(self) -> bool:
+        """Tell whether it is being executed: then it has a rate, and a time left."""
+        return self.status is StepStatus.RUNNING
 
     @property
     def word(self) -> str:
@@ -98,11 +105,27 @@ class Outline:
 
 
 def outline(timeline: Timeline) -> Outline:
-    """Look at a timeline now: two or three queries. Its class may be gone from the code."""
+    """Look at a timeline now: two to four queries. Its class may be gone from the code."""
     declaration = registry.find(timeline.workflow)
     title = declaration.title if declaration else timeline.workflow
     lines = tuple(_lines(timeline, declaration))
     return Outline(timeline, title, timeline.status, _(timeline.status), timeline.explain().public, lines)
+
+
+def progress_of(timeline: Timeline) -> dict[str, Progress]:
+    """Return how far the long steps are that are open at this event, by run."""
+    open_at = {key: run["fence"] for key, run in timeline.state["runs"].items() if is_open(run)}
+    if all(timeline.state["runs"][key]["status"] == StepStatus.WAITING for key in open_at):
+        return {}
+    rows = Run.objects.using(timeline.using).filter(timeline=timeline.id, progress__isnull=False)
+    found = {run_key(run.step, run.item): run for run in rows}
+    return {key: Progress.read(run.progress) for key, run in found.items() if open_at.get(key) == run.fence}
+
+
+def is_moving(timeline: Timeline) -> bool:
+    """Tell whether a long step is being executed: pages have something new to show although there is no new event."""
+    running = Run.objects.using(timeline.using).filter(timeline=timeline.id, status=StepStatus.RUNNING)
+    return timeline.status not in ENDED and running.filter(progress__isnull=False).exists()
 
 
 def title_of(step: str) -> str:
@@ -118,12 +141,13 @@ def _lines(timeline: Timeline, declaration: Declaration | None) -> Iterator[Line
         .filter(timeline=timeline.id, sequence__in=fences)
         .values_list("sequence", "at")
     )
+    progress = progress_of(timeline)
     declared = declaration.steps if declaration else {}
     aside = _asides(declaration) if declaration else set()
     for name in [*declared, *(key for key in runs if key.partition("[")[0] not in declared)]:
         about = declared[name].doc.partition("\n")[0] if name in declared else ""
         for key in keys_to_show(timeline.state, name, MOST_ITEMS) or [name]:
-            line = _line(timeline, key, about, times)
+            line = replace(_line(timeline, key, about, times), progress=progress.get(key))
             if name not in aside or (key in runs and line.status not in (StepStatus.UPCOMING, StepStatus.NOT_TAKEN)):
                 yield line
 

@@ -22,7 +22,7 @@ from .engine.judge import Call, judge
 from .exceptions import Refused, Unknown
 from .links import CallLink
 from .models import Timeline
-from .outline import outline, title_of
+from .outline import is_moving, outline, title_of
 from .state import Outcome, StepStatus, TimelineStatus, run_key
 from .workflows import BoundStep
 
@@ -50,13 +50,14 @@ def page(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 def since(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Answer a page that polls: the frame with what it has not seen, or 204.
 
-    What is running is drawn again although nothing is new: why it does not move may have changed.
+    What is running is drawn again although nothing is new: a long step goes on, or why it does not move may have changed.
     """
     timeline = _visible(request, pk)
     after = frames.read_sequence(request.GET.get("after", "0"))
     if after is None:
         return JsonResponse({"error": _("after= is the sequence of an event: a whole number from 0.")}, status=400)
-    if after > timeline.head or (after == timeline.head and timeline.status != TimelineStatus.RUNNING):
+    is_running = timeline.status == TimelineStatus.RUNNING or is_moving(timeline)
+    if after > timeline.head or (after == timeline.head and not is_running):
         return HttpResponse(status=204)
     return HttpResponse(frames.frame(timeline, after), content_type="application/json")
 

@@ -17,6 +17,8 @@ from .. import registry, store
 from ..actors import ActorType
 from ..events import EventType
 from ..models import Event, Run, Timeline
+from ..outline import progress_of
+from ..progress import Progress
 from ..state import DONE, StepStatus, is_open, keys_to_show, split_key, step_status
 from . import words
 from .verbs import VERBS, Verb
@@ -66,6 +68,7 @@ class StepRow:
     key: str
     title: str
     doc: str
+    status: StepStatus
     badge: SafeString
     round: str
     attempts: str
@@ -77,6 +80,12 @@ class StepRow:
     lease: str = ""
     buttons: list[Button] = field(default_factory=list)
     rewind_url: str = ""
+    progress: Progress | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is being executed: then its progress has a rate, and a time left."""
+        return self.status is StepStatus.RUNNING
 
 
 def steps_of(timeline: Timeline, allowed: Collection[str], site_name: str) -> list[StepRow]:
@@ -84,6 +93,7 @@ def steps_of(timeline: Timeline, allowed: Collection[str], site_name: str) -> li
     attempts, ends = _attempts(timeline), _ends(timeline)
     runs = {(run.step, run.item): run for run in timeline.runs.select_related("lease")}
     leases = store.leases(timeline.using, [run.pk for run in runs.values()]) if runs else {}
+    progress = progress_of(timeline)
     rewinding = set(goals(timeline)) if "rewind" in allowed else set()
     rows = []
     for key in _keys(timeline):
@@ -91,7 +101,7 @@ def steps_of(timeline: Timeline, allowed: Collection[str], site_name: str) -> li
         run = runs.get(name)
         lease = words.held(run, live=bool(leases.get(run.pk))) if run is not None and run.pk in leases else ""
         row = _row(timeline, key, attempts.get(name))
-        row.times, row.lease = _times(run, ends.get(key)), lease
+        row.times, row.lease, row.progress = _times(run, ends.get(key)), lease, progress.get(key)
         row.buttons = _buttons(timeline, key, allowed, site_name)
         row.rewind_url = _rewind_url(timeline, key, site_name) if key in rewinding else ""
         rows.append(row)
@@ -120,6 +130,7 @@ def _row(timeline: Timeline, key: str, attempt: Attempt | None) -> StepRow:
         key,
         words.step_title(*name),
         step.doc.partition("\n")[0] if step else gone,
+        status,
         words.badge("undone" if "undone" in details else status),
         _round(timeline, key),
         _attempts_of(details.get("attempt", 0), step.retry.attempts if step else 0),

@@ -21,6 +21,7 @@ from ..exceptions import Conflict
 from ..placements import INLINE, stopping
 from ..signals import progressed
 from ..statements import type_row
+from ..steps import Delivery
 from ..store import Snapshot
 from .advance import advance
 from .beside import beside
@@ -196,10 +197,13 @@ class Batches:
 
     @property
     def _is_ending(self) -> bool:
-        return stopping.is_set() and self._runner.placement != INLINE
+        return stopping.is_set() and self._runner.placement != INLINE and self._goes_on_later
 
     def may_stop(self) -> bool:
-        """Tell, after a commit, whether the worker ends, or the timeline is paused or cancelled. ``LeaseLost`` if it went on."""
+        """Tell, after a commit, whether the worker ends, or the timeline is paused or cancelled. ``LeaseLost`` if it went on.
+
+        What is delivered at most once would not go on by itself: only a cancel stops it.
+        """
         if self._runner.in_transaction:
             return False
         if self._is_ending:
@@ -209,5 +213,10 @@ class Batches:
         self._looked_at = time.monotonic()
         now = load(self._held.snapshot.id, self._runner.using)
         check_ours(self._held, now)
-        is_undo = self._held.step.undoes is not None  # what is undone is undone to its end
-        return bool(now.is_held or now.state.get("paused") or (now.state.get("cancelling") and not is_undo))
+        if now.state.get("cancelling"):
+            return self._held.step.undoes is None  # what is undone is undone to its end
+        return self._goes_on_later and bool(now.is_held or now.state.get("paused"))
+
+    @property
+    def _goes_on_later(self) -> bool:
+        return self._held.step.delivery is not Delivery.AT_MOST_ONCE

@@ -15,7 +15,7 @@ import uuid
 from typing import Any, Protocol
 
 from .ear import Ear
-from .layer import EVERY
+from .layer import EVERY, PROGRESS
 from .reading import in_thread, read, read_heads
 
 logger = logging.getLogger("django_timelines")
@@ -93,13 +93,14 @@ class Hub:
             self._looking = None
 
     def heard(self, timeline: uuid.UUID, sequence: int | None) -> None:
-        """Take a hint; without a sequence: look in any case. What was read already is no news."""
+        """Take a hint; without a sequence: look in any case; of progress: draw again. What was read already is no news."""
         if timeline == EVERY and sequence is not None:
             self.draw()
         watched = self.watched.get(timeline)
-        if watched is None or (sequence is not None and sequence <= watched.newest):
+        if watched is None or (sequence is not None and PROGRESS < sequence <= watched.newest):
             return
         watched.is_stale = True
+        watched.redraws = watched.redraws or sequence == PROGRESS
         if watched.pushing is None:
             watched.pushing = self.loop.create_task(self._push(timeline, watched))
 
@@ -180,3 +181,8 @@ def draw_all(**kwargs: Any) -> None:
     for loop, known in list(_hubs.items()):
         if not loop.is_closed():
             loop.call_soon_threadsafe(known.draw)
+
+
+def wake_for_progress(timeline: uuid.UUID, **kwargs: Any) -> None:
+    """Receive ``progressed``, in any thread."""
+    wake_all(timeline, PROGRESS)

@@ -24,6 +24,8 @@ from channels.layers import InMemoryChannelLayer, get_channel_layer
 HINT = "timeline.hint"
 EVERY = uuid.UUID(int=0)
 """Stands for all timelines in a hint: what is shown of them may have changed, though none has gone on."""
+PROGRESS = 0
+"""In the place of a sequence: a long step has come further, which is no event."""
 
 
 def shared_layer() -> Any:

@@ -14,7 +14,7 @@ import uuid
 from concurrent.futures import Future
 from typing import Any
 
-from .layer import EVERY, group_of, hint, shared_layer
+from .layer import EVERY, PROGRESS, group_of, hint, shared_layer
 
 logger = logging.getLogger("django_timelines")
 PATIENCE = 1.0  # seconds that a commit's thread waits for its hint to leave; a job's process may end right after it
@@ -88,3 +88,8 @@ def send_hint(timeline: uuid.UUID, sequence: int, more: bool = False, **kwargs: 
 def send_hint_to_all(**kwargs: Any) -> None:
     """Receive ``paused``: tell the other processes, once."""
     send_hint(EVERY, 0)
+
+
+def send_progress(timeline: uuid.UUID, **kwargs: Any) -> None:
+    """Receive ``progressed``: tell the other processes. The body does not wait for that."""
+    send_hint(timeline, PROGRESS, more=True)

@@ -137,6 +137,41 @@ def test_a_link_with_the_old_name_still_calls_the_step(deploy: Any, client: Clie
     assert new.get(parcel.pk).receive.status == "completed"
 
 
+LONG = """
+class Parcel(Workflow):
+    seen: list[int] = []
+
+    @step
+    def take(self):
+        pass
+
+    @step(after=take, retry=Retry(2, wait=timedelta(seconds=10), jitter=False))
+    def weigh(self):
+        for number in self.iterate(range(6), batch=2):
+            ran[number] += 1
+            if number == 3 and ran[number] == 1:
+                raise OSError
+            self.seen.append(number)
+"""
+
+
+def test_a_renamed_long_step_goes_on_at_its_cursor_with_renamed_fields(deploy: Any) -> None:
+    parcel = deploy(LONG).start()
+    with recorded_errors():
+        drain()
+    new = deploy(
+        LONG.replace("def weigh", "def measure")
+        .replace("self.seen", "self.measured")
+        .replace("seen: list[int]", 'measured: Annotated[list[int], RenamedFrom("seen")]')
+        .replace("@step(after=take", '@step(renamed_from="weigh", after=take')
+    )
+    travel(timedelta(seconds=10))
+    drain()
+
+    assert (new.get(parcel.pk).measure.status, new.get(parcel.pk).measured) == ("completed", [*range(6)])
+    assert [ran[number] for number in range(6)] == [1, 1, 2, 2, 1, 1]  # 2 and 3 were in the batch that rolled back
+
+
 def test_the_clock_brings_up_what_waits_for_a_renamed_step(deploy: Any) -> None:
     parcel = deploy(BEFORE).start("Main Street 1")
     drain()

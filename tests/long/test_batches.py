@@ -674,6 +674,23 @@ def test_an_at_most_once_step_that_failed_waits_for_a_person_and_goes_on_at_its_
     assert letters == [0, 1, 2, 3, 2, 3, 4, 5]
 
 
+def test_nothing_but_a_cancel_stops_an_at_most_once_step_between_two_items() -> None:
+    def walk(once: Any) -> None:
+        for item in once.iterate(range(6), batch=1):
+            letters.append(item)
+            if item == 1:
+                Once.get(once.pk).timeline.pause(reason="too loud")
+                stopping.set()
+            if item == 3:
+                Once.get(once.pk).timeline.cancel(reason="enough")
+
+    trouble["go"] = walk
+    once = begin(Once)
+
+    assert letters == [0, 1, 2, 3]
+    assert (now(once).go.status, now(once).timeline.status) == ("failed", "cancelled")
+
+
 def test_an_awaited_step_walks_with_async_for() -> None:
     trouble[5] = at_first()
     later = begin(Later)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from django.core.management.color import Style
@@ -12,6 +13,7 @@ from ...engine.history import state_at
 from ...exceptions import Unknown
 from ...models import Event, Timeline
 from ...outline import Line, outline
+from ...progress import Progress
 from ...state import run_key, timeline_status
 from . import finding
 from .base import Answer, Verb, columns, cut, of_status, type_options, value_text
@@ -83,7 +85,13 @@ def _step(line: Line, style: Style) -> list[Any]:
     told = [f"attempt {line.attempt}"] if line.shows_attempt else []
     told += [f"due {moment(line.due)}"] if line.due else []
     told += [f"until {moment(line.until)}"] if line.shows_deadline else []
+    told += _of_progress(line.progress) if line.progress else []
     return [line.name, of_status(line.status, style), moment(line.at), ", ".join([*told, *line.errors])]
+
+
+def _of_progress(progress: Progress) -> list[str]:
+    percent = "" if progress.percent is None else f"{progress.percent} %"
+    return [part for part in (percent, progress.count, progress.speed, progress.left, progress.message) if part]
 
 
 def _event(event: Event) -> list[Any]:
@@ -128,6 +136,7 @@ def _step_document(line: Line) -> dict[str, Any]:
         "due": written(line.due),
         "until": written(line.until),
         "errors": list(line.errors),
+        "progress": asdict(line.progress) if line.progress else None,
     }
 
 

@@ -14,6 +14,7 @@ const FAILURES = 3; // connections that never opened, in a row, after which the 
 const FIRST_POLL = 2_000; // ms, half as much again each time nothing is new
 const LONGEST_POLL = 15_000;
 const PAGE_WAIT = 150; // ms: several frames at once fetch the page once
+const PROGRESS_WAIT = 3_000; // ms between two fetches of the page while a long step goes on and nothing else happens
 
 class LiveTimeline {
   constructor(section) {
@@ -108,14 +109,15 @@ class LiveTimeline {
 
   apply(frame) {
     if (this.isOver || frame.sequence < this.sequence) return false;
-    if (frame.sequence === this.sequence && frame.html === this.html) return false; // drawn again, and the same
+    const isProgress = frame.sequence === this.sequence;
+    if (isProgress && frame.html === this.html) return false; // drawn again, and the same
     this.sequence = frame.sequence;
     this.html = frame.html;
     this.section.dataset.timelinesSequence = frame.sequence;
     this.section.dataset.timelinesStatus = frame.status;
     morph(this.section, frame.html, "innerHTML");
     this.section.dispatchEvent(new CustomEvent("timelines:frame", { bubbles: true, detail: frame }));
-    page.refresh();
+    page.refresh(isProgress);
     if (ENDED.includes(frame.status)) this.end("ended");
     return true;
   }
@@ -137,12 +139,15 @@ class LiveTimeline {
 // The rest of the page
 
 const page = {
-  refresh() {
+  refresh(isProgress = false) {
+    if (isProgress && this.timer) return; // it is fetched soon enough
     clearTimeout(this.timer);
-    if (document.querySelector("[data-timelines-page][id]")) this.timer = setTimeout(() => this.fetch(), PAGE_WAIT);
+    if (!document.querySelector("[data-timelines-page][id]")) return;
+    this.timer = setTimeout(() => this.fetch(), isProgress ? PROGRESS_WAIT : PAGE_WAIT);
   },
 
   async fetch() {
+    this.timer = null;
     const number = (this.number = (this.number ?? 0) + 1);
     try {
       const response = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });

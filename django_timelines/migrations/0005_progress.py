@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("django_timelines", "0003_compared_as_it_is"),
+        ("django_timelines", "0004_families"),
     ]
 
     operations = [

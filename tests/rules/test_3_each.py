@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.template import Context, Template
 
 from django_timelines.engine.history import state_at
 from django_timelines.exceptions import DeclarationError, PermanentFailure, Refused, Unknown
@@ -52,6 +53,17 @@ def test_an_empty_list_is_done_at_once() -> None:
     drain()
 
     assert (fresh(bar).make.status, fresh(bar).timeline.status, ran["serve"]) == ("completed", "completed", 1)
+
+
+def test_a_template_reads_steps_and_items() -> None:
+    bar = Bar.start(drinks=["latte", "mocha"])
+    shown = Template("{{ bar.serve.status }}, {{ bar.make.status }}, {{ bar.make.latte.status }}")
+
+    assert shown.render(Context({"bar": bar})) == "upcoming, running, due"
+    odd = Bar.start(drinks=["status"])
+    assert odd.make["status"].status == "due"
+    with pytest.raises(KeyError):
+        odd.make["status"]["status"]
 
 
 def test_an_item_that_fails_blocks_alone_and_is_retried_alone() -> None:

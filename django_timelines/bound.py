@@ -40,14 +40,17 @@ class WorkflowStep(Step[P]):
     def __get__(self, instance: Subject | None, owner: type[Any]) -> WorkflowStep[P] | BoundStep[P]:
         return self if instance is None else BoundStep(instance, self.name)
 
-    def undo(self, body: Callable[[Any], object], /) -> WorkflowStep[[]]:
+    def undo(self, body: Callable[[Any], object] | Callable[[Any, Any], object], /) -> WorkflowStep[[]]:
         """Declare the step's compensation: ``@charge.undo`` above a method of another name.
 
         ``cancel(compensate=True)`` and ``rewind(undo=True)`` run it, with the step's delivery and retry and a key of its own,
-        on the fields as they were when the step completed.
+        on the fields as they were when the step completed. With ``each=`` it is given the item, too.
         """
         compensation: WorkflowStep[[]] = WorkflowStep(
-            body, delivery=self.delivery, retry=self.retry, timeout=self.timeout
+            body,  # type: ignore[arg-type]  # an item is given, and no part of a call
+            delivery=self.delivery,
+            retry=self.retry,
+            timeout=self.timeout,
         )
         if compensation.name == self.name:
             raise DeclarationError(
@@ -116,12 +119,25 @@ def step(
     early: str = ...,
     timeout: timedelta | None = ...,
     renamed_from: str = ...,
-    each: str = ...,
+) -> Callable[[Callable[Concatenate[W, P], object]], WorkflowStep[P]]: ...
+@overload
+def step(  # the item is given, and no part of a call
+    *,
+    each: str,
     by: str = ...,
     at_once: int | None = ...,
     at_least: int | None = ...,
     at_most_failed: int | None = ...,
-) -> Callable[[Callable[Concatenate[W, P], object]], WorkflowStep[P]]: ...
+    after: Step[...] | StepOutcome | AnyOf | list[Any] | None = ...,
+    manual: bool = ...,
+    within: timedelta | None = ...,
+    delivery: Delivery = ...,
+    retry: Retry | None = ...,
+    when: Callable[[Any], bool] | None = ...,
+    early: str = ...,
+    timeout: timedelta | None = ...,
+    renamed_from: str = ...,
+) -> Callable[[Callable[Concatenate[W, Any, P], object]], WorkflowStep[P]]: ...
 def step(body: Any = None, /, **options: Any) -> Any:
     """Declare a step of a workflow. Where it runs is never said here.
 
@@ -174,6 +190,9 @@ class BoundStep(Generic[P]):
     def __getitem__(self, item: Any) -> BoundStep[P]:
         """Return the run of one item of a step with ``each=``: by its key, or the row that is the item."""
         key = str(item.pk if isinstance(item, Model) else item)
+        is_there = run_key(self._name, key) in self._workflow._snapshot.state["runs"]
+        if self._item or (hasattr(BoundStep, key) and not is_there):
+            raise KeyError(key)  # of {{ bar.make.status }} a template looks for an item first
         return BoundStep(self._workflow, self._name, key, self._options)
 
     def using(self, *, key: str = "", actor: Any = None) -> BoundStep[P]:

@@ -4,7 +4,7 @@ from typing import assert_type
 
 from django.contrib.auth.models import User
 
-from django_timelines.workflows import Outcome, Workflow, step
+from django_timelines.workflows import Outcome, Workflow, step, subworkflow
 from example_project.signup.workflows import Signup
 
 
@@ -33,6 +33,36 @@ class Order(Workflow):
     def count(self) -> None: ...
 
 
+class Round(Workflow):
+    """The item of a step with ``each=`` is given; a call takes the other parameters."""
+
+    drinks: list[str]
+
+    @step
+    def line_up(self, drinks: list[str]) -> None:
+        self.drinks = drinks
+
+    @step(after=line_up, each="drinks", at_once=2)
+    def make(self, drink: str) -> None: ...
+
+    @make.undo
+    def pour_away(self, drink: str) -> None: ...
+
+    @step(after=make, each="drinks", at_least=1)
+    def taste(self, drink: str, points: int) -> None: ...
+
+    @step(after=line_up, each="drinks")  # type: ignore[arg-type]
+    def count(self) -> None: ...
+
+    paid = subworkflow(Order, after=line_up, given=lambda round: {"amount": 2 * len(round.drinks)})
+
+    @step(after=[paid, taste])
+    def leave(self) -> None: ...
+
+    @step(after=paid.failed)
+    def stay(self) -> None: ...
+
+
 order = Order.start(amount=5)
 assert_type(order, Order)
 assert_type(order.amount, int)
@@ -46,6 +76,17 @@ order.pay.using(key="a")("5")  # type: ignore[arg-type]
 order.pay.skip()  # type: ignore[call-arg]
 order.pya(5)  # type: ignore[attr-defined]
 order.pay.linc()  # type: ignore[attr-defined]
+
+drinks = Round.start(drinks=["latte", "mocha"])
+assert_type(drinks.make["latte"](), Outcome)
+assert_type(drinks.make["latte"].retry(reason="a new cup"), Outcome)
+assert_type(drinks.taste["latte"](points=5), Outcome)
+assert_type(drinks.taste["latte"].using(key="a")(5), Outcome)
+assert_type(drinks.paid(), Outcome)
+drinks.make["latte"]("latte")  # type: ignore[call-arg]
+drinks.taste["latte"]("latte", 5)  # type: ignore[call-arg, arg-type]
+drinks.taste["latte"]()  # type: ignore[call-arg]
+drinks.paid(amount=5)  # type: ignore[call-arg]
 
 signup = Signup.get("018f")
 assert_type(signup, Signup)

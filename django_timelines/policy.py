@@ -22,15 +22,25 @@ def may_view(timeline: Timeline, user: Any, session: Any) -> bool:
 def can_view(timeline: Timeline, *, user: Any, session: Any) -> bool:
     """The default: staff with the view permission; whoever started it, as this user or in this browser's session.
 
-    The holder of the timeline's signed link becomes one of the latter by opening it.
+    The holder of the timeline's signed link becomes one of the latter by opening it. Who may see a parent may see its children.
     """
-    if timeline.id.hex in (session.get(SESSION_KEY, ()) if session is not None else ()):
+    known = session.get(SESSION_KEY, ()) if session is not None else ()
+    who = str(user.pk) if user is not None and user.is_authenticated and user.is_active else ""
+    if who and user.is_staff and user.has_perm("django_timelines.view_timeline"):
         return True
-    if user is None or not user.is_authenticated or not user.is_active:
-        return False
-    if timeline.started_by and timeline.started_by == str(user.pk):
-        return True
-    return bool(user.is_staff and user.has_perm("django_timelines.view_timeline"))
+    seen: Timeline | None = timeline
+    while seen is not None:
+        if seen.id.hex in known or (who and seen.started_by == who):
+            return True
+        seen = _parent_of(seen)
+    return False
+
+
+def _parent_of(timeline: Timeline) -> Timeline | None:
+    if timeline.parent is None:
+        return None
+    parents = Timeline.objects.using(timeline.using).filter(pk=timeline.parent)
+    return parents.only("id", "parent", "started_by").first()
 
 
 def remember(session: Any, timelines: list[str]) -> None:

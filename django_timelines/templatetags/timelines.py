@@ -7,6 +7,7 @@ In the head::
 and where it is to be seen::
 
     {% timeline signup %}
+    {% timelines_family signup %}
 
 An element elsewhere on the page that has an ``id`` and the attribute ``data-timelines-page`` is kept up to date as well: when
 the timeline moves, the page is fetched again and the element takes on what it is there.
@@ -18,6 +19,7 @@ from typing import Any
 
 from django import template
 from django.apps import apps
+from django.template import Context
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.html import format_html
@@ -27,6 +29,7 @@ from django.utils.translation import get_language
 
 from ..models import Timeline
 from ..outline import Outline, outline
+from ..relatives import relatives_of
 from ..state import ENDED
 
 register = template.Library()
@@ -38,6 +41,14 @@ def timeline(shown: Any) -> dict[str, Any]:
     drawn = shown if isinstance(shown, Outline) else outline(_row(shown))
     row = drawn.timeline
     return {"outline": drawn, "timeline": row, "since": _address("since", row), "socket": _socket(row)}
+
+
+@register.inclusion_tag("django_timelines/family.html", takes_context=True)
+def timelines_family(context: Context, shown: Any) -> dict[str, Any]:
+    """Link the timeline that began this one and those that it began: whichever the reader may see."""
+    row, request = _row(shown), context.get("request")
+    relatives = relatives_of(row, getattr(request, "user", None), getattr(request, "session", None))
+    return {"timeline": row, "relatives": relatives}
 
 
 @register.simple_tag

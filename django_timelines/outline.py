@@ -13,11 +13,22 @@ from . import moments, registry
 from .models import Event, Run, Timeline
 from .progress import Progress
 from .registry import Declaration
-from .state import DONE, ENDED, StepStatus, is_open, items_of, keys_to_show, run_key, step_status, type_run, type_state
+from .state import (
+    DONE,
+    ENDED,
+    StepStatus,
+    count_items,
+    keys_to_show,
+    run_key,
+    settled_items,
+    split_key,
+    step_status,
+)
 
 _SETTLED = DONE | {StepStatus.FAILED, StepStatus.OVERDUE}  # not what was cancelled: nobody did that
 MOST_ITEMS = 20  # of one step that a page lists; the step itself says how many there are
 _AWAY = frozenset({StepStatus.NOT_TAKEN, StepStatus.NOT_REACHED})
+_UNSEEN = frozenset({StepStatus.UPCOMING, StepStatus.NOT_TAKEN})  # of a step aside
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +48,7 @@ class Line:
     is_undone: bool = False
     is_item: bool = False
     items: tuple[int, int] | None = None  # of a step with items: how many are settled, of how many
+    more: int = 0  # items of its step that are not listed; the last one that is says so
     progress: Progress | None = None  # of a long step that is open
 
     @property
@@ -134,41 +146,44 @@ def title_of(step: str) -> str:
 
 
 def _lines(timeline: Timeline, declaration: Declaration | None) -> Iterator[Line]:
-    runs: dict[str, type_run] = timeline.state["runs"]
-    fences = {run.get("undone") or run["fence"] for run in runs.values()}
-    times = dict(
-        Event.objects.using(timeline.using)
-        .filter(timeline=timeline.id, sequence__in=fences)
-        .values_list("sequence", "at")
-    )
+    state = timeline.state
     progress = progress_of(timeline)
     declared = declaration.steps if declaration else {}
     aside = _asides(declaration) if declaration else set()
-    for name in [*declared, *(key for key in runs if key.partition("[")[0] not in declared)]:
+    steps = dict.fromkeys([*declared, *(split_key(key)[0] for key in state["runs"])])
+    shown = {name: keys_to_show(state, name, MOST_ITEMS) or [name] for name in steps}
+    times = _times(timeline, [key for keys in shown.values() for key in keys])
+    for name, keys in shown.items():
         about = declared[name].doc.partition("\n")[0] if name in declared else ""
-        for key in keys_to_show(timeline.state, name, MOST_ITEMS) or [name]:
-            line = replace(_line(timeline, key, about, times), progress=progress.get(key))
-            if name not in aside or (key in runs and line.status not in (StepStatus.UPCOMING, StepStatus.NOT_TAKEN)):
+        for key in keys:
+            more = count_items(state, name) - len(keys) + 1 if key is keys[-1] else 0
+            line = _line(timeline, key, about if key == name else "", times, more)
+            if name not in aside or (key in state["runs"] and line.status not in _UNSEEN):
+                line = replace(line, progress=progress.get(key))
                 yield line
 
 
-def _line(timeline: Timeline, key: str, about: str, times: dict[int, datetime]) -> Line:
-    step, _bracket, item = key.partition("[")
+def _times(timeline: Timeline, keys: list[str]) -> dict[int, datetime]:
+    """Return when the newest events of these runs were appended, by sequence."""
+    runs = [timeline.state["runs"][key] for key in keys if key in timeline.state["runs"]]
+    events = Event.objects.using(timeline.using).filter(timeline=timeline.id)
+    fences = {run.get("undone") or run["fence"] for run in runs}
+    return dict(events.filter(sequence__in=fences).values_list("sequence", "at"))
+
+
+def _line(timeline: Timeline, key: str, about: str, times: dict[int, datetime], more: int) -> Line:
+    step, item = split_key(key)
     run = timeline.state["runs"].get(key, {})
-    status = step_status(timeline.state, step, item.removesuffix("]"))
-    title = run_key(title_of(step), item.removesuffix("]"))
+    status = step_status(timeline.state, step, item)
+    title = run_key(title_of(step), item)
     due, until = (moments.from_text(run[name]) if name in run else None for name in ("due", "until"))
     attempt = run.get("attempt") or 0
     at, said = times.get(run.get("undone") or run.get("fence", 0)), _said(run.get("errors"))
     number = timeline.state.get("rounds", {}).get(step, 1)
     is_item = bool(item) and step in timeline.state["runs"]
-    settled = _settled_items(timeline.state, step) if "each" in run else None
-    return Line(key, title, about, status, attempt, due, until, at, said, number, "undone" in run, is_item, settled)
-
-
-def _settled_items(state: type_state, step: str) -> tuple[int, int]:
-    settled = sum(not is_open(run) for run in items_of(state, step).values())
-    return settled, state["runs"][step]["each"]["count"]
+    settled = settled_items(timeline.state, step) if "each" in run else None
+    is_undone = "undone" in run
+    return Line(key, title, about, status, attempt, due, until, at, said, number, is_undone, is_item, settled, more)
 
 
 def _said(errors: Any) -> tuple[str, ...]:

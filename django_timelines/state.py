@@ -341,6 +341,17 @@ def items_of(state: type_state, step: str) -> dict[str, type_run]:
     return dict(sorted(found, key=lambda pair: pair[1].get("value", 0)))
 
 
+def count_items(state: type_state, step: str) -> int:
+    """Return how many items a step has; 0 for one without."""
+    count: int = state["runs"].get(step, {}).get("each", {}).get("count", 0)
+    return count
+
+
+def settled_items(state: type_state, step: str) -> tuple[int, int]:
+    """Return how many of a step's items are settled, and how many it has."""
+    return sum(not is_open(run) for run in items_of(state, step).values()), count_items(state, step)
+
+
 _WANTS_A_LOOK = (StepStatus.BLOCKED, StepStatus.FAILED, StepStatus.RUNNING, StepStatus.RETRYING, StepStatus.OVERDUE)
 
 

@@ -18,6 +18,7 @@ from ..models import Event, Timeline
 from ..state import ENDED
 from . import words
 from .events import EventPage, events_of
+from .family import Family, family_of
 from .fields import FieldRow, fields_of, row_of
 from .pauses import Banner, pauses_of
 from .steps import Button, StepRow, button_of, steps_of
@@ -111,7 +112,17 @@ class Page:
     @property
     def settled(self) -> int:
         """How many of the steps are settled."""
-        return sum(step.is_settled for step in self.steps)
+        return sum(step.is_settled and not step.is_item for step in self.steps)
+
+    @property
+    def total(self) -> int:
+        """How many steps there are."""
+        return sum(not step.is_item for step in self.steps)
+
+    @cached_property
+    def family(self) -> Family:
+        """The timelines that led to one another, this one among them."""
+        return family_of(self.timeline, self._site.name)
 
     @cached_property
     def fields(self) -> list[FieldRow]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,7 +21,7 @@ from ..events import EventType
 from ..models import Event, Run, Timeline
 from ..outline import progress_of
 from ..progress import Progress
-from ..state import DONE, StepStatus, is_open, keys_to_show, split_key, step_status
+from ..state import DONE, StepStatus, count_items, is_open, keys_to_show, settled_items, split_key, step_status
 from . import words
 from .verbs import VERBS, Verb
 from .verbs.base import run_of
@@ -80,6 +82,10 @@ class StepRow:
     lease: str = ""
     buttons: list[Button] = field(default_factory=list)
     rewind_url: str = ""
+    is_item: bool = False
+    items: str = ""  # of a step with items: how many are settled
+    more: int = 0  # items of its step that are not listed; the last one that is says so
+    child_url: str = ""
     progress: Progress | None = None
 
     @property
@@ -90,13 +96,15 @@ class StepRow:
 
 def steps_of(timeline: Timeline, allowed: Collection[str], site_name: str) -> list[StepRow]:
     """Return the steps in the order of the class, then those that only the timeline still has."""
-    attempts, ends = _attempts(timeline), _ends(timeline)
+    keys = _keys(timeline)
+    attempts, ends = _attempts(timeline), _ends(timeline, keys)
     runs = {(run.step, run.item): run for run in timeline.runs.select_related("lease")}
     leases = store.leases(timeline.using, [run.pk for run in runs.values()]) if runs else {}
     progress = progress_of(timeline)
     rewinding = set(goals(timeline)) if "rewind" in allowed else set()
     rows = []
-    for key in _keys(timeline):
+    listed = Counter(split_key(key)[0] for key in keys)
+    for key, following in zip(keys, [*keys[1:], ""], strict=True):
         name = split_key(key)
         run = runs.get(name)
         lease = words.held(run, live=bool(leases.get(run.pk))) if run is not None and run.pk in leases else ""
@@ -104,6 +112,9 @@ def steps_of(timeline: Timeline, allowed: Collection[str], site_name: str) -> li
         row.times, row.lease, row.progress = _times(run, ends.get(key)), lease, progress.get(key)
         row.buttons = _buttons(timeline, key, allowed, site_name)
         row.rewind_url = _rewind_url(timeline, key, site_name) if key in rewinding else ""
+        if split_key(following)[0] != name[0]:
+            row.more = max(0, count_items(timeline.state, name[0]) - listed[name[0]] + 1)
+        row.child_url = _child_url(timeline, key, site_name)
         rows.append(row)
     return rows
 
@@ -117,7 +128,8 @@ def _keys(timeline: Timeline) -> list[str]:
         runs = keys_to_show(timeline.state, step.name, MOST_ITEMS)
         keys += runs or ([] if step.undoes else [step.name])
     known = declaration.steps if declaration else {}
-    return keys + [key for key in reached if split_key(key)[0] not in known]
+    gone = dict.fromkeys(step for step, _item in map(split_key, reached) if step not in known)
+    return keys + [key for step in gone for key in keys_to_show(timeline.state, step, MOST_ITEMS)]
 
 
 def _row(timeline: Timeline, key: str, attempt: Attempt | None) -> StepRow:
@@ -126,10 +138,11 @@ def _row(timeline: Timeline, key: str, attempt: Attempt | None) -> StepRow:
     step = declaration.steps.get(name[0]) if declaration else None
     status = step_status(timeline.state, *name)
     gone = _("The code has no such step any more.") if declaration else ""
+    is_item = bool(name[1]) and count_items(timeline.state, name[0]) > 0
     return StepRow(
         key,
         words.step_title(*name),
-        step.doc.partition("\n")[0] if step else gone,
+        "" if is_item else step.doc.partition("\n")[0] if step else gone,
         status,
         words.badge("undone" if "undone" in details else status),
         _round(timeline, key),
@@ -138,7 +151,21 @@ def _row(timeline: Timeline, key: str, attempt: Attempt | None) -> StepRow:
         details.get("error"),
         _errors(details.get("errors")),
         bool(details) and status not in (StepStatus.UPCOMING, StepStatus.CANCELLED) and not is_open(details),
+        is_item=is_item,
+        items=_items(timeline, key) if "each" in details else "",
     )
+
+
+def _items(timeline: Timeline, step: str) -> str:
+    """Say how many of a step's items are settled."""
+    settled, count = settled_items(timeline.state, step)
+    return _("%(settled)d of %(count)d") % {"settled": settled, "count": count}
+
+
+def _child_url(timeline: Timeline, key: str, site_name: str) -> str:
+    child = run_of(timeline, key).get("child")
+    name = "admin:django_timelines_timeline_change"
+    return reverse(name, args=[uuid.UUID(child)], current_app=site_name) if child else ""
 
 
 def _round(timeline: Timeline, key: str) -> str:
@@ -209,9 +236,10 @@ def _attempts(timeline: Timeline) -> dict[tuple[str, str], Attempt]:
     return {name: _attempt(event, ended.get(name, [])) for name, event in began.items()}
 
 
-def _ends(timeline: Timeline) -> dict[str, datetime]:
-    """Return when each run that has ended did."""
-    runs = {key: run["fence"] for key, run in timeline.state["runs"].items() if run["status"] in _ENDED}
+def _ends(timeline: Timeline, keys: list[str]) -> dict[str, datetime]:
+    """Return when each of these runs that has ended did."""
+    found = {key: timeline.state["runs"][key] for key in keys if key in timeline.state["runs"]}
+    runs = {key: run["fence"] for key, run in found.items() if run["status"] in _ENDED}
     events = Event.objects.using(timeline.using).filter(timeline=timeline.id, sequence__in=set(runs.values()))
     times = dict(events.values_list("sequence", "at"))
     return {key: times[fence] for key, fence in runs.items() if fence in times}

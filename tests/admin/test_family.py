@@ -1,0 +1,124 @@
+"""The page of a timeline that belongs to others, and of one whose step has many items."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from django_timelines.admin import family
+from django_timelines.models import Run
+from django_timelines.testing import drain, recorded_errors
+from django_timelines.testing.due import carry_out
+from tests.rules.test_3_each import spill
+from tests.shop.workflows import Bar, Dish, Supper, plan
+
+from .conftest import a_parcel, page_of
+
+pytestmark = pytest.mark.django_db(databases="__all__", transaction=True)
+
+
+def eaten(*dishes: str) -> Any:
+    supper = Supper.start(guest="Ada", dishes=list(dishes))
+    drain()
+    return Supper.get(supper.pk)
+
+
+def text_of(client: Client, timeline: Any) -> str:
+    response = client.get(page_of(timeline))
+    assert response.status_code == 200
+    return str(response.content.decode())
+
+
+def tree(text: str) -> list[tuple[int, str, str]]:
+    """Return the family as it is drawn: depth, workflow, what began it."""
+    part = text.partition('aria-label="Family"')[2].partition("</table>")[0]
+    rows = re.findall(r'timelines-depth-(\d)">.*?>(\w+) [0-9a-f-]+<.*?</th>\s*<td>(.*?)</td>', part)
+    return [(int(depth), title, begun_by.replace("\N{EN DASH}", "")) for depth, title, begun_by in rows]
+
+
+def test_a_step_leads_to_its_child_and_the_child_back_to_its_parent(root: Client) -> None:
+    supper = eaten("soup")
+    bill = supper.bill.child
+
+    text = text_of(root, supper)
+
+    assert f'href="{page_of(bill)}">Its timeline<span class="visually-hidden">: “Bill”</span>' in text
+    assert f'href="{page_of(supper.cooking["soup"].child)}">Its timeline' in text
+    assert f'<dt>Parent</dt><dd><a href="{page_of(supper)}">Supper {str(supper.pk)[:18]}</a>' in text_of(root, bill)
+    assert "<dt>Parent</dt>" not in text
+
+
+def test_the_family_is_a_tree_on_the_page_of_each_of_them(root: Client) -> None:
+    plan["thank"] = lambda supper: Dish.start(name="coffee")
+    supper = eaten("soup", "cake")
+    supper.bill.child.tip(amount=1)
+    drain()
+    supper = Supper.get(supper.pk)
+    supper.thank()
+
+    drawn = tree(text_of(root, supper))
+
+    assert drawn == [
+        (0, "Supper", ""),
+        (1, "Bill", "Bill"),
+        (1, "Dish", "Cooking[soup]"),
+        (1, "Dish", "Cooking[cake]"),
+        (1, "Dish", ""),
+    ]
+    assert tree(text_of(root, supper.bill.child)) == drawn
+    assert 'aria-label="Family"' not in text_of(root, a_parcel())
+
+
+def test_of_a_large_family_the_oldest_are_listed_and_the_one_that_is_looked_at(
+    root: Client, monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Any
+) -> None:
+    supper = eaten(*(f"dish {number}" for number in range(6)))
+    monkeypatch.setattr(family, "MOST", 3)
+    newest = supper.timeline.children.last()
+
+    text = text_of(root, newest)
+
+    assert [title for _, title, _ in tree(text)] == ["Supper", "Bill", "Dish", "Dish"]
+    assert f'<span aria-current="page">Dish {str(newest.pk)[:18]}</span>' in text
+    assert "and 4 more" in text
+    assert [title for _, title, _ in tree(text_of(root, supper))] == ["Supper", "Bill", "Dish"]
+
+
+def test_items_are_listed_below_their_step_which_counts_them(root: Client) -> None:
+    plan["make"] = spill("mocha")
+    bar = Bar.start(drinks=["latte", "mocha", "tea"])
+    with recorded_errors():
+        drain()
+
+    text = text_of(root, bar)
+
+    assert re.findall(r'<th scope="row">([A-Z][^<]+)<', text) == [
+        *("Line up", "Make", "Make[latte]", "Make[mocha]", "Make[tea]", "Serve")
+    ]
+    assert "2 of 3" in text
+    assert "1 of 3 steps settled" in text
+
+
+def test_of_a_thousand_items_those_that_want_a_look_are_listed_and_the_others_counted(root: Client) -> None:
+    plan["make"] = spill("drink 777")
+    bar = Bar.start(drinks=[f"drink {number}" for number in range(1_000)])
+    with recorded_errors():
+        carry_out(Run.objects.get(item="drink 777"), bar.timeline.using, alone=True)
+
+    text = text_of(root, bar)
+
+    assert text.count('<th scope="row">Make[drink ') == 50
+    assert '<th scope="row">Make[drink 777]' in text
+    assert "and 950 more" in text
+    assert "0 of 1000" in text
+
+
+def test_items_of_a_step_that_the_code_lost_are_capped_too(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    bar = Bar.start(drinks=[f"drink {number}" for number in range(60)])
+    steps = {name: step for name, step in Bar._declaration.steps.items() if name != "make"}
+    monkeypatch.setitem(Bar._declaration.__dict__, "steps", steps)
+
+    assert "and 10 more" in text_of(root, bar)

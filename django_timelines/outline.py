@@ -175,12 +175,12 @@ def _line(timeline: Timeline, key: str, about: str, times: dict[int, datetime], 
     step, item = split_key(key)
     run = timeline.state["runs"].get(key, {})
     status = step_status(timeline.state, step, item)
-    title = run_key(title_of(step), item)
     due, until = (moments.from_text(run[name]) if name in run else None for name in ("due", "until"))
     attempt = run.get("attempt") or 0
     at, said = times.get(run.get("undone") or run.get("fence", 0)), _said(run.get("errors"))
     number = timeline.state.get("rounds", {}).get(step, 1)
     is_item = bool(item) and step in timeline.state["runs"]
+    title = item if is_item else run_key(title_of(step), item)  # it stands below its step
     settled = settled_items(timeline.state, step) if "each" in run else None
     is_undone = "undone" in run
     return Line(key, title, about, status, attempt, due, until, at, said, number, is_undone, is_item, settled, more)

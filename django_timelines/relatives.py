@@ -8,7 +8,6 @@ from typing import Any
 from . import policy, registry
 from .models import Timeline
 from .outline import title_of
-from .state import run_key
 
 MOST = 20  # children that a page lists
 
@@ -69,4 +68,4 @@ def _title(timeline: Timeline) -> str:
 def _as_child(timeline: Timeline) -> str:
     """Name it by the step that began it."""
     begun_by = timeline.state["parent"]
-    return run_key(title_of(begun_by["step"]), begun_by["item"])
+    return ": ".join(part for part in (title_of(begun_by["step"]), begun_by["item"]) if part)

@@ -40,8 +40,8 @@ def test_who_may_see_a_parent_may_see_its_children_and_goes_there_and_back(clien
 
     assert links(visitor, supper.timeline) == [
         (str(bill.pk), "Bill"),
-        (str(soup.pk), "Cooking[soup]"),
-        (str(cake.pk), "Cooking[&lt;b&gt;cake&lt;/b&gt;]"),
+        (str(soup.pk), "Cooking: soup"),
+        (str(cake.pk), "Cooking: &lt;b&gt;cake&lt;/b&gt;"),
     ]
     assert links(visitor, bill) == [(str(supper.pk), "Supper")]
     assert Client().get(f"/timelines/{bill.pk}/").status_code == 404
@@ -73,7 +73,7 @@ def test_each_link_is_asked_of_the_policy(client: Client, settings: Any, monkeyp
     supper = eaten("soup")
     settings.TIMELINES = settings.TIMELINES | {"CAN_VIEW": "tests.pages.test_family.no_bills"}
 
-    assert [title for _, title in links(knows(client, supper), supper.timeline)] == ["Cooking[soup]"]
+    assert [title for _, title in links(knows(client, supper), supper.timeline)] == ["Cooking: soup"]
 
 
 def no_bills(timeline: Timeline, *, user: Any, session: Any) -> bool:

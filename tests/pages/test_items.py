@@ -22,7 +22,7 @@ def test_three_items_are_listed_below_their_step(client: Client) -> None:
     html = knows(client, bar).get(f"/timelines/{bar.pk}/").content.decode()
 
     assert re.findall(r'<p class="timelines-title">(.*?)</p>', html) == [
-        *("Line up", "Make", "Make[latte]", "Make[mocha]", "Make[tea]", "Serve")
+        *("Line up", "Make", "latte", "mocha", "tea", "Serve")
     ]
     assert '<p class="timelines-step-word">Completed, 3 of 3</p>' in html
     assert "3 of 3 steps" in html
@@ -34,6 +34,6 @@ def test_of_a_thousand_items_a_few_are_listed_and_the_others_counted(client: Cli
 
     html = knows(client, bar).get(f"/timelines/{bar.pk}/").content.decode()
 
-    assert html.count('<p class="timelines-title">Make[') == 20
+    assert html.count('<p class="timelines-title">drink ') == 20
     assert '<li class="timelines-more timelines-item">and 980 more</li>' in html
     assert '<p class="timelines-step-word">Running, 0 of 1000</p>' in html

@@ -18,6 +18,7 @@ from .state import (
     ENDED,
     StepStatus,
     count_items,
+    is_open,
     keys_to_show,
     run_key,
     settled_items,

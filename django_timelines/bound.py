@@ -19,11 +19,11 @@ from .exceptions import DeclarationError, Refused, TimelinesError
 from .models import Timeline
 from .retries import Retry
 from .state import Outcome, StepStatus, run_key, step_status
-from .steps import AnyOf, Delivery, Step, StepOutcome
+from .steps import AnyOf, Delivery, Step, StepOutcome, type_rule
 from .subject import Subject
 
 OPTIONS = (
-    *("after", "manual", "within", "delivery", "retry", "when", "early", "timeout", "renamed_from"),
+    *("after", "manual", "within", "delivery", "retry", "when", "early", "timeout", "renamed_from", "allowed"),
     *("each", "by", "at_once", "at_least", "at_most_failed"),
 )
 P = ParamSpec("P")
@@ -99,9 +99,9 @@ def subworkflow(
     that take the values of the child's when it has completed. It fails only if the class goes on from ``payment.failed``
     (settled when the child begins); else the child is blocked, and the parent waits. Other options are those of ``@step``.
     """
-    allowed = set(OPTIONS) - {"manual", "delivery", "early", "timeout"}
-    if unknown := [option for option in options if option not in allowed]:
-        raise DeclarationError(f"subworkflow has no option {unknown[0]!r}: it has {', '.join(sorted(allowed))}.")
+    known = set(OPTIONS) - {"manual", "delivery", "early", "timeout", "allowed"}
+    if unknown := [option for option in options if option not in known]:
+        raise DeclarationError(f"subworkflow has no option {unknown[0]!r}: it has {', '.join(sorted(known))}.")
     return ChildStep(workflow, given, results or {}, after=after, **options)
 
 
@@ -119,6 +119,7 @@ def step(
     early: str = ...,
     timeout: timedelta | None = ...,
     renamed_from: str = ...,
+    allowed: type_rule | list[type_rule] | None = ...,
 ) -> Callable[[Callable[Concatenate[W, P], object]], WorkflowStep[P]]: ...
 @overload
 def step(  # the item is given, and no part of a call
@@ -137,6 +138,7 @@ def step(  # the item is given, and no part of a call
     early: str = ...,
     timeout: timedelta | None = ...,
     renamed_from: str = ...,
+    allowed: type_rule | list[type_rule] | None = ...,
 ) -> Callable[[Callable[Concatenate[W, Any, P], object]], WorkflowStep[P]]: ...
 def step(body: Any = None, /, **options: Any) -> Any:
     """Declare a step of a workflow. Where it runs is never said here.
@@ -150,6 +152,7 @@ def step(body: Any = None, /, **options: Any) -> Any:
     ``each="drinks"``: one run for each item of that field, given to the body's first parameter; ``build.make["latte"]`` is
     one of them. ``by="sku"`` names the part of an item that is its key. ``at_once=4``: no more are open at the same time.
     ``at_least=2`` done are enough, or ``at_most_failed=1`` may fail; otherwise all have to be done.
+    ``allowed``: who may call it: a permission, ``"group:…"``, ``"user:…"``, ``"link"``, a function of workflow and user.
     """
     if body is not None:
         return WorkflowStep(body)
@@ -222,6 +225,8 @@ class BoundStep(Generic[P]):
 
     def link(self) -> str:
         """Return the absolute, signed address at which its holder calls the step, once, until its ``within=``."""
+        if self._workflow._frame is not None:  # from then on it is its holder who may call the step
+            self._workflow._frame.links.add(run_key(self._name, self._item))
         return links.for_call(self._workflow._snapshot.id, self._name, self._item)
 
     def retry(self, *, reason: str = "", actor: Any = None, force: bool = False) -> Outcome:

@@ -36,7 +36,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
         for name in given
         if name not in conf.DEFAULTS
     ]
-    for name, path in (("CAN_VIEW", conf.can_view()), ("SEALER", conf.sealer())):
+    for name, path in (("CAN_VIEW", conf.can_view()), ("CAN_CALL", conf.can_call()), ("SEALER", conf.sealer())):
         if path == conf.DEFAULTS[name]:
             continue
         try:

@@ -14,6 +14,7 @@ DEFAULTS: dict[str, Any] = {
     "LEASE": 60,  # seconds that an attempt stays its runner's without a heartbeat
     "GRACE": 8,  # seconds that a worker which ends gives to what it is executing
     "CAN_VIEW": "django_timelines.policy.can_view",  # who may see a timeline: page and socket
+    "CAN_CALL": "django_timelines.policy.can_call",  # who may call a step from outside: page, API and link
     "SEALER": "django_timelines.secrets.FernetSealer",  # encrypts Secret[…] inputs
 }
 
@@ -56,6 +57,11 @@ def grace() -> float:
 def can_view() -> str:
     """Return the dotted path of the policy for page and socket."""
     return str(_get("CAN_VIEW"))
+
+
+def can_call() -> str:
+    """Return the dotted path of the policy for calls that come from outside."""
+    return str(_get("CAN_CALL"))
 
 
 def sealer() -> str:

@@ -37,6 +37,7 @@ def declare(cls: type[Any], root: type[Any], renamed_from: tuple[str, ...] = ())
         declared.parameters = _parameters(label, declared)
         _take_item(label, declared)
         _check_undo(label, declared, steps)
+        _check_allowed(label, declared)
     fields = _fields(cls, root, label, steps)
     for declared in steps.values():
         _check_each(label, declared, fields)
@@ -167,6 +168,14 @@ def _check_undo(label: str, declared: Step[...], steps: dict[str, Step[...]]) ->
     if others:
         raise DeclarationError(
             f"{label}.{declared.undoes.name} has two undos: {others[0]} and {declared.name}. Keep one."
+        )
+
+
+def _check_allowed(label: str, declared: Step[...]) -> None:
+    if declared.allowed and not declared.waits and not declared.is_entry:
+        raise DeclarationError(
+            f"{label}: {declared.name!r} runs by itself, so nobody calls it: allowed= says nothing there. "
+            "Take it away, or give it manual=True."
         )
 
 

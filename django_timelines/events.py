@@ -28,7 +28,7 @@ class EventType(StrEnum):
     and it counts as none; ``progressed`` as above. With ``superseded`` it is a result that came too late: recorded (``outcome``,
     ``changes_kept_back``, ``error``), never applied."""
     STEP_COMPLETED = "StepCompleted"
-    """The body returned. ``data``: ``changes``, exactly the fields that it changed."""
+    """The body returned. ``data``: ``changes``, exactly the fields that it changed; ``links``, the runs whose link it made."""
     STEP_REJECTED = "StepRejected"
     """The body said no to the input. ``data``: ``errors``. The step waits for the next call."""
     STEP_FAILED = "StepFailed"

@@ -178,19 +178,19 @@ def _line(timeline: Timeline, key: str, about: str, times: dict[int, datetime], 
     status = step_status(timeline.state, step, item)
     due, until = (moments.from_text(run[name]) if name in run else None for name in ("due", "until"))
     attempt = run.get("attempt") or 0
-    at, said = times.get(run.get("undone") or run.get("fence", 0)), _said(run.get("errors"))
+    at, errors = times.get(run.get("undone") or run.get("fence", 0)), said(run.get("errors"))
     number = timeline.state.get("rounds", {}).get(step, 1)
     is_item = bool(item) and step in timeline.state["runs"]
     title = item if is_item else run_key(title_of(step), item)  # it stands below its step
     settled = settled_items(timeline.state, step) if "each" in run else None
     is_undone = "undone" in run
-    return Line(key, title, about, status, attempt, due, until, at, said, number, is_undone, is_item, settled, more)
+    return Line(key, title, about, status, attempt, due, until, at, errors, number, is_undone, is_item, settled, more)
 
 
-def _said(errors: Any) -> tuple[str, ...]:
+def said(errors: Any) -> tuple[str, ...]:
     """Flatten a rejection's errors: a list of sentences, or one for each parameter."""
     if isinstance(errors, dict):
-        return tuple(sentence for one in errors.values() for sentence in _said(one))
+        return tuple(sentence for one in errors.values() for sentence in said(one))
     return tuple(str(sentence) for sentence in errors) if isinstance(errors, list) else ()
 
 

@@ -1,17 +1,28 @@
-"""Who may see a timeline: one policy for page and socket. ``TIMELINES["CAN_VIEW"]`` names another."""
+"""Who may see a timeline, and who may call its steps: one policy for page, socket, API and link.
+
+``TIMELINES["CAN_VIEW"]`` and ``TIMELINES["CAN_CALL"]`` name others. A step's own ``allowed=`` holds wherever a call comes from.
+"""
 
 from __future__ import annotations
 
 from collections.abc import MutableMapping
 from typing import Any, cast
 
+from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.utils.module_loading import import_string
 
-from . import conf
+from . import conf, registry
+from .actors import Actor, ActorType
 from .models import Timeline
+from .registry import Declaration
+from .state import StepStatus, split_key
+from .steps import LINK, Step, type_rule
 
 SESSION_KEY = "django_timelines"
+GUEST_KEY = "django_timelines_guest"  # timelines that a link has shown to this session: it may see them, no more
 REMEMBERED = 50  # timelines of one session; the oldest is forgotten first
+TAKES_CALLS = frozenset({StepStatus.WAITING, StepStatus.OVERDUE})
 
 
 def may_view(timeline: Timeline, user: Any, session: Any) -> bool:
@@ -19,21 +30,41 @@ def may_view(timeline: Timeline, user: Any, session: Any) -> bool:
     return bool(import_string(conf.can_view())(timeline, user=user, session=session))
 
 
+def may_call(timeline: Timeline, step: str, user: Any, session: Any) -> bool:
+    """Ask the configured policy. What runs by itself, or is not there, is nobody's to call from outside."""
+    declaration = registry.find(timeline.workflow)
+    declared = declaration.steps.get(declaration.current(split_key(step)[0])) if declaration else None
+    if declared is None or not declared.waits:
+        return False
+    return bool(import_string(conf.can_call())(timeline, step, user=user, session=session))
+
+
+def may_start(declaration: Declaration, user: Any) -> bool:
+    """Tell whether this user may begin a timeline where the site has no page of its own for it.
+
+    The entry step's ``allowed=`` says so. Without it: staff with the permission to add timelines; with ``DEBUG`` anybody.
+    """
+    entry = declaration.step(declaration.graph.entry.name)
+    if entry.allowed:
+        return allows(entry, None, user)
+    return settings.DEBUG or _is_staff(user, "django_timelines.add_timeline")
+
+
 def can_view(timeline: Timeline, *, user: Any, session: Any) -> bool:
     """The default: staff with the view permission; whoever started it, as this user or in this browser's session.
 
     The holder of the timeline's signed link becomes one of the latter by opening it. Who may see a parent may see its children.
+    And whoever is named by the ``allowed=`` of a step that waits.
     """
-    known = session.get(SESSION_KEY, ()) if session is not None else ()
-    who = str(user.pk) if user is not None and user.is_authenticated and user.is_active else ""
-    if who and user.is_staff and user.has_perm("django_timelines.view_timeline"):
+    if _is_staff(user, "django_timelines.view_timeline"):
         return True
+    known = {*_remembered(session, SESSION_KEY), *_remembered(session, GUEST_KEY)}
     seen: Timeline | None = timeline
     while seen is not None:
-        if seen.id.hex in known or (who and seen.started_by == who):
+        if seen.id.hex in known or _started(seen, user):
             return True
         seen = _parent_of(seen)
-    return False
+    return _is_asked_for(timeline, user)
 
 
 def _parent_of(timeline: Timeline) -> Timeline | None:
@@ -43,7 +74,79 @@ def _parent_of(timeline: Timeline) -> Timeline | None:
     return parents.only("id", "parent", "started_by").first()
 
 
-def remember(session: Any, timelines: list[str]) -> None:
-    """Let this browser's session see these timelines (32 hexadecimal digits each)."""
-    known = [id for id in cast("MutableMapping[str, Any]", session).get(SESSION_KEY, []) if id not in timelines]
-    session[SESSION_KEY] = [*known, *timelines][-REMEMBERED:]
+def can_call(timeline: Timeline, step: str, *, user: Any, session: Any) -> bool:
+    """The default: who the step's ``allowed=`` names. Without it: whoever started the timeline, and staff who may change it.
+
+    A step whose link a body made is its holder's to call: whoever started the timeline is to follow the link.
+    """
+    declaration = registry.get(timeline.workflow)
+    declared = declaration.step(split_key(step)[0])
+    if declared.allowed:
+        return allows(declared, declaration.make(timeline), user)
+    if _is_staff(user, "django_timelines.change_timeline"):
+        return True
+    if step in timeline.state.get("links", ()):
+        return False
+    return timeline.id.hex in _remembered(session, SESSION_KEY) or _started(timeline, user)
+
+
+def allows(step: Step[...], workflow: Any, user: Any, *, holds_link: bool = False) -> bool:
+    """Tell whether a step's ``allowed=`` names this user, or the holder of its link."""
+    if holds_link and LINK in step.allowed:
+        return True
+    if user is None or (user.is_authenticated and not user.is_active):
+        return False
+    return any(_names(rule, workflow, user) for rule in step.allowed)
+
+
+def _names(rule: type_rule, workflow: Any, user: Any) -> bool:
+    if callable(rule):
+        return bool(rule(workflow, user))
+    kind, _colon, name = rule.partition(":")
+    if not user.is_authenticated or rule == LINK:
+        return False
+    if kind == "user" and name:
+        return bool(user.get_username() == name)
+    if kind == "group" and name:
+        return bool(user.groups.filter(name=name).exists())
+    return bool(user.has_perm(rule))
+
+
+def user_of(actor: Actor) -> Any:
+    """Return the user that an actor is, as the database has it now; for a visitor or a link an anonymous one; else None."""
+    if actor.type == ActorType.USER and actor.id:
+        return get_user_model()._default_manager.filter(pk=actor.id).first()
+    if actor.type in (ActorType.USER, ActorType.LINK):
+        return import_string("django.contrib.auth.models.AnonymousUser")()
+    return None
+
+
+def remember(session: Any, timelines: list[str], *, as_guest: bool = False) -> None:
+    """Let this browser's session see and move on these timelines (32 hexadecimal digits each); a guest may only look."""
+    kept = GUEST_KEY if as_guest else SESSION_KEY
+    known = [id for id in _remembered(session, kept) if id not in timelines]
+    cast("MutableMapping[str, Any]", session)[kept] = [*known, *timelines][-REMEMBERED:]
+
+
+def _remembered(session: Any, key: str) -> list[str]:
+    return list(session.get(key, ())) if session is not None else []
+
+
+def _started(timeline: Timeline, user: Any) -> bool:
+    known = user is not None and user.is_authenticated and user.is_active
+    return bool(known and timeline.started_by and timeline.started_by == str(user.pk))
+
+
+def _is_staff(user: Any, permission: str) -> bool:
+    known = user is not None and user.is_authenticated and user.is_active
+    return bool(known and user.is_staff and user.has_perm(permission))
+
+
+def _is_asked_for(timeline: Timeline, user: Any) -> bool:
+    """Tell whether a step waits whose ``allowed=`` names this user."""
+    declaration = registry.find(timeline.workflow)
+    if declaration is None or "ended" in timeline.state:
+        return False
+    waiting = {split_key(key)[0] for key, run in timeline.state["runs"].items() if run["status"] in TAKES_CALLS}
+    steps = [step for name, step in declaration.steps.items() if name in waiting and step.allowed]
+    return any(allows(step, declaration.make(timeline), user) for step in steps)

@@ -8,11 +8,13 @@ The state is a JSON object, the same in the timeline's row and in memory::
               "make[latte]": {…}, "make[mocha]": {…}},
      "keys": {"evt_17": "register"},
      "rounds": {"charge": 2}, "past": {"charge@1": {…}},
+     "links": ["activate"],
      "ended": "completed"}
 
 ``fence`` is the sequence of the newest event of the run: it proves who holds its attempt. ``runs`` has those of each step's
 current round; of earlier rounds only what may still be undone is kept, in ``past``. A step with ``each=`` has one run for each
-item, and one that stands for them all: it counts them, and is settled when they are.
+item, and one that stands for them all: it counts them, and is settled when they are. ``links`` names the runs whose link a body
+made.
 """
 
 from __future__ import annotations
@@ -189,6 +191,8 @@ def _apply_to_run(state: type_state, event: NewEvent, sequence: int) -> None:
     if event.step in state.get("rounds", {}):
         run["round"] = state["rounds"][event.step]
     state["fields"].update(data.get("changes", {}))
+    if data.get("links"):
+        state["links"] = sorted({*state.get("links", ()), *data["links"]})
     if event.type == EventType.STEP_CALLED and data.get("key"):
         state["keys"] = {**state.get("keys", {}), data["key"]: [key, data.get("digest")]}
     elif event.type == EventType.STEP_REJECTED:  # a rejected call frees its key: it had no effect
@@ -242,6 +246,8 @@ def _rename(state: type_state, steps: Mapping[str, str], fields: Mapping[str, st
                 state[part][key] = {**run, "of": renamed(run["of"])}
     if "keys" in state:
         state["keys"] = {name: [renamed(run), digest] for name, (run, digest) in state["keys"].items()}
+    if "links" in state:
+        state["links"] = [renamed(key) for key in state["links"]]
     if "undoing" in state:
         undoing = state["undoing"]
         state["undoing"] = {"runs": [renamed(key) for key in undoing["runs"]], "then": renamed(undoing["then"])}

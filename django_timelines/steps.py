@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,6 +19,10 @@ MOST_ITEMS = 2_000
 LONGEST_KEY = 190  # with room for "#1999"
 SECRET = "django_timelines: secret"
 """The mark in ``Secret[T]``, which is ``Annotated[T, SECRET]``: a plain T to the body and to type checkers."""
+LINK = "link"
+"""In ``allowed=``: the holder of the step's link."""
+_RULE = re.compile(r"link|(user|group):.+|[A-Za-z_]\w*\.\w+", re.DOTALL)
+type_rule = str | Callable[[Any, Any], bool]
 
 
 class Delivery(StrEnum):
@@ -135,6 +140,7 @@ class Step(Generic[P]):
         at_once: int | None = None,
         at_least: int | None = None,
         at_most_failed: int | None = None,
+        allowed: type_rule | list[type_rule] | None = None,
     ) -> None:
         self.body = body
         self.name = body.__name__
@@ -148,6 +154,7 @@ class Step(Generic[P]):
         self.keeps_early = early == "keep"
         self.timeout = timeout
         self.renamed_from = renamed_from
+        self.allowed = _rules(self.name, allowed)
         self.undoes: Step[...] | None = None
         self.child: Any = None  # the workflow that it begins
         self.results: dict[str, str] = {}  # its fields, and the child's that give them their values
@@ -220,6 +227,23 @@ class Step(Generic[P]):
             if name.startswith("__") or "name" not in self.__dict__:  # what copies and inspects objects
                 raise AttributeError(name)
             raise AttributeError(f"A step has no {name!r}. What may be come after of {self.name!r}: .failed, .overdue.")
+
+
+def _rules(name: str, given: Any) -> tuple[type_rule, ...]:
+    if given is None:
+        return ()
+    rules = tuple(given) if isinstance(given, list | tuple) else (given,)
+    if not rules:
+        raise DeclarationError(
+            f"Step {name!r}: allowed= is an empty list, so nobody could call it. Name somebody, or leave it out."
+        )
+    for rule in rules:
+        if not callable(rule) and not (isinstance(rule, str) and _RULE.fullmatch(rule)):
+            raise DeclarationError(
+                f"Step {name!r}: allowed={rule!r} names nobody. Write a permission ('shop.pay_order'), 'group:editors', "
+                "'user:ada', 'link', a function of the workflow and the user, or a list of them."
+            )
+    return rules
 
 
 def _delivery(name: str, given: Any) -> Delivery:

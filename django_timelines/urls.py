@@ -8,7 +8,8 @@ from . import views
 
 app_name = "timelines"
 urlpatterns = [
-    path("<uuid:pk>/", views.page, name="timeline"),
+    path("start/<str:workflow>/", views.start, name="start"),
+    path("<uuid:pk>/", views.TimelineView.as_view(), name="timeline"),
     path("<uuid:pk>/since/", views.since, name="since"),
     path("open/<str:token>/", views.open_link, name="open"),
     path("call/<str:token>/", views.call_link, name="call"),

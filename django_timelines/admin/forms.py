@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from ..engine.cancel import REASON_LIMIT
 from ..fields import Field
+from ..inputs import read
 from ..references import models_in
 from .payloads import LONG, title_of
 from .verbs import Outlook, Verb
@@ -112,7 +113,7 @@ class FieldsForm(ReasonForm):
                 self.add_error(_input(name), _("It was changed since you saw it."))
                 continue
             try:
-                changes[name] = _read(field, _typed(bound) or "")
+                changes[name] = read(field, _typed(bound) or "")
             except ValidationError as error:
                 self.add_error(_input(name), error.messages)
         if self._must and not changes and not self.errors:
@@ -175,27 +176,8 @@ def _written(field: Field, encoded: Any) -> str:
     return json.dumps(encoded, ensure_ascii=False)
 
 
-def _read(field: Field, text: str) -> Any:
-    """Read a value that somebody typed: JSON, or else a text. The field has the last word."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        value = text
-    try:
-        field.encode(value)
-    except ValidationError:
-        if value == text:
-            raise
-        try:
-            field.encode(text)
-        except ValidationError:
-            field.encode(value)  # what is wrong with it as JSON tells more
-        value = text
-    return value
-
-
 def _encoded(field: Field, text: str) -> Any:
-    return field.encode(_read(field, text))
+    return field.encode(read(field, text))
 
 
 def _type(field: Field) -> str:

@@ -34,6 +34,8 @@ class Options:
     key: str = ""
     actor: Actor | None = None
     early: bool = False
+    seen: int | None = None
+    """The newest event that the caller knew of: if the step went on since, the call is refused as ``stale``."""
 
     def __post_init__(self) -> None:
         if len(self.key) > KEY_LIMIT or "\x00" in self.key or _SURROGATE.search(self.key):

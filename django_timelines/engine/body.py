@@ -46,6 +46,7 @@ class Frame:
     kept: dict[str, Any] = field(default_factory=dict)  # fields as of its cursor, encoded: they win over the snapshot's
     recorded: list[NewEvent] = field(default_factory=list)
     cancel: tuple[str, bool] | None = None  # reason, and whether what completed is undone
+    links: set[str] = field(default_factory=set)  # runs of its timeline whose link the body made
 
     @property
     def idempotency_key(self) -> str:
@@ -61,6 +62,7 @@ class Completed:
     changes: dict[str, Any]
     recorded: list[NewEvent]
     cancel: tuple[str, bool] | None = None
+    links: frozenset[str] = frozenset()
     child: Child | None = None
 
 
@@ -86,6 +88,7 @@ class Failed:
     secrets: tuple[str, ...] = field(default=(), repr=False)
     guard_passed: bool = False
     is_rejection: bool = False  # the body said no to its input, as opposed to what it left behind
+    links: frozenset[str] = frozenset()  # the mail may have gone out all the same
 
     def describe(self) -> dict[str, str]:
         """Return type, message and traceback as an event stores them: limited, without local variables or secrets."""
@@ -159,13 +162,14 @@ def _run_body(declaration: Declaration, name: type_name, frame: Frame, given: Ma
         returned = _call(step, body, workflow, given)
         in_body = False
         child = _child(step, returned) if step.child is not None else None
-        return Completed(workflow._changes(), frame.recorded, frame.cancel, child)
+        return Completed(workflow._changes(), frame.recorded, frame.cancel, frozenset(frame.links), child)
     except (LeaseLost, Stopped, Again, KeyboardInterrupt):
         raise
     except BaseException as error:
         hidden = secrets_of(declaration, name, given)
         rejection = in_body and isinstance(error, ValidationError)
-        return Failed(_as_failure(error, step), hidden, passed and step.when is not None, rejection)
+        guard_passed = passed and step.when is not None
+        return Failed(_as_failure(error, step), hidden, guard_passed, rejection, frozenset(frame.links))
 
 
 def _child(step: Step[...], given: Any) -> Child:

@@ -24,6 +24,7 @@ from ..steps import Delivery
 from ..store import EVERYTHING, Snapshot, type_name
 from . import bells
 from .advance import advance
+from .allowed import check_allowed
 from .asked import Input, Options, check_input, key_digest
 from .claim import item_of
 from .execute import go_on, run_from
@@ -42,6 +43,7 @@ def start(declaration: Declaration, options: Options, args: tuple[Any, ...], kwa
     """Begin a timeline with its entry step. With a key that was used before: the timeline that it began."""
     using = router.db_for_write(Timeline)
     entry = declaration.step(declaration.graph.entry.name)
+    check_allowed(entry, None, options.actor)
     given = check_input(declaration, entry, args, kwargs)
     digest = key_digest(declaration.label, options.key) if options.key else None
     if known := started_with(declaration, options.key, using):
@@ -105,9 +107,10 @@ def call(
 ) -> tuple[Outcome, Snapshot]:
     """Ask for a step; return the outcome and where the timeline stands then. ``Refused`` if the call is wrong."""
     step = declaration.step(name[0])
+    check_allowed(step, declaration.workflow._from(snapshot), options.actor)
     given = check_input(declaration, step, args, kwargs)
     snapshot = brought_up(declaration, snapshot)
-    asked = Call(name, given.digest, options.key, options.early or step.keeps_early)
+    asked = Call(name, given.digest, options.key, options.early or step.keeps_early, options.seen)
     runner = _runner(options.actor or actors.current(), snapshot.using)
     fresh, patience = False, Patience()
     for tried in range(ATTEMPTS_AT_A_CONFLICT):

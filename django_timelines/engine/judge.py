@@ -31,6 +31,7 @@ class Call:
     digest: str
     key: str = ""
     early: bool = False  # it may be kept: the step says so, or its link was made
+    seen: int | None = None  # the newest event that the caller knew of
 
 
 OUTCOMES = {
@@ -44,6 +45,9 @@ OUTCOMES = {
     StepStatus.RUNNING: Outcome.DUE,
     StepStatus.UPCOMING: Outcome.KEPT,
 }
+
+
+_TAKES_CALLS = frozenset({StepStatus.WAITING, StepStatus.OVERDUE, StepStatus.BLOCKED})
 
 
 def outcome_of(state: type_state, name: type_name) -> Outcome:
@@ -65,6 +69,8 @@ def judge(declaration: Declaration, state: type_state, call: Call) -> Verdict:
     run, status = state["runs"].get(run_key(*call.name), {}), step_status(state, *call.name)
     if awaits_child(run):
         return Verdict.SAME
+    if call.seen is not None and status in _TAKES_CALLS and call.seen < run["fence"]:
+        raise Refused(_("“%(step)s” has changed since you saw it.") % {"step": step.replace("_", " ")}, "stale")
     going_on = "ended" not in state and not state.get("cancelling")
     if status in (StepStatus.WAITING, StepStatus.BLOCKED) and going_on:
         return Verdict.ACCEPT

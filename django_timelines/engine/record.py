@@ -97,7 +97,10 @@ def _accept(held: Held, after: Snapshot) -> None:
 def _outcome(held: Held, ended: type_ended, snapshot: Snapshot) -> list[NewEvent]:
     state = fold(snapshot.state, held.pending, snapshot.head + 1) if held.pending else snapshot.state
     if isinstance(ended, Failed):
-        return after_failure(held.declaration, state, held.name, held.attempt, ended, progressed=held.progressed)
+        failed, *rest = after_failure(
+            held.declaration, state, held.name, held.attempt, ended, progressed=held.progressed
+        )
+        return [_with_links(failed, ended), *rest]
     if isinstance(ended, NotTaken):
         return [NewEvent(EventType.STEP_NOT_TAKEN, *held.name, attempt=held.attempt)]
     if overtaken := _overtaken(held, ended, snapshot):
@@ -107,12 +110,17 @@ def _outcome(held: Held, ended: type_ended, snapshot: Snapshot) -> list[NewEvent
     if ended.child is not None:
         begun: dict[str, Any] = {"waiting": True, "child": ended.child.id.hex}
         return [*ended.recorded, NewEvent(EventType.STEP_DUE, *held.name, begun, held.attempt)]
-    events = [*ended.recorded, _completed(held, ended)]
+    events = [*ended.recorded, _with_links(_completed(held, ended), ended)]
     if ended.cancel is not None:
         after = fold(state, events, snapshot.head + 1)
         reason, compensate = ended.cancel
         events.append(cancellation(held.declaration, after, reason, compensate=compensate))
     return events
+
+
+def _with_links(event: NewEvent, ended: Completed | Failed) -> NewEvent:
+    """Let the event say of which runs the body made the link."""
+    return replace(event, data={**event.data, "links": sorted(ended.links)}) if ended.links else event
 
 
 def _completed(held: Held, ended: Completed) -> NewEvent:

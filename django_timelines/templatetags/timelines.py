@@ -63,10 +63,14 @@ def timelines_script() -> SafeString:
     return format_html('<script type="module" src="{}"></script>', static("django_timelines/live.js"))
 
 
-@register.simple_tag
-def timelines_refresh(shown: Any, seconds: int = 5) -> SafeString:
-    """In the head: without JavaScript the page is loaded again every few seconds, until the timeline has ended."""
-    if _row(shown).status in ENDED:
+@register.simple_tag(takes_context=True)
+def timelines_refresh(context: Context, shown: Any, seconds: int = 5) -> SafeString:
+    """In the head: without JavaScript the page is loaded again every few seconds, until the timeline has ended.
+
+    Not while there is something to fill in: that would be gone.
+    """
+    fills_in = any(getattr(call, "asks", False) for call in context.get("calls") or ())
+    if fills_in or _row(shown).status in ENDED:
         return SafeString("")
     return format_html('<noscript><meta http-equiv="refresh" content="{}"></noscript>', int(seconds))
 

@@ -161,12 +161,14 @@ const page = {
 
   apply(fresh) {
     this.late = false;
+    let isAnother = false; // it has not what this page has: another template is its own now
     for (const element of document.querySelectorAll("[data-timelines-page][id]")) {
       const now = fresh.getElementById(element.id);
-      if (!now) continue;
-      if (isInUse(element)) this.late = true; // fetched again when it is left
-      else morph(element, now, "outerHTML");
+      if (isInUse(element, fresh)) this.late = true; // fetched again when it is left
+      else if (now) morph(element, now, "outerHTML");
+      else isAnother = true;
     }
+    if (isAnother && !this.late) location.reload();
   },
 
   left() {
@@ -174,11 +176,27 @@ const page = {
   },
 };
 
-// Somebody types in it, or has a dialog open in or around it.
-function isInUse(element) {
+// Somebody types in it, has typed or is sending something that the fresh page has no place for, or has a dialog open.
+function isInUse(element, fresh) {
   const active = document.activeElement;
   const types = active?.matches("input, textarea, select, [contenteditable]") && element.contains(active);
-  return types || Boolean(element.closest("dialog[open]") ?? element.querySelector("dialog[open]"));
+  const isKept = [...element.querySelectorAll("form[data-timelines-form]")].filter((form) => keep(form, fresh)).length > 0;
+  return types || isKept || Boolean(element.closest("dialog[open]") ?? element.querySelector("dialog[open]"));
+}
+
+// A form that is gone from the fresh page stays while somebody has filled in something, and says so; a sent one stays as well.
+function keep(form, fresh) {
+  if (fresh.getElementById(form.id)) return false; // the same form: it is left as it is
+  if (form.hasAttribute("data-timelines-sent")) return true;
+  if (![...form.elements].some(isFilledIn)) return false;
+  for (const note of form.querySelectorAll("[data-timelines-stale]")) note.hidden = false;
+  return true;
+}
+
+function isFilledIn(control) {
+  if (control.matches("select")) return [...control.options].some((option) => option.selected !== option.defaultSelected);
+  if (control.matches("[type=checkbox], [type=radio]")) return control.checked !== control.defaultChecked;
+  return control.matches("input:not([type=hidden]), textarea") && control.value !== control.defaultValue;
 }
 
 function morph(element, html, morphStyle) {
@@ -186,6 +204,8 @@ function morph(element, html, morphStyle) {
     morphStyle,
     ignoreActiveValue: true,
     callbacks: {
+      // The same form is the same: what was typed, chosen or marked as wrong stays.
+      beforeNodeMorphed: (node, now) => !(now.id && node.id === now.id && node.matches?.("form[data-timelines-form]")),
       // What a person has opened stays open.
       beforeAttributeUpdated: (name, node) => !(name === "open" && node.matches("details, dialog")),
     },
@@ -195,7 +215,13 @@ function morph(element, html, morphStyle) {
 const live = [...document.querySelectorAll("[data-timelines]")].map((section) => new LiveTimeline(section));
 const wake = () => document.visibilityState === "visible" && live.forEach((timeline) => timeline.wake());
 addEventListener("online", wake);
-addEventListener("pageshow", wake);
+addEventListener("pageshow", () => {
+  document.querySelectorAll("[data-timelines-sent]").forEach((form) => form.removeAttribute("data-timelines-sent"));
+  wake();
+});
 document.addEventListener("visibilitychange", wake);
+document.addEventListener("submit", (event) => {
+  if (event.target.matches("form[data-timelines-form]")) event.target.setAttribute("data-timelines-sent", "");
+});
 document.addEventListener("focusout", () => page.left());
 document.addEventListener("close", () => page.left(), true); // of a dialog; this event does not bubble

@@ -1,13 +1,12 @@
-"""The visitor's pages: a timeline, what a page asks for when it polls, and where the two kinds of links lead."""
+"""What a page asks for when it polls, and where the two kinds of links lead."""
 
 from __future__ import annotations
 
-import re
 import uuid
 from dataclasses import replace
 
 from django.db import router
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -15,34 +14,21 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_GET, require_http_methods, require_safe
 
-from . import frames, links, moments, policy, registry
-from .actors import Actor, ActorType
-from .engine.asked import Options
-from .engine.judge import Call, judge
-from .exceptions import Refused, Unknown
-from .links import CallLink
-from .models import Timeline
-from .outline import is_moving, outline, title_of
-from .state import Outcome, StepStatus, TimelineStatus, run_key
-from .workflows import BoundStep
+from .. import frames, links, moments, policy, registry
+from ..actors import Actor, ActorType, of_user
+from ..engine.allowed import check_allowed
+from ..engine.asked import Options
+from ..engine.judge import Call, judge
+from ..exceptions import Refused, Unknown
+from ..links import CallLink
+from ..models import Timeline
+from ..outline import is_moving, title_of
+from ..state import Outcome, StepStatus, TimelineStatus, run_key
+from ..steps import LINK
+from ..workflows import BoundStep
+from .visible import form_key, may_view, sentences_of, status_of, viewer, visible
 
-PAGE, REFUSED, CALL = (f"django_timelines/{name}.html" for name in ("timeline_page", "link_refused", "call"))
-_FORM_KEY = re.compile(r"[0-9a-f]{32}")
-_STATUS_OF = {"forged": 404, "unknown": 404, "unknown_timeline": 404, "unknown_step": 404, "unknown_workflow": 404}
-_STATUS_OF |= {"settled": 410, "overdue": 410, "not_allowed": 403, "invalid": 400}  # any other refusal: 409
-
-
-@never_cache
-@require_safe
-def page(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """Show a timeline. Its app may bring a template of its own, ``signup/signup_timeline.html`` for ``signup.Signup``."""
-    timeline = _visible(request, pk)
-    declaration = registry.find(timeline.workflow)
-    drawn = outline(timeline)
-    context = {"timeline": timeline, "workflow": declaration.make(timeline) if declaration else None, "outline": drawn}
-    app, _dot, name = timeline.workflow.partition(".")
-    own = f"{app}/{name.lower()}_timeline.html"
-    return render(request, [own, PAGE], context | {"steps": drawn.lines})
+REFUSED, CALL = "django_timelines/link_refused.html", "django_timelines/call.html"
 
 
 @never_cache
@@ -52,7 +38,7 @@ def since(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 
     What is running is drawn again although nothing is new: a long step goes on, or why it does not move may have changed.
     """
-    timeline = _visible(request, pk)
+    timeline = visible(request, pk)
     after = frames.read_sequence(request.GET.get("after", "0"))
     if after is None:
         return JsonResponse({"error": _("after= is the sequence of an event: a whole number from 0.")}, status=400)
@@ -83,9 +69,10 @@ def call_link(request: HttpRequest, token: str) -> HttpResponseBase:
         link = links.read_call(token)
         timeline = _find(link.timeline)
         link = _renamed(timeline, link)
+        actor = _actor(request, timeline, link)
         _check(timeline, link)
         if request.method == "POST":
-            _call(timeline, link, _form_key(request))
+            _call(timeline, link, Options(form_key(request, "key"), actor, early=True))
             return _to_page(request, timeline)
         judge(
             registry.get(timeline.workflow), timeline.state, Call((link.step, link.item), "", "looked at", early=True)
@@ -115,20 +102,21 @@ def _check(timeline: Timeline, link: CallLink) -> None:
         raise Refused(_("The time for “%(step)s” has run out.") % words, "overdue")
 
 
-def _call(timeline: Timeline, link: CallLink, key: str) -> Outcome:
+def _actor(request: HttpRequest, timeline: Timeline, link: CallLink) -> Actor:
+    """Return who follows the link: its holder, or the user where ``allowed=`` wants to know who that is."""
+    declaration = registry.find(timeline.workflow)
+    step = declaration.steps.get(link.step) if declaration else None
+    if declaration is None or step is None or not step.allowed or LINK in step.allowed:
+        return Actor(ActorType.LINK, label="link")
+    actor = of_user(viewer(request)[0])
+    check_allowed(step, declaration.make(timeline), actor)
+    return actor
+
+
+def _call(timeline: Timeline, link: CallLink, options: Options) -> Outcome:
     workflow = registry.get(timeline.workflow).make(timeline)
-    options = Options(key, Actor(ActorType.LINK, label="link"), early=True)
     step: BoundStep[[]] = BoundStep(workflow, link.step, link.item, options)
     return step()
-
-
-def _form_key(request: HttpRequest) -> str:
-    """Return the key of the form that was sent, so that a double click counts once; a new one for any other request.
-
-    Without a key of its own, the holder of a used link would be answered as if they had used it.
-    """
-    sent = request.POST.get("key", "")
-    return sent if _FORM_KEY.fullmatch(sent) else uuid.uuid4().hex
 
 
 def _asked(request: HttpRequest, timeline: Timeline, link: CallLink) -> HttpResponse:
@@ -139,18 +127,17 @@ def _asked(request: HttpRequest, timeline: Timeline, link: CallLink) -> HttpResp
 
 
 def _refused(request: HttpRequest, refused: Refused, timeline: Timeline | None = None) -> HttpResponse:
-    sentences = getattr(refused, "messages", None) or [str(refused)]
-    shows_page = timeline is not None and _may_view(request, timeline)
+    shows_page = timeline is not None and may_view(request, timeline)
     context = {
-        "sentences": sentences,
+        "sentences": sentences_of(refused),
         "reason": refused.reason,
         "timeline_url": _address(timeline) if shows_page else "",
     }
-    return _private(render(request, REFUSED, context, status=_STATUS_OF.get(refused.reason, 409)))
+    return _private(render(request, REFUSED, context, status=status_of(refused)))
 
 
 def _to_page(request: HttpRequest, timeline: Timeline) -> HttpResponse:
-    policy.remember(request.session, [timeline.id.hex])
+    policy.remember(request.session, [timeline.id.hex], as_guest=True)
     return _private(HttpResponseRedirect(_address(timeline)))
 
 
@@ -168,15 +155,3 @@ def _find(id: uuid.UUID) -> Timeline:
     if timeline is None:
         raise Unknown(_("This link leads to something that is not there any more."), "unknown_timeline")
     return timeline
-
-
-def _visible(request: HttpRequest, id: uuid.UUID) -> Timeline:
-    """Return the timeline, or the same 404 whether there is none or it is somebody else's."""
-    timeline = frames.find(id, router.db_for_write(Timeline))
-    if timeline is None or not _may_view(request, timeline):
-        raise Http404(_("There is no such timeline, or it is not yours to see."))
-    return timeline
-
-
-def _may_view(request: HttpRequest, timeline: Timeline) -> bool:
-    return policy.may_view(timeline, getattr(request, "user", None), getattr(request, "session", None))

@@ -1,0 +1,23 @@
+"""A step's own ``allowed=``, asked at each call, wherever it comes from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from .. import actors, policy
+from ..actors import Actor, ActorType
+from ..exceptions import NotAllowed
+from ..steps import Step
+
+
+def check_allowed(step: Step[...], workflow: Any, actor: Actor | None) -> None:
+    """See that this actor may call the step; ``NotAllowed`` if not. At a start there is no workflow object yet."""
+    if not step.allowed:
+        return
+    actor = actor or actors.current()
+    user = policy.user_of(actor)
+    if not policy.allows(step, workflow, user, holds_link=actor.type == ActorType.LINK):
+        words = {"step": step.name.replace("_", " "), "actor": actor}
+        raise NotAllowed(_("%(actor)s may not call “%(step)s”. Who may is said in its allowed=.") % words)

@@ -1,0 +1,116 @@
+"""What waits for whoever looks at a timeline: its steps that they may call now, each with its form."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+from django.views.decorators.debug import sensitive_variables
+
+from ..engine.asked import Options
+from ..exceptions import Rejected
+from ..forms import add_errors, form_class, initial_of, input_of, make_form
+from ..models import Timeline
+from ..outline import said, title_of
+from ..policy import TAKES_CALLS
+from ..registry import Declaration
+from ..state import Outcome, run_key, split_key
+from ..steps import Step
+from ..workflows import BoundStep
+from .visible import may_call
+
+STEP, KEY, SEEN = "timelines-step", "timelines-key", "timelines-seen"
+WAIT = 2  # seconds for which an answer is held back while a worker is about to have the next page ready
+
+
+@dataclass
+class PossibleCall:
+    """A step that may be called, as templates draw it. ``id`` stays the same for as long as the step waits for this call."""
+
+    run: str
+    title: str
+    about: str
+    id: str
+    form: Any
+    seen: int | None  # the newest event that the page knew of
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
+    errors: tuple[str, ...] = ()  # what a worker said to the last input
+
+    @property
+    def token(self) -> SafeString:
+        """What the form sends besides its fields: which step, a key that lets it count once, and what it was made for."""
+        sent = ((STEP, self.run), (KEY, self.key), (SEEN, self.seen))
+        return format_html_join("", '<input type="hidden" name="{}" value="{}">', (pair for pair in sent if pair[1]))
+
+    @property
+    def asks(self) -> bool:
+        """Tell whether there is something to fill in."""
+        return bool(self.form.visible_fields())
+
+    @property
+    def is_wrong(self) -> bool:
+        """Tell whether something is to be mended."""
+        return bool(self.errors or self.form.errors)
+
+
+def possible_calls(request: HttpRequest, timeline: Timeline, declaration: Declaration) -> Iterator[PossibleCall]:
+    """Yield what waits for this visitor, in the order of the class."""
+    runs = timeline.state["runs"]
+    if "ended" in timeline.state or timeline.state.get("cancelling"):
+        return
+    for name in declaration.steps:
+        for run in [run for run in runs if split_key(run)[0] == name]:
+            waits = runs[run]["status"] in TAKES_CALLS and not runs[run].get("final")
+            if waits and may_call(request, timeline, run):
+                yield possible_call(timeline, declaration, run)
+
+
+@sensitive_variables()
+def possible_call(
+    timeline: Timeline, declaration: Declaration, run: str, form: type[Any] | None = None, data: Any = None
+) -> PossibleCall:
+    """Return the call of this step, with its form as it is now, or with what was typed (``data``)."""
+    step = declaration.step(split_key(run)[0])
+    known = timeline.state["runs"].get(run, {})
+    made = make_form(
+        form or form_class(declaration, step), data, initial=initial_of(declaration, timeline, run), without={}
+    )
+    name, item = split_key(run)
+    id = f"timelines-{name}-{known.get('fence', 0)}"
+    made.auto_id = f"{id}-%s"  # several forms on one page
+    return PossibleCall(
+        run=run,
+        title=run_key(title_of(name), item),
+        about=step.doc.partition("\n")[0],
+        id=id,
+        form=made,
+        seen=timeline.head,
+        errors=said(known.get("errors")) if data is None else (),
+    )
+
+
+@sensitive_variables()
+def carry_out(declaration: Declaration, timeline: Timeline, call: PossibleCall) -> bool:
+    """Call the step with what its valid form says; tell whether the step took it. ``Refused`` if it cannot be called."""
+    name, item = split_key(call.run)
+    step = declaration.step(name)
+    options = Options(call.key, seen=call.seen)
+    bound: BoundStep[...] = BoundStep(declaration.make(timeline), name, item, options)
+    try:
+        if bound(**input_of(call.form, step)) is Outcome.DUE:
+            bound.wait(WAIT)
+    except Rejected as rejected:
+        add_errors(call.form, rejected)
+        return False
+    return True
+
+
+def known_input(step: Step[...], declared: Mapping[str, Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an address says of a step's parameters, as their types have it; ``ValidationError`` for what none is."""
+    names = [parameter.name for parameter in step.parameters if parameter.name in kwargs]
+    return {name: declared[name].check(kwargs[name]) for name in names}

@@ -1,0 +1,292 @@
+"""The visitor's pages: one that starts a workflow, one of a timeline with what waits for the visitor, one of a single step.
+
+Each posts to its own address and answers with a redirect. What goes wrong is shown on the page that was posted from.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, ClassVar
+
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import render
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from django.views.generic import View
+
+from .. import frames, policy, registry
+from ..exceptions import DeclarationError, NotAllowed, Refused, Rejected
+from ..forms import add_errors, form_class, input_of, make_form
+from ..models import Timeline
+from ..outline import outline, title_of
+from ..registry import Declaration
+from ..state import split_key
+from ..steps import Step
+from ..workflows import Workflow
+from .calls import KEY, SEEN, STEP, PossibleCall, carry_out, known_input, possible_call, possible_calls
+from .changes import changes_since
+from .visible import form_key, may_call, sentences_of, status_of, viewer, visible
+
+PAGE, STEP_PAGE, START_PAGE = (f"django_timelines/{name}.html" for name in ("timeline_page", "step_page", "start_page"))
+
+
+@method_decorator([never_cache, csrf_protect, sensitive_post_parameters()], name="dispatch")
+class WorkflowView(View):
+    """What the three have in common."""
+
+    workflow: ClassVar[type[Workflow] | None] = None
+    template_name = ""
+    form_class: ClassVar[Any] = None  # instead of the step's own
+    extra_context: ClassVar[dict[str, Any] | None] = None
+
+    def get_template_names(self, declaration: Declaration | None, *names: str) -> list[str]:
+        """Return where the template is looked for: ``<app>/<workflow>_<name>.html`` for each name."""
+        if self.template_name:
+            return [self.template_name]
+        if declaration is None:
+            return []
+        app, _dot, workflow = declaration.label.partition(".")
+        return [f"{app}/{workflow.lower()}_{name}.html" for name in names]
+
+    def get_context_data(self, **context: Any) -> dict[str, Any]:
+        """Return what templates are given."""
+        return {"view": self} | context | (self.extra_context or {})
+
+    def get_success_url(self, workflow: Any) -> str:
+        """Return where a call leads: to the timeline's page."""
+        return str(workflow.get_absolute_url())
+
+
+class StartView(WorkflowView):
+    """Begin a workflow: ``path("donate/<int:campaign>/", StartView.as_view(workflow=Donation))``.
+
+    It asks for the entry step's parameters. One that the address gives is not asked for; a template finds it by its name.
+    """
+
+    @sensitive_variables()
+    def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        """Show the form."""
+        declaration, entry = self._entry()
+        known = self._known(declaration, entry)
+        return self._page(declaration, entry, known, self._form(declaration, entry, None, known))
+
+    @sensitive_variables()
+    def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+        """Begin a timeline with it and go to its page. The same form sent twice begins one."""
+        declaration, entry = self._entry()
+        known = self._known(declaration, entry)
+        form = self._form(declaration, entry, request.POST, known)
+        key = form_key(request, KEY)
+        if form.is_valid():
+            try:
+                begun = declaration.workflow.using(key=key).start(**input_of(form, entry) | known)
+            except Rejected as rejected:
+                add_errors(form, rejected)
+            except NotAllowed:
+                raise
+            except Refused:  # somebody went back to the form and changed it
+                key = uuid.uuid4().hex
+                form.add_error(None, _("This form was sent already. Send it again to begin another time."))
+            else:
+                session = viewer(request)[1]
+                if session is not None:  # of two clicks, the browser takes the second one's answer, and its cookie
+                    policy.remember(session, [begun.pk.hex])
+                return HttpResponseRedirect(self.get_success_url(begun))
+        return self._page(declaration, entry, known, form, key)
+
+    def _entry(self) -> tuple[Declaration, Step[...]]:
+        if self.workflow is None:
+            raise DeclarationError("A StartView begins one workflow: StartView.as_view(workflow=Donation).")
+        declaration = self.workflow._declaration
+        return declaration, declaration.step(declaration.graph.entry.name)
+
+    def _known(self, declaration: Declaration, entry: Step[...]) -> dict[str, Any]:
+        try:
+            return known_input(entry, declaration.inputs[entry.name], self.kwargs)
+        except ValidationError:
+            raise Http404(_("There is nothing to begin with.")) from None
+
+    @sensitive_variables()
+    def _form(self, declaration: Declaration, entry: Step[...], data: Any, known: dict[str, Any]) -> Any:
+        return make_form(self.form_class or form_class(declaration, entry), data, initial={}, without=known)
+
+    @sensitive_variables()
+    def _page(
+        self, declaration: Declaration, entry: Step[...], known: dict[str, Any], form: Any, key: str = ""
+    ) -> HttpResponse:
+        call = PossibleCall(
+            run="",
+            title=title_of(entry.name),
+            about=entry.doc.partition("\n")[0],
+            id=f"timelines-call-{entry.name}",
+            form=form,
+            seen=0,
+            key=key or uuid.uuid4().hex,
+        )
+        about = (declaration.workflow.__doc__ or "").strip().partition("\n")[0]
+        context = {"title": declaration.title, "about": about, "call": call, "calls": [call], "form": form}
+        names = [*self.get_template_names(declaration, entry.name), START_PAGE]
+        return render(self.request, names, self.get_context_data(**known | context))
+
+
+class CallingView(WorkflowView):
+    """A page on which steps of one timeline are called."""
+
+    @sensitive_variables()
+    def post(self, request: HttpRequest, pk: uuid.UUID, **kwargs: Any) -> HttpResponseBase:
+        """Call the step with what the form says, and go to the timeline's page; or say what is wrong, on this one."""
+        timeline, declaration = self._timeline(pk)
+        run = self._asked_run(request)
+        name = split_key(run)[0]
+        if declaration is None or name not in declaration.steps:
+            return self._page(timeline, declaration, notes=[_("There is no such step any more.")], status=404)
+        if not may_call(request, timeline, run):
+            words = {"step": name.replace("_", " ")}
+            return self._page(timeline, declaration, notes=[_("“%(step)s” is not yours to call.") % words], status=403)
+        call = possible_call(timeline, declaration, run, self.form_class, request.POST)
+        call.key, call.seen = form_key(request, KEY), frames.read_sequence(request.POST.get(SEEN))
+        if not call.form.is_valid():
+            return self._page(timeline, declaration, call)
+        try:
+            if carry_out(declaration, timeline, call):
+                return HttpResponseRedirect(self.get_success_url(declaration.make(timeline)))
+        except Refused as refused:
+            return self._refused(timeline, declaration, call, refused)
+        return self._again(timeline, declaration, call)
+
+    def _timeline(self, pk: uuid.UUID) -> tuple[Timeline, Declaration | None]:
+        timeline = visible(self.request, pk)
+        if self.workflow is not None and timeline.workflow not in self.workflow._declaration.names:
+            raise Http404(_("There is no such timeline, or it is not yours to see."))
+        return timeline, registry.find(timeline.workflow)
+
+    def _asked_run(self, request: HttpRequest) -> str:
+        raise NotImplementedError
+
+    def _page(
+        self,
+        timeline: Timeline,
+        declaration: Declaration | None,
+        call: PossibleCall | None = None,
+        notes: list[str] | None = None,
+        status: int = 200,
+    ) -> HttpResponse:
+        raise NotImplementedError
+
+    def _again(self, timeline: Timeline, declaration: Declaration, call: PossibleCall) -> HttpResponse:
+        """Show the form again after the step said no to it."""
+        timeline.refresh_from_db()
+        fresh = possible_call(timeline, declaration, call.run)
+        call.id, call.seen = fresh.id, fresh.seen
+        return self._page(timeline, declaration, call)
+
+    def _refused(
+        self, timeline: Timeline, declaration: Declaration, call: PossibleCall, refused: Refused
+    ) -> HttpResponse:
+        """Say why it cannot be called, and what has changed since the form was made. What was typed stays if it may be sent."""
+        seen = timeline.head if call.seen is None else call.seen
+        timeline.refresh_from_db()
+        notes = [*sentences_of(refused), *changes_since(timeline, seen)]
+        fresh = possible_call(timeline, declaration, call.run)
+        waiting = {one.run for one in possible_calls(self.request, timeline, declaration)}
+        call.id, call.seen, call.key = fresh.id, fresh.seen, fresh.key
+        return self._page(timeline, declaration, call if call.run in waiting else None, notes, status_of(refused))
+
+
+class TimelineView(CallingView):
+    """The page of a timeline: where it stands, and the forms of the steps that wait for this visitor.
+
+    While one waits, the template is ``<app>/<workflow>_<step>.html``; else, or without it, ``<app>/<workflow>_timeline.html``.
+    """
+
+    def get(self, request: HttpRequest, pk: uuid.UUID, **kwargs: Any) -> HttpResponse:
+        """Show it as it is now."""
+        return self._page(*self._timeline(pk))
+
+    def _asked_run(self, request: HttpRequest) -> str:
+        return request.POST.get(STEP, "")
+
+    def _page(
+        self,
+        timeline: Timeline,
+        declaration: Declaration | None,
+        call: PossibleCall | None = None,
+        notes: list[str] | None = None,
+        status: int = 200,
+    ) -> HttpResponse:
+        calls = list(possible_calls(self.request, timeline, declaration)) if declaration else []
+        calls = [call if call is not None and one.run == call.run else one for one in calls]
+        drawn = outline(timeline)
+        first = calls[0] if calls else None
+        context = self.get_context_data(
+            timeline=timeline,
+            workflow=declaration.make(timeline) if declaration else None,
+            outline=drawn,
+            steps=drawn.lines,
+            calls=calls,
+            call=first,
+            form=first.form if first else None,
+            notes=notes or [],
+        )
+        waiting = [split_key(first.run)[0]] if first else []
+        names = [*self.get_template_names(declaration, *waiting, "timeline"), PAGE]
+        return render(self.request, names, context, status=status)
+
+
+class StepView(CallingView):
+    """The page of one step: ``path("orders/<uuid:pk>/pay/", StepView.as_view(workflow=Order, step="pay"))``.
+
+    Where the step does not wait for this visitor, it says why.
+    """
+
+    step: ClassVar[str] = ""
+    item = ""
+
+    def get(self, request: HttpRequest, pk: uuid.UUID, **kwargs: Any) -> HttpResponseBase:
+        """Show the form; where there is nothing to call, lead to the timeline's page."""
+        timeline, declaration = self._timeline(pk)
+        waiting = {one.run: one for one in possible_calls(request, timeline, declaration)} if declaration else {}
+        call = waiting.get(self._asked_run(request))
+        if call is None or declaration is None:
+            return HttpResponseRedirect(timeline.get_absolute_url())
+        if self.form_class is not None:
+            call = possible_call(timeline, declaration, call.run, self.form_class)
+        return self._page(timeline, declaration, call)
+
+    def _asked_run(self, request: HttpRequest) -> str:
+        if self.workflow is None or self.step not in self.workflow._declaration.steps:
+            raise DeclarationError('A StepView calls one step: StepView.as_view(workflow=Order, step="pay").')
+        item = self.kwargs.get("item", "")
+        return f"{self.step}[{item}]" if item else self.step
+
+    def _page(
+        self,
+        timeline: Timeline,
+        declaration: Declaration | None,
+        call: PossibleCall | None = None,
+        notes: list[str] | None = None,
+        status: int = 200,
+    ) -> HttpResponse:
+        context = self.get_context_data(
+            timeline=timeline,
+            workflow=declaration.make(timeline) if declaration else None,
+            title=title_of(self.step),
+            calls=[call] if call else [],
+            call=call,
+            form=call.form if call else None,
+            notes=notes or [],
+        )
+        names = [*self.get_template_names(declaration, self.step), STEP_PAGE]
+        return render(self.request, names, context, status=status)
+
+
+def start(request: HttpRequest, workflow: str) -> HttpResponseBase:
+    """Begin any workflow by its label, for a first try: see ``policy.may_start``."""
+    declaration = registry.find(workflow)
+    if declaration is None or not policy.may_start(declaration, viewer(request)[0]):
+        raise Http404(_("There is no such workflow, or it is not yours to begin."))
+    return StartView.as_view(workflow=declaration.workflow)(request)

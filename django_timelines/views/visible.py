@@ -1,0 +1,68 @@
+"""What all views have in common: the timeline that somebody may see, and how a refusal is answered."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Any
+
+from django.db import router
+from django.http import Http404, HttpRequest
+from django.utils.translation import gettext as _
+
+from .. import frames, policy
+from ..exceptions import Refused
+from ..models import Timeline
+
+_FORM_KEY = re.compile(r"[0-9a-f]{32}")
+_STATUS_OF = {"forged": 404, "unknown": 404, "unknown_timeline": 404, "unknown_step": 404, "unknown_workflow": 404}
+_STATUS_OF |= {
+    "settled": 410,
+    "overdue": 410,
+    "not_allowed": 403,
+    "invalid": 400,
+    "wrong_input": 400,
+    "invalid_key": 400,
+}
+
+
+def status_of(refused: Refused) -> int:
+    """Return the HTTP status that says what the refusal's reason says. Most are a conflict."""
+    return _STATUS_OF.get(refused.reason, 409)
+
+
+def sentences_of(refused: Refused) -> list[str]:
+    """Return what a refusal says to people."""
+    return list(getattr(refused, "messages", None) or [str(refused)])
+
+
+def form_key(request: HttpRequest, name: str) -> str:
+    """Return the key of the form that was sent, so that a double click counts once; a new one for any other request.
+
+    Without a key of its own, whoever comes second with the same input would be answered as if they had been the first.
+    """
+    sent = request.POST.get(name, "")
+    return sent if _FORM_KEY.fullmatch(sent) else uuid.uuid4().hex
+
+
+def visible(request: HttpRequest, id: uuid.UUID) -> Timeline:
+    """Return the timeline, or the same 404 whether there is none or it is somebody else's."""
+    timeline = frames.find(id, router.db_for_write(Timeline))
+    if timeline is None or not may_view(request, timeline):
+        raise Http404(_("There is no such timeline, or it is not yours to see."))
+    return timeline
+
+
+def may_view(request: HttpRequest, timeline: Timeline) -> bool:
+    """Ask the policy for whoever sent the request."""
+    return policy.may_view(timeline, *viewer(request))
+
+
+def may_call(request: HttpRequest, timeline: Timeline, run: str) -> bool:
+    """Ask the policy for whoever sent the request."""
+    return policy.may_call(timeline, run, *viewer(request))
+
+
+def viewer(request: HttpRequest) -> tuple[Any, Any]:
+    """Return user and session of a request; None for what the site has no middleware for."""
+    return getattr(request, "user", None), getattr(request, "session", None)

@@ -1,0 +1,241 @@
+"""Who may call a step: its own ``allowed=`` wherever the call comes from, and the policy for what comes from outside."""
+
+import pytest
+from django.contrib.auth.models import AnonymousUser, Permission, User
+from django.core.exceptions import PermissionDenied
+from django.test import Client
+
+from django_timelines import policy
+from django_timelines.exceptions import DeclarationError, NotAllowed
+from django_timelines.models import Timeline
+from django_timelines.testing import drain
+from django_timelines.workflows import Workflow, step
+from example_project.signup.workflows import Signup
+from tests.pages.stories import signed_up
+
+from .workflows import Expense, Guarded
+
+pytestmark = pytest.mark.django_db
+
+
+def handed_in() -> Expense:
+    return Expense.using(actor=None).start(owner="ada", amount=5)
+
+
+def approved(grace: User, boss: User) -> Expense:
+    expense = handed_in()
+    expense.look_at.using(actor=grace)("fine")
+    expense.approve.using(actor=boss)()
+    drain()
+    return Expense.get(expense.pk)
+
+
+def may(user: object, expense: Expense, step: str, session: object = None) -> bool:
+    return policy.may_call(Timeline.objects.get(pk=expense.pk), step, user, session)
+
+
+def test_the_engine_asks_who_calls_and_writes_nothing_for_somebody_else(ada, boss):
+    expense = handed_in()
+    head = expense.timeline.head
+
+    with pytest.raises(NotAllowed, match="boss may not call “look at”") as refused:
+        expense.look_at.using(actor=boss)("fine")
+
+    assert isinstance(refused.value, PermissionDenied)
+    assert refused.value.reason == "not_allowed"
+    assert Timeline.objects.get(pk=expense.pk).head == head
+
+
+def test_a_group_a_function_and_a_permission_let_people_in(ada, grace, boss):
+    first, second = handed_in(), handed_in()
+
+    assert first.look_at.using(actor=grace)("fine") == "completed"
+    assert second.look_at.using(actor=ada)("mine") == "completed"
+    assert first.approve.using(actor=boss)() == "completed"
+
+
+def test_code_that_names_nobody_is_nobody(db):
+    with pytest.raises(NotAllowed, match="system may not call"):
+        handed_in().look_at("fine")
+
+
+def test_who_has_left_may_not_call_any_more(grace):
+    expense = handed_in()
+    User.objects.filter(pk=grace.pk).update(is_active=False)
+
+    with pytest.raises(NotAllowed):
+        expense.look_at.using(actor=grace)("fine")
+
+    grace.delete()
+    with pytest.raises(NotAllowed):
+        expense.look_at.using(actor=grace)("fine")
+
+
+def test_the_permission_counts_as_it_is_at_the_call(boss, grace):
+    expense = handed_in()
+    expense.look_at.using(actor=grace)("fine")
+    boss.user_permissions.clear()  # the object that the caller holds may know better times
+
+    with pytest.raises(NotAllowed):
+        expense.approve.using(actor=boss)()
+
+
+def test_a_start_is_asked_as_well(ada, grace):
+    with pytest.raises(NotAllowed):
+        Guarded.using(actor=ada).start(name="x")
+    assert not Guarded.timelines.exists()
+
+    assert Guarded.using(actor=grace).start(name="x").timeline.status == "completed"
+
+
+def test_who_is_not_allowed_learns_nothing_of_the_input(ada):
+    with pytest.raises(NotAllowed):
+        Guarded.using(actor=ada).start(wrong="x")
+
+
+@pytest.mark.parametrize("wrong", ["editors", 7, [], ["group:"], "group:", "a.b.c", ""])
+def test_what_names_nobody_is_said_when_the_class_is_made(wrong):
+    with pytest.raises(DeclarationError, match="allowed="):
+        step(allowed=wrong)(lambda self, x: None)
+
+
+def test_a_step_that_nobody_calls_has_nobody_who_may():
+    with pytest.raises(DeclarationError, match="'pack' runs by itself"):
+
+        class Parcel(Workflow):
+            @step
+            def order(self, what: str): ...
+
+            @step(after=order, allowed="group:team")
+            def pack(self): ...
+
+
+# From outside: pages, API and links.
+
+
+def test_from_outside_a_step_is_for_whom_it_names_and_nobody_else(ada, grace, boss):
+    expense = handed_in()
+    boss.is_staff = boss.is_superuser = True  # a superuser has each permission, and is in no group
+    boss.save()
+
+    assert may(grace, expense, "look_at")
+    assert may(ada, expense, "look_at")
+    assert not may(boss, expense, "look_at")
+    assert not may(AnonymousUser(), expense, "look_at")
+    assert not may(None, expense, "look_at", {policy.SESSION_KEY: [expense.pk.hex]})
+
+
+def test_from_outside_a_step_that_names_nobody_is_for_whoever_started_it(ada, grace):
+    signup = Signup.using(actor=ada).start(email="ada@example.org", password="correct horse")
+    session = {policy.SESSION_KEY: [signup.pk.hex]}
+
+    assert may(ada, signup, "register")
+    assert may(AnonymousUser(), signup, "register", session)
+    assert not may(grace, signup, "register")
+    assert not may(AnonymousUser(), signup, "register", {policy.GUEST_KEY: [signup.pk.hex]})
+
+
+def test_staff_need_the_permission_to_change_a_timeline(boss):
+    signup = signed_up()
+    boss.is_staff = True
+    boss.user_permissions.add(Permission.objects.get(codename="view_timeline"))
+    boss.save()
+    assert not may(User.objects.get(pk=boss.pk), signup, "activate")
+
+    boss.user_permissions.add(Permission.objects.get(codename="change_timeline"))
+
+    assert may(User.objects.get(pk=boss.pk), signup, "activate")
+
+
+def test_a_step_whose_link_was_made_is_for_its_holder_and_not_for_whoever_waits_for_the_mail(ada):
+    signup = Signup.using(actor=ada).start(email="ada@example.org", password="correct horse")
+    assert may(ada, signup, "activate")  # nobody has made a link yet, and it does not wait yet either
+
+    drain()
+
+    assert Signup.get(signup.pk).activate.status == "waiting"
+    assert not may(ada, signup, "activate")
+    assert not may(ada, signup, "activate", {policy.SESSION_KEY: [signup.pk.hex]})
+
+
+def test_the_link_counts_as_made_even_if_the_body_failed_after_it(ada, monkeypatch):
+    def away(*args: object, **kwargs: object) -> None:
+        raise OSError("no answer, but the mail may be out")
+
+    monkeypatch.setattr("example_project.signup.workflows.send_mail", away)
+    signup = Signup.using(actor=ada).start(email="ada@example.org", password="correct horse")
+    drain()
+    Signup.get(signup.pk).send_activation_link.skip(reason="It is out.")
+
+    assert Signup.get(signup.pk).activate.status == "waiting"
+    assert not may(ada, signup, "activate")
+
+
+def test_what_runs_by_itself_is_nobodys_to_call_from_outside(ada):
+    signup = Signup.using(actor=ada).start(email="ada@example.org", password="correct horse")
+
+    assert not may(ada, signup, "open_account")
+    assert not may(ada, signup, "nothing")
+
+
+def test_the_holder_of_a_link_calls_what_names_links_and_what_names_nobody(grace, boss):
+    expense = approved(grace, boss)
+
+    assert Client().post(path(expense.confirm.link())).status_code == 302
+    assert Client().post(path(expense.file_away.link())).status_code == 302
+
+    assert Expense.get(expense.pk).timeline.status == "completed"
+
+
+def test_a_link_to_a_step_that_names_others_is_for_those(grace, boss, browser_of):
+    expense = handed_in()
+    expense.look_at.using(actor=grace)("fine")
+    link = path(expense.approve.link())
+
+    assert Client().get(link).status_code == 403
+    assert Client().post(link).status_code == 403
+    assert browser_of(grace).post(link).status_code == 403
+    assert browser_of(boss).post(link).status_code == 302
+    called = expense.timeline.events.get(type="StepCalled", step="approve")
+    assert (called.actor_type, called.actor_label) == ("user", "boss")
+
+
+def test_who_followed_a_link_may_look_and_not_call_what_comes_next(grace, boss):
+    expense = approved(grace, boss)
+    holder = Client()
+
+    holder.post(path(expense.confirm.link()))
+    page = holder.get(expense.get_absolute_url())
+
+    assert page.status_code == 200
+    assert page.context["calls"] == []
+    assert not may(AnonymousUser(), expense, "hand_in", holder.session)
+
+
+def test_who_is_asked_for_may_look_and_who_is_not_gets_404(ada, grace, boss, browser_of):
+    expense = handed_in()
+    address = expense.get_absolute_url()
+
+    assert browser_of(grace).get(address).status_code == 200
+    assert browser_of(boss).get(address).status_code == 404
+    expense.look_at.using(actor=grace)("fine")
+    assert browser_of(grace).get(address).status_code == 404
+    assert browser_of(boss).get(address).status_code == 200
+
+
+def test_a_site_may_decide_otherwise(ada, grace, settings):
+    expense = handed_in()
+    settings.TIMELINES = {**settings.TIMELINES, "CAN_CALL": "tests.calls.test_allowed.only_grace"}
+
+    assert may(grace, expense, "approve")
+    assert not may(ada, expense, "look_at")
+    with pytest.raises(NotAllowed):  # and still the step's own word counts
+        expense.approve.using(actor=grace)()
+
+
+def only_grace(timeline, step, *, user, session):
+    return user.username == "grace"
+
+
+def path(link: str) -> str:
+    return link.removeprefix("https://example.org")

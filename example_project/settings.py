@@ -45,6 +45,7 @@ INSTALLED_APPS = [
     "django_timelines.live",
     "example_project.signup",
     "example_project.contacts",
+    "example_project.donation",
     "example_project.outbox",
 ]
 

@@ -17,6 +17,7 @@ urlpatterns = [
     path("account/<uuid:pk>/", account, name="account"),
     path("contacts/", import_contacts, name="import_contacts"),
     path("contacts/sample.csv", sample, name="sample_contacts"),
+    path("donate/", include("example_project.donation.urls")),
     path("outbox/", outbox, name="outbox"),
     path("timelines/", include("django_timelines.urls")),
     path("admin/", admin.site.urls),

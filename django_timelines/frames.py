@@ -72,9 +72,12 @@ def _encoded(timeline: Timeline, events: list[dict[str, Any]], after: int, html:
 
 def _events(timeline: Timeline, after: int) -> list[dict[str, Any]]:
     """Read the newest events after this one, up to the head that was read: what came later is the next frame's."""
-    rows = Event.objects.using(timeline.using).filter(
-        timeline=timeline.id, sequence__gt=max(after, timeline.head - MOST_EVENTS), sequence__lte=timeline.head
-    )
+    return described(timeline, sequence__gt=max(after, timeline.head - MOST_EVENTS), sequence__lte=timeline.head)
+
+
+def described(timeline: Timeline, **wanted: int) -> list[dict[str, Any]]:
+    """Return these events of a timeline as frames tell them, the oldest first."""
+    rows = Event.objects.using(timeline.using).filter(timeline=timeline.id, **wanted)
     columns = ("sequence", "type", "step", "item", "attempt", "at", "actor_type", "actor_label")
     return [_event(*row) for row in rows.order_by("sequence").values_list(*columns)]
 

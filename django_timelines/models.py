@@ -11,7 +11,8 @@ from django.utils.translation import gettext_lazy as _
 
 from . import registry
 from .actors import ActorType
-from .state import StepStatus, TimelineStatus
+from .rules import allows_always
+from .state import TAKES_CALLS, StepStatus, TimelineStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +47,29 @@ class TimelineQuerySet(models.QuerySet["Timeline"]):
     def waiting_for(self, step: str) -> TimelineQuerySet:
         """Those on which this step waits for somebody to call it."""
         return self.filter(runs__step=step, runs__status=StepStatus.WAITING)
+
+    def waiting_for_me(self, user: Any) -> TimelineQuerySet:
+        """Those on which a step waits for this user: what is overdue first, then what has the least time left.
+
+        A function in ``allowed=`` is asked for each timeline on which its step waits, one after the other.
+        """
+        waiting = models.Q(status__in=TAKES_CALLS)
+        always, perhaps = models.Q(pk__in=[]), models.Q(pk__in=[])
+        for declaration in registry.everything().values():
+            for step in declaration.steps.values():
+                here = models.Q(timeline__workflow__in=declaration.names, step__in=(step.name, step.renamed_from))
+                if allows_always(step, user):
+                    always |= here
+                elif step.waits and any(callable(rule) for rule in step.allowed):
+                    perhaps |= here
+                elif step.waits and not step.allowed:
+                    perhaps |= here & models.Q(timeline__started_by=str(user.pk))
+        runs = Run.objects.using(self.db)
+        candidates = self.filter(pk__in=runs.filter(perhaps & waiting).values("timeline"))
+        found = [row.pk for row in candidates if registry.verbs().waits_for(row, user)]
+        wanted = models.Q(pk__in=runs.filter(always & waiting).values("timeline")) | models.Q(pk__in=found)
+        until = models.Min("runs__until", filter=models.Q(runs__status__in=TAKES_CALLS))
+        return self.filter(wanted).alias(_until=until).order_by(models.F("_until").asc(nulls_last=True), "pk")
 
     def about(self, instance: models.Model) -> TimelineQuerySet:
         """Those that have a field which refers to this row."""

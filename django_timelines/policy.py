@@ -5,24 +5,25 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import MutableMapping
 from typing import Any, cast
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.db.models import Q
 from django.utils.module_loading import import_string
 
 from . import conf, registry
 from .actors import Actor, ActorType
-from .models import Timeline
+from .models import Timeline, TimelineQuerySet
 from .registry import Declaration
-from .state import StepStatus, split_key
-from .steps import LINK, Step, type_rule
+from .rules import allows
+from .state import split_key, waiting_runs
 
 SESSION_KEY = "django_timelines"
 GUEST_KEY = "django_timelines_guest"  # timelines that a link has shown to this session: it may see them, no more
 REMEMBERED = 50  # timelines of one session; the oldest is forgotten first
-TAKES_CALLS = frozenset({StepStatus.WAITING, StepStatus.OVERDUE})
 
 
 def may_view(timeline: Timeline, user: Any, session: Any) -> bool:
@@ -81,35 +82,35 @@ def can_call(timeline: Timeline, step: str, *, user: Any, session: Any) -> bool:
     """
     declaration = registry.get(timeline.workflow)
     declared = declaration.step(split_key(step)[0])
+    if is_for(timeline, step, user):
+        return True
     if declared.allowed:
-        return allows(declared, declaration.make(timeline), user)
+        return False
     if _is_staff(user, "django_timelines.change_timeline"):
         return True
-    if step in timeline.state.get("links", ()):
+    return step not in timeline.state.get("links", ()) and timeline.id.hex in _remembered(session, SESSION_KEY)
+
+
+def is_for(timeline: Timeline, step: str, user: Any) -> bool:
+    """Tell whether the step waits for this user: its ``allowed=`` names them, or they started the timeline."""
+    declaration = registry.find(timeline.workflow)
+    declared = declaration.steps.get(declaration.current(split_key(step)[0])) if declaration else None
+    if declaration is None or declared is None or not declared.waits:
         return False
-    return timeline.id.hex in _remembered(session, SESSION_KEY) or _started(timeline, user)
+    if declared.allowed:
+        return allows(declared, declaration.make(timeline), user)
+    return step not in timeline.state.get("links", ()) and _started(timeline, user)
 
 
-def allows(step: Step[...], workflow: Any, user: Any, *, holds_link: bool = False) -> bool:
-    """Tell whether a step's ``allowed=`` names this user, or the holder of its link."""
-    if holds_link and LINK in step.allowed:
-        return True
-    if user is None or (user.is_authenticated and not user.is_active):
-        return False
-    return any(_names(rule, workflow, user) for rule in step.allowed)
-
-
-def _names(rule: type_rule, workflow: Any, user: Any) -> bool:
-    if callable(rule):
-        return bool(rule(workflow, user))
-    kind, _colon, name = rule.partition(":")
-    if not user.is_authenticated or rule == LINK:
-        return False
-    if kind == "user" and name:
-        return bool(user.get_username() == name)
-    if kind == "group" and name:
-        return bool(user.groups.filter(name=name).exists())
-    return bool(user.has_perm(rule))
+def known_to(timelines: TimelineQuerySet, user: Any, session: Any) -> TimelineQuerySet:
+    """Return those of the timelines that this viewer began or was shown; for staff who may view timelines, all."""
+    if _is_staff(user, "django_timelines.view_timeline"):
+        return timelines
+    shown = [uuid.UUID(id) for id in (*_remembered(session, SESSION_KEY), *_remembered(session, GUEST_KEY))]
+    wanted = Q(pk__in=shown)
+    if user is not None and user.is_authenticated and user.is_active:
+        wanted |= Q(started_by=str(user.pk))
+    return timelines.filter(wanted)
 
 
 def user_of(actor: Actor) -> Any:
@@ -145,8 +146,8 @@ def _is_staff(user: Any, permission: str) -> bool:
 def _is_asked_for(timeline: Timeline, user: Any) -> bool:
     """Tell whether a step waits whose ``allowed=`` names this user."""
     declaration = registry.find(timeline.workflow)
-    if declaration is None or "ended" in timeline.state:
+    if declaration is None or "runs" not in timeline.state:
         return False
-    waiting = {split_key(key)[0] for key, run in timeline.state["runs"].items() if run["status"] in TAKES_CALLS}
+    waiting = {split_key(run)[0] for run in waiting_runs(timeline.state)}
     steps = [step for name, step in declaration.steps.items() if name in waiting and step.allowed]
     return any(allows(step, declaration.make(timeline), user) for step in steps)

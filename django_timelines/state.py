@@ -98,6 +98,8 @@ DONE = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
 MOVING = frozenset({StepStatus.DUE, StepStatus.RUNNING, StepStatus.RETRYING})
 OPEN = MOVING | {StepStatus.WAITING, StepStatus.BLOCKED}
 _BROKEN = frozenset({StepStatus.FAILED, StepStatus.NOT_REACHED, StepStatus.CANCELLED})
+TAKES_CALLS = frozenset({StepStatus.WAITING, StepStatus.OVERDUE})
+"""A person may call the step, if nothing goes on from its being overdue."""
 ENDED = frozenset({TimelineStatus.COMPLETED, TimelineStatus.FAILED, TimelineStatus.CANCELLED})
 
 _ENDINGS = {
@@ -383,6 +385,13 @@ def awaits_child(run: Mapping[str, Any]) -> bool:
 def is_open(run: Mapping[str, Any]) -> bool:
     """Tell whether a run was reached and is not settled. An overdue one that nothing goes on from may still be done."""
     return run["status"] in OPEN or (run["status"] == StepStatus.OVERDUE and not run.get("final"))
+
+
+def waiting_runs(state: type_state) -> list[str]:
+    """Return the keys of the runs that wait for somebody to call them; overdue ones that may still be done are among them."""
+    if "ended" in state or state.get("cancelling"):
+        return []
+    return [key for key, run in state["runs"].items() if run["status"] in TAKES_CALLS and is_open(run)]
 
 
 def timeline_status(state: type_state) -> TimelineStatus:

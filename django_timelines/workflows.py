@@ -25,7 +25,7 @@ from django.db import router
 from django.urls import reverse
 from django.views.decorators.debug import sensitive_variables
 
-from . import links, registry, store
+from . import links, policy, registry, store
 from .bound import BoundStep, actor_of, any_of, step, subworkflow, with_options
 from .declarations import declare
 from .domain import Event
@@ -40,7 +40,7 @@ from .fields import RenamedFrom, text
 from .models import Timeline, TimelineQuerySet
 from .registry import Declaration
 from .retries import Retry
-from .state import Outcome, StepStatus, timeline_status
+from .state import Outcome, StepStatus, timeline_status, waiting_runs
 from .steps import SECRET, Delivery
 from .store import Snapshot
 from .subject import Subject
@@ -289,6 +289,9 @@ class _Verbs:
 
     def timeline_link(self, timeline: Timeline) -> str:
         return links.for_view(timeline.id)
+
+    def waits_for(self, timeline: Timeline, user: Any) -> bool:
+        return any(policy.is_for(timeline, run, user) for run in waiting_runs(timeline.state))
 
     def erase(self, timeline: Timeline, *, reason: str, actor: Any) -> None:
         erase.erase(store.snapshot_of(timeline), reason, actor_of(actor))

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from .. import actors, policy
 from ..actors import Actor, ActorType
 from ..exceptions import NotAllowed
+from ..rules import allows
 from ..steps import Step
 
 
@@ -18,6 +19,6 @@ def check_allowed(step: Step[...], workflow: Any, actor: Actor | None) -> None:
         return
     actor = actor or actors.current()
     user = policy.user_of(actor)
-    if not policy.allows(step, workflow, user, holds_link=actor.type == ActorType.LINK):
+    if not allows(step, workflow, user, holds_link=actor.type == ActorType.LINK):
         words = {"step": step.name.replace("_", " "), "actor": actor}
         raise NotAllowed(_("%(actor)s may not call “%(step)s”. Who may is said in its allowed=.") % words)

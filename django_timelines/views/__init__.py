@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .links import call_link, open_link, since
+from .mine import MyWorkView
 from .pages import StartView, StepView, TimelineView, start
 
-__all__ = ["StartView", "StepView", "TimelineView", "call_link", "open_link", "since", "start"]
+__all__ = ["MyWorkView", "StartView", "StepView", "TimelineView", "call_link", "open_link", "since", "start"]

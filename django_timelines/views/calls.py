@@ -17,9 +17,8 @@ from ..exceptions import Rejected
 from ..forms import add_errors, form_class, initial_of, input_of, make_form
 from ..models import Timeline
 from ..outline import said, title_of
-from ..policy import TAKES_CALLS
 from ..registry import Declaration
-from ..state import Outcome, run_key, split_key
+from ..state import Outcome, run_key, split_key, waiting_runs
 from ..steps import Step
 from ..workflows import BoundStep
 from .visible import may_call
@@ -60,13 +59,9 @@ class PossibleCall:
 
 def possible_calls(request: HttpRequest, timeline: Timeline, declaration: Declaration) -> Iterator[PossibleCall]:
     """Yield what waits for this visitor, in the order of the class."""
-    runs = timeline.state["runs"]
-    if "ended" in timeline.state or timeline.state.get("cancelling"):
-        return
     for name in declaration.steps:
-        for run in [run for run in runs if split_key(run)[0] == name]:
-            waits = runs[run]["status"] in TAKES_CALLS and not runs[run].get("final")
-            if waits and may_call(request, timeline, run):
+        for run in waiting_runs(timeline.state):
+            if split_key(run)[0] == name and may_call(request, timeline, run):
                 yield possible_call(timeline, declaration, run)
 
 

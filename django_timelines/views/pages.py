@@ -92,9 +92,6 @@ class StartView(WorkflowView):
                 key = uuid.uuid4().hex
                 form.add_error(None, _("This form was sent already. Send it again to begin another time."))
             else:
-                session = viewer(request)[1]
-                if session is not None:  # of two clicks, the browser takes the second one's answer, and its cookie
-                    policy.remember(session, [begun.pk.hex])
                 return HttpResponseRedirect(self.get_success_url(begun))
         return self._page(declaration, entry, known, form, key)
 

@@ -225,6 +225,18 @@ def test_what_a_worker_said_no_to_is_shown_with_what_was_typed(client, order, pl
     assert Order.get(order.pk).pay.status == "completed"
 
 
+@pytest.mark.django_db(transaction=True)  # an effect outside is not run in somebody's transaction
+def test_what_is_mended_is_not_taken_for_stale_though_the_first_try_is_an_event(client, settings):
+    settings.DEBUG = True
+    address = client.post("/timelines/start/workflows.Notice/", {"text": "Hello"})["Location"]
+
+    wrong = client.post(address, sent(client.get(address), to="nobody"))
+    mended = client.post(address, sent(wrong, to="ada"))
+
+    assert wrong.context["form"].non_field_errors() == ["Nobody does not read."]
+    assert mended.status_code == 302
+
+
 def test_a_second_tab_is_told_what_was_done_in_the_first(client, order):
     address = order.get_absolute_url()
     first, second = sent(client.get(address), amount="5"), sent(client.get(address), amount="7")

@@ -54,6 +54,19 @@ class Expense(Workflow):
         """Grace, or whoever has the link."""
 
 
+class Notice(Workflow):
+    """Its second step has an effect outside: what it says no to is an event."""
+
+    @step
+    def write(self, text: str):
+        """Somebody writes."""
+
+    @step(after=write, delivery=AT_LEAST_ONCE)
+    def post(self, to: str):
+        if to == "nobody":
+            raise ValidationError("Nobody does not read.")
+
+
 class Guarded(Workflow):
     """Not everybody begins it."""
 

@@ -1,0 +1,37 @@
+"""What a step's ``allowed=`` says of a user."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .steps import LINK, Step, type_rule
+
+
+def allows(step: Step[...], workflow: Any, user: Any, *, holds_link: bool = False) -> bool:
+    """Tell whether ``allowed=`` names this user, or the holder of the step's link. Who has left is named by nothing."""
+    if holds_link and LINK in step.allowed:
+        return True
+    return is_here(user) and any(_names(rule, workflow, user) for rule in step.allowed)
+
+
+def allows_always(step: Step[...], user: Any) -> bool:
+    """Tell whether ``allowed=`` names this user whatever the timeline."""
+    return is_here(user) and any(_names(rule, None, user) for rule in step.allowed if not callable(rule))
+
+
+def is_here(user: Any) -> bool:
+    """Tell whether there is somebody: a visitor, or a user who has not left."""
+    return user is not None and (not user.is_authenticated or user.is_active)
+
+
+def _names(rule: type_rule, workflow: Any, user: Any) -> bool:
+    if callable(rule):
+        return bool(rule(workflow, user))
+    kind, _colon, name = rule.partition(":")
+    if not user.is_authenticated or rule == LINK:
+        return False
+    if kind == "user" and name:
+        return bool(user.get_username() == name)
+    if kind == "group" and name:
+        return bool(user.groups.filter(name=name).exists())
+    return bool(user.has_perm(rule))

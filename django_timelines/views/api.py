@@ -1,0 +1,221 @@
+"""The same calls as JSON: list, show, begin, call, and the events since. The same policy, the same refusals.
+
+Who asks is whom Django's session says, and what changes something needs the CSRF token, as any form does. Inputs and fields
+are in no answer: a page, or a view of the site's own, shows what is whose business.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.core.exceptions import BadRequest, ValidationError
+from django.db import router
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.debug import sensitive_variables
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from .. import frames, policy, registry
+from ..engine.asked import Options
+from ..exceptions import NotAllowed, Refused, Rejected, Unknown
+from ..models import Timeline
+from ..outline import Line, outline
+from ..registry import Declaration
+from ..state import Outcome, split_key, waiting_runs
+from ..steps import Step
+from ..workflows import BoundStep
+from .visible import may_call, may_view, sentences_of, status_of, viewer, visible
+
+PAGE = 50  # timelines in one answer
+MOST_EVENTS = 200
+type_view = Callable[..., HttpResponse]
+
+
+def answered(view: type_view) -> type_view:
+    """Answer as JSON what is refused, too."""
+
+    @never_cache
+    @csrf_protect
+    @wraps(view)
+    @sensitive_variables()
+    def answer(request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        try:
+            return view(request, **kwargs)
+        except Refused as refused:
+            return _error(status_of(refused), refused.reason, " ".join(sentences_of(refused)), _fields(refused))
+        except BadRequest as error:
+            return _error(400, "malformed", str(error))
+        except Http404 as error:
+            return _error(404, "unknown_timeline", str(error))
+
+    return answer
+
+
+@require_http_methods(["GET", "POST"])
+@answered
+def timelines(request: HttpRequest) -> HttpResponse:
+    """GET: list the timelines that are this caller's to see, the newest first. POST: begin one."""
+    return _begin(request) if request.method == "POST" else _list(request)
+
+
+@require_GET
+@answered
+def timeline(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Show one: where it stands, and each step, with what it takes if this caller may call it."""
+    return JsonResponse(_shown(request, visible(request, pk)))
+
+
+@require_GET
+@answered
+def events(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Answer what has happened after an event (``?after=7``), the oldest first, without payloads."""
+    shown = visible(request, pk)
+    after = frames.read_sequence(request.GET.get("after", "0"))
+    if after is None:
+        raise BadRequest(_("after= is the sequence of an event: a whole number from 0."))
+    until = after + MOST_EVENTS
+    found = frames.described(shown, sequence__gt=after, sequence__lte=min(until, shown.head))
+    return JsonResponse({"sequence": shown.head, "status": shown.status, "more": until < shown.head, "events": found})
+
+
+@require_POST
+@answered
+@sensitive_variables()
+def step(request: HttpRequest, pk: uuid.UUID, run: str) -> HttpResponse:
+    """Call a step: ``{"input": {"amount": 5}, "key": "evt_17", "seen": 7}``, of which each may be left out."""
+    shown, asked = visible(request, pk), _body(request, "input", "key", "seen")
+    declaration, (name, item) = registry.get(shown.workflow), split_key(run)
+    declaration.step(name)
+    if not may_call(request, shown, run):
+        raise NotAllowed(_("“%(step)s” is not yours to call.") % {"step": name.replace("_", " ")})
+    seen = asked.get("seen")
+    if seen is not None and type(seen) is not int:
+        raise BadRequest(_("seen is the sequence of an event: a whole number."))
+    options = Options(_text(asked, "key"), seen=seen)
+    bound: BoundStep[...] = BoundStep(declaration.make(shown), declaration.current(name), item, options)
+    outcome = bound(**_input(asked, declaration.step(name)))
+    shown.refresh_from_db()
+    status = 202 if outcome in (Outcome.DUE, Outcome.KEPT, Outcome.RETRYING) else 200
+    return JsonResponse({"outcome": outcome} | _shown(request, shown), status=status)
+
+
+@sensitive_variables()
+def _begin(request: HttpRequest) -> HttpResponse:
+    """Begin a timeline: ``{"workflow": "shop.Order", "input": {…}, "key": "<a random UUID>"}``."""
+    asked = _body(request, "workflow", "input", "key")
+    declaration = registry.find(_text(asked, "workflow"))
+    if declaration is None or not policy.may_start(declaration, viewer(request)[0]):
+        raise Unknown(_("There is no such workflow, or it is not yours to begin."), "unknown_workflow")
+    entry = declaration.step(declaration.graph.entry.name)
+    begun = declaration.workflow.using(key=_start_key(asked)).start(**_input(asked, entry))
+    answer = JsonResponse(_shown(request, begun.timeline), status=201)
+    answer["Location"] = reverse("timelines:api_timeline", args=[begun.pk])
+    return answer
+
+
+def _list(request: HttpRequest) -> HttpResponse:
+    rows = policy.known_to(Timeline.objects.using(router.db_for_write(Timeline)), *viewer(request))
+    if workflow := request.GET.get("workflow"):
+        declaration = registry.find(workflow)
+        rows = rows.filter(workflow__in=declaration.names if declaration else [workflow])
+    if status := request.GET.get("status"):
+        rows = rows.filter(status=status)
+    if before := request.GET.get("before"):
+        try:
+            rows = rows.filter(pk__lt=uuid.UUID(before))
+        except ValueError:
+            raise BadRequest(_("before= is the id of a timeline.")) from None
+    found = list(rows.order_by("-pk")[: PAGE + 1])
+    shown = [_summary(row) for row in found[:PAGE] if may_view(request, row)]
+    return JsonResponse({"timelines": shown, "before": str(found[PAGE - 1].pk) if len(found) > PAGE else None})
+
+
+def _summary(row: Timeline) -> dict[str, Any]:
+    declaration = registry.find(row.workflow)
+    return {
+        "id": str(row.pk),
+        "workflow": row.workflow,
+        "title": declaration.title if declaration else row.workflow,
+        "status": row.status,
+        "sequence": row.head,
+        "started_at": row.started_at,
+        "changed_at": row.changed_at,
+        "url": reverse("timelines:timeline", args=[row.pk]),
+    }
+
+
+def _shown(request: HttpRequest, row: Timeline) -> dict[str, Any]:
+    drawn, declaration = outline(row), registry.find(row.workflow)
+    steps = [_step(request, row, declaration, line) for line in drawn.lines]
+    return _summary(row) | {"explanation": drawn.sentence, "steps": steps}
+
+
+def _step(request: HttpRequest, row: Timeline, declaration: Declaration | None, line: Line) -> dict[str, Any]:
+    name, item = split_key(line.name)
+    shown: dict[str, Any] = {"run": line.name, "step": name, "item": item, "title": line.title, "status": line.status}
+    shown |= {"attempt": line.attempt, "due": line.due, "until": line.until, "errors": line.errors}
+    callable = line.name in waiting_runs(row.state) and declaration is not None and may_call(request, row, line.name)
+    shown["may_call"] = callable
+    if callable and declaration is not None:
+        shown["parameters"] = [
+            {"name": parameter.name, "required": parameter.required} for parameter in declaration.step(name).parameters
+        ]
+    return shown
+
+
+@sensitive_variables()
+def _body(request: HttpRequest, *known: str) -> dict[str, Any]:
+    """Read the request's JSON object; ``BadRequest`` says what is wrong with it."""
+    if request.content_type != "application/json":
+        raise BadRequest(_("Send application/json."))
+    try:
+        asked = json.loads(request.body)
+    except (ValueError, RecursionError):
+        raise BadRequest(_("This is no JSON.")) from None
+    if not isinstance(asked, dict) or (set(asked) - set(known)):
+        raise BadRequest(_("Send an object with %(names)s.") % {"names": ", ".join(known)})
+    return asked
+
+
+@sensitive_variables()
+def _input(asked: dict[str, Any], step: Step[...]) -> dict[str, Any]:
+    given = asked.get("input", {})
+    if not isinstance(given, dict):
+        raise BadRequest(_("input is an object: a value for each parameter."))
+    names = [parameter.name for parameter in step.parameters]
+    if unknown := [name for name in given if name not in names]:
+        words = {"step": step.name, "names": ", ".join(names) or _("nothing"), "unknown": ", ".join(unknown)}
+        raise Rejected(_("“%(step)s” takes %(names)s, not %(unknown)s.") % words, "wrong_input")
+    return given
+
+
+def _text(asked: dict[str, Any], name: str) -> str:
+    value = asked.get(name, "")
+    if not isinstance(value, str):
+        raise BadRequest(_("%(name)s is a text.") % {"name": name})
+    return value
+
+
+def _start_key(asked: dict[str, Any]) -> str:
+    """Return the key of a start. Nobody can guess another's: whoever knows it is shown the timeline that it began."""
+    key = _text(asked, "key")
+    try:
+        return uuid.UUID(key).hex if key else ""
+    except ValueError:
+        raise Rejected(_("The key of a start is a random UUID."), "invalid_key") from None
+
+
+def _fields(refused: Refused) -> dict[str, list[str]]:
+    return refused.message_dict if isinstance(refused, ValidationError) and hasattr(refused, "error_dict") else {}
+
+
+def _error(status: int, reason: str, message: str, fields: dict[str, list[str]] | None = None) -> JsonResponse:
+    error: dict[str, Any] = {"reason": reason, "message": message}
+    return JsonResponse({"error": error | ({"fields": fields} if fields else {})}, status=status)

@@ -1,0 +1,69 @@
+"""What waits for whoever is logged in: a list of timelines, each with the steps that they may call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.mixins import LoginRequiredMixin
+from django.db import router
+from django.db.models import QuerySet
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
+from django.views.generic import ListView
+
+from .. import moments, policy, registry
+from ..models import Timeline
+from ..outline import title_of
+from ..state import run_key, split_key, waiting_runs
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A step that waits, as the list shows it."""
+
+    timeline: Timeline
+    workflow: str
+    title: str
+    until: datetime | None
+
+    @property
+    def is_overdue(self) -> bool:
+        """Tell whether its time has run out, whether or not the clock has said so by now."""
+        return self.until is not None and self.until <= moments.now()
+
+
+@method_decorator(never_cache, name="dispatch")
+class MyWorkView(LoginRequiredMixin, ListView):  # type: ignore[type-arg]
+    """``timelines:mine``: overdue first."""
+
+    template_name = "django_timelines/mine.html"
+    paginate_by = 50
+
+    def get_queryset(self) -> QuerySet[Timeline]:
+        """Return the timelines on which a step waits for this user."""
+        return Timeline.objects.using(router.db_for_write(Timeline)).waiting_for_me(self.request.user)
+
+    def get_context_data(self, **context: Any) -> dict[str, Any]:
+        """Add the steps of those on this page of the list."""
+        found = super().get_context_data(**context)
+        return found | {"waiting": [one for row in found["object_list"] for one in self._waiting(row)]}
+
+    def _waiting(self, row: Timeline) -> list[Waiting]:
+        declaration = registry.get(row.workflow)
+        return [
+            Waiting(row, declaration.title, _title(run), _until(row, run))
+            for run in waiting_runs(row.state)
+            if policy.is_for(row, run, self.request.user)
+        ]
+
+
+def _title(run: str) -> str:
+    name, item = split_key(run)
+    return run_key(title_of(name), item)
+
+
+def _until(row: Timeline, run: str) -> datetime | None:
+    until = row.state["runs"][run].get("until")
+    return moments.from_text(until) if until else None

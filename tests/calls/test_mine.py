@@ -1,0 +1,126 @@
+"""What waits for me: a queryset, and a page."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import AnonymousUser, User
+
+from django_timelines.models import Timeline
+from django_timelines.testing import drain, travel
+from django_timelines.workflows import Workflow, step
+from example_project.signup.workflows import Signup
+from tests.shop.workflows import Order
+
+from .workflows import Expense
+
+pytestmark = pytest.mark.django_db
+
+
+class Review(Workflow):
+    """The team has a while."""
+
+    @step
+    def ask(self, days: int):
+        """Somebody asks."""
+
+    @step(after=ask, manual=True, within=timedelta(days=2), allowed="group:team")
+    def answer(self):
+        """The team answers."""
+
+
+def mine(user: object) -> list[str]:
+    return [str(row.pk) for row in Timeline.objects.waiting_for_me(user)]
+
+
+def test_it_is_what_names_the_user_and_what_the_user_began(ada, grace, boss):
+    expense = Expense.using(actor=boss).start(owner="ada", amount=5)
+    order = Order.using(actor=ada).start("ada")
+    Order.using(actor=grace).start("grace")
+    assert mine(ada) == [str(expense.pk)]
+    assert mine(grace) == [str(expense.pk)]
+    assert mine(boss) == []
+
+    drain()
+    expense.look_at.using(actor=grace)("fine")
+
+    assert mine(ada) == [str(order.pk)]
+    assert mine(boss) == [str(expense.pk)]
+    assert mine(AnonymousUser()) == []
+
+
+def test_a_function_is_asked_for_each_timeline(ada, boss):
+    his = Expense.using(actor=boss).start(owner="ada", amount=5)
+    Expense.using(actor=boss).start(owner="somebody else", amount=5)
+
+    assert mine(ada) == [str(his.pk)]
+
+
+def test_what_is_somebodys_link_to_follow_is_nobodys_work(ada):
+    Signup.using(actor=ada).start(email="ada@example.org", password="correct horse")
+    drain()
+
+    assert mine(ada) == []
+
+
+def test_who_has_left_has_no_work(grace, boss):
+    Expense.using(actor=boss).start(owner="grace", amount=5)
+    User.objects.filter(pk=grace.pk).update(is_active=False)
+
+    assert mine(User.objects.get(pk=grace.pk)) == []
+
+
+def test_what_is_overdue_comes_first_and_then_what_has_the_least_time(grace):
+    without = Expense.start(owner="x", amount=5)
+    late = Review.start(days=2)
+    with travel(timedelta(days=1)):
+        later = Review.start(days=2)
+    with travel(timedelta(days=2, hours=1)):
+        assert mine(grace) == [str(late.pk), str(later.pk), str(without.pk)]  # before the clock has said so
+        drain()
+
+        assert Review.get(late.pk).answer.status == "overdue"
+        assert mine(grace) == [str(late.pk), str(later.pk), str(without.pk)]
+        late.answer.using(actor=grace)()
+        assert mine(grace) == [str(later.pk), str(without.pk)]
+
+
+def test_of_a_class_only_its_own_are_asked_for(grace):
+    Expense.start(owner="x", amount=5)
+    review = Review.start(days=2)
+
+    assert [row.pk for row in Review.timelines.waiting_for_me(grace)] == [review.pk]
+
+
+def test_an_ended_or_cancelled_timeline_waits_for_nobody(grace):
+    review = Review.start(days=2)
+    review.timeline.cancel(reason="Not wanted any more.")
+
+    assert mine(grace) == []
+
+
+def test_the_page_names_each_step_and_leads_to_its_timeline(grace, browser_of):
+    review, expense = Review.start(days=2), Expense.start(owner="x", amount=5)
+
+    with travel(timedelta(days=3)):
+        html = browser_of(grace).get("/timelines/").content.decode()
+
+    assert f'<a href="{review.get_absolute_url()}">Answer</a>' in html
+    assert f'<a href="{expense.get_absolute_url()}">Look at</a>' in html
+    assert html.index("Answer") < html.index("Look at")
+    assert html.count("Overdue since") == 1
+
+
+def test_the_page_is_for_whoever_is_logged_in(client, ada, browser_of):
+    assert client.get("/timelines/").status_code == 302
+    assert "Nothing does." in browser_of(ada).get("/timelines/").content.decode()
+
+
+def test_the_page_comes_in_parts(grace, browser_of, monkeypatch):
+    monkeypatch.setattr("django_timelines.views.MyWorkView.paginate_by", 2)
+    for _ in range(3):
+        Review.start(days=2)
+
+    first, second = (browser_of(grace).get(f"/timelines/?page={page}").content.decode() for page in (1, 2))
+
+    assert (first.count("Answer"), second.count("Answer")) == (2, 1)
+    assert 'rel="next" href="?page=2"' in first

@@ -1,4 +1,4 @@
-"""The app: finds the workflows of all installed apps, and lets the first request start the embedded worker."""
+"""The app: finds the workflows and projections of all installed apps, and lets the first request start the embedded worker."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ class TimelinesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Import each app's ``workflows.py``."""
+        """Import each app's ``workflows.py``, then each ``projections.py``."""
         from . import checks  # noqa: F401 (registers them; models are ready only now)
         from .placements import embedded
 
         autodiscover_modules("workflows")
+        autodiscover_modules("projections")
         request_started.connect(embedded.serve, dispatch_uid="django_timelines.embedded")

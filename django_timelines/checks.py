@@ -18,7 +18,7 @@ from django.db import connections, router
 from django.urls import NoReverseMatch, reverse
 from django.utils.module_loading import import_string
 
-from . import conf, placements, registry
+from . import conf, following, placements, registry
 from .models import Timeline
 from .steps import Delivery
 
@@ -140,6 +140,27 @@ def _routed_elsewhere(declaration: registry.Declaration) -> Iterator[CheckMessag
                 hint="Exactly once covers the timelines' database only: move the model, or use AT_LEAST_ONCE.",
                 id="timelines.W011",
             )
+
+
+@register("timelines")
+def check_projections(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that what projections write commits with their places, and that no two write the same model."""
+    found: list[CheckMessage] = []
+    ours, writers = router.db_for_write(Timeline), dict[Any, str]()
+    for label, one in following.everything().items():
+        for model in one.into:
+            theirs = router.db_for_write(model)
+            if theirs != ours:
+                message = (
+                    f"{label} writes {model._meta.label}, which is in {theirs!r}, and the timelines are in {ours!r}."
+                )
+                hint = "A projection's rows commit with its place: move the model."
+                found.append(Error(message, hint=hint, id="timelines.E013"))
+            if writers.setdefault(model, label) != label:
+                message = f"{writers[model]} and {label} both write {model._meta.label}."
+                hint = "A rebuild of one empties it of what the other wrote. Give each a model, or clear() of its own."
+                found.append(Warning(message, hint=hint, id="timelines.W014"))
+    return found
 
 
 @register("timelines")

@@ -9,12 +9,17 @@ from pydantic import BaseModel, ConfigDict
 from .events import EventType
 from .exceptions import DeclarationError
 
+LONGEST_NAME = 60  # of an event's type, in its column
+LAST_VERSION = 32_767  # that every database's small integer holds
+
 
 class Stored(Protocol):
     """What is read of a stored event."""
 
-    version: int
-    data: Any
+    @property
+    def version(self) -> int: ...
+    @property
+    def data(self) -> Any: ...
 
 
 class Event(BaseModel):
@@ -30,7 +35,14 @@ class Event(BaseModel):
 
     @classmethod
     def read(cls, stored: Stored) -> Self:
-        """Return a stored event as an object of this class, whichever version it was recorded in."""
+        """Return a stored event as an object of this class, whichever version it was recorded in.
+
+        ``ValueError`` if it was recorded in a newer version than this code knows, or does not fit.
+        """
+        if stored.version > cls.version:
+            raise ValueError(
+                f"This {cls.__name__} was recorded in version {stored.version}, and the code knows {cls.version}: it is older."
+            )
         data = dict(stored.data)
         for version in range(stored.version, cls.version):
             data = cls.upcast(data, version)
@@ -40,3 +52,9 @@ class Event(BaseModel):
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         if cls.__name__ in set(EventType):
             raise DeclarationError(f"{cls.__name__} is an event of django_timelines. Give yours another name.")
+        if type(cls.version) is not int or not 1 <= cls.version <= LAST_VERSION:
+            raise DeclarationError(f"The version of {cls.__name__} is {cls.version!r}. Count from 1 to {LAST_VERSION}.")
+        if len(cls.__name__) > LONGEST_NAME:
+            raise DeclarationError(
+                f"{cls.__name__} is longer than {LONGEST_NAME} characters, which is all that is stored."
+            )

@@ -18,7 +18,7 @@ from uuid import UUID
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
-from .models import Event, Lease, Run, Timeline
+from .models import Event, Lease, News, Run, Timeline
 from .statements import type_row
 
 _TYPES = {"UUIDField": "uuid", "JSONField": "jsonb", "DateTimeField": "timestamptz"}
@@ -114,10 +114,11 @@ _SAME = (
 )
 
 
-def _insert(model: type[Model], part: str) -> str:
+def _insert(model: type[Model], part: str, *, without: tuple[str, ...] = ()) -> str:
+    listed, values = _listed(model, without=without), _values(model, without=without)
     return (
-        f"INSERT INTO {model._meta.db_table} ({_listed(model)}) SELECT {_values(model)} "  # noqa: S608 (names are ours)
-        f"FROM moved, d, jsonb_to_recordset(d.doc->'{part}') AS n({_record(model)})"
+        f"INSERT INTO {model._meta.db_table} ({listed}) SELECT {values} "  # noqa: S608 (names are ours)
+        f"FROM moved, d, jsonb_to_recordset(d.doc->'{part}') AS n({_record(model, without=without)})"
     )
 
 
@@ -163,6 +164,7 @@ _PARTS: dict[str, Callable[[], str]] = {
     "opened": lambda: _insert(Run, "opened"),
     "leased": _leased,
     "events": lambda: _insert(Event, "events"),
+    "news": lambda: _insert(News, "news", without=("id",)),
 }
 
 

@@ -11,3 +11,15 @@ appended = Signal()
 
 progressed = Signal()
 """After a long step has noted how far it is, now and then. No event: arguments are ``timeline`` and ``using``."""
+
+timeline_ended = Signal()
+"""After the commit in which a timeline came to its end. Arguments: ``timeline`` (its id), ``workflow`` (its label), ``status``
+(``"completed"``, ``"failed"`` or ``"cancelled"``) and ``using``."""
+
+step_blocked = Signal()
+"""After the commit that left a step to a person. Arguments: ``timeline``, ``workflow``, ``step``, ``item``, ``reason``
+(``"failed"``, ``"interrupted"``, ``"conflict"`` …) and ``using``."""
+
+projection_stopped = Signal()
+"""When a projection stops at an event, once until it goes on. Arguments: ``projection`` (its label), ``error`` (the message)
+and ``using``."""

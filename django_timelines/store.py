@@ -18,10 +18,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import BooleanField
 from django.db.models.expressions import RawSQL
 
-from . import postgresql
+from . import following, postgresql
 from .databases import later
 from .exceptions import Conflict, LeaseLost, Unknown
-from .models import Event, Lease, Notice, Pause, Run, SealedInput, Sighting, Timeline
+from .models import Event, Lease, News, Notice, Pause, Run, SealedInput, Sighting, Timeline
 from .state import type_state
 from .statements import Statement, delete, insert, matching, send, type_row, update
 
@@ -197,6 +197,7 @@ def _document(change: Change) -> dict[str, Any]:
         "leased": leased,
         "lease": lease,
         "events": change.events,
+        "news": _news(change),
     }
 
 
@@ -213,6 +214,7 @@ def _rest(connection: BaseDatabaseWrapper, change: Change) -> Iterator[Statement
     for notice in change.heard:
         yield delete(alias, Notice, {"id": notice})
     yield from insert(alias, Notice, change.notices)
+    yield from insert(alias, News, _news(change))
 
 
 def _events(connection: BaseDatabaseWrapper, change: Change) -> Iterator[Statement]:
@@ -220,6 +222,12 @@ def _events(connection: BaseDatabaseWrapper, change: Change) -> Iterator[Stateme
     batch = max(1, most // 20)
     for first in range(0, len(change.events), batch):
         yield from insert(connection.alias, Event, change.events[first : first + batch])
+
+
+def _news(change: Change) -> list[type_row]:
+    """Tell the projections that follow such events. Those that this code does not know find them without being told."""
+    followers = following.followers(change.after.workflow, [event["type"] for event in change.events])
+    return [{"projection": label, "timeline": change.after.id, "at": change.at} for label in followers]
 
 
 def _move_head(connection: BaseDatabaseWrapper, change: Change) -> bool:

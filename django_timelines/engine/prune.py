@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from django.db import router, transaction
 from django.db.models import Exists, OuterRef
 
-from .. import moments, registry
-from ..models import Event, Run, SealedInput, Timeline, first_id_at
+from .. import following, moments, registry
+from ..models import Event, News, Place, Run, SealedInput, Timeline, first_id_at
 from ..state import ENDED
 
 BATCH = 500
@@ -22,7 +22,7 @@ def prune(
     """Delete the timelines that ended longer ago than this, children before their parents; yield how many with each batch.
 
     Several at once do not harm one another: what one deletes the other no longer finds. ``dry_run`` only counts.
-    A workflow that had other names before is pruned under all of them.
+    A workflow that had other names before is pruned under all of them. What a projection has yet to follow is left.
     """
     using, before = using or router.db_for_write(Timeline), moments.now() - older_than
     last = first_id_at(before)
@@ -41,6 +41,7 @@ def _next(using: str, before: datetime, workflow: str, last: uuid.UUID) -> list[
     timelines = Timeline.objects.using(using)
     living = timelines.filter(correlation=OuterRef("correlation")).exclude(status__in=ENDED, changed_at__lt=before)
     found = timelines.filter(status__in=ENDED, changed_at__lt=before, id__lt=last).exclude(Exists(living))
+    found = found.exclude(Exists(News.objects.filter(timeline=OuterRef("pk"), projection__in=following.labels())))
     found = found.order_by("-id")
     if workflow:
         declaration = registry.find(workflow)
@@ -50,6 +51,6 @@ def _next(using: str, before: datetime, workflow: str, last: uuid.UUID) -> list[
 
 def _delete(using: str, ids: list[uuid.UUID]) -> None:
     with transaction.atomic(using=using):
-        for model in (SealedInput, Run, Event):
+        for model in (SealedInput, Run, Place, News, Event):
             model.objects.using(using).filter(timeline__in=ids)._raw_delete(using)
         Timeline.objects.using(using).filter(pk__in=ids)._raw_delete(using)

@@ -13,17 +13,19 @@ from django.db import transaction
 
 from .. import conf, store
 from ..actors import Actor, Cause, current_trace
-from ..events import NewEvent
+from ..events import EventType, NewEvent
 from ..exceptions import Conflict
 from ..placements import INLINE, stopping
 from ..registry import Declaration
-from ..signals import appended
+from ..signals import appended, step_blocked, timeline_ended
 from ..state import fold, run_key, type_state
 from ..steps import Delivery, Step
-from ..store import Snapshot, type_name
+from ..store import Change, Snapshot, type_name
 from . import bells
 from .advance import Advance, By
 from .patience import Patience, conflict_if_transient
+
+ENDINGS = (EventType.TIMELINE_COMPLETED, EventType.TIMELINE_FAILED, EventType.TIMELINE_CANCELLED)
 
 
 @dataclass
@@ -123,3 +125,17 @@ def commit(result: Advance, *, alone: bool = False) -> None:
         more=result.taken is not None,
     )
     transaction.on_commit(hint, using=after.using)
+    _tell(change)
+
+
+def _tell(change: Change) -> None:
+    """Send the signals that these events are worth, after the commit, to those who listen."""
+    after = change.after
+    told = {"timeline": after.id, "workflow": after.workflow, "using": after.using}
+    for event in change.events:
+        if event["type"] == EventType.STEP_BLOCKED and step_blocked.has_listeners():
+            blocked = {"step": event["step"], "item": event["item"], "reason": event["data"].get("reason", "")}
+            transaction.on_commit(partial(step_blocked.send_robust, None, **told, **blocked), using=after.using)
+        elif event["type"] in ENDINGS and timeline_ended.has_listeners():
+            ended = partial(timeline_ended.send_robust, None, **told, status=after.status)
+            transaction.on_commit(ended, using=after.using)

@@ -25,6 +25,7 @@ from .base import ANSWER, STOP, Bell, Placement, stopping
 
 logger = logging.getLogger("django_timelines")
 CLOCK = "django_timelines.engine.clock.keep_time"
+FOLLOWER = "django_timelines.engine.follow.keep_following"
 EMBEDDED = "embedded"
 THREADS = 2
 
@@ -40,7 +41,7 @@ class Embedded(Placement):
 
 
 class EmbeddedWorker:
-    """The worker threads and the clock thread of one serving process."""
+    """The worker threads of one serving process, its clock's and its follower's."""
 
     def __init__(self) -> None:
         self.bells: queue.SimpleQueue[Bell | None] = queue.SimpleQueue()
@@ -64,6 +65,7 @@ class EmbeddedWorker:
             self.bells = queue.SimpleQueue()
             self.threads = [self._thread(f"timelines-worker-{n + 1}", self._work) for n in range(THREADS)]
             self.threads.append(self._thread("timelines-clock", self._keep_time))
+            self.threads.append(self._thread("timelines-follower", self._keep_following))
             atexit.register(self.end)
 
     def end(self, grace: float | None = None) -> None:
@@ -97,6 +99,9 @@ class EmbeddedWorker:
 
     def _keep_time(self) -> None:
         import_string(CLOCK)(self.stop)
+
+    def _keep_following(self) -> None:
+        import_string(FOLLOWER)(self.stop)
 
 
 worker = EmbeddedWorker()

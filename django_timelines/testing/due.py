@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, datetime
 
 from django.db import router
 from django.db.models import Q
@@ -13,6 +14,8 @@ from ..engine import clock
 from ..engine.advance import By
 from ..engine.claim import claim
 from ..engine.execute import run_from
+from ..engine.follow import follow_all
+from ..engine.projecting import begin_new
 from ..engine.runner import Runner
 from ..exceptions import TimelinesError
 from ..models import Run, Timeline
@@ -21,18 +24,22 @@ from ..state import StepStatus
 from ..steps import Step
 
 TOO_MANY = 10_000
+EVER = datetime(1970, 1, 1, tzinfo=UTC)  # a test's projections react to all that happens in it
 
 
 def drain(using: str | None = None) -> int:
-    """Run all that is due, in this thread, until nothing is; return how many attempts were claimed.
+    """Run all that is due, in this thread, until nothing is; return how many attempts were claimed. Projections follow.
 
     What an unexpected error in a body raised is recorded and then raised, as in ``with recorded_errors()`` it is not.
     Waits, backoffs, deadlines and leases that end in the future stay there: ``travel`` first.
     """
     using = using or router.db_for_write(Timeline)
+    begin_new(using, since=EVER)
     for claimed in range(TOO_MANY):
         keep_time(using)
         run = next_due(using)
+        while run is None and follow_all(using, raises=conf.raises_errors()):
+            run = next_due(using)  # a reaction may have made something due
         if run is None:
             return claimed
         carry_out(run, using)

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from django_timelines import conf, testing, workflows
+from django_timelines import conf, projections, testing, workflows
 from django_timelines.events import EventType
 from django_timelines.state import StepStatus, TimelineStatus
 
@@ -33,7 +33,9 @@ def test_each_setting_is_there_with_its_default() -> None:
 
 
 def test_each_public_name_is_there() -> None:
-    assert sorted(first_cells(section("Public names"))) == sorted([*workflows.__all__, *testing.__all__])
+    assert sorted(first_cells(section("Public names"))) == sorted(
+        [*workflows.__all__, *projections.__all__, *testing.__all__]
+    )
 
 
 def test_each_name_that_is_ours_on_a_workflow_is_there() -> None:

@@ -35,6 +35,7 @@ INSTALLED_APPS = [
     "example_project.donation",
     "example_project.outbox",
     "tests.shop",
+    "tests.projections",
 ]
 
 MIDDLEWARE = [

@@ -1,4 +1,4 @@
-"""``manage.py timelines_clock``: the process that keeps time."""
+"""``manage.py timelines_clock``: the process that keeps time. Beside it, in a thread, it follows with the projections."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import router
 
-from ...engine import clock
+from ... import conf
+from ...engine import clock, follow
 from ...models import Timeline
 
 
 class Command(BaseCommand):
-    """Rings again for what nobody picked up, rescues what its worker left, settles what is overdue. Run one or more."""
+    """Rings again for what nobody picked up, rescues what its worker left, settles what is overdue. Run one or more.
+
+    It also follows with the projections, if there are any: see ``timelines_follow``.
+    """
 
     help = __doc__
 
@@ -26,11 +30,16 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Tick until SIGINT or SIGTERM."""
         if options["once"]:
-            looked_at = clock.tick(router.db_for_write(Timeline))
-            self.stdout.write(f"Looked at {looked_at}.")
+            using = router.db_for_write(Timeline)
+            self.stdout.write(f"Looked at {clock.tick(using)}.")
+            while follow.follow_all(using):
+                pass
             return
         stop = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
         self.stdout.write("The clock keeps time. Ctrl-C ends it.")
+        follower = threading.Thread(target=follow.keep_following, args=[stop], name="timelines-follower", daemon=True)
+        follower.start()
         clock.keep_time(stop)
+        follower.join(conf.grace())

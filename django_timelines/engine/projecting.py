@@ -1,0 +1,114 @@
+"""What following and rebuilding share: the projection's row, which one of several holds, and its handlers, which are called."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import connections
+from django.db.models import F
+
+from .. import following as known
+from .. import moments
+from ..actors import Actor, ActorType, acting
+from ..databases import is_transient
+from ..events import EventType
+from ..exceptions import Conflict
+from ..following import Following
+from ..models import Projection
+from ..signals import projection_stopped
+from .bells import next_ring
+from .body import Failed
+from .places import StoredEvent
+
+logger = logging.getLogger("django_timelines")
+
+
+class HandlerFailed(Exception):
+    """A handler raised. ``number``: how many events of the batch were handed over before; ``event``: None in ``flush``."""
+
+    def __init__(self, number: int, event: StoredEvent[Any] | None, method: str) -> None:
+        super().__init__(f"{method} failed" + (f" at event {event.sequence} of {event.timeline}." if event else "."))
+        self.number, self.event, self.method = number, event, method
+
+
+def begin_new(using: str, since: datetime | None = None) -> None:
+    """Give each projection of the code that has none yet a row: it reacts to what happens from now on, or since then."""
+    now, rows, labels = moments.now(), Projection.objects.using(using), known.labels()
+    if labels and (new := set(labels).difference(rows.values_list("label", flat=True))):
+        fresh = [Projection(label=label, since=since or now, walk=now) for label in sorted(new)]
+        rows.bulk_create(fresh, ignore_conflicts=True)
+
+
+def take(following: Following, using: str, *, waits: bool = False) -> Projection | None:
+    """Lock the projection's row for the transaction; None if somebody else has it and we do not wait."""
+    rows, features = Projection.objects.using(using).filter(label=following.label), connections[using].features
+    if not features.has_select_for_update:
+        rows.update(tries=F("tries"))  # SQLite has one writer: be it, before anything is read
+        return rows.first()
+    skips = features.has_select_for_update_skip_locked and not waits
+    return rows.select_for_update(skip_locked=skips).first()
+
+
+def hand_over(
+    following: Following,
+    using: str,
+    events: Sequence[StoredEvent[Any]],
+    erased: Collection[uuid.UUID],
+    since: datetime | None = None,
+) -> None:
+    """Call the handlers. Reactions are to what happened ``since``; None: to nothing.
+
+    Of an erased timeline only the erasure is handed over: what its events said is gone.
+    """
+    projection = following.projection(using)
+    handlers = {
+        type: [(getattr(projection, one.method), one) for one in several] for type, several in following.by_type.items()
+    }
+    with acting(Actor(ActorType.SYSTEM, following.label, f"projection {following.label}")):
+        for number, event in enumerate(events):
+            if event.timeline in erased and event.type != EventType.ERASED:
+                continue
+            reacts = since is not None and event.at >= since
+            for method, handler in handlers.get(event.type, ()):
+                if handler.is_reaction and not reacts:
+                    continue
+                if handler.takes(event.workflow, event.step):
+                    try:
+                        method(event if handler.says is None else event.read_as(handler.says))
+                    except BaseException as error:
+                        if _is_not_its_fault(error):
+                            raise
+                        raise HandlerFailed(number, event, handler.method) from error
+        try:
+            projection.flush()
+        except BaseException as error:
+            if _is_not_its_fault(error):
+                raise
+            raise HandlerFailed(len(events), None, "flush") from error
+
+
+def _is_not_its_fault(error: BaseException) -> bool:
+    """Tell whether all is begun again, or ends."""
+    return isinstance(error, Conflict | KeyboardInterrupt) or is_transient(error)
+
+
+def note(following: Following, using: str, failure: HandlerFailed) -> None:
+    """Write down where the projection has stopped, and why. It is tried again ever more rarely: the code may be mended."""
+    error, event = failure.__cause__, failure.event
+    described = Failed(error if isinstance(error, Exception) else RuntimeError(repr(error))).describe()
+    rows = Projection.objects.using(using).filter(label=following.label)
+    tries = rows.values_list("tries", flat=True).first() or 0
+    rows.update(
+        error=f"{failure} {described['type']}: {described['message']}\n\n{described['traceback']}",
+        stopped_timeline=event.timeline if event else None,
+        stopped_sequence=event.sequence if event else None,
+        tries=tries + 1,
+        retry=next_ring(tries, moments.now()),
+    )
+    logger.error("The projection %s has stopped: %s", following.label, failure, exc_info=error)
+    if not tries:
+        projection_stopped.send_robust(None, projection=following.label, error=described["message"], using=using)

@@ -1,5 +1,9 @@
-"""The admin of timelines: a list, a page for each, and the verbs of a person: retry, skip, cancel. It edits nothing."""
+"""The admin of timelines: a list, a page for each, and the verbs of a person: retry, skip, cancel. It edits nothing.
 
+Beside it, the list of projections.
+"""
+
+from .projections import ProjectionAdmin
 from .timelines import TimelineAdmin
 
-__all__ = ["TimelineAdmin"]
+__all__ = ["ProjectionAdmin", "TimelineAdmin"]

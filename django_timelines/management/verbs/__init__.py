@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import checking, erasing, explain, graph, listing, moving, pausing, pruning, rewinding, show
+from . import checking, erasing, explain, graph, listing, moving, pausing, projecting, pruning, rewinding, show
 from .base import Answer, Verb
 
 __all__ = ["VERBS", "Answer", "Verb"]
@@ -11,6 +11,7 @@ VERBS: tuple[Verb, ...] = (
     *(listing.VERB, show.VERB, explain.VERB, graph.VERB),
     *(*moving.VERBS, rewinding.VERB, *pausing.VERBS),
     *(erasing.VERB, pruning.VERB),
+    *projecting.VERBS,
     checking.VERB,
 )
-"""In the order of ``--help``: look, move on, keep or delete, release."""
+"""In the order of ``--help``: look, move on, keep or delete, projections, release."""

@@ -10,3 +10,12 @@ class Note(models.Model):
 
     def __str__(self) -> str:
         return self.text
+
+
+class Sum(models.Model):
+    """What a projection adds up."""
+
+    total = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return str(self.total)

@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("django_timelines", "0003_compared_as_it_is"),
+        ("django_timelines", "0005_progress"),
     ]
 
     operations = [

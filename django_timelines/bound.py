@@ -24,7 +24,7 @@ from .subject import Subject
 
 OPTIONS = (
     *("after", "manual", "within", "delivery", "retry", "when", "early", "timeout", "renamed_from", "allowed"),
-    *("each", "by", "at_once", "at_least", "at_most_failed"),
+    *("again", "each", "by", "at_once", "at_least", "at_most_failed"),
 )
 P = ParamSpec("P")
 W = TypeVar("W")
@@ -120,6 +120,7 @@ def step(
     timeout: timedelta | None = ...,
     renamed_from: str = ...,
     allowed: type_rule | list[type_rule] | None = ...,
+    again: Step[...] | None = ...,
 ) -> Callable[[Callable[Concatenate[W, P], object]], WorkflowStep[P]]: ...
 @overload
 def step(  # the item is given, and no part of a call
@@ -139,6 +140,7 @@ def step(  # the item is given, and no part of a call
     timeout: timedelta | None = ...,
     renamed_from: str = ...,
     allowed: type_rule | list[type_rule] | None = ...,
+    again: Step[...] | None = ...,
 ) -> Callable[[Callable[Concatenate[W, Any, P], object]], WorkflowStep[P]]: ...
 def step(body: Any = None, /, **options: Any) -> Any:
     """Declare a step of a workflow. Where it runs is never said here.
@@ -152,6 +154,7 @@ def step(body: Any = None, /, **options: Any) -> Any:
     ``each="drinks"``: one run for each item of that field, given to the body's first parameter; ``build.make["latte"]`` is
     one of them. ``by="sku"`` names the part of an item that is its key. ``at_once=4``: no more are open at the same time.
     ``at_least=2`` done are enough, or ``at_most_failed=1`` may fail; otherwise all have to be done.
+    ``again=review``: once it is done, ``review`` and all that comes after it begin a new round; fields stay as they are.
     ``allowed``: who may call it: a permission, ``"group:…"``, ``"user:…"``, ``"link"``, a function of workflow and user.
     """
     if body is not None:

@@ -190,6 +190,17 @@ def _answer(dependency: Dependency, state: type_state) -> str | None:
     return "broken" if status in _BROKEN else "not taken"
 
 
+def check_again(workflow: str, steps: Mapping[str, Step[...]], graph: Graph) -> None:
+    """See that ``again=`` leads back: to a step that comes before, on every way."""
+    ancestors = graph.ancestors()
+    for name, step in steps.items():
+        if step.again is not None and step.again.name not in {name, *ancestors.get(name, ())}:
+            raise DeclarationError(
+                f"{workflow}.{name}: again={step.again.name} does not lead back: {name} does not come after it. "
+                f"It comes after {', '.join(sorted(ancestors.get(name, ()))) or 'nothing'}."
+            )
+
+
 def build(workflow: str, steps: Mapping[str, Step[...]]) -> Graph:
     """Make the graph of a class from its steps, or say what is wrong with it."""
     nodes: dict[str, Node] = {}
@@ -204,7 +215,9 @@ def build(workflow: str, steps: Mapping[str, Step[...]]) -> Graph:
             f"{workflow} must have exactly one step without after=, which start(…) begins with; it has {found}. "
             + ("Declare one." if not entries else "Give the others what they come after.")
         )
-    return Graph(nodes)
+    graph = Graph(nodes)
+    check_again(workflow, steps, graph)
+    return graph
 
 
 def _after(workflow: str, step: Step[...], above: Mapping[str, Node]) -> tuple[Dependency, ...]:

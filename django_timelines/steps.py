@@ -140,6 +140,7 @@ class Step(Generic[P]):
         at_once: int | None = None,
         at_least: int | None = None,
         at_most_failed: int | None = None,
+        again: Step[...] | None = None,
         allowed: type_rule | list[type_rule] | None = None,
     ) -> None:
         self.body = body
@@ -156,6 +157,7 @@ class Step(Generic[P]):
         self.renamed_from = renamed_from
         self.allowed = _rules(self.name, allowed)
         self.undoes: Step[...] | None = None
+        self.again = again
         self.child: Any = None  # the workflow that it begins
         self.results: dict[str, str] = {}  # its fields, and the child's that give them their values
         self.parameters: tuple[Parameter, ...] = ()
@@ -180,6 +182,10 @@ class Step(Generic[P]):
             )
         if self.timeout is not None and self.timeout <= timedelta(0):
             raise DeclarationError(f"Step {self.name!r}: timeout={self.timeout} leaves no time. Give it some.")
+        if self.again is not None and not isinstance(self.again, Step):
+            raise DeclarationError(
+                f"Step {self.name!r}: again={self.again!r} is no step. Name one defined above, without quotes."
+            )
         if early not in ("refuse", "keep"):
             raise DeclarationError(
                 f"Step {self.name!r}: early={early!r} is not known. Write early='keep', or leave it out."

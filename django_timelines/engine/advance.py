@@ -18,12 +18,24 @@ from ..events import EventType, NewEvent
 from ..models import Notice, new_id
 from ..placements import INLINE, Bell
 from ..registry import Declaration
-from ..state import StepStatus, awaits_child, fold, is_open, run_key, split_key, timeline_status, type_run, type_state
+from ..state import (
+    DONE,
+    StepStatus,
+    awaits_child,
+    fold,
+    is_open,
+    run_key,
+    split_key,
+    timeline_status,
+    type_run,
+    type_state,
+)
 from ..statements import type_row
 from ..steps import Step
 from ..store import Change, Snapshot
 from . import bells
 from .cancel import cancellation
+from .rewind import begin_again
 from .undo import next_undo
 
 type_name = tuple[str, str]
@@ -122,7 +134,9 @@ def follow(
         key for key, run in state["runs"].items() if _standing(run) and _standing(run) != _standing(runs.get(key))
     ]
     if declaration is not None and not state.get("cancelling") and not state.get("failing"):
-        decided = declaration.graph.decide(state, settled, before.head + 1 + len(appended), at)
+        back = _sent_back(declaration, state, settled)
+        first = before.head + 1 + len(appended)
+        decided = [back] if back else declaration.graph.decide(state, settled, first, at)
         state = _append(decided, before, state, appended)
     if state.get("failing") and not state.get("cancelling"):
         reason = _("A step failed, and the parent goes on from that.")
@@ -132,6 +146,15 @@ def follow(
     if not any(is_open(run) for run in state["runs"].values()):
         return _append([NewEvent(_ending(state))], before, state, appended)
     return state
+
+
+def _sent_back(declaration: Declaration, state: type_state, settled: list[str]) -> NewEvent | None:
+    """Return the round that a step with ``again=`` begins by being done."""
+    for key in settled:
+        step, run = declaration.steps.get(key), state["runs"][key]
+        if step is not None and step.again is not None and run["status"] in DONE:
+            return begin_again(declaration, state, key, step.again.name)
+    return None
 
 
 def _append(events: list[NewEvent], before: Snapshot, state: type_state, appended: list[NewEvent]) -> type_state:

@@ -161,6 +161,8 @@ def _try_call(
         late = is_late(snapshot.state, asked.name, moments.now())
         called = given.event(asked.name, asked.key, late=late)
         after = _carry_out(declaration, snapshot, asked.name, [called], given, runner)
+        if run_key(*asked.name) not in after.state["runs"]:  # it was done, and sent the work back to before itself
+            return Outcome.COMPLETED, after
     elif verdict is Verdict.KEEP:
         kept = given.event(asked.name, asked.key, early=True)
         after = _hand_over(declaration, snapshot, [kept], runner, asked.name, given)

@@ -49,12 +49,12 @@ def record(held: Held, ended: type_ended, runner: Runner, *, may_rerun: bool = F
             take=runner.takes,
             passing=held.name,
         )
-        run = result.after.state["runs"][run_key(*held.name)]
-        if isinstance(ended, Completed) and ended.child is not None and awaits_child(run):
+        run = result.after.state["runs"].get(run_key(*held.name))  # none: it sent the work back, and begins anew itself
+        if isinstance(ended, Completed) and ended.child is not None and run and awaits_child(run):
             by = replace(runner.by(run["fence"], leased=False), cause_timeline=snapshot.id)
             child = ended.child
             result.take_in(begin_child(child.declaration, child.id, child.given, result.after, held.name, by))
-        if held.sealed and is_open(run):
+        if held.sealed and run and is_open(run):
             result.change.sealed.append(sealed_row(snapshot, held.name, run["call"], held.sealed))
         try:
             commit(result, alone=alone)

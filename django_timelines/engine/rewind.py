@@ -56,6 +56,17 @@ def plan_rewind(declaration: Declaration, now: Snapshot, to: str, *, undo: bool 
     return Rewind(to, again, tuple(undone), fields, tuple(unset), tuple(withdrawn), data | {"withdrawn": withdrawn})
 
 
+def begin_again(declaration: Declaration, state: type_state, step: str, to: str) -> NewEvent:
+    """Return the event of a round that a step sends the work back to. Fields stay as they are, and nothing is undone."""
+    steps = [to, *_after(declaration, to)]
+    rounds = {name: state.get("rounds", {}).get(name, 1) + 1 for name in steps}
+    keys = [key for key in state["runs"] if split_key(key)[0] in rounds]
+    kept = {key: f"{key}@{rounds[split_key(key)[0]] - 1}" for key in undoable(declaration, state) if key in keys}
+    withdrawn = [key for key in keys if is_open(state["runs"][key])]
+    data: dict[str, Any] = {"to": to, "rounds": rounds, "fields": {}, "unset": [], "kept": kept, "undo": []}
+    return NewEvent(EventType.ROUND_BEGUN, step, data=data | {"withdrawn": withdrawn})
+
+
 _MISSING = object()
 
 

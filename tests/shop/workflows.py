@@ -376,3 +376,36 @@ class Supper(Workflow):
 def bill_of(supper: Any) -> Any:
     """Return what the bill begins with, as the test planned it."""
     return plan["bill_of"](supper) if "bill_of" in plan else {"amount": supper.price}
+
+
+class Draft(Workflow):
+    """A text that a reader sends back until it is good."""
+
+    text: str
+    verdict: str = ""
+
+    @step
+    def write(self, text: str) -> None:
+        self.text = text
+
+    @step(after=write)
+    def review(self, verdict: str) -> None:
+        self.verdict = verdict
+        body(self, "review")
+
+    @review.undo
+    def take_back(self) -> None:
+        Entry.objects.create(text=f"took back {self.verdict} {self.idempotency_key.partition('@')[2]}")
+
+    @step(after=review, when=lambda draft: draft.verdict != "good", again=review)
+    def send_back(self) -> None:
+        self.text += "!"
+        body(self, "send_back")
+
+    @step(after=review, when=lambda draft: draft.verdict == "good")
+    def publish(self) -> None:
+        body(self, "publish")
+
+    @step(after=publish, manual=True)
+    def archive(self) -> None:
+        """Somebody puts it away."""

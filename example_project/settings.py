@@ -47,6 +47,7 @@ INSTALLED_APPS = [
     "example_project.contacts",
     "example_project.donation",
     "example_project.outbox",
+    "example_project.coffee",
 ]
 
 MIDDLEWARE = [

@@ -18,6 +18,7 @@ urlpatterns = [
     path("contacts/", import_contacts, name="import_contacts"),
     path("contacts/sample.csv", sample, name="sample_contacts"),
     path("donate/", include("example_project.donation.urls")),
+    path("coffee/", include("example_project.coffee.urls")),
     path("outbox/", outbox, name="outbox"),
     path("timelines/", include("django_timelines.urls")),
     path("admin/", admin.site.urls),

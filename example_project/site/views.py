@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from example_project.coffee import workflows as coffee
 from example_project.signup import views, workflows
 
 from .highlight import highlight
@@ -23,9 +24,10 @@ def index(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def source(request: HttpRequest) -> HttpResponse:
-    """Show the workflow and the view that starts it: this very code runs."""
+    """Show the workflows, and the view that starts one: this very code runs."""
     code = {
         "workflow": highlight(inspect.getsource(workflows)),
+        "coffee": highlight(inspect.getsource(coffee)),
         "view": highlight(inspect.getsource(views.sign_up)),
     }
     return render(request, "site/source.html", _layout() | code)

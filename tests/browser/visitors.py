@@ -99,3 +99,14 @@ class Cable:
         else:
             socket.connect_to_server()
             self._sockets.append(socket)
+
+
+def order_coffee(page: Page, site: str, customer: str, *drinks: str) -> str:
+    """Order one of each of these drinks; return the timeline's id."""
+    page.goto(f"{site}/coffee/")
+    page.get_by_label("Your name").fill(customer)
+    for drink in drinks:
+        page.get_by_label(drink).fill("1")
+    page.get_by_role("button", name="Order and pay").click()
+    expect(page.get_by_role("heading", name="Your order")).to_be_visible()
+    return PurePosixPath(urlsplit(page.url).path).name

@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "example_project.contacts",
     "example_project.donation",
     "example_project.outbox",
+    "example_project.coffee",
     "tests.shop",
     "tests.projections",
 ]

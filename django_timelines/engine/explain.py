@@ -137,7 +137,7 @@ def _of_child(timeline: Timeline, run: Run, details: type_run) -> Iterator[Reaso
         sentence = _("“%(step)s” waits for the timeline %(child)s, which is gone: retry or skip it.")
         yield Reason("child_gone", sentence % words, _("Waiting for “%(step)s”.") % words, words["step"])
         return
-    words |= {"workflow": child.workflow, "status": _(child.status)}
+    words |= {"workflow": child.workflow, "child": str(child.pk), "status": _(child.status)}
     sentence = _("“%(step)s” waits for %(workflow)s %(child)s, which is %(status)s.") % words
     yield Reason("child", sentence, _("“%(step)s” is under way.") % words, words["step"])
     yield from explain(child).reasons[:MOST]

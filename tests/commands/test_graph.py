@@ -72,6 +72,23 @@ def test_a_timeline_is_drawn_with_where_it_stands(say: type_say, ask: type_ask) 
     ]
 
 
+def test_items_and_other_timelines_are_drawn(say: type_say, ask: type_ask) -> None:
+    assert say("graph", "shop.Supper").splitlines()[2:4] == [
+        "  bill       after sit_down       begins shop.Bill",
+        "  cooking    after sit_down       begins shop.Dish, for each of dishes",
+    ]
+    assert say("graph", "shop.Supper", "--format", "mermaid").splitlines()[2:4] == [
+        '    step_bill[["bill: shop.Bill"]]',
+        '    step_cooking[["cooking: shop.Dish, each of dishes"]]',
+    ]
+    assert "  deliver  after fill  for each of cups, 2 at once\n" in say("graph", "shop.Tray")
+    jury = say("graph", "shop.Jury")
+    assert "  vote      after convene      for each of members by name, 2 are enough, waits for a call\n" in jury
+    assert '    step_make["make, each of drinks"]\n' in say("graph", "shop.Bar", "--format", "mermaid")
+    cooking = ask("graph", "shop.Supper")["steps"][2]
+    assert (cooking["begins"], cooking["each"]["field"], cooking["each"]["at_once"]) == ("shop.Dish", "dishes", None)
+
+
 def test_programs_are_given_the_graph(ask: type_ask) -> None:
     steps = ask("graph", "shop.Visit")["steps"]
 
@@ -82,6 +99,8 @@ def test_programs_are_given_the_graph(ask: type_ask) -> None:
         "waits": False,
         "within": None,
         "delivery": "exactly once",
+        "each": None,
+        "begins": None,
     }
     assert steps[1]["within"] == 259200.0
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from django.core.management import CommandError
 
-from django_timelines.models import Timeline
+from django_timelines.management.verbs import show
+from django_timelines.models import Event, Timeline
+from django_timelines.testing import drain
 from tests.shop.factories import OrderFactory, VisitFactory
 from tests.shop.here import HERE
-from tests.shop.workflows import Order, Vault, Visit
+from tests.shop.workflows import Bar, Order, Supper, Vault, Visit
 
 from .conftest import a_blocked_order, type_ask, type_say
 
@@ -216,3 +218,40 @@ def test_a_timeline_without_its_class_is_shown(say: type_say) -> None:
     assert "customer  Ada" in say("show", str(order.pk))
     assert "shop.Gone" in say("list", "--workflow", "shop.Gone")
     Timeline.objects.filter(pk=order.pk).update(workflow=Order._declaration.label)
+
+
+def test_show_names_the_parent_and_the_children(ask: type_ask, say: type_say) -> None:
+    supper = Supper.start(guest="Ada", dishes=["soup"])
+    drain()
+    bill, soup = supper.timeline.children
+
+    shown = ask("show", str(supper.pk))
+
+    assert shown["timeline"]["parent"] is None
+    assert shown["children"] == [
+        {"id": str(bill.pk), "workflow": "shop.Bill", "status": "waiting", "step": "bill", "item": ""},
+        {"id": str(soup.pk), "workflow": "shop.Dish", "status": "completed", "step": "cooking", "item": "soup"},
+    ]
+    assert f"\nChildren\n  bill           shop.Bill  {bill.pk}  waiting\n" in say("show", str(supper.pk))
+    assert ask("show", str(soup.pk))["timeline"]["parent"] == str(supper.pk)
+    assert f"parent    {supper.pk}, cooking[soup]\n" in say("show", str(soup.pk))
+    assert "Children" not in say("show", str(soup.pk))
+
+    first = Event.objects.get(timeline=bill.pk, sequence=1)
+    assert ask("show", str(supper.pk), "--at", str(first.cause - 1))["children"] == []
+    assert ask("show", str(supper.pk), "--at", str(first.cause))["children"][0]["id"] == str(bill.pk)
+
+
+def test_show_caps_children_and_items(ask: type_ask, say: type_say, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(show, "CHILDREN", 2)
+    supper = Supper.start(guest="Ada", dishes=["soup", "cake", "tea"])
+    drain()
+    bar = Bar.start(drinks=[f"drink {number}" for number in range(1_000)])
+
+    shown, said = ask("show", str(supper.pk)), say("show", str(bar.pk))
+
+    assert ([child["item"] for child in shown["children"]], shown["children_before"]) == (["cake", "tea"], 2)
+    assert "\nChildren\n  (2 before these)\n  cooking[cake]" in say("show", str(supper.pk))
+    assert "0 of 1,000\n" in said
+    assert "\n  (and 980 more)\n" in said
+    assert ask("show", str(bar.pk))["steps"][1]["items"] == {"settled": 0, "count": 1000}

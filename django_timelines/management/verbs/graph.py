@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.core.management.color import Style
@@ -14,7 +14,7 @@ from ...graph import Node
 from ...models import Timeline
 from ...registry import Declaration
 from ...state import StepStatus, step_status
-from ...steps import Delivery
+from ...steps import Delivery, Each
 from . import finding
 from .base import Answer, Cell, Verb, columns, of_status, type_options
 
@@ -102,6 +102,10 @@ def _after(node: Node) -> str:
 
 def _notes(declaration: Declaration, node: Node) -> Iterator[str]:
     step = declaration.steps[node.name]
+    if step.child is not None:
+        yield f"begins {step.child._declaration.label}"
+    if node.each is not None:
+        yield from _each(node.each)
     if node.waits:
         yield "waits for a call"
     if step.when is not None:
@@ -112,12 +116,31 @@ def _notes(declaration: Declaration, node: Node) -> Iterator[str]:
         yield str(step.delivery).replace("_", " ")
 
 
+def _each(each: Each) -> Iterator[str]:
+    yield f"for each of {each.field}" + (f" by {each.by}" if each.by else "")
+    if each.at_once is not None:
+        yield f"{each.at_once} at once"
+    if each.at_least is not None:
+        yield f"{each.at_least} are enough"
+    if each.at_most_failed is not None:
+        yield f"{each.at_most_failed} may fail"
+
+
+def _box(drawn: _Drawn, node: Node) -> str:
+    """Draw a step: round if it waits for a call, with double sides if it begins a timeline."""
+    child = drawn.declaration.steps[node.name].child
+    named = node.name if child is None else f"{node.name}: {child._declaration.label}"
+    named += f", each of {node.each.field}" if node.each else ""
+    if child is not None:
+        return f'[["{named}"]]'
+    return f'(["{named}"])' if node.waits else f'["{named}"]'
+
+
 def _mermaid(drawn: _Drawn) -> Iterator[str]:
     yield "flowchart TD"
     for node in drawn.declaration.graph.nodes.values():
-        box = f'(["{node.name}"])' if node.waits else f'["{node.name}"]'
         status = _CLASSES.get(drawn.status(node.name) or StepStatus.UPCOMING)
-        yield f"    step_{node.name}{box}" + (f":::{status}" if status else "")
+        yield f"    step_{node.name}{_box(drawn, node)}" + (f":::{status}" if status else "")
     for node in drawn.declaration.graph.nodes.values():
         for one in node.after:
             said = one.outcome if one.outcome != "done" else "or" if node.joins == "any" and len(node.after) > 1 else ""
@@ -138,6 +161,8 @@ def _document(drawn: _Drawn, node: Node) -> dict[str, Any]:
         "waits": node.waits,
         "within": node.within.total_seconds() if node.within else None,
         "delivery": str(step.delivery),
+        "each": asdict(node.each) if node.each else None,
+        "begins": step.child._declaration.label if step.child is not None else None,
     } | ({"status": str(status)} if status else {})
 
 

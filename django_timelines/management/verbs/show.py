@@ -21,6 +21,7 @@ from .times import moment, written
 
 VALUE = 80  # characters of a field's value; JSON has the whole of it
 DETAIL = 60
+CHILDREN = 50  # the newest of them
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -36,14 +37,19 @@ def _run(options: type_options, style: Style) -> Answer:
     first = max(1, timeline.head - max(0, options["events"]) + 1)
     stored = Event.objects.using(timeline.using).filter(timeline=timeline.pk, sequence__range=(first, timeline.head))
     steps, events = outline(timeline).lines, list(stored.order_by("sequence"))
+    children, more = _children(timeline)
     document = {
         "timeline": _timeline_document(timeline),
         "fields": timeline.state["fields"],
         "steps": [_step_document(line) for line in steps],
+        "children": [_child_document(child) for child in children],
+        "children_before": more,
         "events": [_event_document(event) for event in events],
         "events_before": first - 1,
     }
-    return Answer(document, [*_head(timeline, style), *_body(timeline, steps, events, first, style)])
+    family = _before(more) + columns([_child(child, style) for child in children], style)
+    told = _before(first - 1, ": --events") + columns([_event(event) for event in events], style)
+    return Answer(document, [*_head(timeline, style), *_body(timeline, steps, family, told, style)])
 
 
 def _go_back(timeline: Timeline, at: int) -> None:
@@ -61,28 +67,52 @@ def _head(timeline: Timeline, style: Style) -> list[str]:
         ["workflow", timeline.workflow],
         ["status", of_status(timeline.status, style)],
         ["key", timeline.key],
+        ["parent", _parent(timeline)],
         ["started", moment(timeline.started_at)],
         ["changed", f"{moment(timeline.changed_at)}, event {timeline.head}"],
     ]
     return columns([row for row in rows if row[1]], style)
 
 
-def _body(timeline: Timeline, steps: tuple[Line, ...], events: list[Event], first: int, style: Style) -> Iterator[str]:
+def _parent(timeline: Timeline) -> str:
+    """Name the timeline that began this one, and its step."""
+    begun_by = timeline.state.get("parent")
+    return f"{timeline.parent}, {run_key(begun_by['step'], begun_by['item'])}" if begun_by else ""
+
+
+def _children(timeline: Timeline) -> tuple[list[Timeline], int]:
+    """Return the newest children that there were at the event that is shown, and how many older ones there are."""
+    begun = timeline.children.filter(events__sequence=1, events__cause__lte=timeline.head)
+    newest = list(begun.reverse()[: CHILDREN + 1])
+    return newest[:CHILDREN][::-1], begun.count() - CHILDREN if newest[CHILDREN:] else 0
+
+
+def _body(
+    timeline: Timeline, steps: tuple[Line, ...], children: list[str], events: list[str], style: Style
+) -> Iterator[str]:
     fields = [(name, cut(value_text(value), VALUE)) for name, value in timeline.state["fields"].items()]
-    for title, lines in (
-        ("Fields", columns(fields, style)),
-        ("Steps", columns([_step(line, style) for line in steps], style)),
-        ("Events", columns([_event(event) for event in events], style)),
-    ):
+    parts = [("Fields", columns(fields, style)), ("Steps", list(_steps(steps, style)))]
+    parts += [("Children", children)] if children else []
+    for title, lines in [*parts, ("Events", events)]:
         yield ""
         yield style.MIGRATE_HEADING(title)
-        if title == "Events" and first > 1:
-            yield f"  ({first - 1} before these: --events)"
         yield from (f"  {line}" for line in lines or ["none"])
 
 
+def _steps(steps: tuple[Line, ...], style: Style) -> Iterator[str]:
+    for line, text in zip(steps, columns([_step(line, style) for line in steps], style), strict=True):
+        yield text
+        if line.more:
+            yield f"(and {line.more:,} more)"
+
+
+def _before(number: int, option: str = "") -> list[str]:
+    return [f"({number} before these{option})"] if number else []
+
+
 def _step(line: Line, style: Style) -> list[Any]:
-    told = [f"attempt {line.attempt}"] if line.shows_attempt else []
+    told = ["{:,} of {:,}".format(*line.items)] if line.items else []
+    told += [f"attempt {line.attempt}"] if line.shows_attempt else []
     told += [f"due {moment(line.due)}"] if line.due else []
     told += [f"until {moment(line.until)}"] if line.shows_deadline else []
     told += _of_progress(line.progress) if line.progress else []
@@ -92,6 +122,12 @@ def _step(line: Line, style: Style) -> list[Any]:
 def _of_progress(progress: Progress) -> list[str]:
     percent = "" if progress.percent is None else f"{progress.percent} %"
     return [part for part in (percent, progress.count, progress.speed, progress.left, progress.message) if part]
+
+
+def _child(child: Timeline, style: Style) -> list[Any]:
+    begun_by = child.state["parent"]
+    run = run_key(begun_by["step"], begun_by["item"])
+    return [run, child.workflow, str(child.pk), of_status(child.status, style)]
 
 
 def _event(event: Event) -> list[Any]:
@@ -121,6 +157,7 @@ def _timeline_document(timeline: Timeline) -> dict[str, Any]:
         "key": timeline.key,
         "head": timeline.head,
         "correlation": str(timeline.correlation),
+        "parent": str(timeline.parent) if timeline.parent else None,
         "started_by": timeline.started_by,
         "started_at": written(timeline.started_at),
         "changed_at": written(timeline.changed_at),
@@ -137,6 +174,18 @@ def _step_document(line: Line) -> dict[str, Any]:
         "until": written(line.until),
         "errors": list(line.errors),
         "progress": asdict(line.progress) if line.progress else None,
+        "items": {"settled": line.items[0], "count": line.items[1]} if line.items else None,
+    }
+
+
+def _child_document(child: Timeline) -> dict[str, Any]:
+    begun_by = child.state["parent"]
+    return {
+        "id": str(child.pk),
+        "workflow": child.workflow,
+        "status": child.status,
+        "step": begun_by["step"],
+        "item": begun_by["item"],
     }
 
 
@@ -152,6 +201,7 @@ def _event_document(event: Event) -> dict[str, Any]:
         "actor": {"type": event.actor_type, "id": event.actor_id, "label": event.actor_label},
         "placement": event.placement,
         "cause": event.cause,
+        "cause_timeline": str(event.cause_timeline) if event.cause_timeline else None,
         "data": event.data,
     }
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import doctest
+import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +12,10 @@ import pytest
 from django.contrib.auth.models import AnonymousUser, User
 from django.utils.module_loading import import_string
 
+from django_timelines import registry
 from django_timelines.checks import check_settings
 from django_timelines.models import Timeline
+from django_timelines.testing import assert_holds, drain, recorded_errors
 
 from .snippets import ROOT, Reader, blocks
 from .stories import GREETING
@@ -22,6 +27,17 @@ README, DOCS = ROOT / "README.md", ROOT / "docs"
 def reader(tmp_path: Path) -> Reader:
     """Somebody in an empty directory."""
     return Reader(tmp_path, search=str(ROOT))
+
+
+@pytest.fixture
+def shown_workflows(db: None) -> Iterator[dict[str, Any]]:
+    """Where a page's workflows are declared: in an app, until the test is over."""
+    before = dict(registry._declarations)
+    for name in ("Payment", "Order"):
+        registry._declarations.pop(f"coffee.{name}")
+    yield {"__name__": "example_project.coffee.workflows", "drain": drain}
+    registry._declarations.clear()
+    registry._declarations.update(before)
 
 
 def test_who_follows_the_readme_is_greeted(reader: Reader) -> None:
@@ -57,6 +73,20 @@ def test_the_policy_of_the_how_to_lets_the_user_see_whom_the_sign_up_is_about() 
     assert shown["owner_or_default"](timeline, user=User(pk=7, username="ada"), session={})
     assert not shown["owner_or_default"](timeline, user=User(pk=8, username="eve"), session={})
     assert not shown["owner_or_default"](timeline, user=AnonymousUser(), session={})
+
+
+def test_the_sessions_of_the_how_to_about_items_and_children_are_answered_as_it_says(shown_workflows: Any) -> None:
+    for language, text in blocks(DOCS / "howto" / "many-and-others.md"):
+        if language == "python":
+            exec(compile(text, language, "exec", dont_inherit=True), shown_workflows)  # noqa: S102 (the page is ours)
+        elif language == "pycon":
+            test = doctest.DocTestParser().get_doctest(text, shown_workflows, "session", "session", 0)
+            said = io.StringIO()
+            with recorded_errors():
+                doctest.DocTestRunner().run(test, out=said.write, clear_globs=False)
+            assert said.getvalue() == ""
+            shown_workflows.update(test.globs)
+    assert_holds()
 
 
 def test_the_production_settings_of_the_readme_pass_the_checks(settings: Any) -> None:

@@ -24,7 +24,7 @@ class Block:
         self._is_inner = runner.in_transaction
         self._atomic: Atomic
         self._since = 0.0
-        self._broken: Exception | None = None
+        self.broken: Exception | None = None  # why a batch could not be committed
         self.committed = False  # what is open now, or was last
 
     def __enter__(self) -> Block:
@@ -40,14 +40,10 @@ class Block:
         """Tell whether there is a transaction: not after a commit that failed."""
         return any(block is self._atomic for block in connections[self._using].atomic_blocks)
 
-    def check_open(self) -> None:
-        """Raise what went wrong if a batch could not be committed."""
-        if not self.is_open:
-            raise self._broken or RuntimeError("The transaction around the body is gone.")
-
     def check(self) -> None:
         """See that the body has left its own ``atomic()`` blocks; ``PermanentFailure`` if not: it would be so each time."""
-        self.check_open()
+        if not self.is_open:
+            raise self.broken or RuntimeError("The transaction around the body is gone.")
         check_blocks(self._using, connections[self._using].atomic_blocks.index(self._atomic) + 1)
 
     def renew(self) -> None:
@@ -57,7 +53,7 @@ class Block:
             self._atomic.__exit__(None, None, None)
         except Exception as error:
             if not self.committed:
-                self._broken = error  # whoever swallows it comes no further than to the next batch
+                self.broken = error  # whoever swallows it comes no further than to the next batch
                 raise
             logger.exception("A hook that a body gave to on_commit failed, after the commit of a batch.")
         self._let_others_write()

@@ -28,7 +28,7 @@ from . import bells, leaks
 from .advance import Advance
 from .batches import Batches
 from .block import Block
-from .body import Completed, Failed, run_body, secrets_of, timed_out, type_ended
+from .body import Failed, run_body, secrets_of, timed_out, type_ended
 from .claim import claim, prepare
 from .family import hear
 from .interrupt import Again, AtCheckpoint, Stopped, TimedOut
@@ -232,8 +232,8 @@ def _run_in(block: Block, held: Held, runner: Runner, leases: ExitStack) -> type
         ended = _run(held, runner, Batches(held, runner, block, leases))
     except Again as again:
         raise again.error from None
-    if isinstance(ended, Completed):
-        block.check_open()
+    if block.broken is not None:  # whatever the body made of it
+        return Failed(block.broken, secrets_of(held.declaration, held.name, held.given or {}))
     return ended
 
 

@@ -14,7 +14,7 @@ from django.db import IntegrityError, connections, transaction
 from pytest_django import DjangoAssertNumQueries
 
 from django_timelines.engine.pause import pause_all, resume_all
-from django_timelines.exceptions import Rejected
+from django_timelines.exceptions import LeaseLost, Rejected
 from django_timelines.models import Lease, Run, Timeline
 from django_timelines.placements import stopping
 from django_timelines.testing import drain, recorded_errors, travel
@@ -139,6 +139,30 @@ def test_errors_without_progress_use_up_the_attempts() -> None:
         (1, False),
         (2, False),
     ]
+
+
+def test_the_last_attempt_is_not_the_last_if_it_came_further() -> None:
+    trouble["before"] = at_first()  # uses up the first of two attempts
+    trouble[4] = at_first()
+    load = begin()
+    for _ in range(2):
+        go_on()
+
+    assert (now(load).load.status, len(rows())) == ("completed", 10)
+
+
+def test_a_process_that_dies_after_progress_uses_up_no_attempt() -> None:
+    for item in (3, 6, 9):
+        trouble[item] = at_first(LeaseLost)  # nothing is recorded, and the lease is left
+    load = begin()
+
+    for _ in range(3):
+        travel(timedelta(seconds=61))
+        drain()
+
+    assert rows() == [f"row {item}" for item in range(10)]
+    interrupted = load.timeline.events.filter(type="AttemptInterrupted")
+    assert [(event.attempt, event.data.get("progressed")) for event in interrupted] == [(1, True)] * 3
 
 
 def test_a_step_that_a_person_tries_again_goes_on_at_its_cursor() -> None:
@@ -523,10 +547,11 @@ def test_a_call_with_other_input_begins_at_its_first_item(place: Any) -> None:
 
 
 def test_the_next_step_of_a_runner_does_not_find_the_cursor() -> None:
-    begin()
+    seen: list[Any] = []
+    trouble["file_away"] = lambda post: seen.append(Run.objects.values_list("step", "cursor", "progress").get())
+    begin(Post)
 
-    assert Run.objects.get(step="close").cursor is None
-    assert Run.objects.get(step="close").progress is None
+    assert seen == [("file_away", None, None)]
 
 
 # In a request
@@ -631,6 +656,7 @@ def test_a_batch_that_cannot_be_committed_fails_the_attempt_even_if_the_body_swa
     freely = begin(Freely)
 
     assert now(freely).go.status == "retrying"
+    assert now(freely).timeline.state["runs"]["go"]["error"]["type"] == "django.db.utils.IntegrityError"
     assert Entry.objects.using(HERE).count() == 3
     go_on()
     assert Entry.objects.using(HERE).count() == 10

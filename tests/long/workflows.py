@@ -81,6 +81,10 @@ class Post(Workflow):
             befall(self, item)
         befall(self, "after")
 
+    @step(after=send)
+    def file_away(self) -> None:
+        befall(self, "file_away")
+
 
 letters: list[Any] = []
 

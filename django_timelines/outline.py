@@ -87,7 +87,7 @@ class Line:
     @property
     def shows_attempt(self) -> bool:
         """Tell whether there is something to say about attempts: there was more than one, or the one failed."""
-        return self.attempt > 1 or self.status is StepStatus.RETRYING
+        return self.attempt > 1 or (self.status is StepStatus.RETRYING and self.attempt > 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,7 +172,7 @@ class Workflow(Subject):
     # In a body
 
     def record(self, event: Event) -> None:
-        """Append a fact in the domain's own words, with this step's completion."""
+        """Append a fact in the domain's own words, with this step's completion; in a loop of ``iterate`` with its batch."""
         frame, data = self._in("record"), event.model_dump(mode="json")
         try:
             text(data)

@@ -117,6 +117,8 @@ def _stands(run: Run) -> str:
             sentence = _("%(step)s is overdue since %(until)s")
         case StepStatus.BLOCKED:
             sentence = _("%(step)s is blocked after attempt %(attempt)s")
+        case StepStatus.RETRYING if run.due and not run.attempt:  # a long step
+            sentence = _("%(step)s goes on at %(due)s")
         case StepStatus.RETRYING if run.due:
             sentence = _("%(step)s is retried at %(due)s, after attempt %(attempt)s")
         case StepStatus.RUNNING:

@@ -166,6 +166,9 @@ def _sentences(run: Run, details: dict[str, object]) -> tuple[str, str]:
             return _blocked(details), _("“%(step)s” did not work; somebody has to look at it.")
         case StepStatus.RUNNING:
             return _("“%(step)s” is being executed, attempt %(attempt)s."), _("Working on “%(step)s”.")
+        case StepStatus.RETRYING if _is_later(run) and not run.attempt:  # after a batch: that counts as none
+            sentence = _("“%(step)s” failed on its way (%(error)s) and goes on there at %(due)s.")
+            return sentence, _("“%(step)s” did not get further yet; it goes on at %(due)s.")
         case StepStatus.RETRYING if _is_later(run):
             sentence = _("“%(step)s” failed at attempt %(attempt)s (%(error)s) and is tried again at %(due)s.")
             return sentence, _("“%(step)s” did not work yet; it is tried again at %(due)s.")

@@ -433,6 +433,7 @@ def test_what_is_undone_is_undone_to_its_end() -> None:
     drain()
 
     assert (rows(), now(load).timeline.status) == ([], "cancelled")
+    assert load.timeline.events.filter(type="AttemptStarted", step="unload").count() == 1
 
 
 def test_a_worker_that_ends_commits_what_is_done_and_gives_the_rest_back() -> None:

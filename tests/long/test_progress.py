@@ -15,6 +15,7 @@ from django.template.loader import render_to_string
 from django.test import Client
 
 from django_timelines import conf
+from django_timelines.admin.words import stands
 from django_timelines.live.hub import Hub, hub, wake_for_progress
 from django_timelines.live.layer import PROGRESS, hint, read_hint
 from django_timelines.live.reading import in_thread
@@ -86,6 +87,16 @@ def test_a_step_that_failed_shows_where_it_stands_without_a_rate() -> None:
     post = half_way()
 
     assert "<p>40 % · 4 of 10</p>" in drawn(post.pk)
+
+
+@transactional
+def test_a_step_that_goes_on_later_does_not_speak_of_an_attempt_that_counts_as_none() -> None:
+    post = half_way()
+
+    assert "“send” failed on its way (PermissionError: closed) and goes on there at" in str(post.timeline.explain())
+    assert "“send” did not get further yet; it goes on at" in post.timeline.explain().public
+    assert "Send goes on at" in stands(Run.objects.all())
+    assert "attempt 0" not in drawn(post.pk)
 
 
 @transactional

@@ -170,7 +170,8 @@ def test_a_form_of_another_site_cannot_pass_for_json(customer, order):
     assert (answer.status_code, answer.json()["error"]["reason"]) == (400, "malformed")
 
 
-def test_what_changes_something_needs_the_csrf_token(ada, order):
+def test_what_changes_something_needs_the_csrf_token_whatever_the_sites_middleware(ada, order, settings):
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "csrf" not in name]
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(ada)
 
@@ -227,6 +228,16 @@ def test_the_list_has_ones_own_the_newest_first_in_pages(customer, ada, monkeypa
     assert customer.get(API, {"workflow": "no.Such"}).json()["timelines"] == []
     assert customer.get(API, {"status": "cancelled"}).json()["timelines"] == []
     assert customer.get(API, {"before": "x"}).status_code == 400
+
+
+def test_a_site_that_decides_otherwise_decides_for_the_list_as_well(customer, order, settings):
+    settings.TIMELINES = {**settings.TIMELINES, "CAN_VIEW": "tests.calls.test_api.nobody"}
+
+    assert customer.get(API).json()["timelines"] == []
+
+
+def nobody(timeline, *, user, session):
+    return False
 
 
 def test_staff_with_the_permission_lists_all(order, browser_of):

@@ -20,6 +20,9 @@ page = visitor.get(address)
 assert '<h1 id="text" data-timelines-page>Hello, Ada.</h1>' in page.content.decode(), page.content
 assert Client(SERVER_NAME="localhost").get(address).status_code == 404, "somebody else sees it"
 
+made = visitor.get("/timelines/start/greetings.Greeting/")
+assert '<input type="text" name="name"' in made.content.decode(), made.content
+
 timeline = Greeting.timelines.get()
 assert timeline.status == "completed", str(timeline.explain())
 assert [event.type for event in timeline.events.all()][-1] == "TimelineCompleted"

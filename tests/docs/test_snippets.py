@@ -16,6 +16,7 @@ from django_timelines import registry
 from django_timelines.checks import check_settings
 from django_timelines.models import Timeline
 from django_timelines.testing import assert_holds, drain, recorded_errors
+from tests.shop.workflows import Order
 
 from .snippets import ROOT, Reader, blocks
 from .stories import GREETING
@@ -87,6 +88,19 @@ def test_the_sessions_of_the_how_to_about_items_and_children_are_answered_as_it_
             assert said.getvalue() == ""
             shown_workflows.update(test.globs)
     assert_holds()
+
+
+def test_the_policy_of_the_how_to_lets_whom_the_order_is_for_call_its_steps(db: None) -> None:
+    block = next(text for _language, text in blocks(DOCS / "howto" / "let-people-in.md") if "orders/policy.py" in text)
+    shown: dict[str, Any] = {}
+
+    exec(block, shown)  # noqa: S102 (the page is ours)
+    timeline = Order.start("ada").timeline
+    timeline.state["fields"]["owner"] = 7
+
+    assert shown["owner_or_default"](timeline, "pay", user=User(pk=7, username="ada"), session={})
+    assert not shown["owner_or_default"](timeline, "pay", user=User(pk=8, username="eve"), session={})
+    assert not shown["owner_or_default"](timeline, "pay", user=AnonymousUser(), session={})
 
 
 def test_the_production_settings_of_the_readme_pass_the_checks(settings: Any) -> None:

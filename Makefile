@@ -9,7 +9,7 @@ MINUTES ?= 1
 
 run := $(VENV)/bin/python
 
-.PHONY: demo test lint types bench crash chaos lock clean
+.PHONY: demo test lint types bench crash chaos punctual lock clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -37,6 +37,9 @@ crash: $(VENV)/installed-test
 
 chaos: $(VENV)/installed-test
 	@exec $(run) -m tests.chaos --minutes $(MINUTES) $(ARGS)
+
+punctual: $(VENV)/installed-test
+	@exec $(run) -m tests.chaos.punctual
 
 # The newest of everything, for every Python that we support.
 lock: $(VENV)/installed-release

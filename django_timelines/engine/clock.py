@@ -133,14 +133,18 @@ def _runs(using: str, at: datetime, deaf: type_deaf) -> QuerySet[Run]:
 
 def _look(run: Run, leased_until: datetime | None, at: datetime, by: By, deaf: type_deaf) -> None:
     if leased_until is not None:
-        look_again = min(max(leased_until, at + SOON), at + conf.lease())  # the two clocks may differ
-        store.rang(run.timeline.using, run, 0, run.placement, look_again)
+        store.rang(run.timeline.using, run, 0, run.placement, look_again(leased_until, at))
     elif run.status == StepStatus.RUNNING:
         rescue(run, by)
     elif run.until is not None and run.until <= at and run.status in _WITH_DEADLINE:
         settle_overdue(run, by)
     elif run.status in (StepStatus.DUE, StepStatus.RETRYING):
         ring_again(run, at, deaf)
+
+
+def look_again(leased_until: datetime, at: datetime) -> datetime:
+    """Return when to look next at what has a lease until then: when that ends. The database's clock may differ from ours."""
+    return min(max(leased_until, at + SOON), at + conf.lease())
 
 
 def ring_again(run: Run, at: datetime, deaf: type_deaf) -> None:

@@ -36,6 +36,7 @@ class Crew:
     directory: Path
     environment: dict[str, str]
     draw: random.Random
+    shifts: tuple[int, ...] = SHIFTS
     port: int = field(default_factory=free_port)
     members: list[Member] = field(default_factory=list)
     sessions: set[int] = field(default_factory=set)
@@ -64,7 +65,7 @@ class Crew:
                     continue
                 if member.process is not None and not member.may_die:
                     self.counted[f"{member.name} ended by itself"] += 1
-                self._start(member, self.draw.choice(SHIFTS))
+                self._start(member, self.draw.choice(self.shifts))
 
     def add_clock(self, ahead: int) -> None:
         """Add a clock that is far ahead, so that nothing that waits for a ring takes its time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from datetime import timedelta
 from typing import Any
@@ -166,6 +167,62 @@ class Claim(Workflow):
     @step(after=decide, delivery=AT_MOST_ONCE)
     def pay(self) -> None:
         line(self)
+
+
+class Appointment(Workflow):
+    """What is due at a time: a second try, and a deadline."""
+
+    @step
+    def make(self, name: str) -> None:
+        pass
+
+    @step(after=make, retry=Retry(2, wait=timedelta(seconds=5), jitter=False, on=OSError))
+    def remind(self) -> None:
+        if self._frame.attempt == 1:
+            raise OSError("Nobody answers yet.")
+
+    @step(after=make, manual=True, within=timedelta(seconds=5))
+    def come(self) -> None:
+        pass
+
+    @step(after=come.overdue)
+    def forget(self) -> None:
+        pass
+
+
+class Errand(Workflow):
+    """Its worker is killed in the first body of each kind."""
+
+    name: str
+
+    @step
+    def ask(self, name: str) -> None:
+        self.name = name
+
+    @step(after=ask)
+    def carry(self) -> None:
+        wait_to_be_killed(self)
+
+
+class OuterErrand(Workflow):
+    """The same, with an effect outside."""
+
+    name: str
+
+    @step
+    def ask(self, name: str) -> None:
+        self.name = name
+
+    @step(after=ask, delivery=AT_LEAST_ONCE)
+    def carry(self) -> None:
+        wait_to_be_killed(self)
+
+
+def wait_to_be_killed(workflow: Any) -> None:
+    """Say in the first attempt which process to kill, and stay."""
+    if workflow._frame.attempt == 1:
+        outside.happen(settings.OUTSIDE, workflow.name, os.getpid())
+        time.sleep(600)
 
 
 WORKFLOWS = {workflow.__name__: workflow for workflow in (Chain, Fork, Visit, Claim)}

@@ -33,7 +33,8 @@ DATABASES = {
         "USER": os.environ.get("PGUSER", "postgres"),
         "HOST": os.environ.get("PGHOST", "127.0.0.1"),
         "PORT": os.environ.get("PGPORT", "5432"),
-        "CONN_MAX_AGE": 60,  # as the README asks of a site in production
+        "CONN_MAX_AGE": 60,  # this and the next line as the README asks of a site in production
+        "OPTIONS": {"prepare_threshold": 5},
     },
     "sqlite": {
         "ENGINE": "django.db.backends.sqlite3",

@@ -24,7 +24,7 @@ def changes_since(timeline: Timeline, seen: int) -> list[str]:
     }
     events = Event.objects.using(timeline.using).filter(timeline=timeline.id, sequence__gt=seen, type__in=sentences)
     found = [
-        sentences[EventType(type)] % {"step": (step or str(data.get("to", ""))).replace("_", " ")}
+        sentences[EventType(type)] % {"step": str(data.get("to") or step).replace("_", " ")}
         for type, step, data in events.order_by("-sequence").values_list("type", "step", "data")[:MOST]
     ]
     return list(dict.fromkeys(reversed(found)))

@@ -1,8 +1,9 @@
 """Measure everything, print a table and write ``build/bench.json``.
 
-python -m tests.bench            # under three minutes
+python -m tests.bench            # some minutes
 python -m tests.bench --quick    # only sees that it runs
 python -m tests.bench inline     # only these figures
+python -m tests.bench flat --plans   # and how the database goes about it
 """
 
 import argparse
@@ -22,7 +23,7 @@ from django.conf import settings  # noqa: E402
 
 from tests.services import missing_postgres  # noqa: E402
 
-from . import background, databases, hints, imports, inline, live, projecting, reading  # noqa: E402
+from . import background, databases, flat, hints, imports, inline, live, projecting, reading  # noqa: E402
 from .measure import FULL, QUICK, Effort, Figure  # noqa: E402
 
 FIGURES: dict[str, list[Callable[[Effort], list[Figure]]]] = {
@@ -32,8 +33,9 @@ FIGURES: dict[str, list[Callable[[Effort], list[Figure]]]] = {
     "imports": [imports.imports],
     "background": [background.busy, background.idle],
     "live": [inline.hints_too, live.browser],
+    "flat": [flat.flat],
 }
-NEED_REDIS = {"background", "live"}
+NEED_REDIS = {"background", "live", "flat"}
 
 
 def main() -> None:
@@ -41,6 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Our work against raw work.")
     parser.add_argument("figures", nargs="*", choices=[*FIGURES, []], help="all, unless some are named")
     parser.add_argument("--quick", action="store_true", help="only see that it runs: the figures mean nothing")
+    parser.add_argument("--plans", action="store_true", help="print how the database goes about what is flat")
     asked = parser.parse_args()
     if problem := missing_postgres():
         sys.exit(f"There is {problem}. All yardsticks need one.")
@@ -55,6 +58,8 @@ def main() -> None:
             for measure in FIGURES[name]:
                 figures += measure(QUICK if asked.quick else FULL)
     show(figures)
+    if asked.plans:
+        print(*(f"\n{statement}\n{plan}" for statement, plan in flat.plans.items()), sep="\n")
     if busy:
         print("\nThe machine was busy with other work when this began: the ratios are worth little.")
     write(figures)

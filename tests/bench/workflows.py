@@ -1,5 +1,6 @@
 """The workflows that are measured. Where they run is in the settings, as everywhere."""
 
+from datetime import timedelta
 from typing import Any
 
 from django_timelines.workflows import AT_LEAST_ONCE, Event, Workflow, step
@@ -134,6 +135,19 @@ class Queued(Workflow):
 
 finishing: set[Any] = set()
 """The timelines whose last body has run in this process: the next commit is their last."""
+
+
+class Waiting(Workflow):
+    """Waits for a person and for a worker at the same time."""
+
+    @step
+    def ask(self, name: str): ...
+
+    @step(after=ask, manual=True, within=timedelta(days=30))
+    def answer(self): ...
+
+    @step(after=ask)
+    def check(self): ...
 
 
 class Noted(Event):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import math
 import tracemalloc
 from typing import Any
 
@@ -31,6 +32,7 @@ from tests.shop.models import Entry
 
 from .workflows import Freely, Load, Outside, Post, letters, trouble, walked
 
+PATIENCE = 20  # seconds
 transactional = pytest.mark.django_db(transaction=True, databases="__all__")
 
 
@@ -146,15 +148,15 @@ def test_what_a_body_says_in_a_loop_takes_the_place_of_the_count() -> None:
     seen: list[Any] = []
 
     def say(post: Any) -> None:
-        post.progress(post.sent * 100, 1_000, "bytes")
         seen.append(stored(post.pk))
+        post.progress(post.sent * 100, 1_000, "bytes")
 
     for item in range(10):
         trouble[item] = say
     Post.start()
     drain()
 
-    assert seen[4] == {"done": 500, "total": 1_000, "message": "bytes"}
+    assert seen[4] == {"done": 400, "total": 1_000, "message": "bytes"}  # what the batch before it has noted
 
 
 @transactional
@@ -256,7 +258,8 @@ def test_a_page_that_polls_is_answered_while_a_long_step_goes_on(client: Client)
 
 
 @transactional
-def test_sockets_that_have_seen_every_event_are_drawn_anew() -> None:
+def test_sockets_that_have_seen_every_event_are_drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django_timelines.live.hub.REDRAW", math.inf)  # which would come too late to be progress
     post = half_way()
     head = Timeline.objects.get(pk=post.pk).head
 
@@ -266,7 +269,7 @@ def test_sockets_that_have_seen_every_event_are_drawn_anew() -> None:
         while watching.watched[post.pk].pushing is not None:
             await asyncio.sleep(0)
         await in_thread(wake_for_progress, timeline=post.pk, using=HERE)
-        await socket.told.wait()
+        await asyncio.wait_for(socket.told.wait(), PATIENCE)
         watching.leave(post.pk, socket)
         return socket.got
 
@@ -276,7 +279,8 @@ def test_sockets_that_have_seen_every_event_are_drawn_anew() -> None:
 
 
 @transactional
-def test_a_hint_of_progress_comes_through_the_layer_as_such() -> None:
+def test_a_hint_of_progress_comes_through_the_layer_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django_timelines.live.hub.REDRAW", math.inf)
     post = half_way()
 
     assert read_hint(hint(post.pk, PROGRESS)) == (post.pk, PROGRESS)
@@ -285,7 +289,7 @@ def test_a_hint_of_progress_comes_through_the_layer_as_such() -> None:
         watching, socket = Hub(), Notebook(10_000)
         watching.join(post.pk, socket)
         watching.heard(post.pk, PROGRESS)
-        await socket.told.wait()
+        await asyncio.wait_for(socket.told.wait(), PATIENCE)
         watching.leave(post.pk, socket)
         return socket.got
 
@@ -320,12 +324,16 @@ def test_progress_is_said_roughly(progress: Progress, percent: int | None, words
 def test_memory_stays_flat_however_many_items_there_are() -> None:
     marks: list[int] = []
 
+    def mark() -> None:
+        gc.collect()
+        marks.append(tracemalloc.get_traced_memory()[0])
+
     def walk(freely: Any) -> None:
+        mark()
         for item in freely.iterate(({"name": f"Contact {n}", "email": "x" * 50} for n in range(20_000)), batch=500):
             freely.seen += 1
-            if item["name"] in ("Contact 2000", "Contact 19999"):
-                gc.collect()
-                marks.append(tracemalloc.get_traced_memory()[0])
+            if item["name"] == "Contact 19999":
+                mark()
 
     trouble["go"] = walk
     freely = Freely.start()
@@ -336,4 +344,4 @@ def test_memory_stays_flat_however_many_items_there_are() -> None:
         tracemalloc.stop()
 
     assert Freely.get(freely.pk).seen == 20_000
-    assert marks[1] - marks[0] < 500_000  # bytes; the items alone are more than 4 MB
+    assert marks[1] - marks[0] < 1_000_000  # bytes; the items alone are more than 4 MB

@@ -16,6 +16,7 @@ from ..models import Timeline
 
 _FORM_KEY = re.compile(r"[0-9a-f]{32}")
 _STATUS_OF = {"forged": 404, "unknown": 404, "unknown_timeline": 404, "unknown_step": 404, "unknown_workflow": 404}
+_STATUS_OF |= {"unknown_item": 404}
 _STATUS_OF |= {
     "settled": 410,
     "overdue": 410,

@@ -138,7 +138,7 @@ def test_the_same_key_has_one_effect_and_one_answer(customer, order):
         ("send", {}, 403, "not_allowed"),
         ("place", {"input": {"customer": "eve"}}, 410, "settled"),
         ("nothing", {}, 404, "unknown_step"),
-        ("pay[x]", {"input": {"amount": 5}}, 409, "not_yet"),
+        ("pay[x]", {"input": {"amount": 5}}, 404, "unknown_item"),
     ],
 )
 def test_a_refusal_has_a_status_a_reason_and_a_sentence_and_writes_nothing(customer, order, step, body, status, reason):

@@ -100,7 +100,7 @@ else:
 DEFAULT_FROM_EMAIL = "hello@example.org"
 
 # Where steps run. Nothing here touches a workflow; without it, what runs by itself runs in this process.
-TIMELINES: dict[str, Any] = {"BASE_URL": BASE_URL}
+TIMELINES: dict[str, Any] = {"BASE_URL": BASE_URL, "CAN_CALL": "example_project.coffee.policy.can_call"}
 CHANNEL_LAYERS: dict[str, Any] = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 if REDIS_URL:

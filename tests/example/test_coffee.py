@@ -16,6 +16,7 @@ from django_timelines import registry
 from django_timelines.engine.pause import pause_all
 from django_timelines.models import Event, Timeline
 from django_timelines.testing import assert_holds, drain, recorded_errors
+from example_project import settings as project
 from example_project.coffee import till, workflows
 from example_project.coffee.models import Charge, Unplugged
 from example_project.coffee.workflows import Order
@@ -169,6 +170,19 @@ def test_the_counter_is_for_staff_alone(visitor: Client) -> None:
     assert [answer["Location"].partition("?")[0] for answer in answers] == ["/admin/login/"] * 3
     assert Order.get(order.pk).hand_over.status == "waiting"
     assert not Unplugged.objects.exists()
+
+
+def test_a_customer_hands_nothing_over_to_themselves(visitor: Client, barista: Client, settings: Any) -> None:
+    settings.TIMELINES = settings.TIMELINES | {"CAN_CALL": project.TIMELINES["CAN_CALL"]}
+    page = visitor.post("/coffee/", FORM)["Location"]
+    drain()
+
+    answers = [browser.post(page, {"timelines-step": "hand_over"}) for browser in (visitor, barista)]
+
+    assert [answer.status_code for answer in answers] == [403, 404]
+    assert Order.get(key=TOKEN).hand_over.status == "waiting"
+    barista.post(f"/coffee/counter/{Order.get(key=TOKEN).pk}/")
+    assert Order.get(key=TOKEN).hand_over.status == "completed"
 
 
 def test_of_two_clicks_both_are_told_that_it_is_done(barista: Client) -> None:

@@ -100,9 +100,10 @@ class Graph:
 
     def _items(self, node: Node, state: type_state, at: datetime) -> Iterator[NewEvent]:
         """After an item was settled: begin the next ones that there is room for; if enough are done, take none of the rest."""
-        every, runs = state["runs"][node.name], items_of(state, node.name)
-        if "each" not in every:
+        every = state["runs"][node.name]
+        if "each" not in every or (is_open(every) and not every["rest"]):
             return
+        runs = items_of(state, node.name)
         if not is_open(every):
             for item, run in runs.items():
                 if _is_unbegun(run):

@@ -131,7 +131,9 @@ def follow(
         return state
     runs = before.state["runs"]
     settled = [
-        key for key, run in state["runs"].items() if _standing(run) and _standing(run) != _standing(runs.get(key))
+        key
+        for key, run in state["runs"].items()
+        if run is not runs.get(key) and _standing(run) and _standing(run) != _standing(runs.get(key))
     ]
     if declaration is not None and not state.get("cancelling") and not state.get("failing"):
         back = _sent_back(declaration, state, settled)
@@ -178,6 +180,8 @@ def _notices(before: Snapshot, after: Snapshot) -> Iterator[type_row]:
     compensate = bool(after.state.get("compensating"))
     for key, old in before.state["runs"].items():
         new = after.state["runs"].get(key, {})
+        if new is old and not turned:
+            continue
         goes_on = awaits_child(old) and awaits_child(new) and new["child"] == old["child"]
         if awaits_child(old) and (turned or not goes_on) and new.get("of") == old.get("of"):
             yield notice_row(uuid.UUID(old["child"]), after.id, after.head, Notice.CANCEL, compensate=compensate)

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from django.db import router, transaction
-from django.db.models import Exists, OuterRef
 
-from .. import following, moments, registry
-from ..models import Event, News, Place, Run, SealedInput, Timeline, first_id_at
-from ..state import ENDED
+from .. import moments, registry
+from ..models import Event, Timeline, first_id_at
+from .keeping import BESIDE, prunable
+from .partitions import drop_ended
 
 BATCH = 500
 
@@ -22,9 +22,13 @@ def prune(
     """Delete the timelines that ended longer ago than this, children before their parents; yield how many with each batch.
 
     Several at once do not harm one another: what one deletes the other no longer finds. ``dry_run`` only counts.
-    A workflow that had other names before is pruned under all of them. What a projection has yet to follow is left.
+    A workflow that had other names before is pruned under all of them. What a projection has yet to follow is left. Where
+    events are partitioned, and all workflows are asked for, the partitions that nobody needs any more are dropped first,
+    each with its timelines.
     """
     using, before = using or router.db_for_write(Timeline), moments.now() - older_than
+    if not workflow and not dry_run:
+        yield from drop_ended(using, before)
     last = first_id_at(before)
     while ids := _next(using, before, workflow, last):
         last = ids[-1]
@@ -34,15 +38,8 @@ def prune(
 
 
 def _next(using: str, before: datetime, workflow: str, last: uuid.UUID) -> list[uuid.UUID]:
-    """Return the next ids. A key tells when its timeline began, so that the index on status and key finds the old ones.
-
-    A child began after its parent. One of a family of which somebody goes on, or did so lately, stays with it.
-    """
-    timelines = Timeline.objects.using(using)
-    living = timelines.filter(correlation=OuterRef("correlation")).exclude(status__in=ENDED, changed_at__lt=before)
-    found = timelines.filter(status__in=ENDED, changed_at__lt=before, id__lt=last).exclude(Exists(living))
-    found = found.exclude(Exists(News.objects.filter(timeline=OuterRef("pk"), projection__in=following.labels())))
-    found = found.order_by("-id")
+    """Return the next ids: a child began after its parent, so that it goes before it."""
+    found = prunable(using, before).filter(id__lt=last).order_by("-id")
     if workflow:
         declaration = registry.find(workflow)
         found = found.filter(workflow__in=declaration.names if declaration else (workflow,))
@@ -51,6 +48,6 @@ def _next(using: str, before: datetime, workflow: str, last: uuid.UUID) -> list[
 
 def _delete(using: str, ids: list[uuid.UUID]) -> None:
     with transaction.atomic(using=using):
-        for model in (SealedInput, Run, Place, News, Event):
+        for model in (*BESIDE, Event):
             model.objects.using(using).filter(timeline__in=ids)._raw_delete(using)
         Timeline.objects.using(using).filter(pk__in=ids)._raw_delete(using)

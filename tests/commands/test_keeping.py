@@ -147,3 +147,13 @@ def test_erase_of_what_has_not_ended_is_refused(say: type_say) -> None:
 
     with pytest.raises(CommandError, match="Only a timeline that has ended can be erased: it is running"):
         say("erase", str(trip.pk), "--reason", "asked for it", "--yes")
+
+
+def test_partition_says_what_it_made_or_that_this_is_no_postgresql(say: type_say) -> None:
+    if connections[HERE].vendor != "postgresql":
+        with pytest.raises(CommandError, match="Only PostgreSQL"):
+            say("partition")
+        return
+
+    assert say("partition").startswith("Made django_timelines_event_before.\n")
+    assert say("partition") == "All partitions are there.\n"

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from . import checking, erasing, explain, graph, listing, moving, pausing, projecting, pruning, rewinding, show
+from . import (
+    checking,
+    erasing,
+    explain,
+    graph,
+    listing,
+    moving,
+    partitioning,
+    pausing,
+    projecting,
+    pruning,
+    rewinding,
+    show,
+)
 from .base import Answer, Verb
 
 __all__ = ["VERBS", "Answer", "Verb"]
@@ -10,7 +23,7 @@ __all__ = ["VERBS", "Answer", "Verb"]
 VERBS: tuple[Verb, ...] = (
     *(listing.VERB, show.VERB, explain.VERB, graph.VERB),
     *(*moving.VERBS, rewinding.VERB, *pausing.VERBS),
-    *(erasing.VERB, pruning.VERB),
+    *(erasing.VERB, pruning.VERB, partitioning.VERB),
     *projecting.VERBS,
     checking.VERB,
 )

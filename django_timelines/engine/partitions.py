@@ -1,0 +1,151 @@
+"""Events by month, on PostgreSQL: one partition each, which pruning drops as a whole.
+
+A timeline's key begins with the time when it began (UUIDv7), and an event's with its timeline's, so that all events of a timeline
+are in one partition. What began before the events were partitioned stays together in the first one.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+from django.db import connections, transaction
+from django.utils.translation import gettext as _
+
+from .. import moments
+from ..exceptions import Refused
+from ..models import Event, Timeline, first_id_at
+from .keeping import BESIDE, prunable
+
+AHEAD = 3  # months beyond this one
+TABLE = Event._meta.db_table
+FIRST = uuid.UUID(int=0)
+_BOUNDS = re.compile(r"FROM \((?:MINVALUE|'(?P<first>[^']+)')\) TO \('(?P<end>[^']+)'\)")
+_CONSTRAINTS = (
+    "SELECT conname, contype, pg_get_constraintdef(oid) FROM pg_constraint "
+    "WHERE conrelid = %s::regclass AND contype IN ('p', 'f') ORDER BY contype DESC"
+)
+_PARTITIONS = (
+    "SELECT relname, pg_get_expr(relpartbound, pg_class.oid) FROM pg_class JOIN pg_inherits ON inhrelid = pg_class.oid "
+    "WHERE inhparent = %s::regclass"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """The events of the timelines whose keys are at least ``first`` and below ``end``."""
+
+    table: str
+    first: uuid.UUID
+    end: uuid.UUID
+
+
+def partition(using: str) -> list[str]:
+    """Partition the events by month, if they are not, and make the partitions of the next months; return the new ones.
+
+    What is there becomes the first partition as it is, which holds up all writers for one scan of it. ``Refused`` unless it is
+    PostgreSQL.
+    """
+    if connections[using].vendor != "postgresql":
+        raise Refused(
+            _("Only PostgreSQL partitions events. Pruning works as it is on other databases."), "not_applicable"
+        )
+    with transaction.atomic(using=using), connections[using].cursor() as cursor:
+        cursor.execute(f"LOCK TABLE {TABLE} IN ACCESS EXCLUSIVE MODE")
+        months = _months(moments.now())
+        made = [] if _is_partitioned(cursor) else [_begin(cursor, months[1])]
+        known = {one.table for one in partitions(using)}
+        for month, after in pairwise(months[1:]):
+            table = f"{TABLE}_{month:%Y_%m}"
+            if table not in known:
+                cursor.execute(
+                    f"CREATE TABLE {table} PARTITION OF {TABLE} FOR VALUES FROM (%s) TO (%s)",
+                    [first_id_at(month), first_id_at(after)],
+                )
+                made.append(table)
+    return made
+
+
+def partitions(using: str) -> list[Partition]:
+    """Return the partitions of months, the oldest first; none unless the events are partitioned."""
+    connection = connections[using]
+    if connection.vendor != "postgresql":
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(_PARTITIONS, [TABLE])
+        found = [(table, _BOUNDS.search(bounds)) for table, bounds in cursor.fetchall()]
+    months = [
+        Partition(table, uuid.UUID(bounds["first"]) if bounds["first"] else FIRST, uuid.UUID(bounds["end"]))
+        for table, bounds in found
+        if bounds
+    ]
+    return sorted(months, key=lambda one: one.end)
+
+
+def drop_ended(using: str, before: datetime) -> Iterator[int]:
+    """Drop each partition all of whose timelines may be pruned, and these with it; yield how many there were."""
+    for one in partitions(using):
+        if one.end > first_id_at(before):
+            return
+        with suppress(_InUse):
+            if gone := _drop(using, one, before):
+                yield gone
+
+
+class _InUse(Exception):
+    """Somebody still needs a timeline of the partition."""
+
+
+def _drop(using: str, one: Partition, before: datetime) -> int:
+    """Drop it with its timelines. Asked twice: before the lock, which holds up who reads and writes events, and under it."""
+    timelines = Timeline.objects.using(using).filter(id__gte=one.first, id__lt=one.end)
+    needed = timelines.exclude(pk__in=prunable(using, before).values("pk"))
+    if needed.exists():
+        raise _InUse
+    with transaction.atomic(using=using), connections[using].cursor() as cursor:
+        cursor.execute(f"DROP TABLE {connections[using].ops.quote_name(one.table)}")
+        if needed.exists():
+            raise _InUse
+        for model in BESIDE:
+            model.objects.using(using).filter(timeline__gte=one.first, timeline__lt=one.end)._raw_delete(using)
+        return int(timelines._raw_delete(using))
+
+
+def _is_partitioned(cursor: Any) -> bool:
+    cursor.execute("SELECT relkind = 'p' FROM pg_class WHERE oid = %s::regclass", [TABLE])
+    return bool(cursor.fetchone()[0])
+
+
+def _begin(cursor: Any, end: datetime) -> str:
+    """Let the table be the first partition of a new one, which has its name and its constraints."""
+    old = f"{TABLE}_before"
+    cursor.execute(_CONSTRAINTS, [TABLE])
+    constraints = cursor.fetchall()
+    cursor.execute(f"ALTER TABLE {TABLE} RENAME TO {old}")
+    for name, kind, _definition in constraints:
+        if kind == "p":  # an index, whose name is its schema's
+            cursor.execute(f'ALTER TABLE {old} RENAME CONSTRAINT "{name}" TO "{name}_before"')
+    cursor.execute(
+        f"CREATE TABLE {TABLE} (LIKE {old} INCLUDING DEFAULTS INCLUDING CONSTRAINTS) PARTITION BY RANGE (timeline_id)"
+    )
+    for name, _kind, definition in constraints:
+        cursor.execute(f'ALTER TABLE {TABLE} ADD CONSTRAINT "{name}" {definition}')
+    cursor.execute(f"ALTER TABLE {TABLE} ATTACH PARTITION {old} FOR VALUES FROM (MINVALUE) TO (%s)", [first_id_at(end)])
+    cursor.execute(
+        f"CREATE TABLE {TABLE}_later PARTITION OF {TABLE} DEFAULT"
+    )  # nothing is refused if nobody makes the next ones
+    return old
+
+
+def _months(at: datetime) -> list[datetime]:
+    """Return the first moments of this month, of those ahead, and of the one after."""
+    months = [at.replace(day=1, hour=0, minute=0, second=0, microsecond=0)]
+    while len(months) < AHEAD + 2:
+        months.append((months[-1] + timedelta(days=32)).replace(day=1))
+    return months

@@ -8,10 +8,10 @@ import pytest
 from django.db import IntegrityError, connections, transaction
 
 from django_timelines import moments
-from django_timelines.engine.partitions import FIRST, first_key_at, partition, partitions
+from django_timelines.engine.partitions import FIRST, partition, partitions
 from django_timelines.engine.prune import prune
 from django_timelines.exceptions import Refused
-from django_timelines.models import Event, Timeline
+from django_timelines.models import Event, Timeline, first_id_at
 from django_timelines.testing import assert_holds, drain, travel
 from tests.shop.here import HERE
 from tests.shop.workflows import Letter, Trip
@@ -95,7 +95,7 @@ def test_the_constraints_hold_on_the_partition_of_a_later_month() -> None:
     }
     Event.objects.using(HERE).create(**row)
 
-    for wrong in ({}, {"sequence": 0}, {"timeline_id": first_key_at(moments.now() + timedelta(days=40))}):
+    for wrong in ({}, {"sequence": 0}, {"timeline_id": first_id_at(moments.now() + timedelta(days=40))}):
         with pytest.raises(IntegrityError), transaction.atomic(using=HERE):
             Event.objects.using(HERE).create(**row | wrong)
     Event.objects.using(HERE).filter(timeline=letter.id)._raw_delete(HERE)

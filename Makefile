@@ -55,5 +55,5 @@ $(VENV)/installed-%: pyproject.toml requirements.lock
 	@echo "Installing into $(VENV) …"
 	@$(PYTHON) -m venv $(VENV)
 	@$(run) -m pip install --quiet --upgrade "pip>=25.1" # earlier ones know no groups
-	@$(run) -m pip install --quiet --constraint requirements.lock --editable ".[rq,live,secrets,postgres]" --group $*
+	@$(run) -m pip install --quiet --constraint requirements.lock --editable ".[rq,tasks,live,secrets,postgres]" --group $*
 	@touch $@

@@ -14,6 +14,7 @@ from typing import Any
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, router
 from django.urls import NoReverseMatch, reverse
 from django.utils.module_loading import import_string
@@ -73,18 +74,26 @@ def _placements() -> Iterator[CheckMessage]:
             yield Error(f"{label!r} is placed at {placement!r}, which is no placement.", hint=hint, id="timelines.E006")
             continue
         if label == conf.BACKGROUND and placement == placements.INLINE:
-            hint = "Retries need somebody who runs them: embedded, or rq:<queue>."
+            hint = "Retries need somebody who runs them: embedded, rq:<queue> or tasks:<backend>."
             yield Error("The default background placement '*' cannot be inline.", hint=hint, id="timelines.E007")
         problem = _problem(placement)
         if problem:
             yield Error(f"{label!r} is placed at {placement!r}: {problem}", id="timelines.E008")
+        elif placements.get(placement).runs_at_once():
+            yield Warning(
+                f"{label!r} is placed at {placement!r}, which has no workers: it runs at once, in whoever rings.",
+                hint="The clock rings for retries, and stands still meanwhile. Give TASKS a backend with workers.",
+                id="timelines.W015",
+            )
 
 
 def _problem(placement: str) -> str | None:
     try:
         return placements.get(placement).problem()
     except ImportError as error:
-        return f"{error}. Install the extra: pip install 'django-timelines[rq]'."
+        return f"{error}. Install the extra: pip install 'django-timelines[{placement.partition(':')[0]}]'."
+    except ImproperlyConfigured as error:
+        return str(error)
 
 
 @register("timelines")

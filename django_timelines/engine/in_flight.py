@@ -15,6 +15,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 import pydantic
+from django.core.exceptions import ImproperlyConfigured
 
 from .. import placements, registry
 from ..events import EventType
@@ -252,7 +253,7 @@ def _problem_at(workflow: str, step: str) -> str:
     for placement in dict.fromkeys((bells.placement_of(workflow, step), bells.retry_placement_of(workflow, step))):
         try:
             problem = placements.get(placement).problem()
-        except (ImportError, placements.UnknownPlacement) as error:
+        except (ImportError, ImproperlyConfigured, placements.UnknownPlacement) as error:
             problem = str(error)
         if problem:
             return problem

@@ -17,11 +17,12 @@ SCHEMES = {
     "inline": "django_timelines.placements.inline.Inline",
     "embedded": "django_timelines.placements.embedded.Embedded",
     "rq": "django_timelines.placements.rq.RQ",
+    "tasks": "django_timelines.placements.tasks.Tasks",
 }
 
 
 class UnknownPlacement(TimelinesError):
-    """A placement is not one of ``inline``, ``embedded``, ``rq:<queue>``."""
+    """A placement is not one of ``inline``, ``embedded``, ``rq:<queue>``, ``tasks:<backend>``."""
 
 
 @cache
@@ -29,6 +30,8 @@ def get(name: str) -> Placement:
     """Return the placement of this name. What it needs (RQ, say) is imported here, when it is used."""
     scheme, _, argument = name.partition(":")
     if scheme not in SCHEMES:
-        raise UnknownPlacement(f"There is no placement {name!r}. Write inline, embedded or rq:<queue>.")
+        raise UnknownPlacement(
+            f"There is no placement {name!r}. Write inline, embedded, rq:<queue> or tasks:<backend>."
+        )
     placement: Placement = import_string(SCHEMES[scheme])(argument)
     return placement

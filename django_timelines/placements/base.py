@@ -49,6 +49,10 @@ class Placement(ABC):
         """Say what keeps this placement from working as it is configured, or None."""
         return None
 
+    def runs_at_once(self) -> bool:
+        """Tell whether ``ring()`` executes, which holds up whoever rings."""
+        return False
+
     def workers(self) -> int | None:
         """Return how many workers are seen here now, or None where that cannot be told."""
         return None

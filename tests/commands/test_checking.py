@@ -133,6 +133,17 @@ def test_a_step_that_is_placed_at_no_queue_or_nowhere_is_found_where_it_is_open(
     assert found() == []
 
 
+def test_a_step_that_is_placed_at_a_backend_that_cannot_be_made_is_found_where_it_is_open(
+    deploy: type_deploy, place: Callable[..., None], settings: Any
+) -> None:
+    deploy(BEFORE).start("Main Street 1")
+    settings.TASKS = {**settings.TASKS, "broken": {"BACKEND": "nowhere.Backend"}}
+
+    place("shop.Parcel", weigh="tasks:broken", carry="tasks:broken")
+
+    assert the_one().sentence.startswith("shop.Parcel.weigh runs nowhere: Could not find backend 'nowhere.Backend'")
+
+
 def test_a_field_that_is_declared_no_more_is_a_warning_and_a_renamed_one_is_none(
     deploy: type_deploy, check: type_check
 ) -> None:

@@ -32,8 +32,11 @@ def test_the_tests_settings_are_in_order() -> None:
             "Did you mean 'shop.Order.announce'?",
         ),
         ({"PLACEMENT": {"*": "embeded"}}, "timelines.E006", "Did you mean 'embedded'?"),
-        ({"PLACEMENT": {"*": "inline"}}, "timelines.E007", "embedded, or rq:<queue>"),
+        ({"PLACEMENT": {"*": "inline"}}, "timelines.E007", "embedded, rq:<queue> or tasks:<backend>"),
         ({"PLACEMENT": {"*": "rq:nowhere"}}, "timelines.E008", "no queue 'nowhere'; it has default, mail"),
+        ({"PLACEMENT": {"*": "tasks:nowhere"}}, "timelines.E008", "no backend 'nowhere'; it has default, table"),
+        ({"PLACEMENT": {"*": "tasks"}}, "timelines.E008", "no backend ''; it has default, table"),
+        ({"PLACEMENT": {"*": "tasks:default"}}, "timelines.W015", "Give TASKS a backend with workers"),
     ],
 )
 def test_a_wrong_setting_says_how_to_mend_it(timelines: Any, id: str, says: str, settings: Any) -> None:
@@ -42,6 +45,26 @@ def test_a_wrong_setting_says_how_to_mend_it(timelines: Any, id: str, says: str,
     found = ids(check_settings())
 
     assert says in found[id]
+
+
+@pytest.mark.parametrize(
+    ("backend", "says"),
+    [
+        ({"BACKEND": "nowhere.Backend"}, "Could not find backend 'nowhere.Backend'"),
+        ({"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["b", "a"]}, "has the queues a, b and none named"),
+    ],
+)
+def test_a_backend_of_tasks_that_cannot_enqueue_is_told(backend: dict[str, Any], says: str, settings: Any) -> None:
+    settings.TASKS = {**settings.TASKS, "broken": backend}
+    settings.TIMELINES = {"PLACEMENT": {"*": "tasks:broken"}}
+
+    assert says in ids(check_settings())["timelines.E008"]
+
+
+def test_a_backend_of_tasks_with_workers_is_in_order(settings: Any) -> None:
+    settings.TIMELINES = {"PLACEMENT": {"*": "tasks:table"}}
+
+    assert check_settings() == []
 
 
 @pytest.mark.parametrize(

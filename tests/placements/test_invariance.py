@@ -17,10 +17,12 @@ from django_timelines.state import StepStatus
 from example_project.signup.models import Tour
 from example_project.signup.workflows import Signup
 
+from . import tasks_worker
+
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.redis]
 
 STEPS = ("register", "open_account", "send_activation_link", "activate", "start_onboarding")
-PLACES = ("inline", "embedded", "rq:default")
+PLACES = ("inline", "embedded", "rq:default", "tasks:default", "tasks:table")
 MOVES = [{step: place} for step in STEPS for place in PLACES] + [dict.fromkeys(STEPS, place) for place in PLACES]
 
 STORY = [
@@ -48,12 +50,17 @@ STORY = [
 
 @pytest.fixture
 def workers() -> Iterator[Callable[[], None]]:
-    """Run an embedded worker, and give what lets an RQ worker do what its queue holds."""
+    """Run an embedded worker, and give what lets a worker of RQ and one of Django's tasks do what their queues hold."""
     queue = django_rq.get_queue("default")
     queue.empty()
     embedded.worker = embedded.EmbeddedWorker()
     embedded.worker.start()
-    yield lambda: SimpleWorker([queue], connection=queue.connection).work(burst=True, logging_level="WARNING") and None
+
+    def work() -> None:
+        SimpleWorker([queue], connection=queue.connection).work(burst=True, logging_level="WARNING")
+        tasks_worker.work()
+
+    yield work
     embedded.worker.end()
     queue.empty()
 

@@ -28,6 +28,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "channels",
     "django_rq",
+    "django_tasks_db",
     "django_timelines",
     "django_timelines.live",
     "example_project.signup",
@@ -69,6 +70,11 @@ TEMPLATES = [
 # A database of its own for each of several runs at a time.
 REDIS_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/15")
 RQ_QUEUES = {name: {"URL": REDIS_URL} for name in ("default", "mail")}
+_BACKENDS = "django.tasks.backends" if django.VERSION >= (6, 0) else "django_tasks.backends"
+TASKS = {
+    "default": {"BACKEND": f"{_BACKENDS}.immediate.ImmediateBackend"},
+    "table": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["steps"]},
+}
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 TIMELINES = {"BASE_URL": "https://example.org"}

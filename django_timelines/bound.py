@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
+from asgiref.sync import sync_to_async
 from django.db.models import Model
 from django.views.decorators.debug import sensitive_variables
 
@@ -193,6 +194,16 @@ class BoundStep(Generic[P]):
         workflow._seen(snapshot)
         return outcome
 
+    @sensitive_variables()
+    async def acall(self, *args: P.args, **kwargs: P.kwargs) -> Outcome:
+        """Ask for the step from async code."""
+
+        @sensitive_variables()
+        def ask() -> Outcome:  # takes no arguments, so that the frames between show none
+            return self(*args, **kwargs)
+
+        return await sync_to_async(ask)()
+
     def __getitem__(self, item: Any) -> BoundStep[P]:
         """Return the run of one item of a step with ``each=``: by its key, or the row that is the item."""
         key = str(item.pk if isinstance(item, Model) else item)
@@ -226,6 +237,12 @@ class BoundStep(Generic[P]):
         self._workflow._seen(snapshot)
         return outcome
 
+    async def await_outcome(self, timeout: float = 10) -> Outcome:
+        """Wait from async code, as ``wait()`` does. It holds no thread meanwhile."""
+        outcome, snapshot = await wait.await_outcome(self._workflow._snapshot, (self._name, self._item), timeout)
+        self._workflow._seen(snapshot)
+        return outcome
+
     def link(self) -> str:
         """Return the absolute, signed address at which its holder calls the step, once, until its ``within=``."""
         if self._workflow._frame is not None:  # from then on it is its holder who may call the step
@@ -243,6 +260,10 @@ class BoundStep(Generic[P]):
         workflow._seen(snapshot)
         return outcome
 
+    async def aretry(self, *, reason: str = "", actor: Any = None, force: bool = False) -> Outcome:
+        """Try it again from async code."""
+        return await sync_to_async(self.retry)(reason=reason, actor=actor, force=force)
+
     def skip(
         self, fields: Mapping[str, Any] | None = None, /, *, reason: str, actor: Any = None, **more: Any
     ) -> Outcome:
@@ -257,8 +278,17 @@ class BoundStep(Generic[P]):
         workflow._seen(snapshot)
         return outcome
 
+    async def askip(
+        self, fields: Mapping[str, Any] | None = None, /, *, reason: str, actor: Any = None, **more: Any
+    ) -> Outcome:
+        """Go past it from async code."""
+        return await sync_to_async(self.skip)(fields, reason=reason, actor=actor, **more)
+
+    acall.alters_data = True  # type: ignore[attr-defined]
     retry.alters_data = True  # type: ignore[attr-defined]
+    aretry.alters_data = True  # type: ignore[attr-defined]
     skip.alters_data = True  # type: ignore[attr-defined]
+    askip.alters_data = True  # type: ignore[attr-defined]
 
     def _writable(self) -> Subject:
         if self._workflow._frame is not None:

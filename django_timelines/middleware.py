@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.http import HttpRequest, HttpResponseBase
 
 from .actors import SYSTEM, Actor, acting, of_user
@@ -37,8 +37,8 @@ class ActorMiddleware:
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
         with acting(lambda: _actor(request), _trace(request)) as started:
             response: HttpResponseBase = await self.get_response(request)  # type: ignore[misc]
-        if started and hasattr(request, "session"):
-            remember(request.session, [timeline.hex for timeline in started])
+        if started and hasattr(request, "session"):  # which nobody may have read yet
+            await sync_to_async(remember)(request.session, [timeline.hex for timeline in started])
         return response
 
 

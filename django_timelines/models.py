@@ -6,6 +6,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import uuid_utils.compat
+from asgiref.sync import sync_to_async
 from django.db import models, router
 from django.utils.translation import gettext_lazy as _
 
@@ -154,12 +155,20 @@ class Timeline(models.Model):
         """Answer "why is it not moving?": an ``Explanation``, whose ``str`` is a sentence or more."""
         return registry.verbs().explain(self)
 
+    async def aexplain(self) -> Any:
+        """Answer it from async code."""
+        return await sync_to_async(self.explain)()
+
     def cancel(self, *, reason: str, compensate: bool = False, actor: Any = None) -> None:
         """Stop what nobody has begun at once, and let what is being executed come to its end.
 
         ``compensate``: then undo what completed, one at a time, the last completed first.
         """
         registry.verbs().cancel(self, reason=reason, compensate=compensate, actor=actor)
+
+    async def acancel(self, *, reason: str, compensate: bool = False, actor: Any = None) -> None:
+        """Cancel it from async code."""
+        await sync_to_async(self.cancel)(reason=reason, compensate=compensate, actor=actor)
 
     def rewind(self, *, to: str, reason: str, undo: bool = False, actor: Any = None) -> None:
         """Begin a new round from a step: it and all that comes after it is done again, fields go back to what they were.
@@ -168,9 +177,17 @@ class Timeline(models.Model):
         """
         registry.verbs().rewind(self, to=to, reason=reason, undo=undo, actor=actor)
 
+    async def arewind(self, *, to: str, reason: str, undo: bool = False, actor: Any = None) -> None:
+        """Rewind it from async code."""
+        await sync_to_async(self.rewind)(to=to, reason=reason, undo=undo, actor=actor)
+
     def preview_rewind(self, *, to: str, undo: bool = False) -> Any:
         """Return what ``rewind`` would do, as a ``Rewind``; nothing is written. ``Refused`` where it makes no sense."""
         return registry.verbs().preview_rewind(self, to=to, undo=undo)
+
+    async def apreview_rewind(self, *, to: str, undo: bool = False) -> Any:
+        """Return what ``arewind`` would do."""
+        return await sync_to_async(self.preview_rewind)(to=to, undo=undo)
 
     def amend(self, fields: Mapping[str, Any] | None = None, /, *, reason: str, actor: Any = None, **more: Any) -> None:
         """Correct fields: ``order.timeline.amend(reason="mistyped", amount=5)``.
@@ -179,24 +196,48 @@ class Timeline(models.Model):
         """
         registry.verbs().amend(self, reason=reason, fields={**(fields or {}), **more}, actor=actor)
 
+    async def aamend(
+        self, fields: Mapping[str, Any] | None = None, /, *, reason: str, actor: Any = None, **more: Any
+    ) -> None:
+        """Correct fields from async code."""
+        await sync_to_async(self.amend)(fields, reason=reason, actor=actor, **more)
+
     def pause(self, *, reason: str, actor: Any = None) -> None:
         """Begin nothing new until ``resume``: calls are taken and become due, what is executing ends, deadlines wait."""
         registry.verbs().pause(self, reason=reason, actor=actor)
+
+    async def apause(self, *, reason: str, actor: Any = None) -> None:
+        """Pause it from async code."""
+        await sync_to_async(self.pause)(reason=reason, actor=actor)
 
     def resume(self, *, reason: str = "", actor: Any = None) -> None:
         """Go on after a pause."""
         registry.verbs().resume(self, reason=reason, actor=actor)
 
+    async def aresume(self, *, reason: str = "", actor: Any = None) -> None:
+        """Go on from async code."""
+        await sync_to_async(self.resume)(reason=reason, actor=actor)
+
     def erase(self, *, reason: str, actor: Any = None) -> None:
         """Erase what this ended timeline's events say: payloads, error texts, keys, people's names. What happened stays."""
         registry.verbs().erase(self, reason=reason, actor=actor)
 
+    async def aerase(self, *, reason: str, actor: Any = None) -> None:
+        """Erase it from async code."""
+        await sync_to_async(self.erase)(reason=reason, actor=actor)
+
     cancel.alters_data = True  # type: ignore[attr-defined]
+    acancel.alters_data = True  # type: ignore[attr-defined]
     rewind.alters_data = True  # type: ignore[attr-defined]
+    arewind.alters_data = True  # type: ignore[attr-defined]
     amend.alters_data = True  # type: ignore[attr-defined]
+    aamend.alters_data = True  # type: ignore[attr-defined]
     pause.alters_data = True  # type: ignore[attr-defined]
+    apause.alters_data = True  # type: ignore[attr-defined]
     resume.alters_data = True  # type: ignore[attr-defined]
+    aresume.alters_data = True  # type: ignore[attr-defined]
     erase.alters_data = True  # type: ignore[attr-defined]
+    aerase.alters_data = True  # type: ignore[attr-defined]
 
     def link(self) -> str:
         """Return the absolute, signed address that lets its holder see this timeline."""

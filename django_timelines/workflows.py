@@ -89,6 +89,16 @@ class Starter(Generic[W]):
         """Begin a timeline, or find the one that this key began."""
         return self._workflow._start(self._options, args, kwargs)  # type: ignore[attr-defined, no-any-return]
 
+    @sensitive_variables()
+    async def astart(self, *args: Any, **kwargs: Any) -> W:
+        """Begin a timeline, or find the one that this key began, from async code."""
+
+        @sensitive_variables()
+        def begin() -> W:  # takes no arguments, so that the frames between show none
+            return self.start(*args, **kwargs)
+
+        return await sync_to_async(begin)()
+
 
 class TimelinesOf:
     """``Signup.timelines``: the queryset of a class's timelines."""
@@ -124,13 +134,7 @@ class Workflow(Subject):
     @sensitive_variables()
     async def astart(cls, *args: Any, **kwargs: Any) -> Self:
         """Begin a timeline from async code."""
-
-        @sensitive_variables()
-        def begin() -> Any:  # takes no arguments, so that the frames between show none
-            return cls.start(*args, **kwargs)
-
-        begun: Self = await sync_to_async(begin)()
-        return begun
+        return await Starter(cls, Options()).astart(*args, **kwargs)
 
     @classmethod
     def using(cls, *, key: str = "", actor: Any = None) -> Starter[Self]:

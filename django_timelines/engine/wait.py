@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 import uuid
 from typing import Any
+
+from asgiref.sync import sync_to_async
 
 from ..databases import in_callers_transaction
 from ..exceptions import Rejected
@@ -26,22 +29,46 @@ def wait(snapshot: Snapshot, name: type_name, timeout: float) -> tuple[Outcome, 
 
     Inside a transaction that the caller opened nothing that others do can be seen, so it returns at once.
     """
-    deadline = time.monotonic() + timeout
-    pause = FIRST_LOOK
-    while _is_under_way(snapshot, name):
-        if in_callers_transaction(snapshot.using):
-            break
-        snapshot = load(snapshot.id, snapshot.using)
-        left = deadline - time.monotonic()
-        if left <= 0 or "ended" in snapshot.state or _nothing_goes_on(snapshot, name):
-            break
+    watch = _Watch(snapshot, name, timeout)
+    while (pause := watch.look()) is not None:
         with _hint:
-            _hint.wait(min(pause, left))
-        pause = min(pause * 2, LONGEST_LOOK)
-    run = snapshot.state["runs"].get(run_key(*name), {})
-    if run.get("status") == StepStatus.WAITING and "errors" in run:
-        raise Rejected(run["errors"])
-    return outcome_of(snapshot.state, name), snapshot
+            _hint.wait(pause)
+    return watch.answer()
+
+
+async def await_outcome(snapshot: Snapshot, name: type_name, timeout: float) -> tuple[Outcome, Snapshot]:
+    """Wait as ``wait`` does, and hold no thread between two looks."""
+    watch = _Watch(snapshot, name, timeout)
+    while (pause := await sync_to_async(watch.look)()) is not None:
+        await asyncio.sleep(pause)
+    return watch.answer()
+
+
+class _Watch:
+    """Looks at a step, ever more rarely, until there is an answer or the time is up."""
+
+    def __init__(self, snapshot: Snapshot, name: type_name, timeout: float) -> None:
+        self.snapshot, self.name = snapshot, name
+        self.deadline = time.monotonic() + timeout
+        self.pause = FIRST_LOOK
+
+    def look(self) -> float | None:
+        """Look at the database; return the seconds until the next look, or None: that was the last."""
+        if not _is_under_way(self.snapshot, self.name) or in_callers_transaction(self.snapshot.using):
+            return None
+        self.snapshot = load(self.snapshot.id, self.snapshot.using)
+        left = self.deadline - time.monotonic()
+        if left <= 0 or "ended" in self.snapshot.state or _nothing_goes_on(self.snapshot, self.name):
+            return None
+        pause, self.pause = min(self.pause, left), min(self.pause * 2, LONGEST_LOOK)
+        return pause
+
+    def answer(self) -> tuple[Outcome, Snapshot]:
+        """Return where the step stood at the last look; ``Rejected`` if its body said no to the input."""
+        run = self.snapshot.state["runs"].get(run_key(*self.name), {})
+        if run.get("status") == StepStatus.WAITING and "errors" in run:
+            raise Rejected(run["errors"])
+        return outcome_of(self.snapshot.state, self.name), self.snapshot
 
 
 def _is_under_way(snapshot: Snapshot, name: type_name) -> bool:

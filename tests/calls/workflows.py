@@ -67,6 +67,22 @@ class Notice(Workflow):
             raise ValidationError("Nobody does not read.")
 
 
+class Courier(Workflow):
+    """Its second step awaits another timeline."""
+
+    sent: str = ""
+
+    @step
+    def begin(self):
+        """Somebody sends for it."""
+
+    @step(after=begin, delivery=AT_LEAST_ONCE)
+    async def send(self):
+        notice = await Notice.using(key=self.idempotency_key).astart(text="Fetch it.")
+        await notice.post.acall(to="Ada")
+        self.sent = str(notice.pk)
+
+
 class Guarded(Workflow):
     """Not everybody begins it."""
 

@@ -63,18 +63,38 @@ async def start_async() -> None:
     await Vault.astart(owner="Ada", code=CODE)
 
 
+async def start_async_with_options() -> None:
+    await Vault.using(key="form").astart(owner="Ada", code=CODE)
+
+
 @pytest.mark.parametrize(
     "start",
     [
         lambda: Vault.start(owner="Ada", code=CODE),
         lambda: Vault.using(key="form").start(owner="Ada", code=CODE),
         async_to_sync(start_async),
+        async_to_sync(start_async_with_options),
     ],
-    ids=["start", "using", "astart"],
+    ids=["start", "using", "astart", "using async"],
 )
 def test_a_start_that_the_database_fails_shows_no_secret(start: Callable[[], Any]) -> None:
     with database_away(when="StepCalled"):
         report = report_of(start)
+
+    assert "the database went away" in report
+    assert CODE not in report
+
+
+def test_an_awaited_call_that_the_database_fails_shows_no_secret() -> None:
+    door = Door.start()
+    drain()
+    door.knock(times=1)
+
+    async def call() -> None:
+        await door.unlock.acall(code=CODE)
+
+    with database_away(when="StepCalled"):
+        report = report_of(async_to_sync(call))
 
     assert "the database went away" in report
     assert CODE not in report

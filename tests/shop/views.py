@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 
+from django_timelines.actors import SYSTEM
+
 from .workflows import Order
 
 
@@ -12,4 +14,11 @@ def order(request: HttpRequest) -> HttpResponse:
     made = Order.start(customer=request.GET["customer"])
     if "fail" in request.GET:
         raise RuntimeError("after the order")
+    return HttpResponse(str(made.pk))
+
+
+async def order_async(request: HttpRequest) -> HttpResponse:
+    """Order from an async view; ``?by-system`` names the actor."""
+    options = {"actor": SYSTEM} if "by-system" in request.GET else {}
+    made = await Order.using(**options).astart(customer=request.GET["customer"])
     return HttpResponse(str(made.pk))

@@ -88,6 +88,20 @@ drinks.taste["latte"]("latte", 5)  # type: ignore[call-arg, arg-type]
 drinks.taste["latte"]()  # type: ignore[call-arg]
 drinks.paid(amount=5)  # type: ignore[call-arg]
 
+
+async def awaited() -> None:
+    order = await Order.astart(amount=5)
+    assert_type(order, Order)
+    assert_type(await Order.using(key="a").astart(amount=5), Order)
+    assert_type(await order.pay.acall(5, note="in cash"), Outcome)
+    assert_type(await order.pay.using(key="a").acall(amount=5), Outcome)
+    assert_type(await order.pay.await_outcome(timeout=2), Outcome)
+    await order.pay.acall("5")  # type: ignore[arg-type]
+    await order.pay.acall()  # type: ignore[call-arg]
+    await order.pay.askip()  # type: ignore[call-arg]
+    await order.timeline.acancel()  # type: ignore[call-arg]
+
+
 signup = Signup.get("018f")
 assert_type(signup, Signup)
 assert_type(signup.activate(), Outcome)

@@ -20,12 +20,12 @@ from .exceptions import DeclarationError, Refused, TimelinesError
 from .models import Timeline
 from .retries import Retry
 from .state import Outcome, StepStatus, run_key, step_status
-from .steps import AnyOf, Delivery, Step, StepOutcome, type_rule
+from .steps import AnyOf, Delivery, Step, StepOutcome, type_moment, type_rule, type_span
 from .subject import Subject
 
 OPTIONS = (
-    *("after", "manual", "within", "delivery", "retry", "when", "early", "timeout", "renamed_from", "allowed"),
-    *("again", "each", "by", "at_once", "at_least", "at_most_failed"),
+    *("after", "manual", "within", "delay", "until", "delivery", "retry", "when", "early", "timeout", "renamed_from"),
+    *("allowed", "again", "each", "by", "at_once", "at_least", "at_most_failed"),
 )
 P = ParamSpec("P")
 W = TypeVar("W")
@@ -113,7 +113,9 @@ def step(
     *,
     after: Step[...] | StepOutcome | AnyOf | list[Any] | None = ...,
     manual: bool = ...,
-    within: timedelta | None = ...,
+    within: type_span | None = ...,
+    delay: type_span | None = ...,
+    until: type_moment | None = ...,
     delivery: Delivery = ...,
     retry: Retry | None = ...,
     when: Callable[[Any], bool] | None = ...,
@@ -133,7 +135,9 @@ def step(  # the item is given, and no part of a call
     at_most_failed: int | None = ...,
     after: Step[...] | StepOutcome | AnyOf | list[Any] | None = ...,
     manual: bool = ...,
-    within: timedelta | None = ...,
+    within: type_span | None = ...,
+    delay: type_span | None = ...,
+    until: type_moment | None = ...,
     delivery: Delivery = ...,
     retry: Retry | None = ...,
     when: Callable[[Any], bool] | None = ...,
@@ -148,8 +152,10 @@ def step(body: Any = None, /, **options: Any) -> Any:
 
     ``after``: the steps, or outcomes of steps, that it comes after; the one step without is what ``start(…)`` begins with.
     ``manual``: it waits for somebody to call it, although it has no parameters. ``within``: how long it may wait before it
-    is overdue. ``delivery``: ``EXACTLY_ONCE`` (default), ``AT_LEAST_ONCE`` or ``AT_MOST_ONCE``. ``retry``: the failure
-    policy. ``when``: a guard, asked once, before the first attempt. ``early="keep"``: a call that comes too early is kept.
+    is overdue. ``delay`` and ``until``: how long after it is reached it is due, or not before when; it holds no worker. Each
+    of the three is a value or a function of the workflow object, which the first attempt asks. ``delivery``:
+    ``EXACTLY_ONCE`` (default), ``AT_LEAST_ONCE`` or ``AT_MOST_ONCE``. ``retry``: the failure policy. ``when``: a guard, asked
+    once, before the first attempt. ``early="keep"``: a call that comes too early is kept.
     ``timeout``: how long one attempt may work (waiting does not count); then it fails with a ``TimeoutError``.
     ``renamed_from``: the name that the step had before; timelines under way go on under the new one.
     ``each="drinks"``: one run for each item of that field, given to the body's first parameter; ``build.make["latte"]`` is

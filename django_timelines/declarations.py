@@ -38,6 +38,7 @@ def declare(cls: type[Any], root: type[Any], renamed_from: tuple[str, ...] = ())
         _take_item(label, declared)
         _check_undo(label, declared, steps)
         _check_allowed(label, declared)
+        _check_times(label, declared)
     fields = _fields(cls, root, label, steps)
     for declared in steps.values():
         _check_each(label, declared, fields)
@@ -176,6 +177,19 @@ def _check_allowed(label: str, declared: Step[...]) -> None:
         raise DeclarationError(
             f"{label}: {declared.name!r} runs by itself, so nobody calls it: allowed= says nothing there. "
             "Take it away, or give it manual=True."
+        )
+
+
+def _check_times(label: str, declared: Step[...]) -> None:
+    for option, value in (("delay", declared.delay), ("until", declared.until)):
+        if value is not None and declared.waits:
+            raise DeclarationError(
+                f"{label}: {declared.name!r} waits for somebody to call it, and {option}= holds what runs by itself. "
+                f"Put a step without parameters before it, with {option}=."
+            )
+    if declared.is_entry and declared.waits and callable(declared.within):
+        raise DeclarationError(
+            f"{label}: {declared.name!r} is what start(…) calls, so it never waits: within= says nothing there. Take it away."
         )
 
 

@@ -17,7 +17,8 @@ class EventType(StrEnum):
     STEP_CALLED = "StepCalled"
     """Somebody asked for the step. ``data``: ``input``, ``digest``, ``key``, ``early``."""
     STEP_DUE = "StepDue"
-    """It is the step's turn. ``data``: ``waiting`` (for a call), ``due`` (not before), ``until`` (its deadline), ``reason``."""
+    """It is the step's turn. ``data``: ``waiting`` (for a call), ``due`` (not before), ``until`` (its deadline), ``reason``;
+    ``timed`` when its first attempt asked for these, and counts as none."""
     ATTEMPT_STARTED = "AttemptStarted"
     """The attempt was claimed. Written before the body runs."""
     ATTEMPT_FAILED = "AttemptFailed"

@@ -33,6 +33,9 @@ class Node:
     joins: str = "all"
     waits: bool = False
     within: timedelta | None = None
+    delay: timedelta | None = None
+    until: datetime | None = None
+    asks_when: bool = False  # a function says so, which is not asked here
     each: Each | None = None
 
 
@@ -155,12 +158,20 @@ class Graph:
         return [begun, *(self._item(node, item, value, at) for item, value in items[:first])]
 
     def _waiting(self, node: Node, at: datetime) -> dict[str, Any]:
-        data: dict[str, Any] = {"waiting": True} if node.waits else {}
-        return data | ({"until": to_text(at + node.within)} if node.within is not None else {})
+        if node.asks_when:
+            return {}
+        due = at + node.delay if node.delay is not None else node.until
+        return when_due(at, due, node.within) | ({"waiting": True} if node.waits else {})
 
     def is_complete(self, state: type_state) -> bool:
         """Tell whether nothing is open: what was not decided by then never will be."""
         return "ended" not in state and not any(is_open(run) for run in state["runs"].values())
+
+
+def when_due(at: datetime, due: datetime | None, within: timedelta | None) -> dict[str, Any]:
+    """Return what ``StepDue`` says of a step that is reached now: not before when, and its deadline, counted from then."""
+    data: dict[str, Any] = {"due": to_text(due)} if due is not None and due > at else {}
+    return data | ({"until": to_text(max(at, due or at) + within)} if within is not None else {})
 
 
 def _begun_by(node: Node, keys: Collection[str]) -> bool:
@@ -208,7 +219,17 @@ def build(workflow: str, steps: Mapping[str, Step[...]]) -> Graph:
     for name, step in steps.items():
         if step.undoes is not None:  # nothing comes after a compensation, and it comes after nothing
             continue
-        nodes[name] = Node(name, _after(workflow, step, nodes), step.joins, step.waits, step.within, step.each)
+        nodes[name] = Node(
+            name,
+            _after(workflow, step, nodes),
+            step.joins,
+            step.waits,
+            within=None if callable(step.within) else step.within,
+            delay=None if callable(step.delay) else step.delay,
+            until=None if callable(step.until) else step.until,
+            asks_when=step.asks_when,
+            each=step.each,
+        )
     entries = [name for name, node in nodes.items() if not node.after]
     if len(entries) != 1:
         found = "none" if not entries else " and ".join(entries)

@@ -124,7 +124,7 @@ _STATUS_AFTER = {
 }
 _OF_A_RUN = frozenset({*_STATUS_AFTER, EventType.STEP_DUE})  # recorded ones change nothing, whatever they carry
 # what a run keeps from event to event; the rest is the newest event's
-_LASTING = ("call", "digest", "key", "until", "sealed", "guard_passed", "of", "round", "value", "child")
+_LASTING = ("call", "digest", "key", "until", "sealed", "guard_passed", "of", "round", "value", "child", "timed")
 _LATE = "overdue, final"  # how the items that are done with for being late are counted
 
 
@@ -274,7 +274,7 @@ def _run_after(run: type_run, event: NewEvent, sequence: int) -> type_run:
         after["status"] = str(StepStatus.CANCELLED)
     if data.get("stopped"):  # its worker ended: nothing was wrong with the attempt
         after["attempt"] -= 1
-    if data.get("progressed"):  # attempts are counted anew
+    if data.get("progressed") or data.get("timed"):  # attempts are counted anew
         after["attempt"] = 0
     if data.get("late"):  # its deadline had passed when a person asked for it all the same
         after.pop("until", None)
@@ -290,6 +290,7 @@ def _run_after(run: type_run, event: NewEvent, sequence: int) -> type_run:
         "of",
         "round",
         "child",
+        "timed",
     ):
         if name in data:
             after[name] = data[name]
@@ -405,9 +406,14 @@ def timeline_status(state: type_state) -> TimelineStatus:
         return TimelineStatus.BLOCKED
     if state.get("cancelling"):
         return TimelineStatus.CANCELLING
-    if statuses & MOVING:
+    if any(_moves(run) for run in state["runs"].values()):
         return TimelineStatus.RUNNING
     return TimelineStatus.WAITING
+
+
+def _moves(run: Mapping[str, Any]) -> bool:
+    """Tell whether a run goes on by itself now, as opposed to one whose time is yet to come."""
+    return run["status"] in MOVING and "each" not in run and not (run["status"] == StepStatus.DUE and "due" in run)
 
 
 def step_status(state: type_state, step: str, item: str = "") -> StepStatus:

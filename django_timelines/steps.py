@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec
 
@@ -23,6 +23,8 @@ LINK = "link"
 """In ``allowed=``: the holder of the step's link."""
 _RULE = re.compile(r"link|(user|group):.+|[A-Za-z_]\w*\.\w+", re.DOTALL)
 type_rule = str | Callable[[Any, Any], bool]
+type_span = timedelta | Callable[[Any], timedelta | None]
+type_moment = datetime | Callable[[Any], datetime | None]
 
 
 class Delivery(StrEnum):
@@ -128,7 +130,9 @@ class Step(Generic[P]):
         *,
         after: Any = None,
         manual: bool = False,
-        within: timedelta | None = None,
+        within: type_span | None = None,
+        delay: type_span | None = None,
+        until: type_moment | None = None,
         delivery: Delivery = Delivery.EXACTLY_ONCE,
         retry: Retry | None = None,
         when: Callable[[Any], bool] | None = None,
@@ -149,6 +153,8 @@ class Step(Generic[P]):
         self.joins, self.after = _dependencies(self.name, after)
         self.manual = manual
         self.within = within
+        self.delay = delay
+        self.until = until
         self.delivery = _delivery(self.name, delivery)
         self.retry = retry or Retry()
         self.when = when
@@ -167,7 +173,9 @@ class Step(Generic[P]):
 
     def _check(self, early: str) -> None:
         for option, value, wanted, advice in (
-            ("within", self.within, timedelta, "timedelta(days=3)"),
+            ("within", None if callable(self.within) else self.within, timedelta, "timedelta(days=3)"),
+            ("delay", None if callable(self.delay) else self.delay, timedelta, "timedelta(hours=1)"),
+            ("until", None if callable(self.until) else self.until, datetime, "datetime(2030, 1, 1, tzinfo=UTC)"),
             ("timeout", self.timeout, timedelta, "timedelta(minutes=5)"),
             ("retry", self.retry, Retry, "Retry(5)"),
             ("manual", self.manual, bool, "True"),
@@ -186,6 +194,17 @@ class Step(Generic[P]):
             raise DeclarationError(
                 f"Step {self.name!r}: again={self.again!r} is no step. Name one defined above, without quotes."
             )
+        if self.delay is not None and self.until is not None:
+            raise DeclarationError(f"Step {self.name!r}: delay= and until= both say when it is due. Keep one.")
+        if isinstance(self.until, datetime) and self.until.tzinfo is None:
+            raise DeclarationError(
+                f"Step {self.name!r}: until={self.until!r} has no time zone. Give it one: tzinfo=UTC, say."
+            )
+        for option, span in (("delay", self.delay), ("within", self.within)):
+            if isinstance(span, timedelta) and span < timedelta(0):
+                raise DeclarationError(
+                    f"Step {self.name!r}: {option}={span} is over before it begins. Write more than 0."
+                )
         if early not in ("refuse", "keep"):
             raise DeclarationError(
                 f"Step {self.name!r}: early={early!r} is not known. Write early='keep', or leave it out."
@@ -212,6 +231,11 @@ class Step(Generic[P]):
     def is_entry(self) -> bool:
         """Tell whether ``start(…)`` begins here."""
         return not self.after and self.undoes is None
+
+    @property
+    def asks_when(self) -> bool:
+        """Tell whether a function says when it is due or overdue: its first attempt asks, for there user code may run."""
+        return any(callable(one) for one in (self.delay, self.until, self.within))
 
     @property
     def waits(self) -> bool:

@@ -38,7 +38,7 @@ def notes_of(event: Event) -> type_notes:
     elif data.get("reason"):
         yield _("reason"), str(data["reason"])
     if data.get("due"):
-        yield _("next attempt"), words.moment_of(data["due"])
+        yield _("not before") if event.type == EventType.STEP_DUE else _("next attempt"), words.moment_of(data["due"])
     if data.get("until"):
         yield _("until"), words.moment_of(data["until"])
 

@@ -9,15 +9,17 @@ import traceback
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import async_to_sync
 from django.core.exceptions import ValidationError
 from django.views.decorators.debug import sensitive_variables
 
+from .. import moments
 from ..events import NewEvent
 from ..exceptions import LeaseLost, PermanentFailure
+from ..graph import when_due
 from ..models import new_id
 from ..registry import Declaration
 from ..state import run_key
@@ -81,6 +83,13 @@ class NotTaken:
 
 
 @dataclass(frozen=True, slots=True)
+class Timed:
+    """The step's own functions were asked when it is due, and until when it may take: what ``StepDue`` says of that."""
+
+    said: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """The body raised."""
 
@@ -114,7 +123,7 @@ class Failed:
         return text.replace("\x00", "\ufffd").encode(errors="replace").decode()
 
 
-type_ended = Completed | NotTaken | Failed
+type_ended = Completed | NotTaken | Timed | Failed
 
 
 def run_body(
@@ -142,16 +151,19 @@ def run_body(
 
 
 def _run_body(declaration: Declaration, name: type_name, frame: Frame, given: Mapping[str, Any]) -> type_ended:
-    """Ask the guard and run the body.
+    """Ask when it is due, ask the guard, and run the body.
 
     The guard is asked until it has answered once; that it said yes is kept with the attempt that failed after it.
     """
     step = declaration.step(name[0])
     secret = declaration.secrets(step.name)
     workflow = declaration.workflow._in_body(frame)
-    passed = step.when is None or bool(frame.snapshot.state["runs"].get(run_key(*name), {}).get("guard_passed"))
+    run = frame.snapshot.state["runs"].get(run_key(*name), {})
+    passed = step.when is None or bool(run.get("guard_passed"))
     in_body = False
     try:
+        if step.asks_when and not run.get("timed") and not (step.waits and run.get("call")):
+            return Timed(_when_due(step, workflow))
         if not passed and step.when is not None:
             if not step.when(workflow):
                 return NotTaken()
@@ -170,6 +182,26 @@ def _run_body(declaration: Declaration, name: type_name, frame: Frame, given: Ma
         rejection = in_body and isinstance(error, ValidationError)
         guard_passed = passed and step.when is not None
         return Failed(_as_failure(error, step), hidden, guard_passed, rejection, frozenset(frame.links))
+
+
+def _when_due(step: Step[...], workflow: Any) -> dict[str, Any]:
+    at = moments.now()
+    delay = _asked(step, "delay", timedelta, workflow)
+    due = at + delay if delay is not None else _asked(step, "until", datetime, workflow)
+    if due is not None and due.tzinfo is None:
+        raise PermanentFailure(f"until= of {step.name!r} returned {due!r}, which has no time zone. Give it one.")
+    said = when_due(at, due, _asked(step, "within", timedelta, workflow))
+    return said | ({"waiting": True} if step.waits else {}) | {"timed": True}
+
+
+def _asked(step: Step[...], option: str, wanted: type[Any], workflow: Any) -> Any:
+    said = getattr(step, option)
+    value = said(workflow) if callable(said) else said
+    if value is not None and not isinstance(value, wanted):
+        raise PermanentFailure(
+            f"{option}= of {step.name!r} returned {value!r}. Return a {wanted.__name__}, or None for none."
+        )
+    return value
 
 
 def _child(step: Step[...], given: Any) -> Child:

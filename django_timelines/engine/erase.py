@@ -39,6 +39,7 @@ _STRUCTURE = frozenset(
         "final",
         "stopped",
         "progressed",
+        "timed",
         "superseded",
         "outcome",
         "guard_passed",

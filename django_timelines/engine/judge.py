@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from ..exceptions import Refused, Unknown
 from ..registry import Declaration
-from ..state import DONE, Outcome, StepStatus, awaits_child, run_key, step_status, type_state
+from ..state import DONE, MOVING, Outcome, StepStatus, awaits_child, run_key, step_status, type_state
 from ..store import type_name
 
 
@@ -112,7 +112,9 @@ def refusal(declaration: Declaration, state: type_state, name: type_name, status
             _("It is not the turn of “%(step)s” yet: %(missing)s comes first.") % {"step": step, "missing": missing},
             "not_yet",
         )
-    if status in (StepStatus.DUE, StepStatus.RUNNING, StepStatus.RETRYING):
+    if status in MOVING and not state["runs"][run_key(*name)].get("call"):  # its within= is being asked for
+        return Refused(_("It is not the turn of “%(step)s” yet: it comes next.") % {"step": step}, "not_yet")
+    if status in MOVING:
         return Refused(_("“%(step)s” was called already, with other input.") % {"step": step}, "taken")
     if status in DONE:
         return Refused(_("“%(step)s” is done already.") % {"step": step}, "settled")

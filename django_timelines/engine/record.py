@@ -13,7 +13,7 @@ from ..exceptions import Conflict, LeaseLost
 from ..state import awaits_child, fold, is_open, run_key
 from ..store import Snapshot
 from .advance import Advance, advance
-from .body import Completed, Failed, NotTaken, type_ended
+from .body import Completed, Failed, NotTaken, Timed, type_ended
 from .cancel import cancellation
 from .failure import after_failure
 from .family import begin_child
@@ -103,6 +103,8 @@ def _outcome(held: Held, ended: type_ended, snapshot: Snapshot) -> list[NewEvent
         return [_with_links(failed, ended), *rest]
     if isinstance(ended, NotTaken):
         return [NewEvent(EventType.STEP_NOT_TAKEN, *held.name, attempt=held.attempt)]
+    if isinstance(ended, Timed):
+        return [NewEvent(EventType.STEP_DUE, *held.name, data=ended.said, attempt=held.attempt)]
     if overtaken := _overtaken(held, ended, snapshot):
         theirs = {name: snapshot.state["fields"].get(name) for name in overtaken}
         data = {"reason": "conflict", "changes_kept_back": ended.changes, "theirs": theirs}

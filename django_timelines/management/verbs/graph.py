@@ -110,8 +110,9 @@ def _notes(declaration: Declaration, node: Node) -> Iterator[str]:
         yield "waits for a call"
     if step.when is not None:
         yield "guarded"
-    if node.within is not None:
-        yield f"within {node.within}"
+    for option, value in (("delay", step.delay), ("until", step.until), ("within", step.within)):
+        if value is not None:
+            yield f"{option} {'as its function says' if callable(value) else value}"
     if step.delivery is not Delivery.EXACTLY_ONCE:
         yield str(step.delivery).replace("_", " ")
 

@@ -1,0 +1,228 @@
+"""``delay=``, ``until=`` and ``within=``: one row with a due time, and no worker that waits."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from django_timelines import moments
+from django_timelines.engine import clock
+from django_timelines.exceptions import DeclarationError, Refused
+from django_timelines.models import Event, Run
+from django_timelines.testing import assert_holds, drain, recorded_errors, travel
+from django_timelines.workflows import Workflow, step
+from tests.shop.here import HERE
+from tests.shop.workflows import ran
+
+pytestmark = pytest.mark.django_db(databases="__all__")
+
+HOUR = timedelta(hours=1)
+
+
+def fresh(workflow: Any) -> Any:
+    return type(workflow).get(workflow.pk)
+
+
+def types(workflow: Any, name: str) -> list[str]:
+    return list(
+        Event.objects.filter(timeline=workflow.pk, step=name).order_by("sequence").values_list("type", flat=True)
+    )
+
+
+def posted(deploy: Callable[[str], Any], option: str) -> Any:
+    """Begin a parcel whose second step has this option."""
+    parcel = deploy(f"""
+        class Parcel(Workflow):
+            to: str
+            wait: int = 60
+            at: str = ""
+
+            @step
+            def post(self, to: str, at: str = ""):
+                self.to, self.at = to, at
+
+            @step(after=post, {option})
+            def remind(self):
+                ran["remind"] += 1
+    """)
+    at = moments.to_text(moments.now() + 2 * HOUR)
+    return parcel.start(to="Ada", at=at)
+
+
+@pytest.mark.parametrize(
+    ("option", "wait"),
+    [
+        ("delay=timedelta(hours=1)", HOUR),
+        ("delay=lambda parcel: timedelta(minutes=parcel.wait)", HOUR),
+        ("until=lambda parcel: __import__('datetime').datetime.fromisoformat(parcel.at)", 2 * HOUR),
+    ],
+)
+def test_a_step_is_due_that_long_after_it_is_reached_and_not_before(deploy: Any, option: str, wait: timedelta) -> None:
+    parcel = posted(deploy, option)
+    drain()
+    parcel = fresh(parcel)
+    run = Run.objects.get(timeline=parcel.pk)
+
+    assert (parcel.remind.status, parcel.timeline.status, run.attempt, run.placement) == ("due", "waiting", 0, "")
+    assert run.due is not None
+    assert abs(run.due - moments.now() - wait) < timedelta(minutes=1)
+    assert run.ring == run.due
+    assert parcel.timeline.explain().reason == "due"
+
+    travel(wait - timedelta(minutes=2))
+    drain()
+    assert ran["remind"] == 0
+    travel(timedelta(minutes=4))
+    drain()
+    parcel = fresh(parcel)
+    assert (ran["remind"], parcel.remind.status, parcel.timeline.status) == (1, "completed", "completed")
+    assert_holds(parcel)
+
+
+def test_a_moment_is_waited_for_and_one_that_has_passed_is_not(deploy: Any) -> None:
+    soon = moments.now() + HOUR
+    past = moments.now() - HOUR
+    waits = posted(deploy, f"until=__import__('datetime').datetime.fromisoformat({moments.to_text(soon)!r})")
+    drain()
+    assert Run.objects.get(timeline=waits.pk).due == soon
+
+    goes_on = posted(deploy, f"until=__import__('datetime').datetime.fromisoformat({moments.to_text(past)!r})")
+    drain()
+    assert fresh(goes_on).timeline.status == "completed"
+
+
+def test_a_function_is_asked_once_and_its_asking_is_no_attempt(deploy: Any) -> None:
+    parcel = posted(deploy, "delay=lambda parcel: ran.update(asked=ran['asked'] + 1) or timedelta(0), retry=Retry(1)")
+    drain()
+
+    assert ran["asked"] == 1
+    assert types(parcel, "remind") == ["StepDue", "AttemptStarted", "StepDue", "AttemptStarted", "StepCompleted"]
+    assert list(
+        Event.objects.filter(timeline=parcel.pk, type="StepCompleted", step="remind").values_list("attempt")
+    ) == [(1,)]
+    assert_holds(parcel)
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("delay=lambda parcel: 5", "returned 5. Return a timedelta"),
+        ("until=lambda parcel: __import__('datetime').datetime(2030, 1, 1)", "has no time zone"),
+        ("delay=lambda parcel: parcel.missing", "missing"),
+    ],
+)
+def test_a_function_that_goes_wrong_is_the_steps_own_failure(deploy: Any, option: str, said: str) -> None:
+    parcel = posted(deploy, option + ", retry=Retry(1)")
+    with recorded_errors():
+        drain()
+
+    parcel = fresh(parcel)
+    assert (parcel.remind.status, ran["remind"]) == ("blocked", 0)
+    assert said in str(parcel.timeline.explain())
+
+
+def test_a_person_may_have_a_delayed_step_done_now(deploy: Any) -> None:
+    parcel = posted(deploy, "delay=lambda parcel: timedelta(hours=1)")
+    drain()
+    fresh(parcel).remind.retry(reason="Ada is here")
+    drain()
+
+    assert (ran["remind"], fresh(parcel).timeline.status) == (1, "completed")
+
+
+def test_a_deadline_counts_from_when_the_step_is_due(deploy: Any) -> None:
+    parcel = posted(deploy, "delay=timedelta(hours=1), within=timedelta(minutes=10)")
+    drain()
+    run = Run.objects.get(timeline=parcel.pk)
+
+    assert run.due is not None
+    assert run.until == run.due + timedelta(minutes=10)
+
+
+def test_within_as_a_function_is_asked_when_a_persons_step_is_reached(deploy: Any) -> None:
+    parcel = deploy("""
+        class Parcel(Workflow):
+            to: str
+            wait: int
+
+            @step
+            def post(self, to: str, wait: int):
+                self.to, self.wait = to, wait
+
+            @step(after=post, within=lambda parcel: timedelta(minutes=parcel.wait))
+            def sign(self, name: str):
+                ran["sign"] += 1
+
+            @step(after=sign.overdue)
+            def complain(self):
+                ran["complain"] += 1
+    """).start(to="Ada", wait=30)
+    with pytest.raises(Refused) as refused:
+        parcel.sign(name="Ada")
+    assert refused.value.reason == "not_yet"
+    drain()
+    run = Run.objects.get(timeline=parcel.pk)
+
+    assert run.status == "waiting"
+    assert run.until is not None
+    assert abs(run.until - moments.now() - timedelta(minutes=30)) < timedelta(minutes=1)
+    travel(timedelta(minutes=31))
+    clock.tick(HERE)
+    drain()
+    assert (fresh(parcel).sign.status, ran["complain"]) == ("overdue", 1)
+    assert_holds(parcel)
+
+
+def test_a_step_without_a_deadline_from_its_function_is_never_overdue(deploy: Any) -> None:
+    parcel = posted(deploy, "manual=True, within=lambda parcel: None")
+    drain()
+    run = Run.objects.get(timeline=parcel.pk)
+
+    assert (run.status, run.until, run.ring) == ("waiting", None, None)
+    fresh(parcel).remind()
+    assert ran["remind"] == 1
+
+
+def test_each_item_is_held_by_itself(deploy: Any) -> None:
+    parcel = deploy("""
+        class Parcel(Workflow):
+            stops: list[str]
+
+            @step
+            def post(self, stops: list[str]):
+                self.stops = stops
+
+            @step(after=post, each="stops", delay=lambda parcel: timedelta(hours=1))
+            def call(self, stop: str):
+                ran[stop] += 1
+    """).start(stops=["a", "b"])
+    drain()
+    assert Run.objects.filter(timeline=parcel.pk, status="due", due__gt=moments.now()).count() == 2
+    travel(HOUR)
+    drain()
+
+    assert (ran["a"], ran["b"], fresh(parcel).timeline.status) == (1, 1, "completed")
+    assert_holds(parcel)
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ({"delay": 5}, "delay=5 is no timedelta"),
+        ({"until": "noon"}, "until='noon' is no datetime"),
+        ({"until": datetime(2030, 1, 1)}, "has no time zone"),
+        ({"delay": -HOUR}, "is over before it begins"),
+        ({"delay": HOUR, "until": datetime(2030, 1, 1, tzinfo=UTC)}, "both say when it is due"),
+        ({"delay": HOUR, "manual": True}, "waits for somebody to call it"),
+    ],
+)
+def test_what_says_nothing_is_refused_when_the_class_is_made(option: dict[str, Any], said: str) -> None:
+    with pytest.raises(DeclarationError, match=said):
+
+        class Late(Workflow):
+            @step
+            def begin(self, name: str): ...
+
+            @step(after=begin, **option)
+            def end(self): ...

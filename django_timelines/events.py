@@ -13,7 +13,7 @@ class EventType(StrEnum):
     """The events of django_timelines itself. Recorded events carry names of their own."""
 
     TIMELINE_STARTED = "TimelineStarted"
-    """The first event. ``data``: ``fields`` (the defaults), ``key``."""
+    """The first event. ``data``: ``fields`` (the defaults), ``key``, ``schedule`` (its ``name``, and the ``tick``)."""
     STEP_CALLED = "StepCalled"
     """Somebody asked for the step. ``data``: ``input``, ``digest``, ``key``, ``early``."""
     STEP_DUE = "StepDue"

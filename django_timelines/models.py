@@ -420,6 +420,35 @@ class Projection(models.Model):
         return str(self.label)
 
 
+class Schedule(models.Model):
+    """Where a schedule of a workflow stands: its last tick, its next one, and what waits. ``version`` counts its writes."""
+
+    workflow = ExactCharField(_("workflow"), max_length=150)
+    name = ExactCharField(_("name"), max_length=100, default="", blank=True)
+    cron = models.CharField(_("times"), max_length=200)
+    tz = models.CharField(_("time zone"), max_length=100)
+    next_tick = models.DateTimeField(_("next tick"))
+    last_tick = models.DateTimeField(_("last tick"), null=True)
+    outcome = models.CharField(_("outcome"), max_length=10, default="", blank=True, help_text=_("Of the last tick."))
+    timeline = models.UUIDField(_("timeline"), null=True, help_text=_("The newest that it began."))
+    queue = models.JSONField(_("queue"), default=list, help_text=_("Ticks that wait for the end of the one before."))
+    ring = models.DateTimeField(help_text=_("When the clock tries again, after an error."))
+    error = models.TextField(_("error"), default="", blank=True)
+    paused_at = models.DateTimeField(_("paused"), null=True)
+    paused_by = models.CharField(_("paused by"), max_length=200, default="", blank=True)
+    version = models.PositiveIntegerField(default=1)
+
+    class Meta:
+        verbose_name = _("schedule")
+        verbose_name_plural = _("schedules")
+        ordering = ("workflow", "name")
+        permissions = (("pause_schedule", "Can pause and resume a schedule"),)
+        constraints = (models.UniqueConstraint(fields=["workflow", "name"], name="timelines_schedule_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.workflow} {self.name}".rstrip()
+
+
 class Place(models.Model):
     """How far a projection has followed a timeline: up to this sequence, and no further. Written with what it made of it."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from .exceptions import DeclarationError, Unknown
 from .fields import Field
 from .graph import Graph
 from .references import models_in
+from .schedules import Schedule
 from .state import type_state
 from .steps import Step
 
@@ -31,6 +32,7 @@ class Declaration:
     graph: Graph
     items: dict[str, Field]  # of each step with each=, and of its undo: the parameter that takes the item
     names: tuple[str, ...] = ()  # its label, and those that it had before
+    schedules: dict[str, Schedule] = field(default_factory=dict)  # by name; @schedule adds them
 
     @cached_property
     def renamed_steps(self) -> dict[str, str]:

@@ -160,6 +160,8 @@ def _apply(state: type_state, event: NewEvent, sequence: int) -> None:
         state["fields"].update(data.get("fields", {}))
         if "parent" in data:
             state["parent"] = data["parent"]
+        if "schedule" in data:
+            state["schedule"] = data["schedule"]
     elif event.type in _ENDINGS:
         state["ended"] = str(_ENDINGS[EventType(event.type)])
         state.pop("paused", None)

@@ -40,6 +40,7 @@ from .fields import RenamedFrom, text
 from .models import Timeline, TimelineQuerySet
 from .registry import Declaration
 from .retries import Retry
+from .schedules import schedule
 from .state import Outcome, StepStatus, timeline_status, waiting_runs
 from .steps import SECRET, Delivery
 from .store import Snapshot
@@ -61,6 +62,7 @@ __all__ = [
     "StepStatus",
     "Workflow",
     "any_of",
+    "schedule",
     "step",
     "subworkflow",
 ]

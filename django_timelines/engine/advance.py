@@ -13,7 +13,7 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 
 from .. import conf, moments
-from ..actors import Actor
+from ..actors import Actor, ActorType
 from ..events import EventType, NewEvent
 from ..models import Notice, new_id
 from ..placements import INLINE, Bell
@@ -345,7 +345,8 @@ def _make_due(result: Advance, name: type_name, run: type_run, row: type_row, by
         row["ring"], row["placement"] = row["due"], ""
         return
     row["rings"], row["ring"] = 1, bells.next_ring(0, at)
-    if run["attempt"] or run["fence"] <= result.change.before.head:  # nobody stands there to run it inline
+    is_clock = by.actor.type == ActorType.CLOCK  # it executes nothing
+    if is_clock or run["attempt"] or run["fence"] <= result.change.before.head:  # nobody stands there to run it inline
         row["placement"] = bells.retry_placement_of(after.workflow, name[0])
     else:
         row["placement"] = bells.placement_of(after.workflow, name[0], called=run.get("call") == run["fence"])

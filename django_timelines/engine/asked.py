@@ -36,6 +36,8 @@ class Options:
     early: bool = False
     seen: int | None = None
     """The newest event that the caller knew of: if the step went on since, the call is refused as ``stale``."""
+    schedule: Mapping[str, str] | None = None
+    """The ``name`` and ``tick`` of the schedule that begins a timeline. Its caller executes nothing."""
 
     def __post_init__(self) -> None:
         if len(self.key) > KEY_LIMIT or "\x00" in self.key or _SURROGATE.search(self.key):

@@ -35,6 +35,7 @@ from .runner import Held, Runner, commit, load
 from .sealing import sealed_row
 
 ATTEMPTS_AT_A_CONFLICT = 20
+NOWHERE = ""  # where who begins a timeline executes nothing of it
 OPTIMISTIC_CALLS = 3  # from then on the timeline's row is taken first
 
 
@@ -43,7 +44,8 @@ def start(declaration: Declaration, options: Options, args: tuple[Any, ...], kwa
     """Begin a timeline with its entry step. With a key that was used before: the timeline that it began."""
     using = router.db_for_write(Timeline)
     entry = declaration.step(declaration.graph.entry.name)
-    check_allowed(entry, None, options.actor)
+    if options.schedule is None:  # which the class itself names
+        check_allowed(entry, None, options.actor)
     given = check_input(declaration, entry, args, kwargs)
     digest = key_digest(declaration.label, options.key) if options.key else None
     if known := started_with(declaration, options.key, using):
@@ -67,9 +69,12 @@ def start(declaration: Declaration, options: Options, args: tuple[Any, ...], kwa
         digest,
         actor.id if actor.type == "user" else "",
     )
-    keyed = {"key": options.key} if options.key else {}
+    keyed: dict[str, Any] = {"key": options.key} if options.key else {}
+    keyed |= {"schedule": dict(options.schedule)} if options.schedule else {}
     begun = NewEvent(EventType.TIMELINE_STARTED, data={"fields": defaults} | keyed, at=moments.now())
     runner = _runner(actor, using)
+    if options.schedule:
+        runner = replace(runner, placement=NOWHERE)
     patience = Patience()
     while True:
         try:
@@ -182,7 +187,8 @@ def _carry_out(
     placement = bells.placement_of(declaration.label, name[0], called=True)
     step = declaration.step(name[0])
     exactly_once = step.delivery is Delivery.EXACTLY_ONCE
-    if placement != INLINE or (runner.in_transaction and not exactly_once) or _is_paused(before):
+    elsewhere = placement != INLINE or runner.placement == NOWHERE
+    if elsewhere or (runner.in_transaction and not exactly_once) or _is_paused(before):
         return _hand_over(declaration, before, events, runner, name, given)
     started = NewEvent(EventType.ATTEMPT_STARTED, *name, attempt=1, at=moments.now())
     values = given.values | item_of(declaration, before, name)

@@ -1,4 +1,5 @@
-"""The clock keeps time: it rings again for what nobody picked up, rescues what its runner left, and settles what is overdue.
+"""The clock keeps time: it rings again for what nobody picked up, rescues what its runner left, settles what is overdue,
+and begins what a schedule says.
 
 It executes no step. Any number of clocks may run: each of their writes is conditional.
 """
@@ -29,6 +30,7 @@ from .family import hear, unheard
 from .patience import conflict_if_transient
 from .renames import bring_up_all
 from .runner import Runner, commit, load
+from .ticks import keep_schedules
 
 logger = logging.getLogger("django_timelines")
 type_deaf = dict[str, datetime]
@@ -94,6 +96,7 @@ def tick(using: str, actor: Actor | None = None, deaf: type_deaf | None = None) 
             later = bells.next_ring(run.rings, at)  # not at once again: it would keep the clock from the others
             store.rang(using, run, 1, run.placement, later)
     hear_all(using, Runner(by.actor, "", using), at - SOON)
+    keep_schedules(using, by.actor, at, paused)
     return len(runs)
 
 

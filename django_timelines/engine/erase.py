@@ -40,6 +40,7 @@ _STRUCTURE = frozenset(
         "stopped",
         "progressed",
         "timed",
+        "schedule",
         "superseded",
         "outcome",
         "guard_passed",

@@ -35,8 +35,8 @@ def after_failure(
     if isinstance(error, ValidationError):
         call = state["runs"].get(run_key(*name), {}).get("call")
         if (
-            failed.is_rejection and call and not (call == 2 and "parent" in state)
-        ):  # nobody stands there: a parent gave it
+            failed.is_rejection and call and not (call == 2 and ("parent" in state or "schedule" in state))
+        ):  # nobody stands there: a parent or a schedule gave it
             return [NewEvent(EventType.STEP_REJECTED, *name, data={"errors": failed.errors()}, attempt=attempt)]
         delay = None
     elif step.delivery is Delivery.AT_MOST_ONCE:

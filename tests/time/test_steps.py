@@ -9,7 +9,7 @@ import pytest
 from django_timelines import moments
 from django_timelines.engine import clock
 from django_timelines.exceptions import DeclarationError, Refused
-from django_timelines.models import Event, Run
+from django_timelines.models import Event, Lease, Run
 from django_timelines.testing import assert_holds, drain, recorded_errors, travel
 from django_timelines.workflows import Workflow, step
 from tests.shop.here import HERE
@@ -33,6 +33,10 @@ def types(workflow: Any, name: str) -> list[str]:
 def posted(deploy: Callable[[str], Any], option: str) -> Any:
     """Begin a parcel whose second step has this option."""
     parcel = deploy(f"""
+        def leases():
+            from django_timelines.models import Lease
+            return Lease.objects.count()
+
         class Parcel(Workflow):
             to: str
             wait: int = 60
@@ -90,6 +94,7 @@ def test_a_moment_is_waited_for_and_one_that_has_passed_is_not(deploy: Any) -> N
     goes_on = posted(deploy, f"until=__import__('datetime').datetime.fromisoformat({moments.to_text(past)!r})")
     drain()
     assert fresh(goes_on).timeline.status == "completed"
+    assert list(Event.objects.filter(timeline=goes_on.pk, type="StepDue").values_list("data", flat=True)) == [{}]
 
 
 def test_a_function_is_asked_once_and_its_asking_is_no_attempt(deploy: Any) -> None:
@@ -101,6 +106,17 @@ def test_a_function_is_asked_once_and_its_asking_is_no_attempt(deploy: Any) -> N
     assert list(
         Event.objects.filter(timeline=parcel.pk, type="StepCompleted", step="remind").values_list("attempt")
     ) == [(1,)]
+    assert_holds(parcel)
+
+
+def test_an_attempt_that_goes_on_after_it_asked_keeps_its_lease(deploy: Any) -> None:
+    parcel = posted(
+        deploy, "delay=lambda parcel: timedelta(0), when=lambda parcel: ran.update(leases=leases()) or True"
+    )
+    drain()
+
+    assert ran["leases"] == 1
+    assert Lease.objects.count() == 0
     assert_holds(parcel)
 
 

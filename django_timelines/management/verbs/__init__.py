@@ -14,6 +14,7 @@ from . import (
     projecting,
     pruning,
     rewinding,
+    schedules,
     show,
 )
 from .base import Answer, Verb
@@ -24,7 +25,7 @@ VERBS: tuple[Verb, ...] = (
     *(listing.VERB, show.VERB, explain.VERB, graph.VERB),
     *(*moving.VERBS, rewinding.VERB, *pausing.VERBS),
     *(erasing.VERB, pruning.VERB, partitioning.VERB),
-    *projecting.VERBS,
+    *(*projecting.VERBS, schedules.VERB),
     checking.VERB,
 )
-"""In the order of ``--help``: look, move on, keep or delete, projections, release."""
+"""In the order of ``--help``: look, move on, keep or delete, projections, schedules, release."""

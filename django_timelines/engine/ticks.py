@@ -1,0 +1,208 @@
+"""Schedules: at a tick the clock begins a timeline, which others execute.
+
+Any number of clocks may look. Each of them moves the schedule's row on by a conditional update, in the transaction that begins
+the timeline; and the timeline's key names the tick, so that there is never a second one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Set
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from .. import moments, registry
+from ..actors import Actor
+from ..databases import is_transient
+from ..exceptions import Conflict, Refused
+from ..models import Schedule, Timeline
+from ..registry import Declaration
+from ..schedules import Missed, Overlap
+from ..schedules import Schedule as Declared
+from ..state import ENDED
+from . import call
+from .asked import Options
+from .patience import conflict_if_transient
+
+logger = logging.getLogger("django_timelines")
+ON_TIME = timedelta(minutes=1)  # a tick that the clock comes to later than that was missed
+AGAIN = timedelta(minutes=1)  # after which a tick is tried again that could not begin its timeline
+MOST = 100  # ticks of a schedule that one look takes, and that wait in its queue
+MESSAGE_LIMIT = 2_000
+
+
+class ScheduleStatus(StrEnum):
+    """A closed list."""
+
+    ON = "on"
+    """It has a next tick."""
+    PAUSED = "paused"
+    """A person said that it begins nothing for now."""
+    FAILING = "failing"
+    """A tick could not begin its timeline; it is tried again each minute."""
+    GONE = "not in the code"
+    """The class has it no longer, so it begins nothing."""
+
+
+class TickOutcome(StrEnum):
+    """What came of a tick. A closed list."""
+
+    STARTED = "started"
+    SKIPPED = "skipped"
+    """It was missed, and the schedule says ``missed="skip"``."""
+    REFUSED = "refused"
+    """The timeline of the tick before was open."""
+    QUEUED = "queued"
+    """It waits for the end of the one before."""
+
+
+def keep_schedules(using: str, actor: Actor, at: datetime, paused: Set[str] = frozenset()) -> None:
+    """Begin what is to begin by now. A workflow that is paused keeps its ticks: they count as missed once it is resumed."""
+    declarations = [one for one in registry.everything().values() if one.schedules]
+    if not declarations:
+        return
+    rows = {(row.workflow, row.name): row for row in Schedule.objects.using(using)}
+    for declaration in declarations:
+        if paused & {*declaration.names}:
+            continue
+        for declared in declaration.schedules.values():
+            row = next((rows[name, declared.name] for name in declaration.names if (name, declared.name) in rows), None)
+            try:
+                with conflict_if_transient(using):
+                    _keep(using, declaration, declared, row, actor, at)
+            except Conflict:
+                continue  # another clock was there, or the next look will tell
+            except Exception:
+                logger.exception("The clock could not look at a schedule of %s.", declaration.label)
+
+
+def find_declared(row: Schedule) -> tuple[Declaration, Declared] | None:
+    """Return what the code says of a schedule, or None if it has it no longer."""
+    declaration = registry.find(row.workflow)
+    declared = declaration.schedules.get(row.name) if declaration else None
+    return (declaration, declared) if declaration and declared else None
+
+
+def status_of(row: Schedule) -> ScheduleStatus:
+    """Say in a word where a schedule stands."""
+    if find_declared(row) is None:
+        return ScheduleStatus.GONE
+    if row.paused_at is not None:
+        return ScheduleStatus.PAUSED
+    return ScheduleStatus.FAILING if row.error else ScheduleStatus.ON
+
+
+def pause(row: Schedule, actor: Actor) -> bool:
+    """Begin nothing at its ticks until ``resume``; return whether it was not paused yet."""
+    rows = Schedule.objects.using(row._state.db).filter(pk=row.pk, paused_at=None)
+    now = {"paused_at": moments.now(), "paused_by": str(actor)[:200]}
+    return bool(rows.update(version=row.version + 1, **now))
+
+
+def resume(row: Schedule) -> bool:
+    """Go on with the first tick from now on: what came while it was paused is skipped. Return whether it was paused."""
+    found = find_declared(row)
+    if found is None:
+        raise Refused(
+            _("The code has no such schedule any more: %(schedule)s.") % {"schedule": row}, "unknown_schedule"
+        )
+    next_tick = found[1].after(moments.now())
+    rows = Schedule.objects.using(row._state.db).filter(pk=row.pk, paused_at__isnull=False)
+    now = {"paused_at": None, "paused_by": "", "next_tick": next_tick, "ring": next_tick, "error": ""}
+    return bool(rows.update(version=row.version + 1, **now))
+
+
+def _keep(
+    using: str, declaration: Declaration, declared: Declared, row: Schedule | None, actor: Actor, at: datetime
+) -> None:
+    if row is None or (row.cron, row.tz) != (declared.cron, declared.tz):
+        _plan(using, declaration, declared, row, at)
+        return
+    for _number in range(MOST):
+        if row.paused_at is not None or (row.error and row.ring > at):
+            return
+        if not (row.queue or row.next_tick <= at) or not _look(declaration, declared, row, actor, at):
+            return
+        row.refresh_from_db()
+
+
+def _plan(using: str, declaration: Declaration, declared: Declared, row: Schedule | None, at: datetime) -> None:
+    """Take a schedule in that is new, or whose times are: it begins with the first tick from now on."""
+    next_tick = declared.after(at)
+    says = {"cron": declared.cron, "tz": declared.tz, "next_tick": next_tick, "ring": next_tick}
+    if row is not None:
+        _move(row, **says)
+        return
+    Schedule.objects.using(using).get_or_create(workflow=declaration.label, name=declared.name, defaults=says)
+
+
+def _look(declaration: Declaration, declared: Declared, row: Schedule, actor: Actor, at: datetime) -> bool:
+    """Do the next thing that is to be done about a schedule; return whether there may be more."""
+    is_open = _is_open(row) and declared.overlap != Overlap.ALLOW
+    if row.queue and not is_open:
+        first, *rest = row.queue
+        return _begin(declaration, declared, row, moments.from_text(first), actor, {"queue": rest})
+    if row.next_tick > at:
+        return False
+    tick = row.next_tick if declared.missed == Missed.ALL else declared.newest(row.next_tick, at)
+    next_tick = declared.after(tick)
+    moves: dict[str, Any] = {"last_tick": tick, "next_tick": next_tick, "ring": next_tick}
+    if declared.missed == Missed.SKIP and at - tick > ON_TIME:
+        return _move(row, **moves, outcome=TickOutcome.SKIPPED)
+    if not is_open and not row.queue:
+        return _begin(declaration, declared, row, tick, actor, moves)
+    if declared.overlap == Overlap.QUEUE and len(row.queue) < MOST:
+        return _move(row, **moves, queue=[*row.queue, moments.to_text(tick)], outcome=TickOutcome.QUEUED)
+    logger.warning("%s begins nothing at %s: the timeline of the tick before is open.", row, tick)
+    return _move(row, **moves, outcome=TickOutcome.REFUSED)
+
+
+def _is_open(row: Schedule) -> bool:
+    if row.timeline is None:
+        return False
+    newest = Timeline.objects.using(row._state.db).filter(pk=row.timeline)
+    return newest.exclude(status__in=ENDED).exists()
+
+
+def _begin(
+    declaration: Declaration, declared: Declared, row: Schedule, tick: datetime, actor: Actor, moves: dict[str, Any]
+) -> bool:
+    """Begin the timeline of a tick and move the row on, in one transaction; return False if another clock was first."""
+    using = str(row._state.db)
+    key = f"schedule {row.name} {moments.to_text(tick)}".replace("  ", " ")
+    try:
+        given = declared.input_at(tick)
+        with transaction.atomic(using=using):
+            if not _move(row, **moves, error="", outcome=TickOutcome.STARTED):
+                return False
+            said = {"name": row.name, "tick": moments.to_text(tick)}
+            begun = call.started_with(declaration, key, using) or call.start(
+                declaration, Options(key, actor, schedule=said), (), given
+            )
+            Schedule.objects.using(using).filter(pk=row.pk).update(timeline=begun.id)
+    except (Exception, SystemExit) as error:
+        if isinstance(error, Conflict) or is_transient(error):
+            raise
+        _note(declaration, row, error)
+        return False
+    return True
+
+
+def _note(declaration: Declaration, row: Schedule, error: BaseException) -> None:
+    """Say why a tick could not begin its timeline. It is tried again in a minute; nothing of it is lost."""
+    entry = declaration.graph.entry.name
+    message = "" if declaration.secrets(entry) else f": {error}"
+    said = f"{type(error).__name__}{message}".replace("\x00", "")[:MESSAGE_LIMIT]
+    if said != row.error:
+        logger.error("%s could not begin a timeline: %s", row, said)
+    _move(row, error=said, ring=moments.now() + AGAIN)
+
+
+def _move(row: Schedule, **changes: Any) -> bool:
+    """Write the row if nobody has written it since it was read."""
+    rows = Schedule.objects.using(row._state.db).filter(pk=row.pk, version=row.version, paused_at=None)
+    return bool(rows.update(version=row.version + 1, **changes))

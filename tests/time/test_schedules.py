@@ -1,0 +1,446 @@
+"""Schedules: at each tick a timeline begins by itself, once, whoever looks and whatever the clocks of the world do."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from django_timelines import moments
+from django_timelines.actors import ActorType
+from django_timelines.engine import clock
+from django_timelines.engine.pause import pause_all, resume_all
+from django_timelines.engine.ticks import pause, resume, status_of
+from django_timelines.exceptions import DeclarationError
+from django_timelines.models import Event, Run, Schedule, Timeline
+from django_timelines.testing import assert_holds, drain, recorded_errors, travel
+from django_timelines.workflows import Workflow, schedule, step
+from tests.shop.here import HERE
+from tests.shop.workflows import ran
+
+pytestmark = pytest.mark.django_db(databases="__all__")
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+SYSTEM = clock.this_process(ActorType.CLOCK, "clock")
+
+
+def at(moment: datetime) -> None:
+    """Let it be this moment."""
+    moments.offset = timedelta(0)
+    travel(moment - moments.now())
+
+
+def tick() -> None:
+    """Let a clock look once."""
+    clock.tick(HERE)
+
+
+def started() -> list[datetime]:
+    """Return the ticks that began a timeline, in order."""
+    states = Timeline.objects.order_by("id").values_list("state", flat=True)
+    return [moments.from_text(state["schedule"]["tick"]) for state in states]
+
+
+def row() -> Schedule:
+    return Schedule.objects.get()
+
+
+@pytest.fixture
+def daily(deploy: Any) -> Callable[..., Any]:
+    """Return a workflow that begins at noon of each day, and wait for its first look at noon of 1 June 2030."""
+
+    def declare(options: str = "", cron: str = "0 12 * * *", tz: str = "UTC") -> Any:
+        workflow = deploy(f"""
+            @schedule({cron!r}, tz={tz!r}, {options})
+            class Parcel(Workflow):
+                @step
+                def post(self):
+                    ran["post"] += 1
+
+                @step(after=post, manual=True)
+                def sign(self):
+                    ran["sign"] += 1
+        """)
+        at(noon(1))
+        tick()
+        return workflow
+
+    return declare
+
+
+def noon(day: int) -> datetime:
+    return datetime(2030, 6, day, 12, tzinfo=UTC)
+
+
+def test_a_tick_begins_a_timeline_that_the_clock_hands_over(daily: Any) -> None:
+    parcel = daily()
+    assert (row().next_tick, started()) == (noon(2), [])
+    at(noon(2) - timedelta(seconds=5))
+    tick()
+    assert started() == []
+
+    at(noon(2) + timedelta(seconds=1))
+    tick()
+    tick()
+
+    assert started() == [noon(2)]
+    assert (row().last_tick, row().next_tick, row().outcome) == (noon(2), noon(3), "started")
+    assert ran["post"] == 0
+    run = Run.objects.get()
+    assert (run.status, run.placement) == ("due", "embedded")
+    begun = Event.objects.get(sequence=1)
+    assert (begun.actor_type, begun.placement, begun.data["schedule"]["tick"]) == (
+        "clock",
+        "",
+        "2030-06-02T12:00:00+00:00",
+    )
+    assert parcel.get(key="schedule 2030-06-02T12:00:00+00:00").pk == begun.timeline_id
+    drain()
+    assert ran["post"] == 1
+    assert_holds()
+
+
+def test_the_input_of_the_entry_step_is_given_and_it_runs_in_the_background(deploy: Any) -> None:
+    deploy("""
+        @schedule("0 12 * * *", tz="Europe/Berlin", given=lambda tick: {"day": tick.isoformat()})
+        class Parcel(Workflow):
+            day: str
+
+            @step(allowed="group:editors")
+            def post(self, day: str):
+                self.day = day
+    """)
+    at(noon(1))
+    tick()
+    at(noon(2))
+    tick()
+
+    assert (Run.objects.get().placement, Run.objects.get().status) == ("embedded", "due")
+    drain()
+    assert Timeline.objects.get().state["fields"] == {"day": "2030-06-02T12:00:00+02:00"}
+    assert_holds()
+
+
+@pytest.mark.parametrize(
+    ("missed", "expected", "outcome"),
+    [
+        ("skip", [], "skipped"),
+        ("once", [noon(5)], "started"),
+        ("all", [noon(2), noon(3), noon(4), noon(5)], "started"),
+    ],
+)
+def test_what_was_missed_is_caught_up_or_skipped_as_declared(
+    daily: Any, missed: str, expected: list[datetime], outcome: str
+) -> None:
+    daily(f"missed={missed!r}, overlap='allow'")
+    at(noon(5) + 2 * HOUR)
+    tick()
+    tick()
+
+    assert started() == expected
+    assert (row().last_tick, row().next_tick, row().outcome) == (noon(5), noon(6), outcome)
+    at(noon(6))
+    tick()
+    assert started() == [*expected, noon(6)]
+
+
+def test_a_tick_in_time_is_not_missed(daily: Any) -> None:
+    daily("missed='skip'")
+    at(noon(2) + timedelta(seconds=59))
+    tick()
+
+    assert started() == [noon(2)]
+
+
+@pytest.mark.parametrize(
+    ("overlap", "now", "later"),
+    [
+        ("refuse", [noon(2)], [noon(2)]),
+        ("queue", [noon(2)], [noon(2), noon(3), noon(4)]),
+        ("allow", [noon(2), noon(3), noon(4)], [noon(2), noon(3), noon(4)]),
+    ],
+)
+def test_a_tick_while_the_timeline_before_is_open(
+    daily: Any, overlap: str, now: list[datetime], later: list[datetime]
+) -> None:
+    parcel = daily(f"overlap={overlap!r}")
+    for day in (2, 3, 4):
+        at(noon(day))
+        tick()
+        drain()
+    assert started() == now
+    assert row().queue == ([moments.to_text(noon(3)), moments.to_text(noon(4))] if overlap == "queue" else [])
+
+    for _number in range(3):
+        for timeline in Timeline.objects.filter(status="waiting"):
+            parcel.get(timeline.pk).sign()
+        tick()
+        drain()
+    assert started() == later
+    assert row().queue == []
+    assert_holds()
+
+
+def test_a_queue_keeps_its_order_before_a_new_tick(daily: Any) -> None:
+    parcel = daily("overlap='queue'")
+    for day in (2, 3):
+        at(noon(day))
+        tick()
+        drain()
+    at(noon(4))
+    parcel.get(Timeline.objects.get().pk).sign()
+    tick()
+
+    assert started() == [noon(2), noon(3)]
+    assert row().queue == [moments.to_text(noon(4))]
+
+
+# Europe/Berlin: on 31 March 2030 02:00 becomes 03:00, on 27 October 2030 03:00 becomes 02:00
+@pytest.mark.parametrize(
+    ("cron", "begin", "expected"),
+    [
+        ("30 2 * * *", "2030-03-29T12:00Z", ["2030-03-30T01:30Z", "2030-03-31T01:00Z", "2030-04-01T00:30Z"]),
+        ("30 2 * * *", "2030-10-25T12:00Z", ["2030-10-26T00:30Z", "2030-10-27T00:30Z", "2030-10-28T01:30Z"]),
+        ("0 7 * * *", "2030-03-29T12:00Z", ["2030-03-30T06:00Z", "2030-03-31T05:00Z", "2030-04-01T05:00Z"]),
+        ("0 7 * * *", "2030-10-25T12:00Z", ["2030-10-26T05:00Z", "2030-10-27T06:00Z", "2030-10-28T06:00Z"]),
+        ("0 * * * *", "2030-10-26T23:30Z", ["2030-10-27T00:00Z", "2030-10-27T01:00Z", "2030-10-27T02:00Z"]),
+        ("0 * * * *", "2030-03-30T23:30Z", ["2030-03-31T00:00Z", "2030-03-31T01:00Z", "2030-03-31T02:00Z"]),
+    ],
+)
+def test_daylight_saving_leaves_out_no_tick_and_brings_none_twice(
+    daily: Any, cron: str, begin: str, expected: list[str]
+) -> None:
+    daily("overlap='allow'", cron=cron, tz="Europe/Berlin")
+    Schedule.objects.all().delete()
+    moment = datetime.fromisoformat(begin)
+    end = datetime.fromisoformat(expected[-1]) + timedelta(minutes=10)
+    while moment < end:  # a clock that looks each ten minutes, through the hour that comes twice too
+        at(moment)
+        tick()
+        moment += timedelta(minutes=10)
+
+    assert [f"{one:%Y-%m-%dT%H:%MZ}" for one in started()] == expected
+
+
+def test_a_clock_that_comes_back_in_the_second_of_two_hours_finds_the_tick_of_the_first(daily: Any) -> None:
+    daily("overlap='allow'", cron="30 2 * * *", tz="Europe/Berlin")
+    Schedule.objects.all().delete()
+    at(datetime(2030, 10, 26, 12, tzinfo=UTC))
+    tick()
+    at(datetime(2030, 10, 27, 1, 15, tzinfo=UTC))  # 02:15 for the second time
+    tick()
+
+    assert started() == [datetime(2030, 10, 27, 0, 30, tzinfo=UTC)]
+    assert row().next_tick == datetime(2030, 10, 28, 1, 30, tzinfo=UTC)
+
+
+def test_a_paused_schedule_skips_its_ticks(daily: Any) -> None:
+    daily("missed='all'")
+    assert pause(row(), SYSTEM)
+    assert not pause(row(), SYSTEM)
+    at(noon(3))
+    tick()
+    assert (started(), str(status_of(row()))) == ([], "paused")
+
+    at(noon(3) + HOUR)
+    assert resume(row())
+    assert not resume(row())
+    tick()
+    assert (started(), row().next_tick, str(status_of(row()))) == ([], noon(4), "on")
+    at(noon(4))
+    tick()
+    assert started() == [noon(4)]
+
+
+def test_a_clock_that_read_the_row_before_a_pause_begins_nothing(daily: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    daily()
+    at(noon(2))
+    look = clock.keep_schedules.__globals__["_look"]
+
+    def after_a_pause(*args: Any) -> Any:
+        pause(row(), SYSTEM)
+        return look(*args)
+
+    monkeypatch.setitem(clock.keep_schedules.__globals__, "_look", after_a_pause)
+    tick()
+
+    assert started() == []
+
+
+@pytest.mark.parametrize("workflow", ["", "shop.Parcel"])
+def test_while_its_workflow_is_paused_ticks_are_missed(daily: Any, workflow: str) -> None:
+    daily()
+    pause_all("A bad day", workflow)
+    at(noon(3))
+    tick()
+    assert started() == []
+
+    resume_all(workflow)
+    tick()
+    assert started() == [noon(3)]
+
+
+def test_a_rejection_of_the_entry_step_is_a_failure(deploy: Any) -> None:
+    deploy("""
+        @schedule("0 12 * * *", tz="UTC", given={"size": 5})
+        class Parcel(Workflow):
+            @step
+            def post(self, size: int):
+                from django.core.exceptions import ValidationError
+                raise ValidationError("Too big.")
+    """)
+    at(noon(1))
+    tick()
+    at(noon(2))
+    tick()
+    with recorded_errors():
+        drain()
+
+    assert Timeline.objects.get().state["runs"]["post"]["status"] == "blocked"
+    assert_holds()
+
+
+@pytest.mark.parametrize(
+    "given", ["lambda tick: 1 // (len(ran) - 1)", "lambda tick: {} if not ran['mended'] else {'size': 5}"]
+)
+def test_a_tick_that_cannot_begin_says_why_and_is_tried_again(deploy: Any, given: str) -> None:
+    deploy(f"""
+        @schedule("0 12 * * *", tz="UTC", given={given})
+        class Parcel(Workflow):
+            @step
+            def post(self, size: int): ...
+    """)
+    ran.clear()
+    ran["one"] = 1
+    at(noon(1))
+    tick()
+    at(noon(2))
+    tick()
+    said = row().error
+    assert (started(), str(status_of(row()))) == ([], "failing")
+    assert said.startswith(("ZeroDivisionError", "Rejected"))
+    assert row().next_tick == noon(2)
+    assert "Traceback" not in said
+
+
+def test_a_mended_tick_begins_what_it_could_not(deploy: Any) -> None:
+    deploy("""
+        @schedule("0 12 * * *", tz="UTC", missed="all", given=lambda tick: {"size": 5} if ran["mended"] else {})
+        class Parcel(Workflow):
+            @step
+            def post(self, size: int): ...
+    """)
+    at(noon(1))
+    tick()
+    at(noon(2))
+    tick()
+    ran["mended"] = 1
+    tick()
+    assert started() == []
+    travel(timedelta(minutes=1, seconds=1))
+    tick()
+
+    assert (started(), row().error, row().outcome) == ([noon(2)], "", "started")
+
+
+def test_a_schedule_whose_times_change_goes_on_with_the_new_ones(daily: Any) -> None:
+    daily()
+    daily(cron="0 18 * * *")
+    tick()
+
+    assert (row().cron, row().next_tick) == ("0 18 * * *", noon(1) + 6 * HOUR)
+
+
+def test_a_schedule_that_the_code_no_longer_has_begins_nothing(daily: Any, deploy: Any) -> None:
+    daily()
+    deploy("""
+        class Parcel(Workflow):
+            @step
+            def post(self): ...
+    """)
+    at(noon(3))
+    tick()
+
+    assert (started(), str(status_of(row()))) == ([], "not in the code")
+
+
+def test_a_class_has_several_schedules_by_name(deploy: Any) -> None:
+    deploy("""
+        @schedule("0 12 * * *", tz="UTC", name="noon")
+        @schedule("0 18 * * *", tz="UTC", name="evening")
+        class Parcel(Workflow):
+            @step
+            def post(self): ...
+    """)
+    at(noon(1))
+    tick()
+    at(noon(2) - HOUR)
+    tick()
+
+    assert started() == [noon(1) + 6 * HOUR]
+    assert sorted(Schedule.objects.values_list("name", flat=True)) == ["evening", "noon"]
+
+
+def declared(*args: Any, **options: Any) -> None:
+    @schedule(*args, **options)
+    class Nightly(Workflow):
+        @step
+        def begin(self, size: int = 5): ...
+
+
+@pytest.mark.parametrize(
+    ("cron", "options", "said"),
+    [
+        ("0 7 * *", {}, "five fields"),
+        ("* * * * * *", {}, "five fields"),
+        (7, {}, "five fields"),
+        ("0 25 * * *", {}, "Bad hour"),
+        ("0 0 31 2 *", {}, "Bad day-of-month"),
+        ("0 0 * 2 MON#5", {}, None),
+        ("0 0 31 4,6 MON#1", {}, None),
+        ("0 7 * * *", {"tz": "Europe/Bonn"}, "no time zone 'Europe/Bonn'"),
+        ("0 7 * * *", {"tz": "../etc/passwd"}, "no time zone"),
+        ("0 7 * * *", {"tz": 5}, "no time zone"),
+        ("0 7 * * *", {"missed": "never"}, "'skip', 'once', 'all'"),
+        ("0 7 * * *", {"overlap": True}, "'refuse', 'queue', 'allow'"),
+        ("0 7 * * *", {"name": "x" * 101}, "at most 100"),
+        ("0 7 * * *", {"given": 5}, "neither a dict nor a function"),
+        ("0 7 * * *", {"given": {"weight": 5}}, "does not take"),
+        ("0 7 * * *", {"given": {"size": "big"}}, "does not fit"),
+    ],
+)
+def test_a_schedule_that_makes_no_sense_is_refused(
+    deploy: Any, cron: Any, options: dict[str, Any], said: str | None
+) -> None:
+    if said is None:
+        declared(cron, **options)
+        return
+    with pytest.raises(DeclarationError, match=said):
+        declared(cron, **options)
+
+
+def test_a_schedule_that_never_fires_is_refused(deploy: Any) -> None:
+    with pytest.raises(DeclarationError, match="never fires"):
+        declared("0 0 */30 2 MON#2")  # the 1st or 31st, and the second Monday
+
+
+def test_a_schedule_must_give_what_the_entry_step_needs(deploy: Any) -> None:
+    with pytest.raises(DeclarationError, match="needs size, which nobody gives"):
+
+        @schedule("0 7 * * *")
+        class Needy(Workflow):
+            @step
+            def begin(self, size: int): ...
+
+
+def test_two_schedules_of_one_name_and_one_of_no_workflow_are_refused(deploy: Any) -> None:
+    with pytest.raises(DeclarationError, match="Give each a name="):
+
+        @schedule("0 7 * * *")
+        @schedule("0 8 * * *")
+        class Twice(Workflow):
+            @step
+            def begin(self): ...
+
+    with pytest.raises(DeclarationError, match="no workflow class"):
+        schedule("0 7 * * *")(int)

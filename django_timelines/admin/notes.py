@@ -25,7 +25,7 @@ def notes_of(event: Event) -> type_notes:
     """Yield what an event of ours says: a title, and a text that may be empty."""
     data = event.data
     if data.get("waiting"):
-        yield _("waits for"), _("a call")
+        yield _("waits for"), _("the timeline that it began") if "child" in data else _("a call")
     if "of" in data:
         yield _("undoes"), _run(data["of"], data.get("round"))
     yield from _of_a_round(event)

@@ -32,7 +32,7 @@ from django_timelines import moments, store
 from django_timelines.actors import Actor, ActorType
 from django_timelines.engine import clock
 from django_timelines.engine.body import run_body
-from django_timelines.engine.claim import claim
+from django_timelines.engine.claim import claim, prepare
 from django_timelines.engine.execute import execute
 from django_timelines.engine.pause import pause_all, resume_all
 from django_timelines.engine.record import record
@@ -61,7 +61,6 @@ DEEDS = st.sampled_from(
         "cancel and undo",
     ]
 )
-LATE = ("cancel", "cancel and undo")
 AMOUNTS = st.sampled_from([1, 2, NO_AMOUNT])
 KEYS = st.sampled_from(["", "", "evt_1", "evt_2"])
 
@@ -93,8 +92,12 @@ def raise_what(ending: str) -> None:
 class Interleavings(RuleBasedStateMachine):
     """One errand, and everybody who has to do with it."""
 
-    @initialize(skipped=st.sampled_from([[], ["pack"], ["pack", "pay"]]))
-    def begin(self, skipped: list[str]) -> None:
+    @initialize(
+        skipped=st.sampled_from([[], ["pack"], ["pack", "pay"]]),
+        done=st.sampled_from([[], ["announce"], ["pack", "announce"], ["pay", "announce", "pack"]]),
+        then=st.sampled_from(["", "", "cancel and undo", "rewind and undo"]),
+    )
+    def begin(self, skipped: list[str], done: list[str], then: str) -> None:
         moments.offset = timedelta(0)
         ran.clear()
         plan.clear()
@@ -106,11 +109,24 @@ class Interleavings(RuleBasedStateMachine):
         self.model.begin()
         for step in skipped:  # what comes late is rarely reached otherwise
             self.skip(step)
+        for step in done:  # so is what can be undone
+            self.do_now(step)
+        if then and not self.model.ended:
+            self.by_hand(then, "begin")
+
+    def do_now(self, step: str) -> None:
+        """Let somebody do it at once, if it is not skipped."""
+        if step == "pay":
+            self.call("pay", 1, "", "completed", False)
+        elif step in self.model.runnable():
+            self.listen()
+            self.claim(*next(bell for bell in self.bells if bell[0] == step), takes=False)
+            self.execute(self.workers.pop(), "completed")
 
     @precondition(lambda self: self.model.ended)
     @rule()
     def begin_another(self) -> None:
-        self.begin([])
+        self.begin([], [], "")
 
     # people
 
@@ -128,7 +144,7 @@ class Interleavings(RuleBasedStateMachine):
     @rule(deed=DEEDS, step=OPERATED_STEPS)
     def act(self, deed: str, step: str) -> None:
         """Do what a person can do by hand."""
-        if deed not in LATE or self.model.now > 50:  # not too early: there would be little left to interleave
+        if deed != "cancel" or self.model.now > 50:  # not too early: there would be little left to interleave
             self.by_hand(deed, step)
 
     @rule(deed=st.sampled_from(["pause", "resume", "resume", "pause all", "resume all", "resume all"]))
@@ -294,6 +310,7 @@ class Interleavings(RuleBasedStateMachine):
         worker = data.draw(st.sampled_from(outside))
         self.workers.remove(worker)
         held = worker.held
+        prepare(held)
         plan[worker.step] = lambda: raise_what(ending)
         self.asleep.append((worker, run_body(held.declaration, held.seen, held.name, held.attempt, {}), ending))
         plan.clear()
@@ -311,11 +328,19 @@ class Interleavings(RuleBasedStateMachine):
         self.went_on(worker, result, ending)
 
     @precondition(lambda self: self.workers)
-    @rule(data=st.data(), what=st.sampled_from(["is rescued", "loses its lease", "beats", "dies"]))
+    @rule(
+        data=st.data(),
+        what=st.sampled_from(["is rescued", "is forced", "is forced and ends", "loses its lease", "beats", "dies"]),
+    )
     def a_worker(self, data: st.DataObject, what: str) -> None:
         worker = data.draw(st.sampled_from(self.workers))
         if what == "dies":
             self.workers.remove(worker)
+        elif what.startswith("is forced"):
+            self.force(worker.step)
+            if what.endswith("ends"):
+                self.workers.remove(worker)
+                self.execute(worker, "completed")
         elif what == "beats":
             store.heartbeat(HERE, [worker.runner.by().holder], 60)
             self.model.heartbeat(worker.step, worker.turn)

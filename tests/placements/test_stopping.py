@@ -1,5 +1,6 @@
-"""A graceful stop, with real RQ workers: what does not end within the grace is given back at once, not after a lease."""
+"""A graceful stop, with real workers: what does not end within the grace is given back at once, not after a lease."""
 
+import json
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from .workflows import Watch
 
 pytestmark = [pytest.mark.django_db(transaction=True, databases="__all__"), pytest.mark.redis]
 QUEUE = "default"
+PLACES = {"rq.SimpleWorker": f"rq:{QUEUE}", "rq.worker.Worker": f"rq:{QUEUE}", "db_worker": "tasks:table"}
 type_start = Callable[[str], "subprocess.Popen[str]"]
 
 
@@ -35,14 +37,14 @@ def eventually(holds: Callable[[], Any], seconds: float = 30) -> Any:
 
 @pytest.fixture
 def start() -> Iterator[type_start]:
-    """Start a worker of this class; end it with the test, whatever happens."""
+    """Start such a worker; end it with the test, whatever happens."""
     queue = django_rq.get_queue(QUEUE)
     queue.empty()
     processes: list[subprocess.Popen[str]] = []
 
-    def run(worker_class: str) -> "subprocess.Popen[str]":
-        database = str(connections[HERE].settings_dict["NAME"])
-        command = [sys.executable, "-m", "tests.placements.rq_worker", HERE, database, worker_class, QUEUE]
+    def run(worker: str) -> "subprocess.Popen[str]":
+        databases = json.dumps({alias: str(connections[alias].settings_dict["NAME"]) for alias in connections})
+        command = [sys.executable, "-m", "tests.placements.worker", databases, worker, PLACES[worker]]
         process = subprocess.Popen(command, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         processes.append(process)
         return process
@@ -56,9 +58,9 @@ def start() -> Iterator[type_start]:
     queue.empty()
 
 
-def watching(kind: str, place: Any) -> Watch:
-    """Return a timeline on which a worker executes this step."""
-    place("workflows.Watch", background=f"rq:{QUEUE}")
+def watching(kind: str, worker: str, place: Any) -> Watch:
+    """Return a timeline on which such a worker executes this step."""
+    place("workflows.Watch", background=PLACES[worker])
     Entry.objects.create(text=f"do {kind}")
     watch = Watch.start(kind=kind)
     eventually(lambda: Run.objects.filter(timeline=watch.pk, step=kind, status="running").exists())
@@ -78,12 +80,15 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+@pytest.mark.parametrize("worker", ["rq.SimpleWorker", "db_worker"])
 @pytest.mark.parametrize("kind", ["outside", "inside"])
-def test_a_worker_that_ends_gives_its_attempt_back_at_once(kind: str, start: type_start, place: Any) -> None:
+def test_a_worker_that_ends_gives_its_attempt_back_at_once(
+    kind: str, worker: str, start: type_start, place: Any
+) -> None:
     if kind == "inside" and connections[HERE].vendor == "sqlite":
         pytest.skip("SQLite has one writer: while a body's transaction is open nobody else can write")
-    process = start("rq.SimpleWorker")
-    watch = watching(kind, place)
+    process = start(worker)
+    watch = watching(kind, worker, place)
 
     process.send_signal(signal.SIGTERM)
     process.wait(timeout=30)
@@ -91,14 +96,14 @@ def test_a_worker_that_ends_gives_its_attempt_back_at_once(kind: str, start: typ
     run = eventually(lambda: (run := run_of(watch, kind))["status"] == "retrying" and run)
     assert (run["attempt"], Lease.objects.count()) == (0, 0)
     Entry.objects.create(text=f"end {kind}")
-    start("rq.SimpleWorker")
+    start(worker)
     eventually(lambda: run_of(watch, kind)["status"] == "completed")
     assert Entry.objects.filter(text="written inside").count() == (1 if kind == "inside" else 0)
 
 
 def test_an_effect_that_may_happen_once_waits_for_a_person_when_its_worker_ends(start: type_start, place: Any) -> None:
     process = start("rq.SimpleWorker")
-    watch = watching("once", place)
+    watch = watching("once", "rq.SimpleWorker", place)
 
     process.send_signal(signal.SIGTERM)
     process.wait(timeout=30)
@@ -109,7 +114,7 @@ def test_an_effect_that_may_happen_once_waits_for_a_person_when_its_worker_ends(
 
 def test_a_work_horse_that_is_told_to_end_gives_its_attempt_back(start: type_start, place: Any) -> None:
     process = start("rq.worker.Worker")
-    watch = watching("outside", place)
+    watch = watching("outside", "rq.worker.Worker", place)
 
     [horse] = children(process.pid)
     os.kill(horse, signal.SIGTERM)

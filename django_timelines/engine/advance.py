@@ -305,8 +305,6 @@ def _take_over(change: Change, before: type_state, taken: type_name, passing: ty
     """Let the runner's row and lease pass to the step that it goes on with, as far as it has them."""
     fence, row = change.runs.get(passing, (None, None)) if passing else (None, None)
     had_lease = passing is not None and before["runs"].get(run_key(*passing), {}).get("status") == StepStatus.RUNNING
-    if passing == taken and had_lease:  # it said when it is due, which is now
-        return
     if passing is not None and fence is not None and row is None:
         change.moved = (passing, taken)
         row_of_taken = change.runs[taken][1] or {}

@@ -153,7 +153,7 @@ def _look(declaration: Declaration, declared: Declared, row: Schedule, actor: Ac
     moves: dict[str, Any] = {"last_tick": tick, "next_tick": next_tick, "ring": next_tick}
     if declared.missed == Missed.SKIP and at - tick > ON_TIME:
         return _move(row, **moves, outcome=TickOutcome.SKIPPED)
-    if not is_open and not row.queue:
+    if not is_open:
         return _begin(declaration, declared, row, tick, actor, moves)
     if declared.overlap == Overlap.QUEUE and len(row.queue) < MOST:
         return _move(row, **moves, queue=[*row.queue, moments.to_text(tick)], outcome=TickOutcome.QUEUED)

@@ -8,7 +8,7 @@ import pytest
 
 from django_timelines import moments
 from django_timelines.actors import ActorType
-from django_timelines.engine import clock
+from django_timelines.engine import call, clock
 from django_timelines.engine.pause import pause_all, resume_all
 from django_timelines.engine.ticks import pause, resume, status_of
 from django_timelines.exceptions import DeclarationError
@@ -265,6 +265,65 @@ def test_a_clock_that_read_the_row_before_a_pause_begins_nothing(daily: Any, mon
     tick()
 
     assert started() == []
+
+
+def test_a_clock_that_read_an_old_row_does_not_move_it_back(daily: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    daily("missed='all', overlap='allow'")
+    at(noon(3))
+    look = clock.keep_schedules.__globals__["_look"]
+
+    def after_another_clock(*args: Any) -> Any:
+        monkeypatch.setitem(clock.keep_schedules.__globals__, "_look", look)
+        tick()
+        return look(*args)
+
+    monkeypatch.setitem(clock.keep_schedules.__globals__, "_look", after_another_clock)
+    tick()
+
+    assert (started(), row().next_tick, row().last_tick) == ([noon(2), noon(3)], noon(4), noon(3))
+
+
+def test_a_clock_that_dies_between_the_row_and_the_timeline_leaves_neither(
+    daily: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daily("missed='skip'")
+    at(noon(2))
+    start = call.start
+
+    def die(*args: Any) -> None:
+        start(*args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(call, "start", die)
+    with pytest.raises(KeyboardInterrupt):
+        tick()
+    monkeypatch.setattr(call, "start", start)
+    assert (started(), row().next_tick, row().last_tick) == ([], noon(2), None)
+
+    tick()
+    assert (started(), row().next_tick) == ([noon(2)], noon(3))
+
+
+def test_a_renamed_workflow_keeps_its_schedule(daily: Any, deploy: Any) -> None:
+    daily()
+    at(noon(2))
+    tick()
+    deploy(
+        """
+        @schedule("0 12 * * *", tz="UTC")
+        class Package(Workflow, renamed_from="shop.Parcel"):
+            @step
+            def post(self): ...
+
+            @step(after=post, manual=True)
+            def sign(self): ...
+        """,
+        "Package",
+    )
+    at(noon(3))
+    tick()
+
+    assert (started(), row().outcome, row().next_tick) == ([noon(2)], "refused", noon(4))
 
 
 @pytest.mark.parametrize("workflow", ["", "shop.Parcel"])

@@ -1,10 +1,11 @@
 """What type checkers make of calls. mypy and pyright check it, nobody runs it: a line that is ignored is an error in both."""
 
+from datetime import UTC, datetime, timedelta
 from typing import assert_type
 
 from django.contrib.auth.models import User
 
-from django_timelines.workflows import Outcome, Workflow, step, subworkflow
+from django_timelines.workflows import Outcome, Workflow, schedule, step, subworkflow
 from example_project.signup.workflows import Signup
 
 
@@ -31,6 +32,29 @@ class Order(Workflow):
 
     @step(after="place")  # type: ignore[call-overload, untyped-decorator]
     def count(self) -> None: ...
+
+
+@schedule("0 7 * * 1-5", tz="Europe/Berlin", given=lambda tick: {"day": tick.day})
+class Report(Workflow):
+    """A schedule leaves the class what it is; a step may say when it is due."""
+
+    day: int
+
+    @step
+    def draw_up(self, day: int) -> None:
+        self.day = day
+
+    @step(after=draw_up, delay=timedelta(hours=1), within=lambda report: timedelta(days=report.day))
+    def send(self) -> None: ...
+
+    @step(after=send, until=datetime(2030, 1, 1, tzinfo=UTC))
+    def burn(self) -> None: ...
+
+    @step(after=send, delay=5)  # type: ignore[call-overload, untyped-decorator]
+    def forget(self) -> None: ...
+
+
+assert_type(Report.start(day=1), Report)
 
 
 class Round(Workflow):

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F
 from django.utils.translation import gettext as _
 
 from .. import moments, registry
@@ -100,7 +101,7 @@ def pause(row: Schedule, actor: Actor) -> bool:
     """Begin nothing at its ticks until ``resume``; return whether it was not paused yet."""
     rows = Schedule.objects.using(row._state.db).filter(pk=row.pk, paused_at=None)
     now = {"paused_at": moments.now(), "paused_by": str(actor)[:200]}
-    return bool(rows.update(version=row.version + 1, **now))
+    return bool(rows.update(version=F("version") + 1, **now))
 
 
 def resume(row: Schedule) -> bool:
@@ -113,7 +114,7 @@ def resume(row: Schedule) -> bool:
     next_tick = found[1].after(moments.now())
     rows = Schedule.objects.using(row._state.db).filter(pk=row.pk, paused_at__isnull=False)
     now = {"paused_at": None, "paused_by": "", "next_tick": next_tick, "ring": next_tick, "error": ""}
-    return bool(rows.update(version=row.version + 1, **now))
+    return bool(rows.update(version=F("version") + 1, **now))
 
 
 def _keep(

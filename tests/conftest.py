@@ -13,6 +13,7 @@ from django.db import connections
 from django_timelines import moments, registry
 from django_timelines.engine import bells
 from django_timelines.placements import stopping
+from django_timelines.retries import Retry
 
 from .services import MISSING
 
@@ -51,6 +52,12 @@ def afresh() -> Iterator[None]:
     given_back.clear()
     yield
     moments.offset = timedelta(0)
+
+
+@pytest.fixture(autouse=True)
+def longest_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let chance decide nothing: a retry waits as long as it may, so that none is due again before a test has looked."""
+    monkeypatch.setattr(Retry.delay, "__defaults__", (lambda: 1.0,))
 
 
 @pytest.fixture

@@ -65,11 +65,13 @@ def _committing_itself(connection: BaseDatabaseWrapper, raw: Any) -> Iterator[No
 
 
 def _cursor(connection: BaseDatabaseWrapper) -> Any:
-    """Return a cursor that binds on the server, which prepares; Django's own binds here, unless its options say so."""
+    """Return a cursor that binds on the server, which prepares. Where queries are logged, Django's own: it knows what it sent."""
+    if connection.queries_logged:
+        return connection.cursor()
     import psycopg
 
     cursor: Any = psycopg.Cursor(connection.connection)
-    return connection.make_debug_cursor(cursor) if connection.queries_logged else connection.make_cursor(cursor)
+    return connection.make_cursor(cursor)
 
 
 @cache

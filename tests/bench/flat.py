@@ -163,9 +163,9 @@ def explain() -> None:
 
 def _keep_plans(asked: Iterable[str]) -> None:
     with connection.cursor() as cursor:
-        for statement in (part for sql in asked for part in sql.split("; ")):
+        for statement in asked:
             without_values = " ".join(_VALUE.sub("?", statement).split())[:120]
-            if statement.startswith(("SELECT", "INSERT", "UPDATE", "DELETE")) and without_values not in plans:
+            if statement.startswith(("WITH", "SELECT", "INSERT", "UPDATE", "DELETE")) and without_values not in plans:
                 cursor.execute(f"EXPLAIN {statement}")
                 plans[without_values] = "\n".join(row[0] for row in cursor.fetchall())
 

@@ -164,15 +164,10 @@ def _is_rare(change: Change) -> bool:
 
 def _document(change: Change) -> dict[str, Any]:
     """Sort what is written by what is done with it. A lease names its run by the name that its row had before."""
-    passed_on = change.moved[1] if change.moved else None
     opened, changed, gone = [], [], []
     names: dict[type_name, type_name] = {change.moved[1]: change.moved[0]} if change.moved else {}
     ids = {}
-    for name, (fence, row) in change.runs.items():
-        if name == passed_on:
-            continue
-        if change.moved and name == change.moved[0]:
-            row = change.runs[change.moved[1]][1]
+    for name, fence, row in _rows(change):
         known = {"old_step": name[0], "old_item": name[1], "old_fence": fence}
         if fence is None:
             opened.append(row or {})
@@ -199,6 +194,15 @@ def _document(change: Change) -> dict[str, Any]:
         "events": change.events,
         "news": _news(change),
     }
+
+
+def _rows(change: Change) -> Iterator[tuple[type_name, int | None, type_row | None]]:
+    """Yield each run's name, fence and row after; a runner's row that passes to its next step has that one's values."""
+    for name, (fence, row) in change.runs.items():
+        if change.moved and name == change.moved[0]:
+            yield name, fence, change.runs[change.moved[1]][1]
+        elif not change.moved or name != change.moved[1]:
+            yield name, fence, row
 
 
 def _rest(connection: BaseDatabaseWrapper, change: Change) -> Iterator[Statement]:
@@ -251,15 +255,10 @@ def _runs(connection: BaseDatabaseWrapper, change: Change) -> Iterator[Statement
     alias, id = change.after.using, change.after.id
     for step, item in change.released:
         yield _release(alias, id, step, item)
-    passed_on = change.moved[1] if change.moved else None
     opened: list[type_row] = []
-    for name, (fence, row) in change.runs.items():
-        if name == passed_on:
-            continue
+    for name, fence, row in _rows(change):
         where = {"timeline": id, "step": name[0], "item": name[1], "fence": fence}
         overtaken = _overtaken(id, name, fence)
-        if change.moved and name == change.moved[0]:
-            row = change.runs[change.moved[1]][1]
         if fence is None:
             opened.append(row or {})
         elif row:

@@ -56,12 +56,14 @@ class EventType(StrEnum):
     """Nothing new is begun until ``Resumed``. ``data``: ``reason``."""
     RESUMED = "Resumed"
     CANCEL_REQUESTED = "CancelRequested"
-    """``data``: ``reason``, ``cancelled`` (the runs that end with it), ``compensate`` (what completed is undone)."""
+    """``data``: ``reason``, ``cancelled`` (the runs that end with it), ``compensate`` (what completed is undone). On a child that
+    had completed it takes the end back."""
     TIMELINE_COMPLETED = "TimelineCompleted"
     TIMELINE_FAILED = "TimelineFailed"
     TIMELINE_CANCELLED = "TimelineCancelled"
     ERASED = "Erased"
-    """What the timeline's events said is gone; the names are left. The only event after an end. ``data``: ``reason``."""
+    """What the timeline's events said is gone; the names are left. ``data``: ``reason``. Nothing follows an end but this, and
+    the undoing of a child with its parent."""
 
 
 @dataclass(frozen=True, slots=True)

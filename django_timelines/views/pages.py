@@ -6,6 +6,7 @@ Each posts to its own address and answers with a redirect. What goes wrong is sh
 from __future__ import annotations
 
 import uuid
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
@@ -130,7 +131,7 @@ class StartView(WorkflowView):
         return render(self.request, names, self.get_context_data(**known | context))
 
 
-class CallingView(WorkflowView):
+class CallingView(WorkflowView, ABC):
     """A page on which steps of one timeline are called."""
 
     @sensitive_variables()
@@ -161,9 +162,11 @@ class CallingView(WorkflowView):
             raise Http404(_("There is no such timeline, or it is not yours to see."))
         return timeline, registry.find(timeline.workflow)
 
+    @abstractmethod
     def _asked_run(self, request: HttpRequest) -> str:
-        raise NotImplementedError
+        """Return the key of the run that the request is about."""
 
+    @abstractmethod
     def _page(
         self,
         timeline: Timeline,
@@ -172,7 +175,7 @@ class CallingView(WorkflowView):
         notes: list[str] | None = None,
         status: int = 200,
     ) -> HttpResponse:
-        raise NotImplementedError
+        """Draw the page, with this call's form as it was sent."""
 
     def _again(self, timeline: Timeline, declaration: Declaration, call: PossibleCall) -> HttpResponse:
         """Show the form again after the step said no to it."""

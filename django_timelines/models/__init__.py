@@ -1,0 +1,28 @@
+"""What is stored, and its constraints. Nothing here decides anything: ``store`` is the only writer."""
+
+from .columns import ExactCharField, first_id_at, new_id
+from .events import Event
+from .keeping_time import Pause, Schedule, Sighting
+from .notices import Notice
+from .projections import News, Place, Projection
+from .runs import Lease, Run, SealedInput
+from .timelines import Timeline, TimelineQuerySet
+
+__all__ = [
+    "Event",
+    "ExactCharField",
+    "Lease",
+    "News",
+    "Notice",
+    "Pause",
+    "Place",
+    "Projection",
+    "Run",
+    "Schedule",
+    "SealedInput",
+    "Sighting",
+    "Timeline",
+    "TimelineQuerySet",
+    "first_id_at",
+    "new_id",
+]

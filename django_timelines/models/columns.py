@@ -1,0 +1,34 @@
+"""Keys in time order, and text that every database compares alike."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import uuid_utils.compat
+from django.db import models
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+def new_id() -> uuid.UUID:
+    """Make a key in time order (UUIDv7, RFC 9562)."""
+    return uuid_utils.compat.uuid7()
+
+
+def first_id_at(moment: datetime) -> uuid.UUID:
+    """Return the least key that was made in this millisecond or later."""
+    return uuid.UUID(int=int(moment.timestamp() * 1000) << 80)
+
+
+class ExactCharField(models.CharField):  # type: ignore[type-arg]
+    """Text that is compared as it is: MariaDB and MySQL take ``Latte``, ``latte`` and ``latte `` for one, unless told."""
+
+    def db_parameters(self, connection: Any) -> Any:
+        """Return the column's type, and a collation where the database's own is blind."""
+        parameters = super().db_parameters(connection)
+        if connection.vendor == "mysql":
+            exact = "utf8mb4_nopad_bin" if connection.mysql_is_mariadb else "utf8mb4_0900_bin"
+            parameters |= {"collation": exact}
+        return parameters

@@ -19,7 +19,7 @@ from .engine.asked import Options
 from .exceptions import DeclarationError, Refused, TimelinesError
 from .models import Timeline
 from .retries import Retry
-from .state import Outcome, StepStatus, run_key, step_status
+from .state import Outcome, StepStatus, round_of, run_key, step_status
 from .steps import AnyOf, Delivery, Step, StepOutcome, type_moment, type_rule, type_span
 from .subject import Subject
 
@@ -253,7 +253,8 @@ class BoundStep(Generic[P]):
         """Return the absolute, signed address at which its holder calls the step, once, until its ``within=``."""
         if self._workflow._frame is not None:  # from then on it is its holder who may call the step
             self._workflow._frame.links.add(run_key(self._name, self._item))
-        return links.for_call(self._workflow._snapshot.id, self._name, self._item)
+        now = self._workflow._snapshot
+        return links.for_call(links.CallLink(now.id, self._name, self._item, round_of(now.state, self._name)))
 
     def retry(self, *, reason: str = "", actor: Any = None, force: bool = False) -> Outcome:
         """Try a blocked step again, or one that waits for its next attempt, now.

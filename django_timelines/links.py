@@ -24,11 +24,12 @@ class CallLink:
     timeline: uuid.UUID
     step: str
     item: str = ""
+    round: int = 1
 
 
-def for_call(timeline: uuid.UUID, step: str, item: str = "") -> str:
+def for_call(link: CallLink) -> str:
     """Return the absolute address at which the holder calls the step."""
-    token = signing.dumps([timeline.hex, step, item], salt=_CALL)
+    token = signing.dumps([link.timeline.hex, link.step, link.item, link.round], salt=_CALL)
     return absolute(reverse("timelines:call", args=[token]))
 
 
@@ -39,8 +40,8 @@ def for_view(timeline: uuid.UUID) -> str:
 
 def read_call(token: str) -> CallLink:
     """Return what a call link says; ``Unknown`` (reason ``forged``) if we did not write it."""
-    timeline, step, item = _read(token, _CALL)
-    return CallLink(uuid.UUID(timeline), step, item)
+    timeline, *rest = _read(token, _CALL)
+    return CallLink(uuid.UUID(timeline), *rest)
 
 
 def read_view(token: str) -> uuid.UUID:

@@ -346,6 +346,12 @@ def _status_of_all(every: type_run) -> StepStatus:
     return StepStatus.RUNNING if any(counts.get(status) for status in MOVING) else StepStatus.WAITING
 
 
+def round_of(state: type_state, step: str) -> int:
+    """Return which round a step is in: 1 until the work comes back to it."""
+    number: int = state.get("rounds", {}).get(step, 1)
+    return number
+
+
 def items_of(state: type_state, step: str) -> dict[str, type_run]:
     """Return the runs of a step's items, by item, in the order of the list."""
     found = [(split_key(key)[1], run) for key, run in state["runs"].items() if key.startswith(f"{step}[")]

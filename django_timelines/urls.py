@@ -18,5 +18,5 @@ urlpatterns = [
     path("api/<uuid:pk>/events/", api.events, name="api_events"),
     path("api/<uuid:pk>/steps/<str:run>/", api.step, name="api_step"),
     path("open/<str:token>/", views.open_link, name="open"),
-    path("call/<str:token>/", views.call_link, name="call"),
+    path("call/<str:token>/", views.CallLinkView.as_view(), name="call"),
 ]

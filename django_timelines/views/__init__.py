@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from .links import call_link, open_link, since
+from .call_link import CallLinkView
+from .links import open_link, since
 from .mine import MyWorkView
 from .pages import StartView, StepView, TimelineView, start
 
-__all__ = ["MyWorkView", "StartView", "StepView", "TimelineView", "call_link", "open_link", "since", "start"]
+__all__ = ["CallLinkView", "MyWorkView", "StartView", "StepView", "TimelineView", "open_link", "since", "start"]

@@ -12,6 +12,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.views.decorators.debug import sensitive_variables
 
+from ..actors import Actor
 from ..engine.asked import Options
 from ..exceptions import Rejected
 from ..forms import add_errors, form_class, initial_of, input_of, make_form
@@ -90,11 +91,18 @@ def possible_call(
 
 
 @sensitive_variables()
-def carry_out(declaration: Declaration, timeline: Timeline, call: PossibleCall) -> bool:
+def carry_out(
+    declaration: Declaration,
+    timeline: Timeline,
+    call: PossibleCall,
+    *,
+    actor: Actor | None = None,
+    early: bool = False,
+) -> bool:
     """Call the step with what its valid form says; tell whether the step took it. ``Refused`` if it cannot be called."""
     name, item = split_key(call.run)
     step = declaration.step(name)
-    options = Options(call.key, seen=call.seen)
+    options = Options(call.key, actor, early, call.seen)
     bound: BoundStep[...] = BoundStep(declaration.make(timeline), name, item, options)
     try:
         if bound(**input_of(call.form, step)) is Outcome.DUE:

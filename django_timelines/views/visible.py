@@ -19,6 +19,7 @@ _STATUS_OF = {"forged": 404, "unknown": 404, "unknown_timeline": 404, "unknown_s
 _STATUS_OF |= {"unknown_item": 404}
 _STATUS_OF |= {
     "settled": 410,
+    "superseded": 410,
     "overdue": 410,
     "not_allowed": 403,
     "invalid": 400,

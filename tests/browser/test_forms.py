@@ -59,6 +59,23 @@ def test_the_next_form_comes_by_itself(context: BrowserContext, page: Page, site
     assert page.evaluate("window.forbidden") == []
 
 
+def test_who_has_the_link_of_a_step_fills_in_its_form(page: Page, site: LiveSite) -> None:
+    order = Order.start("ada")
+    drain()
+    page.goto(Order.get(order.pk).pay.link().replace("https://example.org", site.address))
+    page.get_by_label("Amount").fill("-5")
+    page.get_by_role("button", name="Pay").click()
+    expect(page.get_by_role("alert")).to_have_text("An amount is at least nought.")
+    expect(page.get_by_label("Amount")).to_have_value("-5")
+    assert page.title().startswith("Error: Pay")
+
+    page.get_by_label("Amount").fill("5")
+    page.get_by_role("button", name="Pay").click()
+
+    expect(page.locator('[data-step="pay"]')).to_contain_text("Completed", timeout=PATIENCE)
+    expect(page.get_by_role("button")).to_have_count(0)  # it may look on, and call nothing
+
+
 def test_what_was_typed_and_left_stays_while_the_timeline_goes_on_beside_it(
     context: BrowserContext, page: Page, site: LiveSite, settings, tmp_path
 ) -> None:

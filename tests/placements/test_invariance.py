@@ -4,94 +4,133 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import django_rq
 import pytest
-from django.core import mail
 from rq import SimpleWorker
 
 from django_timelines.models import Timeline
 from django_timelines.placements import embedded
-from django_timelines.state import StepStatus
-from example_project.signup.models import Tour
-from example_project.signup.workflows import Signup
+from example_project.coffee import till
+from example_project.coffee.models import Charge
+from example_project.coffee.workflows import Order
 
 from . import tasks_worker
+from .stories import STORIES, Story, type_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.redis]
 
-STEPS = ("register", "open_account", "send_activation_link", "activate", "start_onboarding")
 PLACES = ("inline", "embedded", "rq:default", "tasks:default", "tasks:table")
-MOVES = [{step: place} for step in STEPS for place in PLACES] + [dict.fromkeys(STEPS, place) for place in PLACES]
+FIRST = {step: name for name, story in reversed(STORIES.items()) for step in story.steps}  # the first that comes to it
+EACH = [(name, step, place) for step, name in FIRST.items() for place in PLACES]
+ALL = [(name, place) for name in STORIES for place in PLACES]
 
-STORY = [
-    ("TimelineStarted", "", None),
-    ("StepCalled", "register", None),
-    ("AttemptStarted", "register", 1),
-    ("StepCompleted", "register", 1),
-    ("StepDue", "open_account", None),
-    ("AttemptStarted", "open_account", 1),
-    ("StepCompleted", "open_account", 1),
-    ("StepDue", "send_activation_link", None),
-    ("AttemptStarted", "send_activation_link", 1),
-    ("StepCompleted", "send_activation_link", 1),
-    ("StepDue", "activate", None),
-    ("StepCalled", "activate", None),
-    ("AttemptStarted", "activate", 1),
-    ("StepCompleted", "activate", 1),
-    ("StepNotTaken", "expire", None),
-    ("StepDue", "start_onboarding", None),
-    ("AttemptStarted", "start_onboarding", 1),
-    ("StepCompleted", "start_onboarding", 1),
-    ("TimelineCompleted", "", None),
-]
+
+@pytest.fixture(autouse=True)
+def world(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no drink take its time, and have a folder for what is uploaded."""
+    monkeypatch.setattr(till, "SECONDS", 0)
+    settings.MEDIA_ROOT = tmp_path
 
 
 @pytest.fixture
-def workers() -> Iterator[Callable[[], None]]:
-    """Run an embedded worker, and give what lets a worker of RQ and one of Django's tasks do what their queues hold."""
+def until() -> Iterator[type_until]:
+    """Run an embedded worker, and let a worker of RQ and one of Django's tasks do what their queues hold."""
     queue = django_rq.get_queue("default")
     queue.empty()
     embedded.worker = embedded.EmbeddedWorker()
     embedded.worker.start()
 
-    def work() -> None:
-        SimpleWorker([queue], connection=queue.connection).work(burst=True, logging_level="WARNING")
-        tasks_worker.work()
+    def settle(workflow: Any, step: str, wanted: str) -> Any:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            SimpleWorker([queue], connection=queue.connection).work(burst=True, logging_level="WARNING")
+            tasks_worker.work()
+            workflow = type(workflow).get(workflow.pk)
+            if getattr(workflow, step).status == wanted:
+                return workflow
+            time.sleep(0.02)  # the embedded worker's threads are at it
+        raise AssertionError(f"{step} is {getattr(workflow, step).status}: {workflow.timeline.explain()}")
 
-    yield work
+    yield settle
     embedded.worker.end()
     queue.empty()
 
 
-def settle(signup: Signup, step: str, wanted: StepStatus, work: Callable[[], None]) -> Signup:
-    """Let the workers work until the step stands where it should."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        work()
-        bound = getattr(signup, step)
-        bound.wait(timeout=0.05)
-        if bound.status == wanted:
-            return Signup.get(signup.pk)
-    raise AssertionError(f"{step} is {bound.status}, not {wanted}: {signup.timeline.explain()}")
-
-
-@pytest.mark.parametrize("moves", MOVES, ids=lambda moves: ",".join(f"{step}={place}" for step, place in moves.items()))
-def test_the_events_are_the_same_with_every_placement(
-    moves: dict[str, str], workers: Callable[[], None], place: Any
+@pytest.mark.parametrize(("name", "step", "placed"), EACH)
+def test_the_events_are_the_same_wherever_one_step_is_placed(
+    name: str, step: str, placed: str, until: type_until, placements: Callable[..., None]
 ) -> None:
-    place("signup.Signup", background="embedded", **moves)
+    placements({step: placed})
 
-    signup = Signup.start(email="ada@example.org", password="difference engine")
-    signup = settle(signup, "activate", StepStatus.WAITING, workers)
-    signup.activate()
-    signup = settle(signup, "start_onboarding", StepStatus.COMPLETED, workers)
+    STORIES[name].happens(until)
 
-    events = list(signup.timeline.events.values_list("type", "step", "attempt"))
-    assert events == STORY
-    assert signup.timeline.status == "completed"
-    assert signup.user.is_active
-    assert Tour.objects.count() == 1
-    assert [message.to for message in mail.outbox] == [["ada@example.org"]]
-    assert Timeline.objects.count() == 1
+    holds(STORIES[name])
+
+
+@pytest.mark.parametrize(("name", "placed"), ALL)
+def test_the_events_are_the_same_wherever_all_steps_are_placed(
+    name: str, placed: str, until: type_until, placements: Callable[..., None]
+) -> None:
+    placements(dict.fromkeys(STORIES[name].steps, placed))
+
+    STORIES[name].happens(until)
+
+    holds(STORIES[name])
+
+
+@pytest.mark.parametrize("placed", PLACES)
+def test_an_order_whose_card_is_declined_ends_alike_wherever_steps_are_placed(
+    placed: str, until: type_until, placements: Callable[..., None]
+) -> None:
+    """How far the drinks have come by then is chance: they are made meanwhile."""
+    placements(dict.fromkeys([*STORIES["coffee"].steps, "coffee.Order.apologise"], placed))
+
+    order = until(Order.start(customer="Ada", drinks=["kopi luwak"]), "timeline", "cancelled")
+
+    assert [order.payment.status, order.payment.child.timeline.status] == ["failed", "failed"]
+    assert [order.apologise.status, order.hand_over.status] == ["completed", "not reached"]
+    assert not Charge.objects.exists()
+
+
+@pytest.fixture
+def placements(settings: Any) -> Callable[[dict[str, str]], None]:
+    def put(placed: dict[str, str]) -> None:
+        settings.TIMELINES = {**settings.TIMELINES, "PLACEMENT": {"*": "embedded", **placed}}
+
+    return put
+
+
+def holds(story: Story) -> None:
+    """See that each timeline tells what it should: each lane in its order, and what joins lanes behind them."""
+    told = {one.workflow: _lines(one) for one in Timeline.objects.all()}
+
+    assert Timeline.objects.count() == len(story.told)
+    assert {one: _by_lane(lines) for one, lines in told.items()} == {
+        one: _by_lane(lines.split("\n")[1:-1]) for one, lines in story.told.items()
+    }
+    for one in Timeline.objects.all():
+        lines = told[one.workflow]
+        assert (lines[0], lines[-1], one.status) == ("TimelineStarted", "TimelineCompleted", "completed")
+        causes = one.events.filter(cause_timeline=None, cause__isnull=False).values_list("sequence", "cause")
+        assert all(cause < sequence for sequence, cause in causes)
+    if "coffee.Order" in told:
+        lines = told["coffee.Order"]
+        joined = lines.index("StepDue hand_over")
+        assert max(lines.index("StepCompleted payment 1"), lines.index("StepCompleted build 1")) < joined
+
+
+def _lines(timeline: Timeline) -> list[str]:
+    events = timeline.events.order_by("sequence").values_list("type", "step", "item", "attempt")
+    return [" ".join(str(part) for part in event if part) for event in events]
+
+
+def _by_lane(lines: list[str]) -> list[str]:
+    """Put what concerns one step, or one item of it, together: of concurrent ones nobody says which goes first."""
+    return sorted(lines, key=_lane)
+
+
+def _lane(line: str) -> list[str]:
+    return [word for word in line.split()[1:] if not word.isdigit()]

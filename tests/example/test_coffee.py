@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from django_timelines import registry
-from django_timelines.engine.pause import pause_all
+from django_timelines.engine.pause import pause_all, resume_all
 from django_timelines.models import Event, Timeline
 from django_timelines.testing import assert_holds, drain, recorded_errors
 from example_project import settings as project
@@ -248,8 +248,29 @@ def test_the_hand_over_becomes_an_automation_while_orders_are_under_way(
     barista.post(f"/coffee/counter/{ready.pk}/")
     assert automated.get(ready.pk).timeline.status == "completed"
 
-    manual = deploy(source)
-    again = manual.start(customer="Again", drinks=["latte"])
+    assert_holds()
+
+
+def test_and_is_a_persons_step_again_while_orders_are_under_way(barista: Client, deploy: Callable[[str], Any]) -> None:
+    source = Path(workflows.__file__).read_text()
+    automated = deploy(source.replace(", manual=True)", ")"))
+    there = automated.start(customer="There", drinks=["latte"])
+    pause_all("No cups.", "coffee.Build")
     drain()
-    assert manual.get(again.pk).hand_over.status == "waiting"
+    there.timeline.pause(reason="Nobody is at the counter.")
+    resume_all("coffee.Build")
+    drain()
+    assert automated.get(there.pk).hand_over.status == "due"
+    behind = automated.start(customer="Behind", drinks=["latte"])
+
+    manual = deploy(source)
+    there.timeline.resume()
+    drain()
+
+    assert manual.get(behind.pk).hand_over.status == "waiting"
+    assert manual.get(there.pk).timeline.status == "completed"  # it was decided already
+    barista.post(f"/coffee/counter/{behind.pk}/")
+    assert manual.get(behind.pk).timeline.status == "completed"
+    by = Event.objects.get(timeline=behind.pk, step="hand_over", type="StepCalled")
+    assert (by.actor_type, by.actor_label) == ("user", "bea")
     assert_holds()

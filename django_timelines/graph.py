@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from heapq import heappop, heappush
 from typing import Any
 
 from .events import EventType, NewEvent
 from .exceptions import DeclarationError
 from .moments import to_text
-from .state import DONE, MOVING, StepStatus, fold, is_open, items_of, type_run, type_state
+from .state import DONE, MOVING, StepStatus, apply, is_open, items_of, own, split_key, type_run, type_state
 from .steps import Each, Step, StepOutcome
 
 _BROKEN = frozenset({StepStatus.FAILED, StepStatus.OVERDUE, StepStatus.NOT_REACHED, StepStatus.CANCELLED})
@@ -45,11 +46,13 @@ class Graph:
 
     nodes: Mapping[str, Node]
     _successors: dict[str, list[str]] = field(default_factory=dict)
+    _places: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for node in self.nodes.values():
-            for dependency in node.after:
-                self._successors.setdefault(dependency.step, []).append(node.name)
+        for place, node in enumerate(self.nodes.values()):
+            self._places[node.name] = place
+            for step in dict.fromkeys(dependency.step for dependency in node.after):
+                self._successors.setdefault(step, []).append(node.name)
 
     @property
     def entry(self) -> Node:
@@ -86,19 +89,22 @@ class Graph:
         timeline stands is left alone.
         """
         events: list[NewEvent] = []
-        fresh = set(settled)
-        while fresh:  # one pass settles all below; only what any_of leaves behind may have something above to settle
-            after, fresh = fresh, set()
-            for node in self.nodes.values():
-                decided = list(self._items(node, state, at)) if node.each and _begun_by(node, after) else []
-                reached_from = any(dependency.step in after or dependency.step in fresh for dependency in node.after)
-                if reached_from and _status(state, node.name) is StepStatus.UPCOMING:
-                    decided += self._decision(node, state, at)
-                for event in decided:
-                    state = fold(state, [event], sequence + len(events))
-                    events.append(event)
-                    if not is_open(state["runs"][event.step]):
-                        fresh.add(event.step)
+        state = own(state)
+        begun = {split_key(key)[0] for key in settled}  # an item of theirs may have made room for others
+        asked = _Asked(self._places)
+        asked.add(name for name in begun if name in self.nodes and self.nodes[name].each)
+        for key in settled:
+            asked.add(self._successors.get(key, ()))
+        for name in asked:
+            node = self.nodes[name]
+            decided = list(self._items(node, state, at)) if node.each and name in begun else []
+            if _is_upcoming(state, name):
+                decided += self._decision(node, state, at)
+            for event in decided:
+                apply(state, event, sequence + len(events))
+                events.append(event)
+                if not is_open(state["runs"][event.step]):
+                    asked.add(self._successors.get(event.step, ()))
         return events
 
     def _items(self, node: Node, state: type_state, at: datetime) -> Iterator[NewEvent]:
@@ -143,8 +149,9 @@ class Graph:
     def reach(self, node: Node, state: type_state, at: datetime) -> list[NewEvent]:
         """Return the events that say: it is this step's turn. For a step with ``each=`` the list is read here, once."""
         if node.each is None:
-            early = state["runs"].get(node.name, {}).get("early")
-            data = {name: value for name, value in self._waiting(node, at).items() if not (early and name == "waiting")}
+            data = self._waiting(node, at)
+            if "waiting" in data and state["runs"].get(node.name, {}).get("early"):
+                del data["waiting"]
             return [NewEvent(EventType.STEP_DUE, node.name, data=data)]
         try:
             items = node.each.items(state["fields"].get(node.each.field))
@@ -168,23 +175,43 @@ class Graph:
         return "ended" not in state and not any(is_open(run) for run in state["runs"].values())
 
 
+class _Asked:
+    """The steps that may be decided now, each once, in the order of definition: one pass settles all below.
+
+    What ``any_of`` leaves behind may have something above to settle: that has its turn in a next pass.
+    """
+
+    def __init__(self, places: Mapping[str, int]) -> None:
+        self._places = places
+        self._now = (0, -1, "")  # the pass, the step's place and its name
+        self._next: list[tuple[int, int, str]] = []
+
+    def add(self, names: Iterable[str]) -> None:
+        turn, place, _name = self._now
+        for name in names:
+            heappush(self._next, (turn + (self._places[name] <= place), self._places[name], name))
+
+    def __iter__(self) -> Iterator[str]:
+        while self._next:
+            found = heappop(self._next)
+            if found != self._now:
+                self._now = found
+                yield found[2]
+
+
 def when_due(at: datetime, due: datetime | None, within: timedelta | None) -> dict[str, Any]:
     """Return what ``StepDue`` says of a step that is reached now: not before when, and its deadline, counted from then."""
     data: dict[str, Any] = {"due": to_text(due)} if due is not None and due > at else {}
     return data | ({"until": to_text(max(at, due or at) + within)} if within is not None else {})
 
 
-def _begun_by(node: Node, keys: Collection[str]) -> bool:
-    """Tell whether the step, or an item of it, is among these runs."""
-    return any(key == node.name or key.startswith(f"{node.name}[") for key in keys)
-
-
 def _is_unbegun(run: type_run) -> bool:
     return is_open(run) and not run["attempt"] and run["status"] != StepStatus.RUNNING and "each" not in run
 
 
-def _status(state: type_state, step: str) -> StepStatus:
-    return StepStatus(state["runs"].get(step, {}).get("status", StepStatus.UPCOMING))
+def _is_upcoming(state: type_state, step: str) -> bool:
+    run = state["runs"].get(step)
+    return run is None or run["status"] == StepStatus.UPCOMING
 
 
 def _answer(dependency: Dependency, state: type_state) -> str | None:

@@ -107,7 +107,7 @@ _ENDINGS = {
     EventType.TIMELINE_FAILED: TimelineStatus.FAILED,
     EventType.TIMELINE_CANCELLED: TimelineStatus.CANCELLED,
 }
-_STATUS_AFTER = {
+_STATUS_AFTER: dict[str, StepStatus] = {
     EventType.STEP_CALLED: StepStatus.DUE,
     EventType.ATTEMPT_STARTED: StepStatus.RUNNING,
     EventType.ATTEMPT_FAILED: StepStatus.RETRYING,
@@ -125,6 +125,21 @@ _STATUS_AFTER = {
 _OF_A_RUN = frozenset({*_STATUS_AFTER, EventType.STEP_DUE})  # recorded ones change nothing, whatever they carry
 # what a run keeps from event to event; the rest is the newest event's
 _LASTING = ("call", "digest", "key", "until", "sealed", "guard_passed", "of", "round", "value", "child", "timed")
+# and what an event says of it
+_TOLD = (
+    "due",
+    "until",
+    "reason",
+    "error",
+    "errors",
+    "final",
+    "sealed",
+    "guard_passed",
+    "of",
+    "round",
+    "child",
+    "timed",
+)
 _LATE = "overdue, final"  # how the items that are done with for being late are counted
 
 
@@ -148,15 +163,24 @@ def empty() -> type_state:
 
 def fold(state: type_state, events: Iterable[NewEvent], sequence: int) -> type_state:
     """Return the state after these events, of which the first has this sequence. The given state stays as it is."""
-    after = {**state, "fields": dict(state["fields"]), "runs": dict(state["runs"])}
+    after = own(state)
     for number, event in enumerate(events, start=sequence):
-        _apply(after, event, number)
+        apply(after, event, number)
     return after
 
 
-def _apply(state: type_state, event: NewEvent, sequence: int) -> None:
+def own(state: type_state) -> type_state:
+    """Return the same state, to be changed by ``apply``: the given one stays as it is."""
+    return {**state, "fields": dict(state["fields"]), "runs": dict(state["runs"])}
+
+
+def apply(state: type_state, event: NewEvent, sequence: int) -> None:
+    """Let the state, which is the caller's own, take one more event in."""
     data = event.data
-    if event.type == EventType.TIMELINE_STARTED:
+    if event.type in _OF_A_RUN:  # nearly all are
+        if not data.get("superseded"):  # a result that came too late changes nothing
+            _apply_to_run(state, event, sequence)
+    elif event.type == EventType.TIMELINE_STARTED:
         state["fields"].update(data.get("fields", {}))
         if "parent" in data:
             state["parent"] = data["parent"]
@@ -180,8 +204,6 @@ def _apply(state: type_state, event: NewEvent, sequence: int) -> None:
         state["paused"] = True
     elif event.type == EventType.RESUMED:
         state.pop("paused", None)
-    elif event.type in _OF_A_RUN and not data.get("superseded"):  # a result that came too late changes nothing
-        _apply_to_run(state, event, sequence)
 
 
 def _apply_to_run(state: type_state, event: NewEvent, sequence: int) -> None:
@@ -264,43 +286,16 @@ def _mark_undone(state: type_state, key: str, sequence: int) -> None:
 
 def _run_after(run: type_run, event: NewEvent, sequence: int) -> type_run:
     data = event.data
-    after: type_run = {name: run[name] for name in _LASTING if name in run}
+    after: type_run = {name: run[name] for name in _LASTING if name in run} if run else {}
     after["fence"] = sequence
     after["attempt"] = event.attempt if event.attempt is not None else run.get("attempt", 0)
     if event.type == EventType.STEP_DUE:
         after["status"] = str(StepStatus.WAITING if data.get("waiting") else StepStatus.DUE)
         after |= {"error": run["error"]} if "error" in run else {}  # why somebody tries it again
     else:
-        after["status"] = str(_STATUS_AFTER[EventType(event.type)])
-    if data.get("cancelled"):  # its child was, as the timeline itself is
-        after["status"] = str(StepStatus.CANCELLED)
-    if data.get("stopped"):  # its worker ended: nothing was wrong with the attempt
-        after["attempt"] -= 1
-    if data.get("progressed") or data.get("timed"):  # attempts are counted anew
-        after["attempt"] = 0
-    if data.get("late"):  # its deadline had passed when a person asked for it all the same
-        after.pop("until", None)
-    for name in (
-        "due",
-        "until",
-        "reason",
-        "error",
-        "errors",
-        "final",
-        "sealed",
-        "guard_passed",
-        "of",
-        "round",
-        "child",
-        "timed",
-    ):
-        if name in data:
-            after[name] = data[name]
-    if "value" in data:
-        after["value"] = sequence
-    if "each" in data:
-        after |= {"each": {"count": data["each"]}, "enough": data.get("enough"), "rest": data.get("rest") or []}
-        after["status"] = str(_status_of_all(after))
+        after["status"] = str(_STATUS_AFTER[event.type])
+    if data:
+        _take_in(after, data, sequence)
     if event.type == EventType.STEP_CALLED:
         after |= {"call": sequence, "digest": data.get("digest"), "key": data.get("key"), "attempt": 0}
         if data.get("early"):
@@ -309,6 +304,24 @@ def _run_after(run: type_run, event: NewEvent, sequence: int) -> type_run:
         for name in ("call", "digest", "key", "sealed"):
             after.pop(name, None)
     return after
+
+
+def _take_in(after: type_run, data: Mapping[str, Any], sequence: int) -> None:
+    """Let what the event says of the run stand in it."""
+    if data.get("cancelled"):  # its child was, as the timeline itself is
+        after["status"] = str(StepStatus.CANCELLED)
+    if data.get("stopped"):  # its worker ended: nothing was wrong with the attempt
+        after["attempt"] -= 1
+    if data.get("progressed") or data.get("timed"):  # attempts are counted anew
+        after["attempt"] = 0
+    if data.get("late"):  # its deadline had passed when a person asked for it all the same
+        after.pop("until", None)
+    after |= {name: data[name] for name in _TOLD if name in data}
+    if "value" in data:
+        after["value"] = sequence
+    if "each" in data:
+        after |= {"each": {"count": data["each"]}, "enough": data.get("enough"), "rest": data.get("rest") or []}
+        after["status"] = str(_status_of_all(after))
 
 
 def _counted(every: type_run, before: type_run, run: type_run, item: str) -> type_run:

@@ -23,12 +23,13 @@ from django.conf import settings  # noqa: E402
 
 from tests.services import missing_postgres  # noqa: E402
 
-from . import background, databases, flat, hints, imports, inline, live, projecting, reading  # noqa: E402
+from . import background, databases, deciding, flat, hints, imports, inline, live, projecting, reading  # noqa: E402
 from .measure import FULL, QUICK, Effort, Figure  # noqa: E402
 
 FIGURES: dict[str, list[Callable[[Effort], list[Figure]]]] = {
     "inline": [inline.steps, inline.slow_disk, inline.counted],
     "state": [reading.state],
+    "graph": [deciding.graph],
     "projections": [projecting.projections],
     "imports": [imports.imports],
     "background": [background.busy, background.idle],

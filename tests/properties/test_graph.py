@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -85,3 +86,33 @@ def test_a_step_that_was_added_behind_is_left_alone(graph: Graph, data: st.DataO
     added = Graph({**graph.nodes, "added": Node("added", (Dependency("s0"),))})
 
     assert added.decide(state, [name for name in graph.nodes if name != "s0"], 1, AT) == []
+
+
+class Watched(dict[str, Node]):
+    """Nodes that say which of them were looked at."""
+
+    def __init__(self, nodes: Iterable[Node]) -> None:
+        super().__init__({node.name: node for node in nodes})
+        self.seen: list[str] = []
+
+    def __getitem__(self, name: str) -> Node:
+        self.seen.append(name)
+        return super().__getitem__(name)
+
+    def values(self) -> Any:
+        self.seen += self
+        return super().values()
+
+
+def test_what_is_far_away_is_not_looked_at() -> None:
+    chain = [Node("s0"), *(Node(f"s{number}", (Dependency(f"s{number - 1}"),)) for number in range(1, 200))]
+    nodes = Watched(chain)
+    graph = Graph(nodes)
+    state = fold(empty(), [NewEvent(EventType.STEP_COMPLETED, f"s{number}") for number in range(100)], 1)
+    nodes.seen.clear()
+
+    decided = graph.decide(state, ["s99"], 101, AT)
+
+    assert decided == [NewEvent(EventType.STEP_DUE, "s100")]
+    assert set(nodes.seen) == {"s99", "s100"}
+    assert "s100" not in state["runs"]

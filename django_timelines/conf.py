@@ -41,7 +41,17 @@ def base_url() -> str:
 
 def placements() -> dict[str, str]:
     """Return ``PLACEMENT`` as it stands now."""
-    return {str(label): str(placement)[:PLACEMENT_LIMIT] for label, placement in dict(_get("PLACEMENT")).items()}
+    return {str(label): _placement(placement) for label, placement in dict(_get("PLACEMENT")).items()}
+
+
+def placement(label: str) -> str | None:
+    """Return where ``PLACEMENT`` puts this step, or None."""
+    placed = _get("PLACEMENT").get(label)
+    return None if placed is None else _placement(placed)
+
+
+def _placement(name: object) -> str:
+    return str(name)[:PLACEMENT_LIMIT]
 
 
 def lease() -> timedelta:

@@ -44,7 +44,7 @@ def write(connection: BaseDatabaseWrapper, document: type_row, known: tuple[UUID
     BEGIN and no COMMIT cross the wire.
     """
     sql = _sql(not known[1], tuple(name for name in _PARTS if document.get(name)))
-    values: list[Any] = [json.dumps(document, separators=(",", ":"), ensure_ascii=False, default=_text)]
+    values: list[Any] = [_encode(document)]
     connection.ensure_connection()
     raw: Any = connection.connection
     itself = alone and raw.info.transaction_status == _idle()
@@ -83,6 +83,9 @@ def _idle() -> Any:
 
 def _text(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else value.hex if isinstance(value, UUID) else str(value)
+
+
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=_text).encode
 
 
 @cache
@@ -159,13 +162,29 @@ def _leased() -> str:
     )
 
 
+def _appended() -> str:
+    """Insert the events; what they have in common is said once."""
+    kinds = _columns(Event)
+    common = ("timeline", "at", "actor_type", "actor_id", "actor_label", "placement", "trace")
+    own = ", ".join(f'"{name}" {kind}' for name, (_column, kind) in kinds.items() if name not in common)
+    shared = ", ".join(f'"{name}" {kinds[name][1]}' for name in common)
+    values = ", ".join(
+        'COALESCE(n."at", s."at")' if name == "at" else f'{"s" if name in common else "n"}."{name}"' for name in kinds
+    )
+    return (
+        f"INSERT INTO {Event._meta.db_table} ({_listed(Event)}) SELECT {values} "  # noqa: S608 (names are ours)
+        f"FROM moved, d, jsonb_to_record(d.doc->'shared') AS s({shared}), "
+        f"jsonb_to_recordset(d.doc->'events') AS n({own}, \"at\" timestamptz)"
+    )
+
+
 _PARTS: dict[str, Callable[[], str]] = {
     "released": _released,
     "changed": _changed,
     "gone": _gone,
     "opened": lambda: _insert(Run, "opened"),
     "leased": _leased,
-    "events": lambda: _insert(Event, "events"),
+    "events": _appended,
     "news": lambda: _insert(News, "news", without=("id",)),
 }
 

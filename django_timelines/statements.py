@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any
 
 from django.db import connections
@@ -90,16 +90,21 @@ def columns_of(alias: str, model: type[Model]) -> type_columns:
 
 def _adapter(column: Any, alias: str, vendor: str) -> Callable[[Any], Any]:
     if isinstance(column, JSONField):
-        dumps = partial(json.dumps, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-        return (lambda value: None if value is None else dumps(value)) if column.null else dumps
+        return (lambda value: None if value is None else _encode(value)) if column.null else _encode
     if vendor == "postgresql" and not isinstance(column, BinaryField):
         return _as_it_is  # psycopg takes what we have: str, int, UUID and aware datetime
     if isinstance(column, CharField | TextField | IntegerField | BooleanField):
         return _as_it_is  # what we write has the type already
-    if vendor == "sqlite":  # where nothing is asked of the connection itself, which belongs to one thread
-        return partial(column.get_db_prep_save, connection=connections[alias])
+    if vendor == "sqlite" and not isinstance(
+        column, BinaryField
+    ):  # where nothing is asked of the connection itself, which belongs to one thread
+        # one commit writes the same few times and keys again and again
+        return lru_cache(64)(partial(column.get_db_prep_save, connection=connections[alias]))
     return lambda value: column.get_db_prep_save(value, connections[alias])
 
 
 def _as_it_is(value: Any) -> Any:
     return value
+
+
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode

@@ -54,6 +54,7 @@ class Change:
     after: Snapshot
     at: datetime
     events: list[type_row] = field(default_factory=list)
+    shared: type_row = field(default_factory=dict)  # what its events have in common, unless one says otherwise
     runs: dict[type_name, tuple[int | None, type_row | None]] = field(default_factory=dict)
     moved: tuple[type_name, type_name] | None = None  # a runner goes on: its row and lease pass to the next step
     leased: list[type_name] = field(default_factory=list)
@@ -183,7 +184,7 @@ def _document(change: Change) -> dict[str, Any]:
     released = [{"step": step, "item": item} for step, item in change.released]
     lease = {"holder": change.holder, "seconds": change.lease_seconds}
     return {
-        "timeline": _timeline_row(change),
+        "timeline": _timeline_row(change) if not change.before.head else _moved_row(change),
         "fences": changed + gone,
         "released": released,
         "changed": changed,
@@ -192,6 +193,7 @@ def _document(change: Change) -> dict[str, Any]:
         "leased": leased,
         "lease": lease,
         "events": change.events,
+        "shared": change.shared,
         "news": _news(change),
     }
 
@@ -222,10 +224,11 @@ def _rest(connection: BaseDatabaseWrapper, change: Change) -> Iterator[Statement
 
 
 def _events(connection: BaseDatabaseWrapper, change: Change) -> Iterator[Statement]:
-    most = connection.features.max_query_params or len(change.events) * 20
+    rows = [change.shared | event for event in change.events]
+    most = connection.features.max_query_params or len(rows) * 20
     batch = max(1, most // 20)
-    for first in range(0, len(change.events), batch):
-        yield from insert(connection.alias, Event, change.events[first : first + batch])
+    for first in range(0, len(rows), batch):
+        yield from insert(connection.alias, Event, rows[first : first + batch])
 
 
 def _news(change: Change) -> list[type_row]:
@@ -236,11 +239,15 @@ def _news(change: Change) -> list[type_row]:
 
 def _move_head(connection: BaseDatabaseWrapper, change: Change) -> bool:
     after = change.after
-    row: type_row = {"head": after.head, "status": after.status, "state": after.state, "changed_at": change.at}
-    statement = update(after.using, Timeline, row, {"id": after.id, "head": change.before.head})
+    statement = update(after.using, Timeline, _moved_row(change), {"id": after.id, "head": change.before.head})
     with connection.cursor() as cursor:
         cursor.execute(statement.sql, statement.values)
         return bool(cursor.rowcount == 1)
+
+
+def _moved_row(change: Change) -> type_row:
+    after = change.after
+    return {"head": after.head, "status": after.status, "state": after.state, "changed_at": change.at}
 
 
 def _timeline_row(change: Change) -> type_row:

@@ -95,7 +95,8 @@ class Subject:
         before = self._snapshot.state["fields"]
         after = self._kept | {name: self._encoded(name, value) for name, value in self._values.items()}
         changes = {name: value for name, value in after.items() if self._given(name) != value}
-        text({**before, **changes})
+        if changes:
+            text({**before, **changes})
         return changes
 
     def _go_back_to(self, kept: dict[str, Any]) -> None:

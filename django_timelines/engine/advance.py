@@ -106,8 +106,9 @@ def advance(
     after = replace(before, head=head, status=str(timeline_status(state)), state=state)
     change = Change(before, after, at, holder=by.holder, lease_seconds=conf.lease().total_seconds())
     first = before.head + 1
+    change.shared = _shared(after, at, by)
     change.events = [
-        _event_row(after, n, event, at, by)
+        _event_row(n, event)
         | (
             {"cause": by.cause, "cause_timeline": by.cause_timeline}
             if n == first
@@ -223,9 +224,20 @@ def _take(declaration: Declaration, before: type_state, after: type_state, take:
     return None
 
 
-def _event_row(after: Snapshot, sequence: int, event: NewEvent, at: datetime, by: By) -> type_row:
+def _shared(after: Snapshot, at: datetime, by: By) -> type_row:
     return {
         "timeline": after.id,
+        "at": at,
+        "actor_type": str(by.actor.type),
+        "actor_id": by.actor.id[:200],
+        "actor_label": by.actor.label[:200],
+        "placement": by.placement,
+        "trace": by.trace,
+    }
+
+
+def _event_row(sequence: int, event: NewEvent) -> type_row:
+    row = {
         "sequence": sequence,
         "type": str(event.type),
         "version": event.version,
@@ -233,13 +245,8 @@ def _event_row(after: Snapshot, sequence: int, event: NewEvent, at: datetime, by
         "item": event.item,
         "attempt": event.attempt,
         "data": event.data,
-        "at": event.at or at,
-        "actor_type": str(by.actor.type),
-        "actor_id": by.actor.id[:200],
-        "actor_label": by.actor.label[:200],
-        "placement": by.placement,
-        "trace": by.trace,
     }
+    return row if event.at is None else row | {"at": event.at}
 
 
 def _derive_runs(result: Advance, before: type_state, after: type_state, by: By, passing: type_name | None) -> None:

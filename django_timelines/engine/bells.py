@@ -17,7 +17,7 @@ logger = logging.getLogger("django_timelines")
 
 def background() -> str:
     """Return the default background placement."""
-    return conf.placements().get(conf.BACKGROUND, EMBEDDED)
+    return conf.placement(conf.BACKGROUND) or EMBEDDED
 
 
 def placement_of(workflow: str, step: str, *, called: bool = False) -> str:
@@ -26,7 +26,7 @@ def placement_of(workflow: str, step: str, *, called: bool = False) -> str:
     ``called``: somebody calls it now, which runs it where it is called unless it is placed. Everything else that has no
     placement of its own goes to the background.
     """
-    placed = conf.placements().get(f"{registry.current(workflow)}.{step}")
+    placed = conf.placement(f"{registry.current(workflow)}.{step}")
     return placed or (INLINE if called else background())
 
 

@@ -14,12 +14,12 @@ from django.views.decorators.debug import sensitive_variables
 
 from . import links
 from .actors import Actor, of_user
-from .engine import call, operate, wait
+from .engine import call, operate, revoke, wait
 from .engine.asked import Options
 from .exceptions import DeclarationError, Refused, TimelinesError
 from .models import Timeline
 from .retries import Retry
-from .state import Outcome, StepStatus, round_of, run_key, step_status
+from .state import Outcome, StepStatus, revoked_at, round_of, run_key, step_status
 from .steps import AnyOf, Delivery, Step, StepOutcome, type_moment, type_rule, type_span
 from .subject import Subject
 
@@ -254,7 +254,18 @@ class BoundStep(Generic[P]):
         if self._workflow._frame is not None:  # from then on it is its holder who may call the step
             self._workflow._frame.links.add(run_key(self._name, self._item))
         now = self._workflow._snapshot
-        return links.for_call(links.CallLink(now.id, self._name, self._item, round_of(now.state, self._name)))
+        name, state = (self._name, self._item), now.state
+        return links.for_call(links.CallLink(now.id, *name, round_of(state, self._name), revoked_at(state, *name)))
+
+    def revoke_links(self, *, reason: str, actor: Any = None) -> None:
+        """Let no link to the step be good that was made by now. A new ``link()`` is."""
+        workflow = self._writable()
+        name = (self._name, self._item)
+        workflow._seen(revoke.revoke_links(workflow._snapshot, reason, actor_of(actor), name))
+
+    async def arevoke_links(self, *, reason: str, actor: Any = None) -> None:
+        """Revoke them from async code."""
+        await sync_to_async(self.revoke_links)(reason=reason, actor=actor)
 
     def retry(self, *, reason: str = "", actor: Any = None, force: bool = False) -> Outcome:
         """Try a blocked step again, or one that waits for its next attempt, now.
@@ -296,6 +307,8 @@ class BoundStep(Generic[P]):
     aretry.alters_data = True  # type: ignore[attr-defined]
     skip.alters_data = True  # type: ignore[attr-defined]
     askip.alters_data = True  # type: ignore[attr-defined]
+    revoke_links.alters_data = True  # type: ignore[attr-defined]
+    arevoke_links.alters_data = True  # type: ignore[attr-defined]
 
     def _writable(self) -> Subject:
         if self._workflow._frame is not None:

@@ -55,6 +55,8 @@ class EventType(StrEnum):
     PAUSED = "Paused"
     """Nothing new is begun until ``Resumed``. ``data``: ``reason``."""
     RESUMED = "Resumed"
+    LINKS_REVOKED = "LinksRevoked"
+    """No link to the step (without one: to the timeline) that was made by now is good any more. ``data``: ``reason``."""
     CANCEL_REQUESTED = "CancelRequested"
     """``data``: ``reason``, ``cancelled`` (the runs that end with it), ``compensate`` (what completed is undone). On a child that
     had completed it takes the end back."""
@@ -62,8 +64,8 @@ class EventType(StrEnum):
     TIMELINE_FAILED = "TimelineFailed"
     TIMELINE_CANCELLED = "TimelineCancelled"
     ERASED = "Erased"
-    """What the timeline's events said is gone; the names are left. ``data``: ``reason``. Nothing follows an end but this, and
-    the undoing of a child with its parent."""
+    """What the timeline's events said is gone; the names are left. ``data``: ``reason``. Nothing follows an end but this,
+    revoked links, and the undoing of a child with its parent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,17 +25,27 @@ class CallLink:
     step: str
     item: str = ""
     round: int = 1
+    revoked_at: int = 0  # the newest event that had revoked such links when it was made
+
+
+@dataclass(frozen=True, slots=True)
+class ViewLink:
+    """What a timeline's own link says."""
+
+    timeline: uuid.UUID
+    revoked_at: int = 0
 
 
 def for_call(link: CallLink) -> str:
     """Return the absolute address at which the holder calls the step."""
-    token = signing.dumps([link.timeline.hex, link.step, link.item, link.round], salt=_CALL)
+    token = signing.dumps([link.timeline.hex, link.step, link.item, link.round, link.revoked_at], salt=_CALL)
     return absolute(reverse("timelines:call", args=[token]))
 
 
-def for_view(timeline: uuid.UUID) -> str:
+def for_view(link: ViewLink) -> str:
     """Return the absolute address at which the holder sees the timeline."""
-    return absolute(reverse("timelines:open", args=[signing.dumps(timeline.hex, salt=_VIEW)]))
+    token = signing.dumps([link.timeline.hex, link.revoked_at], salt=_VIEW)
+    return absolute(reverse("timelines:open", args=[token]))
 
 
 def read_call(token: str) -> CallLink:
@@ -44,9 +54,10 @@ def read_call(token: str) -> CallLink:
     return CallLink(uuid.UUID(timeline), *rest)
 
 
-def read_view(token: str) -> uuid.UUID:
-    """Return the timeline of a view link; ``Unknown`` (reason ``forged``) if we did not write it."""
-    return uuid.UUID(_read(token, _VIEW))
+def read_view(token: str) -> ViewLink:
+    """Return what a timeline's link says; ``Unknown`` (reason ``forged``) if we did not write it."""
+    timeline, *rest = _read(token, _VIEW)
+    return ViewLink(uuid.UUID(timeline), *rest)
 
 
 def absolute(path: str) -> str:

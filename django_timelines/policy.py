@@ -19,10 +19,10 @@ from .actors import Actor, ActorType
 from .models import Timeline, TimelineQuerySet
 from .registry import Declaration
 from .rules import allows
-from .state import split_key, waiting_runs
+from .state import revoked_at, split_key, waiting_runs
 
 SESSION_KEY = "django_timelines"
-GUEST_KEY = "django_timelines_guest"  # timelines that a link has shown to this session: it may see them, no more
+GUEST_KEY = "django_timelines_guest"  # those that a link has shown to this session, until links to them are revoked
 REMEMBERED = 50  # timelines of one session; the oldest is forgotten first
 
 
@@ -59,10 +59,10 @@ def can_view(timeline: Timeline, *, user: Any, session: Any) -> bool:
     """
     if _is_staff(user, "django_timelines.view_timeline"):
         return True
-    known = {*_remembered(session, SESSION_KEY), *_remembered(session, GUEST_KEY)}
+    known = set(_remembered(session, SESSION_KEY))
     seen: Timeline | None = timeline
     while seen is not None:
-        if seen.id.hex in known or _started(seen, user):
+        if seen.id.hex in known or _started(seen, user) or _was_let_in(session, seen):
             return True
         seen = _parent_of(seen)
     return _is_asked_for(timeline, user)
@@ -106,7 +106,8 @@ def known_to(timelines: TimelineQuerySet, user: Any, session: Any) -> TimelineQu
     """Return those of the timelines that this viewer began or was shown; for staff who may view timelines, all."""
     if _is_staff(user, "django_timelines.view_timeline"):
         return timelines
-    shown = [uuid.UUID(id) for id in (*_remembered(session, SESSION_KEY), *_remembered(session, GUEST_KEY))]
+    guest = [entry.partition("@")[0] for entry in _remembered(session, GUEST_KEY)]
+    shown = [uuid.UUID(id) for id in (*_remembered(session, SESSION_KEY), *guest)]
     wanted = Q(pk__in=shown)
     if user is not None and user.is_authenticated and user.is_active:
         wanted |= Q(started_by=str(user.pk))
@@ -122,11 +123,29 @@ def user_of(actor: Actor) -> Any:
     return None
 
 
-def remember(session: Any, timelines: list[str], *, as_guest: bool = False) -> None:
-    """Let this browser's session see and move on these timelines (32 hexadecimal digits each); a guest may only look."""
-    kept = GUEST_KEY if as_guest else SESSION_KEY
-    known = [id for id in _remembered(session, kept) if id not in timelines]
-    cast("MutableMapping[str, Any]", session)[kept] = [*known, *timelines][-REMEMBERED:]
+def remember(session: Any, timelines: list[str]) -> None:
+    """Let this browser's session see and move on these timelines (32 hexadecimal digits each)."""
+    _remember(session, SESSION_KEY, timelines)
+
+
+def let_in(session: Any, timeline: Timeline) -> None:
+    """Let this browser's session look at a timeline whose link it has followed, until its links are revoked."""
+    _remember(session, GUEST_KEY, [_as_guest(timeline)])
+
+
+def _as_guest(timeline: Timeline) -> str:
+    since = revoked_at(timeline.state)
+    return f"{timeline.id.hex}@{since}" if since else timeline.id.hex
+
+
+def _was_let_in(session: Any, timeline: Timeline) -> bool:
+    entries = [entry for entry in _remembered(session, GUEST_KEY) if entry.startswith(timeline.id.hex)]
+    return bool(entries) and _as_guest(timeline) in entries  # most are none: their state is not read for it
+
+
+def _remember(session: Any, key: str, timelines: list[str]) -> None:
+    known = [entry for entry in _remembered(session, key) if entry not in timelines]
+    cast("MutableMapping[str, Any]", session)[key] = [*known, *timelines][-REMEMBERED:]
 
 
 def _remembered(session: Any, key: str) -> list[str]:

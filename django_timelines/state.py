@@ -8,13 +8,13 @@ The state is a JSON object, the same in the timeline's row and in memory::
               "make[latte]": {…}, "make[mocha]": {…}},
      "keys": {"evt_17": "register"},
      "rounds": {"charge": 2}, "past": {"charge@1": {…}},
-     "links": ["activate"],
+     "links": ["activate"], "revoked": {"activate": 9},
      "ended": "completed"}
 
 ``fence`` is the sequence of the newest event of the run: it proves who holds its attempt. ``runs`` has those of each step's
 current round; of earlier rounds only what may still be undone is kept, in ``past``. A step with ``each=`` has one run for each
 item, and one that stands for them all: it counts them, and is settled when they are. ``links`` names the runs whose link a body
-made.
+made, ``revoked`` those whose links were revoked, with the event that did it (``""``: the timeline's own).
 """
 
 from __future__ import annotations
@@ -200,6 +200,8 @@ def apply(state: type_state, event: NewEvent, sequence: int) -> None:
             state["renamed"] = {**state.get("renamed", {}), **data["renamed"]["steps"]}
     elif event.type == EventType.ERASED:
         state["erased"] = True
+    elif event.type == EventType.LINKS_REVOKED:
+        state["revoked"] = {**state.get("revoked", {}), run_key(event.step, event.item): sequence}
     elif event.type == EventType.PAUSED:
         state["paused"] = True
     elif event.type == EventType.RESUMED:
@@ -274,6 +276,8 @@ def _rename(state: type_state, steps: Mapping[str, str], fields: Mapping[str, st
         state["keys"] = {name: [renamed(run), digest] for name, (run, digest) in state["keys"].items()}
     if "links" in state:
         state["links"] = [renamed(key) for key in state["links"]]
+    if "revoked" in state:
+        state["revoked"] = {renamed(key): sequence for key, sequence in state["revoked"].items()}
     if "undoing" in state:
         undoing = state["undoing"]
         state["undoing"] = {"runs": [renamed(key) for key in undoing["runs"]], "then": renamed(undoing["then"])}
@@ -363,6 +367,12 @@ def round_of(state: type_state, step: str) -> int:
     """Return which round a step is in: 1 until the work comes back to it."""
     number: int = state.get("rounds", {}).get(step, 1)
     return number
+
+
+def revoked_at(state: type_state, step: str = "", item: str = "") -> int:
+    """Return the event that revoked the links to a run, or without one to the timeline; 0 for none."""
+    revoked: dict[str, int] = state.get("revoked", {})
+    return max(revoked.get(run_key(step, item), 0), revoked.get(step, 0))
 
 
 def items_of(state: type_state, step: str) -> dict[str, type_run]:

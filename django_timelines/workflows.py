@@ -29,7 +29,7 @@ from . import links, policy, registry, store
 from .bound import BoundStep, actor_of, any_of, step, subworkflow, with_options
 from .declarations import declare
 from .domain import Event
-from .engine import call, erase, explain, history, operate, pause
+from .engine import call, erase, explain, history, operate, pause, revoke
 from .engine.asked import Options
 from .engine.call import started_with
 from .engine.iterate import Loops, Walk, source_of
@@ -41,7 +41,7 @@ from .models import Timeline, TimelineQuerySet
 from .registry import Declaration
 from .retries import Retry
 from .schedules import schedule
-from .state import Outcome, StepStatus, timeline_status, waiting_runs
+from .state import Outcome, StepStatus, revoked_at, timeline_status, waiting_runs
 from .steps import SECRET, Delivery
 from .store import Snapshot
 from .subject import Subject
@@ -294,7 +294,11 @@ class _Verbs:
         timeline.refresh_from_db()
 
     def timeline_link(self, timeline: Timeline) -> str:
-        return links.for_view(timeline.id)
+        return links.for_view(links.ViewLink(timeline.id, revoked_at(timeline.state)))
+
+    def revoke_links(self, timeline: Timeline, *, reason: str, actor: Any) -> None:
+        revoke.revoke_links(store.snapshot_of(timeline), reason, actor_of(actor))
+        timeline.refresh_from_db()
 
     def waits_for(self, timeline: Timeline, user: Any) -> bool:
         return any(policy.is_for(timeline, run, user) for run in waiting_runs(timeline.state))

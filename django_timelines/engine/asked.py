@@ -18,6 +18,7 @@ from ..actors import Actor
 from ..events import EventType, NewEvent
 from ..exceptions import Rejected
 from ..fields import text
+from ..links import CallLink
 from ..references import models_in
 from ..registry import Declaration
 from ..steps import Step
@@ -36,6 +37,8 @@ class Options:
     early: bool = False
     seen: int | None = None
     """The newest event that the caller knew of: if the step went on since, the call is refused as ``stale``."""
+    link: CallLink | None = None
+    """The link that its caller holds."""
     schedule: Mapping[str, str] | None = None
     """The ``name`` and ``tick`` of the schedule that begins a timeline. Its caller executes nothing."""
 

@@ -115,7 +115,7 @@ def call(
     check_allowed(step, declaration.workflow._from(snapshot), options.actor)
     given = check_input(declaration, step, args, kwargs)
     snapshot = brought_up(declaration, snapshot)
-    asked = Call(name, given.digest, options.key, options.early or step.keeps_early, options.seen)
+    asked = Call(name, given.digest, options.key, options.early or step.keeps_early, options.seen, options.link)
     runner = _runner(options.actor or actors.current(), snapshot.using)
     fresh, patience = False, Patience()
     for tried in range(ATTEMPTS_AT_A_CONFLICT):

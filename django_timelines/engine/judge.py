@@ -8,9 +8,11 @@ from enum import Enum
 from django.utils.translation import gettext as _
 
 from ..exceptions import Refused, Unknown
+from ..links import CallLink
 from ..registry import Declaration
 from ..state import DONE, MOVING, Outcome, StepStatus, awaits_child, run_key, step_status, type_state
 from ..store import type_name
+from .links import check_link
 
 
 class Verdict(Enum):
@@ -32,6 +34,7 @@ class Call:
     key: str = ""
     early: bool = False  # it may be kept: the step says so, or its link was made
     seen: int | None = None  # the newest event that the caller knew of
+    link: CallLink | None = None  # the link that the caller holds
 
 
 OUTCOMES = {
@@ -66,6 +69,8 @@ def judge(declaration: Declaration, state: type_state, call: Call) -> Verdict:
         if earlier_run == run_key(*call.name) and earlier_digest == call.digest:
             return Verdict.SAME
         raise Refused(_("The key %(key)s was used before, for another call.") % {"key": call.key}, "key_reused")
+    if call.link is not None:
+        check_link(declaration, state, call.link)
     run, status = state["runs"].get(run_key(*call.name), {}), step_status(state, *call.name)
     if awaits_child(run):
         return Verdict.SAME

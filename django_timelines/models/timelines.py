@@ -91,6 +91,7 @@ class Timeline(models.Model):
             ("amend_timeline", "Can correct a timeline's fields"),
             ("rewind_timeline", "Can rewind a timeline"),
             ("pause_timeline", "Can pause and resume a timeline"),
+            ("revoke_timeline", "Can revoke links"),
         )
         constraints = (models.CheckConstraint(condition=models.Q(head__gte=1), name="timelines_head_from_1"),)
         indexes = (  # each in the order of the lists, newest first; the primary key serves the list without a filter
@@ -194,6 +195,14 @@ class Timeline(models.Model):
         """Go on from async code."""
         await sync_to_async(self.resume)(reason=reason, actor=actor)
 
+    def revoke_links(self, *, reason: str, actor: Any = None) -> None:
+        """Let nobody see it by a link that was made by now, nor whom one let in. A new ``link()`` is good."""
+        registry.verbs().revoke_links(self, reason=reason, actor=actor)
+
+    async def arevoke_links(self, *, reason: str, actor: Any = None) -> None:
+        """Revoke them from async code."""
+        await sync_to_async(self.revoke_links)(reason=reason, actor=actor)
+
     def erase(self, *, reason: str, actor: Any = None) -> None:
         """Erase what this ended timeline's events say: payloads, error texts, keys, people's names. What happened stays."""
         registry.verbs().erase(self, reason=reason, actor=actor)
@@ -212,6 +221,8 @@ class Timeline(models.Model):
     apause.alters_data = True  # type: ignore[attr-defined]
     resume.alters_data = True  # type: ignore[attr-defined]
     aresume.alters_data = True  # type: ignore[attr-defined]
+    revoke_links.alters_data = True  # type: ignore[attr-defined]
+    arevoke_links.alters_data = True  # type: ignore[attr-defined]
     erase.alters_data = True  # type: ignore[attr-defined]
     aerase.alters_data = True  # type: ignore[attr-defined]
 

@@ -14,11 +14,12 @@ from .. import links, moments, registry
 from ..actors import Actor, ActorType, of_user
 from ..engine.allowed import check_allowed
 from ..engine.judge import Call, judge
+from ..engine.links import check_link
 from ..exceptions import NotAllowed, Refused, Unknown
 from ..links import CallLink
 from ..models import Timeline
 from ..registry import Declaration
-from ..state import StepStatus, round_of, run_key
+from ..state import StepStatus, run_key
 from ..steps import LINK
 from .calls import KEY, PossibleCall, carry_out, possible_call
 from .links import find, private, refuse, to_page
@@ -34,14 +35,14 @@ class Followed:
 
     timeline: Timeline
     declaration: Declaration
+    link: CallLink
     step: str
-    item: str
     actor: Actor
 
     @property
     def run(self) -> str:
         """The key of the run that it lets its holder call."""
-        return run_key(self.step, self.item)
+        return run_key(self.step, self.link.item)
 
 
 class CallLinkView(WorkflowView):
@@ -81,7 +82,7 @@ class CallLinkView(WorkflowView):
         call.key, notes, status = form_key(self.request, KEY), [], 200
         if call.form.is_valid():
             try:
-                if carry_out(followed.declaration, followed.timeline, call, actor=followed.actor, early=True):
+                if carry_out(followed.declaration, followed.timeline, call, actor=followed.actor, link=followed.link):
                     return to_page(self.request, followed.timeline)
             except NotAllowed:
                 raise
@@ -124,19 +125,17 @@ def follow(request: HttpRequest, timeline: Timeline, link: CallLink) -> Followed
     if declaration is None or step not in declaration.steps:
         raise Unknown(_("This link leads to something that is not there any more."), "unknown_step")
     words = {"step": run_key(step, link.item).replace("_", " ")}
-    if link.round < max(round_of(timeline.state, name) for name in (step, link.step)):
-        sentence = _("“%(step)s” is to be done anew since this link was made. A newer link leads there.")
-        raise Refused(sentence % words, "superseded")
+    check_link(declaration, timeline.state, link)
     run = timeline.state["runs"].get(run_key(step, link.item), {})
     waits = run.get("status") in (StepStatus.WAITING, StepStatus.OVERDUE)
     if waits and "until" in run and moments.from_text(run["until"]) <= moments.now():
         raise Refused(_("The time for “%(step)s” has run out.") % words, "overdue")
-    return Followed(timeline, declaration, step, link.item, _actor(request, timeline, declaration, step))
+    return Followed(timeline, declaration, link, step, _actor(request, timeline, declaration, step))
 
 
 def see_that_it_waits(followed: Followed) -> None:
     """See that the step takes a call, now or when its turn comes; ``Refused`` says why it does not. Nothing is written."""
-    looked_at = Call((followed.step, followed.item), "", "looked at", early=True)
+    looked_at = Call((followed.step, followed.link.item), "", "looked at", early=True)
     judge(followed.declaration, followed.timeline.state, looked_at)
 
 

@@ -16,6 +16,7 @@ from ..actors import Actor
 from ..engine.asked import Options
 from ..exceptions import Rejected
 from ..forms import add_errors, form_class, initial_of, input_of, make_form
+from ..links import CallLink
 from ..models import Timeline
 from ..outline import said, title_of
 from ..registry import Declaration
@@ -97,12 +98,12 @@ def carry_out(
     call: PossibleCall,
     *,
     actor: Actor | None = None,
-    early: bool = False,
+    link: CallLink | None = None,
 ) -> bool:
     """Call the step with what its valid form says; tell whether the step took it. ``Refused`` if it cannot be called."""
     name, item = split_key(call.run)
     step = declaration.step(name)
-    options = Options(call.key, actor, early, call.seen)
+    options = Options(call.key, actor, link is not None, call.seen, link)
     bound: BoundStep[...] = BoundStep(declaration.make(timeline), name, item, options)
     try:
         if bound(**input_of(call.form, step)) is Outcome.DUE:

@@ -13,6 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_safe
 
 from .. import frames, links, policy
+from ..engine.links import check_view_link
 from ..exceptions import Refused, Unknown
 from ..models import Timeline
 from ..outline import is_moving
@@ -44,7 +45,9 @@ def since(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 def open_link(request: HttpRequest, token: str) -> HttpResponseBase:
     """Follow a timeline's signed link: this browser's session may see it from now on."""
     try:
-        timeline = find(links.read_view(token))
+        link = links.read_view(token)
+        timeline = find(link.timeline)
+        check_view_link(timeline.state, link)
     except Refused as refused:
         return refuse(request, refused)
     return to_page(request, timeline)
@@ -63,7 +66,7 @@ def refuse(request: HttpRequest, refused: Refused, timeline: Timeline | None = N
 
 def to_page(request: HttpRequest, timeline: Timeline) -> HttpResponse:
     """Lead to the timeline's page, which the link's holder may see from now on."""
-    policy.remember(request.session, [timeline.id.hex], as_guest=True)
+    policy.let_in(request.session, timeline)
     return private(HttpResponseRedirect(_address(timeline)))
 
 

@@ -20,6 +20,7 @@ _STATUS_OF |= {"unknown_item": 404}
 _STATUS_OF |= {
     "settled": 410,
     "superseded": 410,
+    "revoked": 410,
     "overdue": 410,
     "not_allowed": 403,
     "invalid": 400,

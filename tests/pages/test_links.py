@@ -3,7 +3,6 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 
-from django_timelines import links
 from django_timelines.models import Timeline
 from django_timelines.testing import drain, travel
 from example_project.signup.workflows import Signup
@@ -109,7 +108,7 @@ def test_a_forged_link_says_so(client, token):
 
 
 def test_a_view_link_does_not_pass_for_a_call_link(client, signup):
-    token = links.for_view(signup.pk).rstrip("/").rpartition("/")[2]
+    token = signup.timeline.link().rstrip("/").rpartition("/")[2]
 
     assert client.post(f"/timelines/call/{token}/").status_code == 404
 
@@ -154,13 +153,13 @@ def test_a_link_is_pressed_on_its_own_page_only(signup):
 
 
 def test_the_address_of_a_link_is_neither_stored_nor_sent_to_other_sites(client, signup):
-    for answer in (client.get(path_in_mail()), client.get(path(links.for_view(signup.pk)))):
+    for answer in (client.get(path_in_mail()), client.get(path(signup.timeline.link()))):
         assert answer["Referrer-Policy"] == "same-origin"
         assert "no-store" in answer["Cache-Control"]
 
 
 def test_the_holder_of_a_view_link_sees_the_timeline_from_then_on(client, signup):
-    answer = client.get(path(links.for_view(signup.pk)))
+    answer = client.get(path(signup.timeline.link()))
 
     assert answer.status_code == 302
     assert answer["Location"] == signup.get_absolute_url()
@@ -170,6 +169,6 @@ def test_the_holder_of_a_view_link_sees_the_timeline_from_then_on(client, signup
 def test_a_link_shows_one_timeline_only(client, signup):
     other = signed_up("grace@example.org")
 
-    client.get(path(links.for_view(signup.pk)))
+    client.get(path(signup.timeline.link()))
 
     assert client.get(other.get_absolute_url()).status_code == 404

@@ -9,11 +9,12 @@ from .base import Outlook, Verb
 from .ending import CANCEL
 from .moving import RETRY, SKIP
 from .pausing import PAUSE, RESUME
+from .revoking import REVOKE, REVOKE_PAGE
 from .rewinding import REWIND
 
 __all__ = ["VERBS", "Outlook", "Verb", "allowed_verbs"]
 
-VERBS = {verb.name: verb for verb in (RETRY, SKIP, AMEND, REWIND, PAUSE, RESUME, CANCEL)}
+VERBS = {verb.name: verb for verb in (RETRY, SKIP, REVOKE, AMEND, REWIND, PAUSE, RESUME, REVOKE_PAGE, CANCEL)}
 
 
 def allowed_verbs(user: Any) -> frozenset[str]:

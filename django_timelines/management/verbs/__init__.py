@@ -11,6 +11,7 @@ from . import (
     moving,
     partitioning,
     pausing,
+    people,
     projecting,
     pruning,
     rewinding,
@@ -23,7 +24,7 @@ __all__ = ["VERBS", "Answer", "Verb"]
 
 VERBS: tuple[Verb, ...] = (
     *(listing.VERB, show.VERB, explain.VERB, graph.VERB),
-    *(*moving.VERBS, rewinding.VERB, *pausing.VERBS),
+    *(*moving.VERBS, rewinding.VERB, *pausing.VERBS, *people.VERBS),
     *(erasing.VERB, pruning.VERB, partitioning.VERB),
     *(*projecting.VERBS, schedules.VERB),
     checking.VERB,

@@ -16,10 +16,11 @@ from . import links
 from .actors import Actor, of_user
 from .engine import call, operate, revoke, wait
 from .engine.asked import Options
+from .engine.links import call_link
 from .exceptions import DeclarationError, Refused, TimelinesError
 from .models import Timeline
 from .retries import Retry
-from .state import Outcome, StepStatus, revoked_at, round_of, run_key, step_status
+from .state import Outcome, StepStatus, run_key, step_status
 from .steps import AnyOf, Delivery, Step, StepOutcome, type_moment, type_rule, type_span
 from .subject import Subject
 
@@ -254,8 +255,7 @@ class BoundStep(Generic[P]):
         if self._workflow._frame is not None:  # from then on it is its holder who may call the step
             self._workflow._frame.links.add(run_key(self._name, self._item))
         now = self._workflow._snapshot
-        name, state = (self._name, self._item), now.state
-        return links.for_call(links.CallLink(now.id, *name, round_of(state, self._name), revoked_at(state, *name)))
+        return links.for_call(call_link(self._workflow._declaration, now.state, now.id, self._name, self._item))
 
     def revoke_links(self, *, reason: str, actor: Any = None) -> None:
         """Let no link to the step be good that was made by now. A new ``link()`` is."""

@@ -48,6 +48,12 @@ class Declaration:
         """Return the name that a step has now."""
         return self.renamed_steps.get(step, step)
 
+    def names_of(self, step: str) -> tuple[str, ...]:
+        """Return the names that a timeline may know a step by: the one it has now, and the one before."""
+        current = self.current(step)
+        former = self.steps[current].renamed_from if current in self.steps else ""
+        return (current, former) if former else (current,)
+
     def is_behind(self, state: type_state) -> bool:
         """Tell whether newer code has been there: it calls a step that is known here by a name that is not."""
         renamed: dict[str, str] = state.get("renamed", {})

@@ -206,14 +206,20 @@ def test_a_link_that_was_made_under_the_former_name_of_its_step_stays_revoked(de
     old = parcel.sign.link()
     parcel.sign.revoke_links(reason="wrong address")
     new = parcel.sign.link()
-    deploy("""
+    second = deploy("""
         class Parcel(Workflow):
+            what: str
             @step
             def pack(self, what: str): ...
             @step(after=pack, manual=True, renamed_from="sign")
             def confirm(self): ...
     """)
 
+    newer = second.get(parcel.pk).confirm.link()  # the timeline still knows the step as sign
+
     assert Client().get(path(old)).status_code == 410
-    assert press(new).status_code == 302
-    assert Client().get(path(old)).status_code == 410
+    drain()
+    second.get(parcel.pk).timeline.amend(reason="another address", what="more books")
+    assert [Client().get(path(link)).status_code for link in (old, new, newer)] == [410, 200, 200]
+    assert [*second.get(parcel.pk).timeline.state["revoked"]] == ["confirm"]  # which outlives the next renaming
+    assert press(newer).status_code == 302

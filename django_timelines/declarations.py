@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any, ClassVar
 from uuid import UUID
 
-from . import graph, registry
+from . import graph, limits, registry
 from .exceptions import DeclarationError
 from .fields import UNSET, Field, field_for, parameters_of
 from .references import models_in
@@ -25,7 +25,9 @@ RESERVED = frozenset({"start", "get", "astart", "aget", "using", "pk", "timeline
 }
 
 
-def declare(cls: type[Any], root: type[Any], renamed_from: tuple[str, ...] = ()) -> Declaration:
+def declare(
+    cls: type[Any], root: type[Any], renamed_from: tuple[str, ...] = (), unique: limits.type_by | None = None
+) -> Declaration:
     """Return what this subclass of ``root`` declares, and turn its annotations into fields."""
     label = registry.label_for(cls.__module__, cls.__name__)
     steps = {
@@ -60,7 +62,9 @@ def declare(cls: type[Any], root: type[Any], renamed_from: tuple[str, ...] = ())
         for name, declared in steps.items()
         if declared.item
     }
-    return Declaration(label, cls, steps, fields, inputs, graph.build(label, steps), items, (label, *renamed_from))
+    one_for = limits.by(f"{label}: unique=", unique, fields) if unique is not None else None
+    names = (label, *renamed_from)
+    return Declaration(label, cls, steps, fields, inputs, graph.build(label, steps), items, names, unique=one_for)
 
 
 def _fields(cls: type[Any], root: type[Any], label: str, steps: dict[str, Step[...]]) -> dict[str, Field]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
 
@@ -37,6 +38,22 @@ class Rejected(Refused, ValidationError):
     def __init__(self, error: ValidationError | str | dict[str, Any] | list[Any], reason: str = "invalid") -> None:
         ValidationError.__init__(self, error)
         self.reason = reason
+
+
+class NotUnique(Rejected):
+    """Another timeline of the class has the value for which ``unique=`` allows one at a time, and has not ended.
+
+    ``timeline`` is that one's primary key.
+    """
+
+    def __init__(
+        self, error: ValidationError | str | dict[str, Any] | list[Any], timeline: UUID, reason: str = "not_unique"
+    ) -> None:
+        super().__init__(error, reason)
+        self.timeline = timeline
+
+    def __str__(self) -> str:
+        return f"{' '.join(self.messages)} ({self.timeline})"
 
 
 class NotAllowed(Refused, PermissionDenied):
@@ -88,6 +105,14 @@ class Conflict(TimelinesError):
 
     Nothing of the call was written and your transaction is still usable. Begin it again.
     """
+
+
+class ValueTaken(TimelinesError):
+    """The engine's own: another timeline holds the value that this one was to hold. Nothing was written."""
+
+    def __init__(self, workflow: str, digest: UUID) -> None:
+        super().__init__(f"The value {digest} of {workflow} is taken.")
+        self.workflow, self.digest = workflow, digest
 
 
 class LeaseLost(BaseException):

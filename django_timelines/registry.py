@@ -14,6 +14,7 @@ from django.utils.text import camel_case_to_spaces
 from .exceptions import DeclarationError, Unknown
 from .fields import Field
 from .graph import Graph
+from .limits import By
 from .references import models_in
 from .schedules import Schedule
 from .state import type_state
@@ -33,6 +34,7 @@ class Declaration:
     items: dict[str, Field]  # of each step with each=, and of its undo: the parameter that takes the item
     names: tuple[str, ...] = ()  # its label, and those that it had before
     schedules: dict[str, Schedule] = field(default_factory=dict)  # by name; @schedule adds them
+    unique: By | None = None  # for each value there is one open timeline
 
     @cached_property
     def renamed_steps(self) -> dict[str, str]:

@@ -139,6 +139,7 @@ _TOLD = (
     "round",
     "child",
     "timed",
+    "other",
 )
 _LATE = "overdue, final"  # how the items that are done with for being late are counted
 

@@ -53,6 +53,15 @@ def insert(alias: str, model: type[Model], rows: Sequence[type_row]) -> list[Sta
     return [Statement(sql, values)]
 
 
+def insert_new(alias: str, model: type[Model], row: type_row, or_else: BaseException | None = None) -> Statement:
+    """Insert the row unless one with its key is there; then the transaction stays usable."""
+    (statement,) = insert(alias, model, [row])
+    sql = statement.sql
+    if connections[alias].vendor == "mysql":
+        return Statement(sql.replace("INSERT", "INSERT IGNORE", 1), statement.values, or_else)
+    return Statement(f"{sql} ON CONFLICT DO NOTHING", statement.values, or_else)
+
+
 def update(
     alias: str, model: type[Model], row: type_row, where: type_row, or_else: BaseException | None = None
 ) -> Statement:

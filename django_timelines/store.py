@@ -20,10 +20,10 @@ from django.db.models.expressions import RawSQL
 
 from . import following, postgresql
 from .databases import later
-from .exceptions import Conflict, LeaseLost, Unknown
-from .models import Event, Lease, News, Notice, Pause, Run, SealedInput, Sighting, Timeline
+from .exceptions import Conflict, LeaseLost, Unknown, ValueTaken
+from .models import Event, Lease, News, Notice, Pause, Run, SealedInput, Sighting, Timeline, UniqueValue
 from .state import type_state
-from .statements import Statement, delete, insert, matching, send, type_row, update
+from .statements import Statement, delete, insert, insert_new, matching, send, type_row, update
 
 type_name = tuple[str, str]  # a run on its timeline: step, item
 EVERYTHING = ""  # the workflow of a pause of everything
@@ -64,6 +64,8 @@ class Change:
     children: list[Change] = field(default_factory=list)  # timelines that begin with it
     sealed: list[type_row] = field(default_factory=list)
     unsealed: list[int] = field(default_factory=list)  # the calls whose secrets are done with, by sequence
+    frees_value: bool = False  # the one for which it was the only timeline of its class
+    taken_value: uuid.UUID | None = None  # the one for which it is from now on; its digest
     holder: str = ""
     lease_seconds: float = 0
 
@@ -122,7 +124,8 @@ def snapshot_of(timeline: Timeline, using: str | None = None) -> Snapshot:
 def commit(change: Change, *, alone: bool = False) -> None:
     """Write the change, in the open transaction or in one of its own. ``Conflict``: somebody else wrote the timeline first.
 
-    The conflict is raised outside the atomic block, before which nothing was written: an outer transaction stays usable.
+    The conflict is raised outside the atomic block, before which nothing was written: an outer transaction stays usable. So it
+    does when a unique value is taken (``ValueTaken``): what was written before that goes back to a savepoint.
     ``alone``: the open transaction is ours and outermost.
     """
     alias, id = change.after.using, change.after.id
@@ -130,8 +133,8 @@ def commit(change: Change, *, alone: bool = False) -> None:
     if postgresql.is_spoken(connection) and not _is_rare(change):
         _commit_at_once(connection, change, alone=alone)
         return
-    fits = True
-    with transaction.atomic(using=alias, savepoint=False):
+    fits, takes_value = True, change.taken_value or any(child.taken_value for child in change.children)
+    with transaction.atomic(using=alias, savepoint=bool(takes_value)):
         first: list[Statement] = []
         if change.before.head:
             fits = _move_head(connection, change)
@@ -159,8 +162,9 @@ def _commit_at_once(connection: BaseDatabaseWrapper, change: Change, *, alone: b
 
 def _is_rare(change: Change) -> bool:
     """Tell whether it touches what few steps do, or gives a lease back and takes it again, which needs an order."""
-    others = change.sealed or change.unsealed or change.notices or change.heard or change.children
-    return bool(others) or not set(change.released).isdisjoint(change.leased)
+    others = change.sealed, change.unsealed, change.notices, change.heard, change.children
+    held = change.frees_value, change.taken_value
+    return any(others) or any(held) or not set(change.released).isdisjoint(change.leased)
 
 
 def _document(change: Change) -> dict[str, Any]:
@@ -209,6 +213,7 @@ def _rows(change: Change) -> Iterator[tuple[type_name, int | None, type_row | No
 
 def _rest(connection: BaseDatabaseWrapper, change: Change) -> Iterator[Statement]:
     alias, id = change.after.using, change.after.id
+    yield from _unique(change)
     yield from _runs(connection, change)
     yield from _events(connection, change)
     for call in change.unsealed:
@@ -221,6 +226,16 @@ def _rest(connection: BaseDatabaseWrapper, change: Change) -> Iterator[Statement
         yield delete(alias, Notice, {"id": notice})
     yield from insert(alias, Notice, change.notices)
     yield from insert(alias, News, _news(change))
+
+
+def _unique(change: Change) -> Iterator[Statement]:
+    alias, id, value = change.after.using, change.after.id, change.taken_value
+    if change.frees_value:
+        yield delete(alias, UniqueValue, {"timeline": id})
+    if value is not None:
+        yield insert_new(
+            alias, UniqueValue, {"digest": value, "timeline": id}, ValueTaken(change.after.workflow, value)
+        )
 
 
 def _events(connection: BaseDatabaseWrapper, change: Change) -> Iterator[Statement]:
@@ -337,6 +352,14 @@ def paused(using: str) -> set[str]:
     with connections[using].cursor() as cursor:  # without the ORM: each call asks
         cursor.execute(f"SELECT workflow FROM {Pause._meta.db_table}")  # noqa: S608
         return {workflow for (workflow,) in cursor.fetchall()}
+
+
+def take_value(using: str, digest: uuid.UUID, timeline: uuid.UUID) -> bool:
+    """Let a timeline hold a unique value unless another does; return whether it does."""
+    statement = insert_new(using, UniqueValue, {"digest": digest, "timeline": timeline})
+    with connections[using].cursor() as cursor:
+        cursor.execute(statement.sql, statement.values)
+        return bool(cursor.rowcount == 1)
 
 
 def take_notices(using: str, taken: Sequence[uuid.UUID], answers: Sequence[type_row]) -> None:

@@ -37,6 +37,7 @@ from .engine.rewind import Rewind, plan_rewind
 from .events import NewEvent
 from .exceptions import PermanentFailure, Refused, RetryAfter, Unknown
 from .fields import RenamedFrom, text
+from .limits import type_by
 from .models import Timeline, TimelineQuerySet
 from .registry import Declaration
 from .retries import Retry
@@ -114,11 +115,20 @@ class Workflow(Subject):
 
     timelines: ClassVar[TimelinesOf] = TimelinesOf()
 
-    def __init_subclass__(cls, *, renamed_from: str | tuple[str, ...] = (), **kwargs: Any) -> None:
-        """``class Signup(Workflow, renamed_from="accounts.Registration")``: its timelines under that label are its own."""
+    def __init_subclass__(
+        cls, *, renamed_from: str | tuple[str, ...] = (), unique: type_by | None = None, **kwargs: Any
+    ) -> None:
+        """Declare the class: ``class Signup(Workflow, unique="email")``.
+
+        ``renamed_from="accounts.Registration"``: its timelines under that label are its own. ``unique``: a field, several, or a
+        function of the workflow object: for each value there is one timeline at a time that has not ended.
+        """
         super().__init_subclass__(**kwargs)
         former = (renamed_from,) if isinstance(renamed_from, str) else tuple(renamed_from)
-        cls._declaration = declare(cls, Workflow, former)
+        inherited = getattr(cls, "_declaration", None)  # of the class that this one is made from
+        if unique is None and inherited is not None:
+            unique = inherited.unique
+        cls._declaration = declare(cls, Workflow, former, unique)
         registry.register(cls._declaration)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -37,6 +37,7 @@ from . import bells
 from .cancel import cancellation
 from .rewind import begin_again
 from .undo import next_undo
+from .unique import note_value
 
 type_name = tuple[str, str]
 MOST_TOLD = 10  # timelines that a commit's own runner sees to at once; the clock sees to the others
@@ -118,6 +119,8 @@ def advance(
     ]
     result = Advance(change, [], taken)
     _derive_runs(result, before.state, state, by, passing if taken else None)
+    if declaration is not None and declaration.unique is not None:
+        note_value(declaration, change)
     change.notices = list(_notices(before, after))
     told = change.notices[:MOST_TOLD]
     result.inline += [Bell(one["timeline"].hex, "", "", 0, after.using, INLINE, by.trace) for one in told]

@@ -17,7 +17,7 @@ from django.db import DatabaseError, connections, transaction
 
 from .. import conf, moments, store
 from ..events import NewEvent
-from ..exceptions import Conflict
+from ..exceptions import Conflict, NotUnique
 from ..placements import INLINE, stopping
 from ..signals import progressed
 from ..statements import type_row
@@ -142,7 +142,7 @@ class Batches:
                 result.change.sealed.append(sealed_row(held.snapshot, held.name, call, held.sealed))
             try:
                 commit(result)
-            except (Conflict, DatabaseError) as error:
+            except (Conflict, NotUnique, DatabaseError) as error:
                 raise Again(error) from error
             return result.after
         if recorded:

@@ -174,7 +174,10 @@ def _run_body(declaration: Declaration, name: type_name, frame: Frame, given: Ma
         returned = _call(step, body, workflow, given)
         in_body = False
         child = _child(step, returned) if step.child is not None else None
-        return Completed(workflow._changes(), frame.recorded, frame.cancel, frozenset(frame.links), child)
+        changes = workflow._changes()
+        if changes and declaration.unique is not None:
+            declaration.unique.check(workflow)
+        return Completed(changes, frame.recorded, frame.cancel, frozenset(frame.links), child)
     except (LeaseLost, Stopped, Again, KeyboardInterrupt):
         raise
     except BaseException as error:

@@ -33,6 +33,7 @@ from .patience import Patience, conflict_if_transient
 from .renames import brought_up
 from .runner import Held, Runner, commit, load
 from .sealing import sealed_row
+from .unique import rejection_of
 
 ATTEMPTS_AT_A_CONFLICT = 20
 NOWHERE = ""  # where who begins a timeline executes nothing of it
@@ -226,7 +227,7 @@ def _hand_over(
 def _raise_rejection(after: Snapshot, name: type_name) -> None:
     run = after.state["runs"].get(run_key(*name), {})
     if run.get("status") == StepStatus.WAITING and "errors" in run:
-        raise Rejected(run["errors"])
+        raise rejection_of(run)
 
 
 def started_with(declaration: Declaration, key: str, using: str, *, lock: bool = False) -> Snapshot | None:

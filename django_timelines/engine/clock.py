@@ -31,6 +31,7 @@ from .patience import conflict_if_transient
 from .renames import bring_up_all
 from .runner import Runner, commit, load
 from .ticks import keep_schedules
+from .unique import take_all
 
 logger = logging.getLogger("django_timelines")
 type_deaf = dict[str, datetime]
@@ -56,6 +57,7 @@ def keep_time(stop: threading.Event) -> None:
             try:
                 if renamed:  # once, when the code may be new
                     renamed = bring_up_all(using)
+                    take_all(using)
                 if moments.now() - seen_at > timedelta(seconds=10):
                     seen_at = moments.now()
                     store.sighted(using, SIGHTING, seen_at)

@@ -18,7 +18,7 @@ from django.db import Error, connections, transaction
 
 from ..actors import ActorType, Cause, acting, current, in_step, this_process
 from ..databases import is_transient
-from ..exceptions import LeaseLost, Rejected, TimelinesError
+from ..exceptions import LeaseLost, NotUnique, Rejected, TimelinesError
 from ..placements import INLINE, Bell
 from ..registry import Declaration
 from ..state import run_key
@@ -157,6 +157,9 @@ def _outside(held: Held, runner: Runner) -> tuple[Advance, type_ended]:
     try:
         try:
             return record(held, ended, runner), ended
+        except NotUnique as error:  # as if the body had said it at its end
+            ended = _not_unique(held, error)
+            return record(held, ended, runner), ended
         except Error:  # the connection went away while the body worked: the effect is there, so say it on a new one
             if not leaks.mend():
                 raise
@@ -201,6 +204,8 @@ def _in_transaction(held: Held, runner: Runner, leases: ExitStack) -> tuple[Adva
                     raise ended.error if is_transient(ended.error) else _RollBack(ended)
                 one.result = record(held, ended, runner, may_rerun=True, alone=alone)
             return one.result, ended
+        except NotUnique as error:
+            ended = _not_unique(held, error)
         except _RollBack as rolled_back:
             ended = rolled_back.ended
         except Stale as stale:
@@ -222,8 +227,13 @@ def _in_transaction(held: Held, runner: Runner, leases: ExitStack) -> tuple[Adva
         leaks.mend()
         if held.pending and isinstance(ended, Failed) and ended.is_rejection:
             assert isinstance(ended.error, ValidationError)
-            raise Rejected(ended.error)  # nothing was written, so nothing is left behind
+            # nothing was written, so nothing is left behind
+            raise ended.error if isinstance(ended.error, NotUnique) else Rejected(ended.error)
         return record(held, ended, runner), ended
+
+
+def _not_unique(held: Held, error: NotUnique) -> Failed:
+    return Failed(error, secrets_of(held.declaration, held.name, held.given or {}), is_rejection=True)
 
 
 def _run_in(block: Block, held: Held, runner: Runner, leases: ExitStack) -> type_ended:

@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 
 from .. import moments
 from ..events import EventType, NewEvent
+from ..exceptions import NotUnique
 from ..registry import Declaration
 from ..state import run_key, type_state
 from ..steps import Delivery
@@ -37,7 +38,9 @@ def after_failure(
         if (
             failed.is_rejection and call and not (call == 2 and ("parent" in state or "schedule" in state))
         ):  # nobody stands there: a parent or a schedule gave it
-            return [NewEvent(EventType.STEP_REJECTED, *name, data={"errors": failed.errors()}, attempt=attempt)]
+            data: dict[str, Any] = {"errors": failed.errors()}
+            data |= {"reason": error.reason, "other": error.timeline.hex} if isinstance(error, NotUnique) else {}
+            return [NewEvent(EventType.STEP_REJECTED, *name, data=data, attempt=attempt)]
         delay = None
     elif step.delivery is Delivery.AT_MOST_ONCE:
         delay = None  # its effect may have happened
@@ -46,7 +49,7 @@ def after_failure(
     described = failed.describe()
     if delay is not None:
         delay = min(max(delay, timedelta(0)), LONGEST_WAIT)  # what an outside service asks for may be absurd
-        data: dict[str, Any] = {"error": described, "due": moments.to_text(moments.now() + delay)}
+        data = {"error": described, "due": moments.to_text(moments.now() + delay)}
         data |= {"guard_passed": True} if failed.guard_passed else {}
         data |= {"progressed": True} if progressed else {}
         return [NewEvent(EventType.ATTEMPT_FAILED, *name, data=data, attempt=attempt)]

@@ -15,7 +15,7 @@ from django.core.exceptions import ValidationError
 
 from .. import moments, registry, store
 from ..events import EventType, NewEvent
-from ..exceptions import Conflict, Unknown
+from ..exceptions import Conflict, NotUnique, Unknown
 from ..fields import UNSET
 from ..models import Notice, Timeline, first_id_at
 from ..placements import INLINE, Bell
@@ -60,7 +60,7 @@ def begin_child(
 
 def hear(timeline: uuid.UUID, runner: Runner) -> list[Bell]:
     """Let a timeline take what others told it; return the bells that are for this runner to answer."""
-    patience = Patience()
+    patience, refused = Patience(), ""
     while notices := list(Notice.objects.using(runner.using).filter(timeline=timeline).order_by("id")[:MANY]):
         try:
             snapshot = load(timeline, runner.using)
@@ -71,7 +71,7 @@ def hear(timeline: uuid.UUID, runner: Runner) -> list[Bell]:
         events: list[NewEvent] = []
         state = snapshot.state
         for notice in notices:
-            new = _told(declaration, snapshot, state, notice)
+            new = _told(declaration, snapshot, state, notice, refused)
             state = fold(state, new, snapshot.head + 1 + len(events))
             events += new
         if not events:
@@ -88,6 +88,9 @@ def hear(timeline: uuid.UUID, runner: Runner) -> list[Bell]:
         except Conflict as conflict:
             patience.after(conflict)
             continue
+        except NotUnique as error:  # a child gives its parent a value for which there is another timeline
+            refused = str(error)
+            continue
         return result.inline
     return []
 
@@ -99,8 +102,10 @@ def unheard(using: str, before: datetime | None = None) -> list[uuid.UUID]:
     return list(dict.fromkeys(waiting.values_list("timeline", flat=True)[:MANY]))
 
 
-def _told(declaration: Declaration | None, now: Snapshot, state: type_state, notice: Notice) -> list[NewEvent]:
-    """Return what a notice means to the timeline: nothing, if it went on without it."""
+def _told(
+    declaration: Declaration | None, now: Snapshot, state: type_state, notice: Notice, refused: str
+) -> list[NewEvent]:
+    """Return what a notice means to the timeline: nothing, if it went on without it. ``refused``: no result can be taken."""
     if notice.kind == Notice.CANCEL:
         if "ended" in state:
             return _reopened(declaration, state, notice)
@@ -111,7 +116,7 @@ def _told(declaration: Declaration | None, now: Snapshot, state: type_state, not
     if not found or not awaits_child(found[0][1]):
         return []
     child = Timeline.objects.using(now.using).filter(pk=notice.source).first()
-    return _after_child(declaration, state, split_key(found[0][0]), found[0][1], child)
+    return _after_child(declaration, state, split_key(found[0][0]), found[0][1], child, refused)
 
 
 def _reopened(declaration: Declaration | None, state: type_state, notice: Notice) -> list[NewEvent]:
@@ -123,7 +128,12 @@ def _reopened(declaration: Declaration | None, state: type_state, notice: Notice
 
 
 def _after_child(
-    declaration: Declaration | None, state: type_state, name: type_name, run: type_run, child: Timeline | None
+    declaration: Declaration | None,
+    state: type_state,
+    name: type_name,
+    run: type_run,
+    child: Timeline | None,
+    refused: str,
 ) -> list[NewEvent]:
     """Return how a run goes on now that its child has ended."""
     ended = child.state.get("ended") if child is not None else TimelineStatus.CANCELLED
@@ -133,6 +143,7 @@ def _after_child(
         return [NewEvent(EventType.STEP_UNDONE, *name, {"changes": {}, "of": run["of"]}, run["attempt"])]
     if ended == TimelineStatus.COMPLETED and child is not None:
         changes, wrong = _results(declaration, name, child)
+        wrong = wrong or (refused if changes else "")
         if wrong:
             error = {"type": "", "message": wrong, "traceback": ""}
             return [gave_up(declaration, state, name, "results", error)]

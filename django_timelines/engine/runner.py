@@ -14,7 +14,7 @@ from django.db import transaction
 from .. import conf, store
 from ..actors import Actor, Cause, current_trace
 from ..events import EventType, NewEvent
-from ..exceptions import Conflict
+from ..exceptions import Conflict, ValueTaken
 from ..placements import INLINE, stopping
 from ..registry import Declaration
 from ..signals import appended, step_blocked, timeline_ended
@@ -24,6 +24,7 @@ from ..store import Change, Snapshot, type_name
 from . import bells
 from .advance import Advance, By
 from .patience import Patience, conflict_if_transient
+from .unique import see_who_has
 
 ENDINGS = (EventType.TIMELINE_COMPLETED, EventType.TIMELINE_FAILED, EventType.TIMELINE_CANCELLED)
 
@@ -110,11 +111,17 @@ def load(id: uuid.UUID, using: str, *, lock: bool = False) -> Snapshot:
 def commit(result: Advance, *, alone: bool = False) -> None:
     """Write the change; bells and hints leave with the commit, of the outermost transaction if there is one.
 
+    ``NotUnique``: it was to take a value for which there is another timeline; nothing was written.
     ``alone``: that one is ours.
     """
     change, after = result.change, result.after
-    with conflict_if_transient(after.using):
-        store.commit(change, alone=alone)
+    while True:
+        try:
+            with conflict_if_transient(after.using):
+                store.commit(change, alone=alone)
+            break
+        except ValueTaken as taken:
+            see_who_has(taken, after.using)
     bells.ring_after_commit(result.bells, after.using)
     hint: Callable[[], Any] = partial(
         appended.send_robust,

@@ -11,12 +11,12 @@ from typing import Any
 from asgiref.sync import sync_to_async
 
 from ..databases import in_callers_transaction
-from ..exceptions import Rejected
 from ..signals import appended
 from ..state import Outcome, StepStatus, awaits_child, run_key, step_status
 from ..store import Snapshot, type_name
 from .judge import outcome_of
 from .runner import load
+from .unique import rejection_of
 
 _UNDER_WAY = frozenset({StepStatus.DUE, StepStatus.RUNNING, StepStatus.RETRYING, StepStatus.UPCOMING})
 FIRST_LOOK, LONGEST_LOOK = 0.01, 0.25  # seconds between looks at the database
@@ -67,7 +67,7 @@ class _Watch:
         """Return where the step stood at the last look; ``Rejected`` if its body said no to the input."""
         run = self.snapshot.state["runs"].get(run_key(*self.name), {})
         if run.get("status") == StepStatus.WAITING and "errors" in run:
-            raise Rejected(run["errors"])
+            raise rejection_of(run)
         return outcome_of(self.snapshot.state, self.name), self.snapshot
 
 

@@ -3,6 +3,7 @@
 from .columns import ExactCharField, first_id_at, new_id
 from .events import Event
 from .keeping_time import Pause, Schedule, Sighting
+from .limits import UniqueValue
 from .notices import Notice
 from .projections import News, Place, Projection
 from .runs import Lease, Run, SealedInput
@@ -23,6 +24,7 @@ __all__ = [
     "Sighting",
     "Timeline",
     "TimelineQuerySet",
+    "UniqueValue",
     "first_id_at",
     "new_id",
 ]

@@ -11,8 +11,9 @@ from .. import moments, store
 from ..actors import Actor, ActorType
 from ..engine.advance import By, advance
 from ..engine.failure import gave_up
+from ..engine.unique import see_who_has
 from ..events import EventType, NewEvent
-from ..exceptions import TimelinesError
+from ..exceptions import TimelinesError, ValueTaken
 from ..fields import UNSET
 from ..graph import Node
 from ..models import Timeline, new_id
@@ -121,5 +122,9 @@ class Past:
 
     def _append(self, events: Sequence[NewEvent]) -> None:
         result = advance(self.declaration, self.snapshot, events, BY)
-        store.commit(result.change)
+        try:
+            store.commit(result.change)
+        except ValueTaken as taken:
+            see_who_has(taken, self.snapshot.using)
+            raise
         self.snapshot = result.after

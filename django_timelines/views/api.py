@@ -31,7 +31,7 @@ from ..registry import Declaration
 from ..state import Outcome, split_key, waiting_runs
 from ..steps import Step
 from ..workflows import BoundStep
-from .visible import may_call, may_view, sentences_of, status_of, viewer, visible
+from .visible import may_call, may_view, other_of, sentences_of, status_of, viewer, visible
 
 PAGE = 50  # timelines in one answer
 MOST_EVENTS = 200
@@ -49,7 +49,8 @@ def answered(view: type_view) -> type_view:
         try:
             return view(request, **kwargs)
         except Refused as refused:
-            return _error(status_of(refused), refused.reason, " ".join(sentences_of(refused)), _fields(refused))
+            message = " ".join(sentences_of(refused))
+            return _error(status_of(refused), refused.reason, message, _more(request, refused))
         except BadRequest as error:
             return _error(400, "malformed", str(error))
         except Http404 as error:
@@ -212,10 +213,12 @@ def _start_key(asked: dict[str, Any]) -> str:
         raise Rejected(_("The key of a start is a random UUID."), "invalid_key") from None
 
 
-def _fields(refused: Refused) -> dict[str, list[str]]:
-    return refused.message_dict if isinstance(refused, ValidationError) and hasattr(refused, "error_dict") else {}
+def _more(request: HttpRequest, refused: Refused) -> dict[str, Any]:
+    """Say what is wrong with each field, and which timeline is in the way, if the caller may see that one."""
+    fields = refused.message_dict if isinstance(refused, ValidationError) and hasattr(refused, "error_dict") else {}
+    other = other_of(request, refused)
+    return ({"fields": fields} if fields else {}) | ({"timeline": str(other.pk)} if other else {})
 
 
-def _error(status: int, reason: str, message: str, fields: dict[str, list[str]] | None = None) -> JsonResponse:
-    error: dict[str, Any] = {"reason": reason, "message": message}
-    return JsonResponse({"error": error | ({"fields": fields} if fields else {})}, status=status)
+def _error(status: int, reason: str, message: str, more: dict[str, Any] | None = None) -> JsonResponse:
+    return JsonResponse({"error": {"reason": reason, "message": message} | (more or {})}, status=status)

@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest
 from django.utils.translation import gettext as _
 
 from .. import frames, policy
-from ..exceptions import Refused
+from ..exceptions import NotUnique, Refused
 from ..models import Timeline
 
 _FORM_KEY = re.compile(r"[0-9a-f]{32}")
@@ -37,6 +37,14 @@ def status_of(refused: Refused) -> int:
 def sentences_of(refused: Refused) -> list[str]:
     """Return what a refusal says to people."""
     return list(getattr(refused, "messages", None) or [str(refused)])
+
+
+def other_of(request: HttpRequest, refused: Refused) -> Timeline | None:
+    """Return the timeline that a refusal names, if there is one and this visitor may see it."""
+    if not isinstance(refused, NotUnique):
+        return None
+    other = Timeline.objects.filter(pk=refused.timeline).first()
+    return other if other is not None and may_view(request, other) else None
 
 
 def form_key(request: HttpRequest, name: str) -> str:

@@ -12,7 +12,7 @@ from django_timelines.testing import drain
 from example_project.signup.workflows import Signup
 from tests.shop.workflows import Order, Vault, ran
 
-from .workflows import Expense
+from .workflows import Expense, Moving
 
 pytestmark = pytest.mark.django_db
 API = "/timelines/api/"
@@ -155,6 +155,19 @@ def test_an_input_that_does_not_fit_is_said_by_parameter(customer, order):
     error = post(customer, of(order, "steps", "pay"), input={"amount": "many"}).json()["error"]
 
     assert list(error["fields"]) == ["amount"]
+
+
+def test_a_start_that_is_not_unique_names_the_other_to_whom_may_see_it(customer, client, settings):
+    settings.DEBUG = True
+    body = {"workflow": Moving._declaration.label, "input": {"address": "Main Street 1"}}
+
+    first = post(customer, API, **body).json()
+    mine, anothers = post(customer, API, **body), post(client, API, **body)
+
+    assert (mine.status_code, anothers.status_code) == (409, 409)
+    said = {"reason": "not_unique", "message": "There is a “Moving” of the same address under way already."}
+    assert mine.json()["error"] == said | {"timeline": first["id"]}
+    assert anothers.json()["error"] == said
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", '"x"', "[" * 100_000, '{"input": NaN', b"\xff"])

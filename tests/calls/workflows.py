@@ -139,3 +139,17 @@ class Everything(Workflow):
         limit: int = 3,
     ):
         self.given = {name: repr(value) for name, value in locals().items() if name != "self"}
+
+
+class Moving(Workflow, unique="address"):
+    """One at a time to an address."""
+
+    address: str
+
+    @step
+    def begin(self, address: str) -> None:
+        self.address = address
+
+    @step(after=begin, manual=True)
+    def arrive(self) -> None:
+        """The boxes are there."""

@@ -153,9 +153,32 @@ def body_without_self() -> None:
         def begin() -> None: ...
 
 
+def unique_by_no_field() -> None:
+    class Misspelt(Workflow, unique="emial"):
+        email: str
+
+        @step
+        def begin(self) -> None: ...
+
+
+def unique_by_a_number() -> None:
+    class Numbered(Workflow, unique=5):  # type: ignore[arg-type]
+        @step
+        def begin(self) -> None: ...
+
+
+def unique_by_nothing() -> None:
+    class Empty(Workflow, unique=[]):
+        @step
+        def begin(self) -> None: ...
+
+
 @pytest.mark.parametrize(
     ("declare", "says"),
     [
+        (unique_by_no_field, r"Misspelt: unique='emial' is no field. Did you mean 'email'\?"),
+        (unique_by_a_number, "unique=5: name a field .*, several in a list, or give a function"),
+        (unique_by_nothing, r"unique=\[\]: name a field"),
         (no_entry, "exactly one step without after="),
         (two_entries, "it has one and two"),
         (unknown_predecessor, "comes after 'elsewhere', which is no step of .*Known there: begin"),

@@ -71,7 +71,8 @@ def test_each_status_is_there() -> None:
 
 
 @pytest.mark.parametrize(
-    "reason", ["not_yet", "taken", "settled", "overdue", "key_reused", "stale", "not_applicable", "forged"]
+    "reason",
+    ["not_yet", "taken", "settled", "overdue", "key_reused", "not_unique", "stale", "not_applicable", "forged"],
 )
 def test_a_reason_that_programs_act_on_is_there(reason: str) -> None:
     assert f"`{reason}`" in section("Reasons of refusals")

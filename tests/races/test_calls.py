@@ -15,9 +15,10 @@ from django.conf import settings
 from django.db import connections
 from rq import SimpleWorker
 
-from django_timelines.exceptions import Refused
-from django_timelines.models import Event
+from django_timelines.exceptions import NotUnique, Refused
+from django_timelines.models import Event, UniqueValue
 from django_timelines.testing import drain
+from tests.limits.workflows import Rename, Signup
 from tests.races.at_once import at_once
 from tests.races.workflows import Till
 from tests.shop.here import HERE
@@ -146,6 +147,38 @@ def test_fifty_starts_with_one_key_are_one_timeline() -> None:
 
     assert (len(found), len(set(found))) == (FIFTY, 1)
     assert (Till.timelines.count(), effects("open")) == (1, 1)
+
+
+def test_of_fifty_starts_with_one_unique_value_one_is_taken_and_the_others_are_refused_alike() -> None:
+    found = at_once(*[lambda: Signup.start(email="ada@example.org").pk] * FIFTY)
+
+    refused = [answer for answer in found if isinstance(answer, NotUnique)]
+    (begun,) = [answer for answer in found if not isinstance(answer, NotUnique)]
+    assert [(error.reason, error.timeline) for error in refused] == [("not_unique", begun)] * (FIFTY - 1)
+    assert (Signup.timelines.count(), UniqueValue.objects.count(), effects("register")) == (1, 1, 1)
+
+
+def test_of_many_who_change_to_one_unique_value_one_gets_it() -> None:
+    renames = [Rename.start(wanted=f"{number}") for number in range(10)]
+    drain()
+
+    answers = at_once(*[lambda one=one: str(Rename.get(one.pk).change(name="Ada")) for one in renames])
+
+    assert Counter(str(getattr(answer, "reason", answer)) for answer in answers) == {"completed": 1, "not_unique": 9}
+    assert [Rename.get(one.pk).name for one in renames].count("Ada") == 1
+    assert UniqueValue.objects.count() == 10
+
+
+def test_two_who_trade_their_unique_values_end_somehow_and_no_value_is_held_twice() -> None:
+    ada, bea = Rename.start(wanted="Ada"), Rename.start(wanted="Bea")
+    drain()
+
+    answers = at_once(
+        lambda: str(Rename.get(ada.pk).change(name="Bea")), lambda: str(Rename.get(bea.pk).change(name="Ada"))
+    )
+
+    assert {str(getattr(answer, "reason", answer)) for answer in answers} <= {"completed", "not_unique"}
+    assert UniqueValue.objects.count() == 2
 
 
 def test_calls_of_different_steps_of_one_timeline_all_have_their_effect() -> None:

@@ -57,6 +57,30 @@ class Report(Workflow):
 assert_type(Report.start(day=1), Report)
 
 
+class Signups(Workflow, unique="email"):
+    """Class keywords leave the class what it is; a function is given the workflow object."""
+
+    email: str
+
+    @step
+    def begin(self, email: str) -> None: ...
+
+
+class ByFunction(Workflow, unique=lambda signup: signup.email.lower()):
+    email: str
+
+    @step
+    def begin(self, email: str) -> None: ...
+
+
+class ByNumber(Workflow, unique=5):  # type: ignore[arg-type]
+    @step
+    def begin(self) -> None: ...
+
+
+assert_type(Signups.start(email=""), Signups)
+
+
 class Round(Workflow):
     """The item of a step with ``each=`` is given; a call takes the other parameters."""
 

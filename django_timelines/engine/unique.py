@@ -1,0 +1,110 @@
+"""One timeline at a time for a value: ``unique=``. A row holds the value from the commit that sets it to the one that ends it.
+
+A row that nobody is entitled to (the timeline has ended under code that had no ``unique=``, or has another value by what the
+class says now) is found when it is in the way, and then it goes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import connections
+from django.db.models import Exists, OuterRef
+from django.utils.translation import gettext as _
+
+from .. import registry, store
+from ..exceptions import NotUnique, Rejected, ValueTaken
+from ..fields import UNSET
+from ..limits import By
+from ..models import Timeline, UniqueValue
+from ..registry import Declaration
+from ..state import ENDED
+from ..store import Change, Snapshot
+
+logger = logging.getLogger("django_timelines")
+
+
+def note_value(declaration: Declaration, change: Change) -> None:
+    """Let the change take and free what its events say of the class's unique value."""
+    before, after = change.before, change.after
+    if "ended" in before.state:  # what is undone after its end is no second one
+        return
+    if "ended" in after.state:
+        change.frees_value = bool(before.head)  # whatever it was: older code may have had another
+        return
+    if before.head and before.state["fields"] == after.state["fields"]:
+        return
+    was, now = (_digest(declaration, one) if one.head else None for one in (before, after))
+    if was != now:
+        change.frees_value, change.taken_value = bool(before.head), now
+
+
+def see_who_has(taken: ValueTaken, using: str) -> None:
+    """Raise ``NotUnique`` if a timeline is in the way. If only a row was left there, it goes: write again."""
+    declaration, connection = registry.get(taken.workflow), connections[using]
+    old_reads = connection.vendor == "mysql" and connection.in_atomic_block  # REPEATABLE READ would not show it
+    rows = UniqueValue.objects.using(using).filter(digest=taken.digest)
+    for row in rows.select_for_update() if old_reads else rows:
+        other = store.find(using, {"id": row.timeline_id}, lock=old_reads)
+        if other is not None and other.status not in ENDED and _digest(declaration, other) == taken.digest:
+            raise NotUnique(_sentence(declaration), other.id) from None
+        UniqueValue.objects.using(using).filter(digest=row.digest, timeline=row.timeline_id).delete()
+        logger.warning("Timeline %s no longer has the unique value that it held: it is free.", row.timeline_id)
+
+
+def rejection_of(run: Mapping[str, Any]) -> Rejected:
+    """Return what a rejected run says to whoever called."""
+    if "other" in run:
+        return NotUnique(run["errors"], uuid.UUID(run["other"]))
+    return Rejected(run["errors"])
+
+
+def take_all(using: str) -> None:
+    """Let open timelines that are older than their class's ``unique=`` hold their value: of several the first."""
+    for declaration in registry.everything().values():
+        if declaration.unique is None:
+            continue
+        theirs = UniqueValue.objects.using(using).filter(timeline=OuterRef("pk"))
+        open_ones = Timeline.objects.using(using).filter(workflow__in=declaration.names).exclude(status__in=ENDED)
+        for timeline in open_ones.exclude(Exists(theirs)).order_by("id").iterator():
+            digest = _digest(declaration, store.snapshot_of(timeline, using))
+            if digest and not store.take_value(using, digest, timeline.id):
+                logger.warning("%s has not ended, and another one holds the value that is to be unique.", timeline)
+
+
+def _digest(declaration: Declaration, snapshot: Snapshot) -> uuid.UUID | None:
+    if declaration.unique is None:
+        return None
+    value = value_of(declaration, declaration.unique, snapshot)
+    return None if value is None else digest_of(declaration, "unique", value)
+
+
+def value_of(declaration: Declaration, by: By, snapshot: Snapshot) -> str | None:
+    """Return what a timeline has where it is told from others; None: nothing yet."""
+    fields = snapshot.state["fields"]
+
+    def encoded(name: str) -> Any:
+        field = declaration.fields[name]
+        default = field.encode_default()
+        return fields.get(name, fields.get(field.renamed_from, None if default is UNSET else default))
+
+    return by.value(encoded, lambda: declaration.workflow._from(snapshot))
+
+
+def digest_of(declaration: Declaration, *parts: str) -> uuid.UUID:
+    """Return a digest of this, the same whatever the workflow is called by now."""
+    text = "\0".join((declaration.names[-1], *parts))
+    return uuid.UUID(bytes=hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest(), version=5)
+
+
+def _sentence(declaration: Declaration) -> str:
+    by = declaration.unique
+    words: dict[str, Any] = {"workflow": declaration.title}
+    if by is None or by.function is not None:
+        return _("There is such a “%(workflow)s” under way already.") % words
+    words["fields"] = ", ".join(name.replace("_", " ") for name in by.fields)
+    return _("There is a “%(workflow)s” of the same %(fields)s under way already.") % words

@@ -13,7 +13,8 @@ from django.conf import settings
 from django_timelines import conf
 
 from . import findings, points, workflows, world
-from .scenarios import PLACEMENTS, SCENARIOS, Scenario
+from .scenario import Scenario
+from .scenarios import PLACEMENTS, SCENARIOS
 from .worker import listen
 
 
@@ -98,6 +99,7 @@ def _enter(case: Case) -> None:
     _place(case)
     workflows.trouble.update(case.scenario.trouble)
     conf.LONGEST_BATCH, conf.LOOK_EVERY, conf.SHOW_EVERY = math.inf, 0, 0  # the same points however slow the machine is
+    case.scenario.deploy()
     listen()
     points.watch(world.USING)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import uuid
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -92,14 +93,14 @@ def _around_bell(ring: Callable[..., bool]) -> Callable[..., bool]:
     def around(placement: Any, bell: Any) -> bool:
         reach(f"before the bell for {bell.step}")
         heard = ring(placement, bell)
-        outside.note("rang", bell.step, str(bell.fence))
+        outside.note("rang", bell.step, str(bell.fence), bell.timeline)
         reach(f"after the bell for {bell.step}")
         return heard
 
     return around
 
 
-def _hint(sender: Any, sequence: int, **kwargs: Any) -> None:
+def _hint(sender: Any, timeline: uuid.UUID, sequence: int, **kwargs: Any) -> None:
     reach(f"before the hint of event {sequence}")
-    outside.note("hinted", str(sequence))
+    outside.note("hinted", str(sequence), timeline.hex)
     reach(f"after the hint of event {sequence}")

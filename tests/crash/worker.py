@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections import deque
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import django_rq
@@ -14,7 +14,7 @@ from rq import SimpleWorker
 
 from django_timelines import moments
 from django_timelines.engine import clock, execute
-from django_timelines.models import Run
+from django_timelines.models import Notice, Run
 from django_timelines.placements import Bell, stopping
 from django_timelines.placements.embedded import Embedded
 from django_timelines.state import StepStatus
@@ -22,6 +22,7 @@ from django_timelines.state import StepStatus
 from . import world
 
 LOOKS = 40
+LATER = datetime.max.replace(tzinfo=UTC)
 heard: deque[Bell] = deque()
 
 
@@ -55,6 +56,8 @@ def settle() -> None:
         work()
         moving = Run.objects.filter(status__in=(StepStatus.DUE, StepStatus.RUNNING, StepStatus.RETRYING))
         look = moving.aggregate(at=Min("ring"))["at"]
+        if Notice.objects.exists():  # the clock looks for those that nobody took
+            look = min(look or LATER, moments.now() + clock.SOON)
         if look is None:
             return
         moments.offset += max(look - moments.now(), timedelta(0))

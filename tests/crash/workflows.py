@@ -15,6 +15,7 @@ from . import outside, points
 
 CODE = "1234"
 CUSTOMER = "Ada"
+ONCE_AT_MOST = "charge"
 HOUR = timedelta(hours=1)
 SOON = Retry(4, wait=timedelta(seconds=10), jitter=False)
 ROWS = {

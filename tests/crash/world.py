@@ -20,14 +20,29 @@ from django.conf import settings
 from django.db import connections, transaction
 
 from django_timelines import conf
-from django_timelines.models import Event, Lease, Pause, Run, SealedInput, Sighting, Timeline
+from django_timelines.models import (
+    Event,
+    Lease,
+    News,
+    Notice,
+    Pause,
+    Place,
+    Projection,
+    Run,
+    Schedule,
+    SealedInput,
+    Sighting,
+    Timeline,
+)
+from tests.projections.models import Account, Seen, Thanks
 from tests.shop.models import Entry
 
 from . import outside
 
 USING = "default"
 QUEUE = f"crash-{os.getpid()}"
-TABLES = (Lease, SealedInput, Run, Event, Timeline, Sighting, Pause, Entry)
+WRITTEN = (Lease, SealedInput, Run, Event, Notice, News, Place, Timeline, Sighting, Pause, Entry, Account, Seen, Thanks)
+TABLES = (*WRITTEN, Schedule, Projection)
 PATIENCE = 30  # seconds after which a process hangs
 
 

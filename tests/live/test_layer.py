@@ -15,7 +15,7 @@ from django_timelines.engine.pause import pause_all
 from django_timelines.live import ear, sender
 from django_timelines.live import hub as hubs
 from django_timelines.live.layer import EVERY, group_of, shared_layer
-from django_timelines.live.reading import in_thread
+from django_timelines.live.threads import in_thread
 from django_timelines.signals import paused
 from example_project.signup.workflows import Signup
 from tests.settings.base import BASE_DIR
@@ -197,6 +197,7 @@ def test_a_commit_succeeds_without_redis_and_says_so_once(server, signup, caplog
     server.stop()
 
     signup.activate()
+    sender.sender.flush()
 
     assert Signup.get(signup.pk).activate.status == "completed"
     said = [record for record in caplog.records if "Could not send a hint" in record.message]
@@ -215,3 +216,40 @@ def test_a_commit_in_an_event_loops_thread_waits_for_no_hint(server, signup):
         return message["sequence"]
 
     assert asyncio.run(story()) == 99
+
+
+def test_a_runner_that_goes_on_sends_its_first_hint_and_its_last(server, signup):
+    async def story():
+        receiver = shared_layer()
+        channel = await receiver.new_channel()
+        await receiver.group_add(group_of(signup.pk), channel)
+        await until(lambda: server.subscribers(group_of(signup.pk)) == 1)
+        for sequence in (11, 12, 13, 14):
+            sender.send_hint(signup.pk, sequence, more=True)
+        sender.send_hint(signup.pk, 15)
+        await asyncio.sleep(sender.PAUSE * 2)  # for what would come later
+        await asyncio.to_thread(sender.sender.flush)
+        sender.send_hint(signup.pk, 99)
+        heard = []
+        while heard[-1:] != [99]:
+            message = await asyncio.wait_for(receiver.receive(channel), PATIENCE)
+            heard.append(message["sequence"])
+        await receiver.flush()
+        return heard
+
+    assert asyncio.run(story()) == [11, 15, 99]
+
+
+def test_of_a_runner_whose_next_step_takes_long_the_newest_hint_follows(server, signup):
+    async def story():
+        receiver = shared_layer()
+        channel = await receiver.new_channel()
+        await receiver.group_add(group_of(signup.pk), channel)
+        await until(lambda: server.subscribers(group_of(signup.pk)) == 1)
+        for sequence in (11, 12, 13):
+            sender.send_hint(signup.pk, sequence, more=True)
+        heard = [(await asyncio.wait_for(receiver.receive(channel), PATIENCE))["sequence"] for _ in range(2)]
+        await receiver.flush()
+        return heard
+
+    assert asyncio.run(story()) == [11, 13]

@@ -7,6 +7,7 @@ under its fence, so that an attempt which somebody else has got commits nothing.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -70,7 +71,7 @@ class Batches:
         self._leases = leases
         self._depth = len(connections[runner.using].atomic_blocks)
         self._committed_at = self._looked_at = time.monotonic()
-        self._shown_at = 0.0
+        self._shown_at = -math.inf
         self._shown, self._is_told = Shown(), False
 
     @property

@@ -24,10 +24,10 @@ from django.utils import translation
 
 from .actors import ActorType
 from .models import Event, Timeline
-from .outline import outline
+from .outline import outline_of
+from .sight import TOLD, Sight
 
 FRAGMENT = "django_timelines/timeline.html"
-MOST_EVENTS = 200
 type_seen = tuple[int, str]
 """What a client has seen: the sequence of its last frame, and the language of its page."""
 
@@ -45,41 +45,38 @@ def read_language(text: str) -> str:
     return text if text in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE
 
 
-def frame(timeline: Timeline, after: int) -> str:
+def frame(sight: Sight, after: int) -> str:
     """Return the frame, encoded, for one client in the language of this context."""
     language = translation.get_language() or settings.LANGUAGE_CODE
-    return frames(timeline, [(after, language)])[after, language]
+    return frames(sight, [(after, language)])[after, language]
 
 
-def frames(timeline: Timeline, clients: Iterable[type_seen]) -> dict[type_seen, str]:
-    """Return the encoded frames for clients that have seen this much, each encoded once, drawn once for each language."""
+def frames(sight: Sight, clients: Iterable[type_seen]) -> dict[type_seen, str]:
+    """Return the encoded frames for clients that have seen this much, each encoded once, drawn once for each language.
+
+    The sight has the events after the one that the last of them has seen.
+    """
     wanted = set(clients)
-    events = _events(timeline, min(after for after, _ in wanted))
-    html = {language: _drawn(timeline, language) for language in {language for _, language in wanted}}
-    return {(after, language): _encoded(timeline, events, after, html[language]) for after, language in wanted}
+    html = {language: _drawn(sight, language) for language in {language for _, language in wanted}}
+    return {(after, language): _encoded(sight, after, html[language]) for after, language in wanted}
 
 
-def _drawn(timeline: Timeline, language: str) -> str:
+def _drawn(sight: Sight, language: str) -> str:
     with translation.override(language):
-        return render_to_string(FRAGMENT, {"outline": outline(timeline)})
+        return render_to_string(FRAGMENT, {"outline": outline_of(sight)})
 
 
-def _encoded(timeline: Timeline, events: list[dict[str, Any]], after: int, html: str) -> str:
-    unseen = [event for event in events if event["sequence"] > after]
+def _encoded(sight: Sight, after: int, html: str) -> str:
+    timeline = sight.timeline
+    unseen = [_event(*event) for event in sight.events if event[0] > after]
     frame = {"sequence": timeline.head, "status": timeline.status, "truncated": timeline.head - after > len(unseen)}
     return json.dumps(frame | {"events": unseen, "html": html}, separators=(",", ":"))
-
-
-def _events(timeline: Timeline, after: int) -> list[dict[str, Any]]:
-    """Read the newest events after this one, up to the head that was read: what came later is the next frame's."""
-    return described(timeline, sequence__gt=max(after, timeline.head - MOST_EVENTS), sequence__lte=timeline.head)
 
 
 def described(timeline: Timeline, **wanted: int) -> list[dict[str, Any]]:
     """Return these events of a timeline as frames tell them, the oldest first."""
     rows = Event.objects.using(timeline.using).filter(timeline=timeline.id, **wanted)
-    columns = ("sequence", "type", "step", "item", "attempt", "at", "actor_type", "actor_label")
-    return [_event(*row) for row in rows.order_by("sequence").values_list(*columns)]
+    return [_event(*row) for row in rows.order_by("sequence").values_list(*TOLD)]
 
 
 def _event(

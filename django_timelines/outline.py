@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -10,9 +10,11 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from . import moments, registry
-from .models import Event, Run, Timeline
+from .engine.explain import explain_publicly
+from .models import Run, Timeline
 from .progress import Progress
 from .registry import Declaration
+from .sight import Sight, look_at, newest_of
 from .state import (
     DONE,
     ENDED,
@@ -118,21 +120,28 @@ class Outline:
 
 
 def outline(timeline: Timeline) -> Outline:
-    """Look at a timeline now: two to four queries. Its class may be gone from the code."""
+    """Look at a timeline now: two queries or a few more. Its class may be gone from the code."""
+    return outline_of(look_at(timeline))
+
+
+def outline_of(sight: Sight) -> Outline:
+    """Say how a timeline stood when it was read."""
+    timeline = sight.timeline
     declaration = registry.find(timeline.workflow)
     title = declaration.title if declaration else timeline.workflow
-    lines = tuple(_lines(timeline, declaration))
-    return Outline(timeline, title, timeline.status, _(timeline.status), timeline.explain().public, lines)
+    sentence = explain_publicly(sight).public
+    return Outline(timeline, title, timeline.status, _(timeline.status), sentence, tuple(_lines(sight, declaration)))
 
 
-def progress_of(timeline: Timeline) -> dict[str, Progress]:
+def progress_of(timeline: Timeline, runs: Iterable[Run]) -> dict[str, Progress]:
     """Return how far the long steps are that are open at this event, by run."""
-    open_at = {key: run["fence"] for key, run in timeline.state["runs"].items() if is_open(run)}
-    if all(timeline.state["runs"][key]["status"] == StepStatus.WAITING for key in open_at):
-        return {}
-    rows = Run.objects.using(timeline.using).filter(timeline=timeline.id, progress__isnull=False)
-    found = {run_key(run.step, run.item): run for run in rows}
-    return {key: Progress.read(run.progress) for key, run in found.items() if open_at.get(key) == run.fence}
+    found = {run_key(run.step, run.item): run for run in runs if run.progress is not None}
+    stored = timeline.state["runs"]
+    return {
+        key: Progress.read(run.progress)
+        for key, run in found.items()
+        if key in stored and is_open(stored[key]) and stored[key]["fence"] == run.fence
+    }
 
 
 def is_moving(timeline: Timeline) -> bool:
@@ -146,14 +155,15 @@ def title_of(step: str) -> str:
     return step.replace("_", " ").strip().capitalize()
 
 
-def _lines(timeline: Timeline, declaration: Declaration | None) -> Iterator[Line]:
+def _lines(sight: Sight, declaration: Declaration | None) -> Iterator[Line]:
+    timeline = sight.timeline
     state = timeline.state
-    progress = progress_of(timeline)
+    progress = progress_of(timeline, sight.runs)
     declared = declaration.steps if declaration else {}
     aside = _asides(declaration) if declaration else set()
     steps = dict.fromkeys([*declared, *(split_key(key)[0] for key in state["runs"])])
     shown = {name: keys_to_show(state, name, MOST_ITEMS) or [name] for name in steps}
-    times = _times(timeline, [key for keys in shown.values() for key in keys])
+    times = sight.times_of(state["runs"][key] for keys in shown.values() for key in keys if key in state["runs"])
     for name, keys in shown.items():
         about = declared[name].doc.partition("\n")[0] if name in declared else ""
         for key in keys:
@@ -164,21 +174,13 @@ def _lines(timeline: Timeline, declaration: Declaration | None) -> Iterator[Line
                 yield line
 
 
-def _times(timeline: Timeline, keys: list[str]) -> dict[int, datetime]:
-    """Return when the newest events of these runs were appended, by sequence."""
-    runs = [timeline.state["runs"][key] for key in keys if key in timeline.state["runs"]]
-    events = Event.objects.using(timeline.using).filter(timeline=timeline.id)
-    fences = {run.get("undone") or run["fence"] for run in runs}
-    return dict(events.filter(sequence__in=fences).values_list("sequence", "at"))
-
-
 def _line(timeline: Timeline, key: str, about: str, times: dict[int, datetime], more: int) -> Line:
     step, item = split_key(key)
     run = timeline.state["runs"].get(key, {})
     status = step_status(timeline.state, step, item)
     due, until = (moments.from_text(run[name]) if name in run else None for name in ("due", "until"))
     attempt = run.get("attempt") or 0
-    at, errors = times.get(run.get("undone") or run.get("fence", 0)), said(run.get("errors"))
+    at, errors = times.get(newest_of(run)), said(run.get("errors"))
     number = timeline.state.get("rounds", {}).get(step, 1)
     is_item = bool(item) and step in timeline.state["runs"]
     title = item if is_item else run_key(title_of(step), item)  # it stands below its step

@@ -48,7 +48,7 @@ def write(connection: BaseDatabaseWrapper, document: type_row, known: tuple[UUID
     connection.ensure_connection()
     raw: Any = connection.connection
     itself = alone and raw.info.transaction_status == _idle()
-    with _committing_itself(connection, raw) if itself else nullcontext(), _cursor(connection) as cursor:
+    with _committing_itself(connection, raw) if itself else nullcontext(), cursor_of(connection) as cursor:
         cursor.execute(sql, [*values, *known] if known[1] else values)
         return bool(cursor.fetchone()[0])
 
@@ -64,10 +64,11 @@ def _committing_itself(connection: BaseDatabaseWrapper, raw: Any) -> Iterator[No
             raw.autocommit = connection.autocommit
 
 
-def _cursor(connection: BaseDatabaseWrapper) -> Any:
+def cursor_of(connection: BaseDatabaseWrapper) -> Any:
     """Return a cursor that binds on the server, which prepares. Where queries are logged, Django's own: it knows what it sent."""
     if connection.queries_logged:
         return connection.cursor()
+    connection.ensure_connection()
     import psycopg
 
     cursor: Any = psycopg.Cursor(connection.connection)

@@ -100,7 +100,7 @@ def steps_of(timeline: Timeline, allowed: Collection[str], site_name: str) -> li
     attempts, ends = _attempts(timeline), _ends(timeline, keys)
     runs = {(run.step, run.item): run for run in timeline.runs.select_related("lease")}
     leases = store.leases(timeline.using, [run.pk for run in runs.values()]) if runs else {}
-    progress = progress_of(timeline)
+    progress = progress_of(timeline, runs.values())
     rewinding = set(goals(timeline)) if "rewind" in allowed else set()
     rows = []
     listed = Counter(split_key(key)[0] for key in keys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from .. import moments, registry
 from ..models import Pause, Run, Sighting, Timeline
+from ..sight import Sight, look, look_at
 from ..state import ENDED, StepStatus, TimelineStatus, awaits_child, run_key, type_run
 from . import bells
 from .clock import SIGHTING
@@ -27,13 +29,15 @@ PATIENCE = timedelta(seconds=10)  # for which a due step is no reason to look fo
 class Reason:
     """One thing that keeps a timeline where it is: a word for programs, a sentence for whoever runs the site.
 
-    ``public`` is what a visitor may read of it: no errors, no placements; it may be empty.
+    ``public`` is what a visitor may read of it: no errors, no placements; it may be empty. ``child``: the timeline that it
+    speaks of, and the head that this one had.
     """
 
     reason: str
     sentence: str
     public: str = ""
     step: str = ""
+    child: tuple[uuid.UUID, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +56,29 @@ class Explanation:
         """The sentences that visitors may read."""
         return " ".join(reason.public for reason in self.reasons if reason.public)
 
+    @property
+    def children(self) -> dict[uuid.UUID, int]:
+        """The other timelines that it speaks of, with their heads: when one of them moves, the answer may be another."""
+        return dict(reason.child for reason in self.reasons if reason.child)
+
     def __str__(self) -> str:
         return " ".join(reason.sentence for reason in self.reasons)
 
 
 def explain(timeline: Timeline) -> Explanation:
     """Answer from the stored rows as they are now."""
+    if timeline.status in ENDED:
+        return _explained(Sight(timeline, [], [], {}))
+    return _explained(look_at(timeline))
+
+
+def explain_publicly(sight: Sight) -> Explanation:
+    """Answer for visitors, of what was read: nobody looks for workers and clocks, of which they are not told."""
+    return _explained(sight, publicly=True)
+
+
+def _explained(sight: Sight, *, publicly: bool = False) -> Explanation:
+    timeline, runs = sight.timeline, sight.runs
     if timeline.status in ENDED:
         words = {"status": capfirst(_(timeline.status)), "when": _moment(timeline.changed_at)}
         since = _ended(_("%(status)s on %(when)s.") % words)
@@ -74,12 +95,14 @@ def explain(timeline: Timeline) -> Explanation:
     if timeline.state.get("cancelling"):
         sentence = _("It is being cancelled; what was begun comes to its end first.")
         reasons.append(Reason("cancelling", sentence, sentence))
-    runs = list(Run.objects.using(timeline.using).filter(timeline=timeline.id).order_by("id"))
     reasons += _pauses(timeline, runs)
     for alike in _alike(runs):
         for run in alike[:MOST]:
             details = timeline.state["runs"].get(run_key(run.step, run.item), {})
-            reasons += _of_child(timeline, run, details) if awaits_child(details) else _reasons_of(timeline, run)
+            if awaits_child(details):
+                reasons += _of_child(timeline, run, details, publicly)
+            else:
+                reasons += _reasons_of(timeline, run, publicly)
         if alike[MOST:]:
             more: dict[str, Any] = {
                 "count": len(alike) - MOST,
@@ -88,7 +111,8 @@ def explain(timeline: Timeline) -> Explanation:
             }
             sentence = _("And %(count)d more of “%(step)s” are %(status)s.") % more
             reasons.append(Reason("more", sentence, sentence, alike[0].step))
-    reasons += _clock(timeline, runs)
+    if not publicly:
+        reasons += _clock(timeline, runs)
     return Explanation(tuple(reasons) or (Reason("unknown", _("Nothing is open, yet it has not ended.")),))
 
 
@@ -112,7 +136,7 @@ def _pauses(timeline: Timeline, runs: list[Run]) -> Iterator[Reason]:
         yield Reason("all_paused", capfirst(_ended(_("since %(when)s %(what)s: %(reason)s.") % words)), public)
 
 
-def _reasons_of(timeline: Timeline, run: Run) -> Iterator[Reason]:
+def _reasons_of(timeline: Timeline, run: Run, publicly: bool) -> Iterator[Reason]:
     name = run_key(run.step, run.item)
     details = timeline.state["runs"].get(name, {})
     words = {
@@ -125,18 +149,19 @@ def _reasons_of(timeline: Timeline, run: Run) -> Iterator[Reason]:
     sentence, public = _sentences(run, details)
     yield Reason(_word(run), _ended(sentence % words), _ended(public % words), name)
     is_due = run.status in (StepStatus.DUE, StepStatus.RETRYING) and not _is_later(run) and run.placement
-    if is_due and moments.now() - timeline.changed_at > PATIENCE and bells.nobody_seen(run.placement):
+    if is_due and not publicly and moments.now() - timeline.changed_at > PATIENCE and bells.nobody_seen(run.placement):
         yield Reason("no_worker", _("No worker has been seen at %(placement)s: start one.") % words, step=name)
 
 
-def _of_child(timeline: Timeline, run: Run, details: type_run) -> Iterator[Reason]:
+def _of_child(timeline: Timeline, run: Run, details: type_run, publicly: bool) -> Iterator[Reason]:
     """Say what a run waits for that began a timeline, and why that one stands where it stands."""
-    child = Timeline.objects.using(timeline.using).filter(pk=details["child"]).first()
+    sight = look(uuid.UUID(details["child"]), timeline.using)
     words = {"step": run_key(run.step, run.item).replace("_", " "), "child": details["child"]}
-    if child is None:
+    if sight is None:
         sentence = _("“%(step)s” waits for the timeline %(child)s, which is gone: retry or skip it.")
         yield Reason("child_gone", sentence % words, _("Waiting for “%(step)s”.") % words, words["step"])
         return
+    child = sight.timeline
     words |= {"workflow": child.workflow, "child": str(child.pk), "status": _(child.status)}
     sentence = _("“%(step)s” waits for %(workflow)s %(child)s, which is %(status)s.") % words
     yield Reason("child", sentence, _("“%(step)s” is under way.") % words, words["step"])

@@ -18,7 +18,8 @@ from urllib.parse import parse_qs
 
 from .. import frames
 from .hub import hub
-from .reading import in_thread, may_still_view, may_view
+from .reading import may_still_view, may_view
+from .threads import in_thread
 
 logger = logging.getLogger("django_timelines")
 LARGEST = 1024  # bytes of a client's message

@@ -16,7 +16,8 @@ from typing import Any, Protocol
 
 from .ear import Ear
 from .layer import EVERY, PROGRESS
-from .reading import in_thread, read, read_heads
+from .reading import read, read_heads
+from .threads import in_thread, keep_connections, let_go
 
 logger = logging.getLogger("django_timelines")
 PAUSE = 0.05
@@ -68,6 +69,7 @@ class Hub:
     def join(self, timeline: uuid.UUID, socket: Socket) -> None:
         """Send this socket what it has not seen, now and from now on."""
         if not self.watched:
+            keep_connections(self)
             self._ear.want(EVERY)
         if timeline not in self.watched:
             self.watched[timeline] = Watched()
@@ -86,9 +88,11 @@ class Hub:
         if not watched.sockets:
             del self.watched[timeline]
             self._ear.drop(timeline)
-        if not self.watched:
-            self._ear.drop(EVERY)
-        if not self.watched and self._looking is not None:
+        if self.watched:
+            return
+        let_go(self)
+        self._ear.drop(EVERY)
+        if self._looking is not None:
             self._looking.cancel()
             self._looking = None
 

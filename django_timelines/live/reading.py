@@ -1,14 +1,12 @@
-"""What the sockets need of the database, read in a few threads of their own."""
+"""What the sockets need of the database."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ParamSpec, TypeVar, cast
+from collections.abc import Collection
+from typing import Any, cast
 
 from channels.auth import get_user
-from channels.db import database_sync_to_async
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import SessionBase
 from django.db import router
@@ -17,18 +15,11 @@ from django.db.models import Model
 from .. import frames, policy
 from ..frames import type_seen
 from ..models import Timeline
+from ..sight import ALL, look
 from ..state import TimelineStatus
 
 BATCH = 500
-P = ParamSpec("P")
-T = TypeVar("T")
 type_read = tuple[int, dict[type_seen, str], bool]
-_threads = ThreadPoolExecutor(4, "timelines-live")
-
-
-async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do database work in one of our threads: sockets queue neither behind each other nor behind the site's views."""
-    return await database_sync_to_async(work, thread_sensitive=False, executor=_threads)(*args, **kwargs)
 
 
 def may_view(id: uuid.UUID, user: Any, session: Any) -> bool:
@@ -47,17 +38,17 @@ def may_still_view(id: uuid.UUID, user: Any, session: Any) -> bool:
     return may_view(id, user, now)
 
 
-def read(id: uuid.UUID, clients: Iterable[type_seen], redraws: bool = False) -> type_read | None:
+def read(id: uuid.UUID, clients: Collection[type_seen], redraws: bool = False) -> type_read | None:
     """Return the timeline's head, the frames of those who are behind it, and whether it is running; None if it is gone.
 
     ``redraws``: the frames of all.
     """
-    timeline = _find(id)
-    if timeline is None:
+    sight = look(id, router.db_for_write(Timeline), min((seen for seen, _language in clients), default=ALL))
+    if sight is None:
         return None
-    behind = [client for client in clients if redraws or client[0] < timeline.head]
-    is_running = timeline.status == TimelineStatus.RUNNING
-    return timeline.head, frames.frames(timeline, behind) if behind else {}, is_running
+    head, status = sight.timeline.head, sight.timeline.status
+    behind = [client for client in clients if redraws or client[0] < head]
+    return head, frames.frames(sight, behind) if behind else {}, status == TimelineStatus.RUNNING
 
 
 def read_heads(ids: list[uuid.UUID]) -> dict[uuid.UUID, int]:

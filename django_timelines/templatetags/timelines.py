@@ -15,20 +15,24 @@ the timeline moves, the page is fetched again and the element takes on what it i
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from functools import lru_cache
 from typing import Any
 
 from django import template
 from django.apps import apps
 from django.template import Context
+from django.template.base import Template
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
+from django.utils.timezone import get_current_timezone_name
 from django.utils.translation import get_language
 
 from ..models import Timeline
-from ..outline import Outline, outline
+from ..outline import Line, Outline, outline
 from ..relatives import relatives_of
 from ..state import ENDED
 
@@ -41,6 +45,18 @@ def timeline(shown: Any) -> dict[str, Any]:
     drawn = shown if isinstance(shown, Outline) else outline(_row(shown))
     row = drawn.timeline
     return {"outline": drawn, "timeline": row, "since": _address("since", row), "socket": _socket(row)}
+
+
+@register.simple_tag(takes_context=True)
+def timelines_step(context: Context, line: Line) -> SafeString:
+    """Draw one line of an outline."""
+    return _drawn(context, "step", "line", line)
+
+
+@register.simple_tag(takes_context=True)
+def timelines_icon(context: Context, status: str) -> SafeString:
+    """Draw the sign of a status."""
+    return _drawn(context, "icon", "status", status)
 
 
 @register.inclusion_tag("django_timelines/family.html", takes_context=True)
@@ -73,6 +89,18 @@ def timelines_refresh(context: Context, shown: Any, seconds: int = 5) -> SafeStr
     if fills_in or _row(shown).status in ENDED:
         return SafeString("")
     return format_html('<noscript><meta http-equiv="refresh" content="{}"></noscript>', int(seconds))
+
+
+def _drawn(context: Context, template: str, name: str, value: Hashable) -> SafeString:
+    """Draw with a template that looks at this value alone. What did not change since the last push is not drawn again."""
+    engine: Any = context.template and context.template.engine
+    found = engine.get_template(f"django_timelines/{template}.html")
+    return _draw(found, name, value, get_language(), get_current_timezone_name())
+
+
+@lru_cache(maxsize=1024)
+def _draw(template: Template, name: str, value: Hashable, language: str | None, zone: str) -> SafeString:
+    return template.render(Context({name: value}))
 
 
 def _row(shown: Any) -> Timeline:

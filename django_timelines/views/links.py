@@ -17,6 +17,7 @@ from ..engine.links import check_view_link
 from ..exceptions import Refused, Unknown
 from ..models import Timeline
 from ..outline import is_moving
+from ..sight import look_at
 from ..state import TimelineStatus
 from .visible import may_view, sentences_of, status_of, visible
 
@@ -37,7 +38,7 @@ def since(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     is_running = timeline.status == TimelineStatus.RUNNING or is_moving(timeline)
     if after > timeline.head or (after == timeline.head and not is_running):
         return HttpResponse(status=204)
-    return HttpResponse(frames.frame(timeline, after), content_type="application/json")
+    return HttpResponse(frames.frame(look_at(timeline, after), after), content_type="application/json")
 
 
 @never_cache

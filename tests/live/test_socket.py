@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django_timelines.live import consumer
 from django_timelines.live import hub as hubs
 from django_timelines.live.hub import hub
-from django_timelines.live.reading import in_thread
+from django_timelines.live.threads import in_thread
 from django_timelines.models import Timeline
 from django_timelines.signals import appended
 from django_timelines.testing import drain

@@ -19,7 +19,7 @@ from django_timelines import conf
 from django_timelines.admin.words import stands
 from django_timelines.live.hub import Hub, hub, wake_for_progress
 from django_timelines.live.layer import PROGRESS, hint, read_hint
-from django_timelines.live.reading import in_thread
+from django_timelines.live.threads import in_thread
 from django_timelines.models import Run, Timeline
 from django_timelines.outline import outline
 from django_timelines.policy import remember

@@ -1,9 +1,10 @@
 import pytest
 
 from django_timelines.engine.pause import pause_all
-from django_timelines.frames import MOST_EVENTS, frames
+from django_timelines.frames import frames
 from django_timelines.models import Event, Timeline
 from django_timelines.policy import remember
+from django_timelines.sight import MOST_EVENTS, look_at
 from example_project.signup.workflows import Signup
 from tests.shop.workflows import Vault
 
@@ -81,7 +82,7 @@ def test_a_frame_holds_neither_inputs_nor_fields_nor_the_names_of_machines(setti
 def test_a_secret_input_is_in_no_frame(db):
     vault = Vault.start("ada", code="open sesame")
 
-    text = frames(vault.timeline, [(0, "en")])[0, "en"]
+    text = frames(look_at(vault.timeline, 0), [(0, "en")])[0, "en"]
 
     assert "open sesame" not in text
 
@@ -108,7 +109,7 @@ def test_a_frame_has_the_newest_events_and_says_that_there_are_more(visitor, sig
 
 
 def test_a_frame_is_drawn_in_the_language_of_its_page(signup):
-    encoded = frames(signup.timeline, [(0, "en"), (0, "de"), (3, "de")])
+    encoded = frames(look_at(signup.timeline, 0), [(0, "en"), (0, "de"), (3, "de")])
 
     assert set(encoded) == {(0, "en"), (0, "de"), (3, "de")}
     assert "<time datetime=" in encoded[0, "de"].replace("\\", "")

@@ -65,7 +65,7 @@ def hear(timeline: uuid.UUID, runner: Runner) -> list[Bell]:
         try:
             snapshot = load(timeline, runner.using)
         except Unknown:  # it was pruned
-            return _take_unchanged(timeline, notices, runner, ended=True)
+            return _take_unchanged(timeline, notices, runner, ended=0)
         declaration = registry.find(snapshot.workflow)
         snapshot = brought_up(declaration, snapshot)
         events: list[NewEvent] = []
@@ -75,7 +75,7 @@ def hear(timeline: uuid.UUID, runner: Runner) -> list[Bell]:
             state = fold(state, new, snapshot.head + 1 + len(events))
             events += new
         if not events:
-            return _take_unchanged(timeline, notices, runner, ended="ended" in snapshot.state)
+            return _take_unchanged(timeline, notices, runner, snapshot.head if "ended" in snapshot.state else None)
         by = replace(runner.by(notices[0].sequence, leased=False), cause_timeline=notices[0].source)
         result = advance(declaration, snapshot, events, by)
         sources = {notice.source for notice in notices}
@@ -175,9 +175,9 @@ def _results(declaration: Declaration | None, name: type_name, child: Timeline) 
     return changes, ""
 
 
-def _take_unchanged(timeline: uuid.UUID, notices: list[Notice], runner: Runner, *, ended: bool) -> list[Bell]:
-    """Take notices that change nothing. Who asked for an end that was there already is told of it."""
-    asked = [notice.source for notice in notices if notice.kind == Notice.CANCEL and ended]
-    rows = [notice_row(source, timeline, 0, Notice.ENDED) for source in asked]
+def _take_unchanged(timeline: uuid.UUID, notices: list[Notice], runner: Runner, ended: int | None) -> list[Bell]:
+    """Take notices that change nothing. Who asked for an end that was there already is told of it (0: of one that is gone)."""
+    asked = [notice.source for notice in notices if notice.kind == Notice.CANCEL and ended is not None]
+    rows = [notice_row(source, timeline, ended or 0, Notice.ENDED) for source in asked]
     store.take_notices(runner.using, [notice.id for notice in notices], rows)
     return [Bell(source.hex, "", "", 0, runner.using, INLINE) for source in asked]

@@ -147,6 +147,31 @@ def test_compensation_undoes_a_completed_child_as_one_step_the_last_completed_fi
     assert_holds()
 
 
+def test_undoing_a_child_that_has_nothing_to_undo_names_its_end_as_the_cause(deploy: Any) -> None:
+    parcel = deploy("""
+        class Stamp(Workflow):
+            @step
+            def lick(self): ...
+
+        class Parcel(Workflow):
+            @step
+            def pack(self): ...
+
+            stamp = subworkflow(Stamp, after=pack)
+
+            @step(after=stamp, manual=True)
+            def post(self): ...
+    """)
+    posted = parcel.start()
+    drain()
+    fresh(posted).timeline.cancel(reason="lost", compensate=True)
+    drain()
+
+    undone = Event.objects.get(timeline=posted.pk, type="StepUndone")
+    cause = Event.objects.get(timeline=undone.cause_timeline, sequence=undone.cause)
+    assert (cause.type, fresh(posted).timeline.status) == ("TimelineCompleted", "cancelled")
+
+
 def test_a_new_round_undoes_children_and_begins_new_ones() -> None:
     supper = ate("soup")
     supper.bill.child.tip(amount=1)

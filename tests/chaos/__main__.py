@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ from .trouble import Trouble
 QUIET = 12.0  # seconds without trouble before a clock that is far ahead takes the waiting out
 AHEAD = 600  # seconds
 SETTLE = 90.0  # seconds for everything to come to its end
+EVER = datetime(1970, 1, 1, tzinfo=UTC)  # since when the projection reacts
+LEFT = """SELECT (SELECT count(*) FROM django_timelines_run) + (SELECT count(*) FROM django_timelines_notice)
+    + (SELECT count(*) FROM django_timelines_news)"""
 
 
 def main() -> int:
@@ -87,9 +91,12 @@ def prepare(work: Path, postgres: Postgres, redis: Redis, asked: Any) -> dict[st
     from django.core.management import call_command
     from django.db import connections
 
+    from django_timelines.engine.projecting import begin_new
+
     with postgres.connect() as server:
         server.execute("CREATE DATABASE chaos")
     call_command("migrate", run_syncdb=True, verbosity=0)
+    begin_new("default", since=EVER)
     connections.close_all()
     return environment
 
@@ -111,6 +118,7 @@ def run(crew: Crew, people: People, trouble: Trouble, seconds: float) -> dict[st
     if failed:
         raise RuntimeError("The trouble-maker ended early; what it said stands above.")
     people.closing.set()
+    end_schedules()
     quiet = time.monotonic()
     settle(crew, people, trouble)
     people.end()
@@ -121,13 +129,26 @@ def run(crew: Crew, people: People, trouble: Trouble, seconds: float) -> dict[st
     }
 
 
+def end_schedules() -> None:
+    """Let them begin nothing more: what they have begun comes to its end, too."""
+    from django.db import connections
+
+    from django_timelines.actors import SYSTEM
+    from django_timelines.engine.ticks import pause
+    from django_timelines.models import Schedule
+
+    for row in Schedule.objects.all():
+        pause(row, SYSTEM)
+    connections.close_all()
+
+
 def settle(crew: Crew, people: People, trouble: Trouble) -> None:
     """Leave everything alone until nothing is open, or for as long as we are patient."""
     began, clock_ahead = time.monotonic(), False
     while time.monotonic() - began < SETTLE:
         crew.fill()
         with trouble.postgres.connect("chaos") as connection:
-            row = connection.execute("SELECT count(*) FROM django_timelines_run").fetchone()
+            row = connection.execute(LEFT).fetchone()
         if row == (0,) and not people.unanswered():
             return
         if not clock_ahead and time.monotonic() - began > QUIET:

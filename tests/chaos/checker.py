@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django_timelines.events import NewEvent
-from django_timelines.state import ENDED, StepStatus, empty, fold, is_open, timeline_status
+from django_timelines.state import ENDED, StepStatus, empty, fold, is_open, split_key, timeline_status
 
+from .beyond import beyond
 from .history import Answer, History, Plan, Story
 from .order import out_of_order
 
@@ -35,7 +36,7 @@ def findings(history: History) -> list[Finding]:
         found += [Finding("doubled", story.id, text) for text in _doubled(story, plan)]
         found += [Finding("stuck", story.id, text) for text in _stuck(story)]
         found += [Finding("out of order", story.id, text) for text in (*_folded(story), *out_of_order(story, plan))]
-    return found
+    return found + [Finding(*one) for one in beyond(history)]
 
 
 def _answers(history: History) -> Iterator[Finding]:
@@ -64,7 +65,8 @@ def _was_called(story: Story, answer: Answer) -> bool:
 
 
 def _completed(story: Story) -> Counter[str]:
-    return Counter(event.step for event in story.events if event.type == "StepCompleted")
+    """Count by run what was done, or undone: each had its effect."""
+    return Counter(event.run for event in story.events if event.type in ("StepCompleted", "StepUndone"))
 
 
 def _lost(story: Story, plan: Plan) -> Iterator[str]:
@@ -72,32 +74,33 @@ def _lost(story: Story, plan: Plan) -> Iterator[str]:
         where = ", ".join(f"{run.step} is {run.status}" for run in story.runs) or "nothing is open"
         yield f"it does not end: {where}. {story.why}".strip()
     completed = _completed(story)
-    for step, times in completed.items():
-        if plan.deliveries[step] == EXACTLY_ONCE and story.rows[step] < times:
-            yield f"{step} completed, and its row is not there"
-        if plan.deliveries[step] != EXACTLY_ONCE and not _lines(story, step):
-            yield f"{step} completed, and its effect did not happen"
+    for run, times in completed.items():
+        delivery = plan.deliveries.get(split_key(run)[0])  # None: of a step that is another timeline
+        if delivery == EXACTLY_ONCE and story.rows[run] < times:
+            yield f"{run} completed, and its row is not there"
+        if delivery in (AT_LEAST_ONCE, AT_MOST_ONCE) and not _lines(story, run):
+            yield f"{run} completed, and its effect did not happen"
     for field, steps in plan.sums.items():
         wanted, value = sum(completed[step] for step in steps), story.state["fields"].get(field)
         if value != wanted:
             yield f"{field} is {value}, and {' and '.join(steps)} added {wanted}"
 
 
-def _lines(story: Story, step: str) -> int:
-    return sum(times for (name, _), times in story.lines.items() if name == step)
+def _lines(story: Story, run: str) -> int:
+    return sum(times for (name, _), times in story.lines.items() if name == run)
 
 
 def _doubled(story: Story, plan: Plan) -> Iterator[str]:
     completed = _completed(story)
-    for step, times in story.rows.items():
-        if times > completed[step]:
-            yield f"{times} rows of {step}, which completed {completed[step]} times"
-    begun = {(event.step, event.attempt) for event in story.events if event.type == "AttemptStarted"}
-    for (step, attempt), times in story.lines.items():
+    for run, times in story.rows.items():
+        if times > completed[run]:
+            yield f"{times} rows of {run}, which completed {completed[run]} times"
+    begun = {(event.run, event.attempt) for event in story.events if event.type == "AttemptStarted"}
+    for (run, attempt), times in story.lines.items():
         if times > 1:
-            yield f"attempt {attempt} at {step} had its effect {times} times"
-        if (step, attempt) not in begun:
-            yield f"attempt {attempt} at {step} had its effect, and no event says that it began"
+            yield f"attempt {attempt} at {run} had its effect {times} times"
+        if (run, attempt) not in begun:
+            yield f"attempt {attempt} at {run} had its effect, and no event says that it began"
     yield from _keys(story)
     yield from _not_asked_for(story, plan)
 
@@ -122,7 +125,7 @@ def _not_asked_for(story: Story, plan: Plan) -> Iterator[str]:
         if event.type in ("StepDue", "StepCalled"):
             asked[event.step] = 1
         elif event.type == "AttemptStarted":
-            if plan.deliveries[event.step] == AT_MOST_ONCE and not asked[event.step]:
+            if plan.deliveries.get(event.step) == AT_MOST_ONCE and not asked[event.step]:
                 yield f"{event.step} was begun again, and nobody asked for it"
             asked[event.step] = 0
 
@@ -135,7 +138,7 @@ def _stuck(story: Story) -> Iterator[str]:
         if run.leased and run.status != StepStatus.RUNNING:
             yield f"{run.step} is {run.status}, and has a lease"
     rows = {run.step: (run.status, run.fence, run.attempt) for run in story.runs}
-    runs = {key: run for key, run in story.state["runs"].items() if is_open(run)}
+    runs = {key: run for key, run in story.state["runs"].items() if is_open(run) and "each" not in run}
     told = {key: (run["status"], run["fence"], run["attempt"]) for key, run in runs.items()}
     if rows != told:
         yield f"its open runs are {rows}, and its state says {told}"

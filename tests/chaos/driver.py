@@ -102,7 +102,7 @@ class Person:
 
     def _want_timeline(self) -> None:
         name = f"n{next(self.people.numbers)}"
-        workflow = self.draw.choices(["Chain", "Fork", "Visit", "Claim"], [4, 3, 2, 2])[0]
+        workflow = self.draw.choices(["Chain", "Fork", "Visit", "Claim", "Order"], [4, 3, 2, 2, 3])[0]
         asked = {"workflow": workflow, "key": f"key of {name}", "name": name}
         self.want("start", asked)
         if self.draw.random() < 0.1:
@@ -147,8 +147,11 @@ class Person:
     def _go_on(self, workflow: str, timeline: str, name: str) -> None:
         """Plan what this person does with the new timeline."""
         target = {"workflow": workflow, "timeline": timeline}
-        if workflow in ("Chain", "Fork") and self.draw.random() < 0.08:
+        if workflow in ("Chain", "Fork", "Order") and self.draw.random() < (0.2 if workflow == "Order" else 0.08):
             self.want("operate", {**target, "verb": "cancel"}, self.draw.uniform(0, 6))
+        if workflow == "Order":
+            after = self.draw.uniform(0.2, 3)
+            self.want("call", {**target, "step": "fetch", "key": f"fetching {name}", "input": {}}, after)
         if workflow in ("Chain", "Claim"):
             self._say_yes({**target, "step": "approve" if workflow == "Chain" else "decide"}, name)
         elif workflow == "Visit" and self.draw.random() < 0.8:
@@ -183,9 +186,9 @@ class Operator:
             if answered is None:
                 continue
             self.people.due = answered[1]["due"]
-            for workflow, timeline, step in answered[1]["blocked"]:
+            for workflow, timeline, step, item in answered[1]["blocked"]:
                 verb = "skip" if self.draw.random() < 0.3 else "retry"
-                asked = {"workflow": workflow, "timeline": timeline, "step": step, "verb": verb}
+                asked = {"workflow": workflow, "timeline": timeline, "step": step, "item": item, "verb": verb}
                 answered = self.browser.click("operate", asked)
                 if answered is not None and answered[0] == 200:
                     self.people.counted[f"by hand: {verb}"] += 1

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from django_timelines.graph import Node
+from django_timelines.state import run_key
 
-type_key = tuple[str, str]
+type_place = tuple[str, int]
+"""A timeline, and the sequence of an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +27,17 @@ class Told:
     cause: int | None = None
     item: str = ""
     version: int = 1
+    elsewhere: str = ""  # the timeline of the cause, if that is another
+
+    @property
+    def run(self) -> str:
+        """The run that it is about."""
+        return run_key(self.step, self.item)
 
 
 @dataclass(frozen=True, slots=True)
 class OpenRun:
-    """A row of an open run."""
+    """A row of an open run, by its key."""
 
     step: str
     status: str
@@ -51,9 +60,10 @@ class Story:
     state: dict[str, Any]
     events: list[Told]
     runs: list[OpenRun] = field(default_factory=list)
-    rows: Counter[str] = field(default_factory=Counter)  # by step
-    lines: Counter[tuple[str, int]] = field(default_factory=Counter)  # by step and attempt
+    rows: Counter[str] = field(default_factory=Counter)  # by run
+    lines: Counter[tuple[str, int]] = field(default_factory=Counter)  # by run and attempt
     why: str = ""  # what explain() says
+    parent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +79,40 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a workflow declares, as far as the checker asks. ``sums``: a field, and the steps that add one to it."""
+    """What a workflow declares, as far as the checker asks.
+
+    ``deliveries``: of the steps that have a body of their own, undos too. ``sums``: a field, and the steps that add one to it.
+    ``undos``: of a step, the name of the one that undoes it.
+    """
 
     nodes: Mapping[str, Node]
     deliveries: Mapping[str, str]
     sums: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    undos: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Timetable:
+    """A schedule's row, and the ticks at which it began timelines. ``every``: the time from one tick to the next."""
+
+    name: str
+    every: timedelta
+    last: datetime
+    begun: list[datetime]
+    queue: list[datetime] = field(default_factory=list)
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Projected:
+    """A projection's rows in the order in which they were written, its reactions, its places, and what it is given."""
+
+    rows: list[type_place]
+    reactions: list[type_place]
+    places: Mapping[str, int]
+    follows: tuple[str, ...]
+    reacts: str
+    error: str = ""
 
 
 @dataclass(slots=True)
@@ -84,3 +123,6 @@ class History:
     stories: dict[str, Story]
     answers: list[Answer] = field(default_factory=list)
     orphans: int = 0  # leases of no open run
+    notices: int = 0  # that nobody took
+    timetables: list[Timetable] = field(default_factory=list)
+    projected: Projected | None = None

@@ -7,13 +7,15 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
-from django_timelines.models import Event, Lease, Run, Timeline
-from django_timelines.state import ENDED
+from django_timelines import moments
+from django_timelines.models import Event, Lease, Notice, Place, Projection, Run, Schedule, Timeline
+from django_timelines.state import ENDED, run_key
 
-from .history import Answer, History, OpenRun, Plan, Story, Told
-from .models import Effect
+from .history import Answer, History, OpenRun, Plan, Projected, Story, Timetable, Told
+from .models import Effect, Followed, Reacted
 from .outside import happened
-from .workflows import WORKFLOWS
+from .projections import FOLLOWED, REACTED, Record
+from .workflows import EVERY, WORKFLOWS
 
 SUMS: dict[str, dict[str, tuple[str, ...]]] = {
     "Chain": {"counted": ("count", "finish")},
@@ -30,29 +32,30 @@ def read(outside: Path, answers: list[Answer], why: dict[str, str]) -> History:
     """Read everything that was stored, and what happened outside."""
     plans = {workflow._declaration.label: _plan(name, workflow._declaration) for name, workflow in WORKFLOWS.items()}
     events: defaultdict[Any, list[Told]] = defaultdict(list)
-    listed = ("timeline", "sequence", "type", "step", "data", "attempt", "cause", "item", "version")
-    for timeline, *rest in Event.objects.order_by("timeline", "sequence").values_list(*listed).iterator():
-        events[timeline].append(Told(*rest))
-    rows = Counter(Effect.objects.values_list("timeline", "step"))
+    listed = ("timeline", "sequence", "type", "step", "data", "attempt", "cause", "item", "version", "cause_timeline")
+    for timeline, *rest, elsewhere in Event.objects.order_by("timeline", "sequence").values_list(*listed).iterator():
+        events[timeline].append(Told(*rest, elsewhere=str(elsewhere or "")))
+    rows: defaultdict[Any, Counter[str]] = defaultdict(Counter)
+    for timeline, run in Effect.objects.values_list("timeline", "step"):
+        rows[timeline][run] += 1
     lines = happened(outside)
     runs, orphans = _runs()
     stories = {}
     for row in Timeline.objects.all():
         story = Story(str(row.id), row.workflow, row.key, row.head, row.status, row.state, events[row.id], runs[row.id])
-        steps = plans[row.workflow].nodes
-        story.rows = Counter({step: rows[row.id, step] for step in steps if rows[row.id, step]})
-        story.why = why.get(story.id, "")
+        story.rows, story.why, story.parent = rows[row.id], why.get(story.id, ""), str(row.parent or "")
         stories[story.id] = story
     for (key, attempt), times in lines.items():
-        timeline, _, step = key.partition("-")
+        timeline, _, run = key.partition("-")
         if story := stories.get(str(uuid.UUID(timeline))):
-            story.lines[step, attempt] += times
-    return History(plans, stories, answers, orphans)
+            story.lines[run, attempt] += times
+    return History(plans, stories, answers, orphans, Notice.objects.count(), _timetables(), _projected())
 
 
 def _plan(name: str, declaration: Any) -> Plan:
-    deliveries = {step: str(declared.delivery) for step, declared in declaration.steps.items()}
-    return Plan(declaration.graph.nodes, deliveries, SUMS.get(name, {}))
+    deliveries = {step: str(one.delivery) for step, one in declaration.steps.items() if one.child is None}
+    undos = {step: undo for step in declaration.steps if (undo := declaration.undo_of(step))}
+    return Plan(declaration.graph.nodes, deliveries, SUMS.get(name, {}), undos)
 
 
 def _runs() -> tuple[defaultdict[Any, list[OpenRun]], int]:
@@ -60,6 +63,31 @@ def _runs() -> tuple[defaultdict[Any, list[OpenRun]], int]:
     runs: defaultdict[Any, list[OpenRun]] = defaultdict(list)
     for run in Run.objects.all():
         rung, until, leased = run.ring is not None, run.until is not None, run.id in leases
-        runs[run.timeline_id].append(OpenRun(run.step, run.status, run.fence, run.attempt, rung, until, leased))
+        key = run_key(run.step, run.item)
+        runs[run.timeline_id].append(OpenRun(key, run.status, run.fence, run.attempt, rung, until, leased))
         leases.discard(run.id)
     return runs, len(leases)
+
+
+def _timetables() -> list[Timetable]:
+    begun: defaultdict[str, list[Any]] = defaultdict(list)
+    for state in Timeline.objects.values_list("state", flat=True):
+        if said := state.get("schedule"):
+            begun[said["name"]].append(moments.from_text(said["tick"]))
+    return [
+        Timetable(row.name, EVERY, row.last_tick, begun[row.name], [*map(moments.from_text, row.queue)], row.error)
+        for row in Schedule.objects.filter(last_tick__isnull=False)
+    ]
+
+
+def _projected() -> Projected:
+    rows, reactions = (
+        [
+            (str(timeline), sequence)
+            for timeline, sequence in model.objects.order_by("id").values_list("timeline", "sequence")
+        ]
+        for model in (Followed, Reacted)
+    )
+    places = Place.objects.filter(projection=Record.label).values_list("timeline_id", "sequence")
+    error = Projection.objects.get(label=Record.label).error
+    return Projected(rows, reactions, {str(timeline): at for timeline, at in places}, FOLLOWED, REACTED, error)

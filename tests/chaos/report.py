@@ -27,6 +27,10 @@ def totals(history: History) -> dict[str, int]:
         "rejected in a worker": types["StepRejected"],
         "blocked steps": types["StepBlocked"],
         "overdue steps": types["StepOverdue"],
+        "children": sum(bool(story.parent) for story in stories),
+        "ticks": sum(len(timetable.begun) for timetable in history.timetables),
+        "undone steps": types["StepUndone"],
+        "events that were projected": len(history.projected.rows) if history.projected else 0,
         "effects in the database": sum(story.rows.total() for story in stories),
         "effects outside": sum(story.lines.total() for story in stories),
     }
@@ -56,4 +60,4 @@ def show_findings(found: Iterable[Finding], history: History) -> None:
             short = {name: value for name, value in event.data.items() if name not in ("error", "digest")}
             message = event.data.get("error", {}).get("message", "")
             attempt = "" if event.attempt is None else f"#{event.attempt}"
-            print(f"  {event.sequence:3} {event.type:19} {event.step}{attempt} ← {event.cause} {short} {message}"[:200])
+            print(f"  {event.sequence:3} {event.type:19} {event.run}{attempt} ← {event.cause} {short} {message}"[:200])

@@ -47,14 +47,17 @@ def call(asked: dict[str, Any]) -> dict[str, Any]:
 
 @answers
 def operate(asked: dict[str, Any]) -> dict[str, Any]:
-    """Retry or skip a step, or cancel its timeline."""
+    """Retry or skip a run, or cancel its timeline."""
     workflow = WORKFLOWS[asked["workflow"]].get(asked["timeline"])
     if asked["verb"] == "cancel":
-        workflow.timeline.cancel(reason="changed their mind")
-    elif asked["verb"] == "skip":
-        getattr(workflow, asked["step"]).skip(reason="done by hand")
+        workflow.timeline.cancel(reason="changed their mind", compensate=asked["workflow"] == "Order")
+        return {}
+    step = getattr(workflow, asked["step"])
+    run = step[asked["item"]] if asked["item"] else step
+    if asked["verb"] == "skip":
+        run.skip(reason="done by hand")
     else:
-        getattr(workflow, asked["step"]).retry(reason="once more")
+        run.retry(reason="once more")
     return {}
 
 
@@ -63,5 +66,5 @@ def blocked(asked: dict[str, Any]) -> dict[str, Any]:
     """List what needs a person, and how much waits for workers."""
     runs = Run.objects.filter(status=StepStatus.BLOCKED).select_related("timeline")[:50]
     due = Run.objects.filter(status__in=(StepStatus.DUE, StepStatus.RUNNING, StepStatus.RETRYING)).count()
-    listed = [[run.timeline.workflow.partition(".")[2], str(run.timeline_id), run.step] for run in runs]
+    listed = [[run.timeline.workflow.partition(".")[2], str(run.timeline_id), run.step, run.item] for run in runs]
     return {"blocked": listed, "due": due}

@@ -5,13 +5,25 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
-from django_timelines.workflows import AT_LEAST_ONCE, AT_MOST_ONCE, Retry, Workflow, any_of, step
+from django_timelines.state import run_key
+from django_timelines.workflows import (
+    AT_LEAST_ONCE,
+    AT_MOST_ONCE,
+    PermanentFailure,
+    Retry,
+    Workflow,
+    any_of,
+    schedule,
+    step,
+    subworkflow,
+)
 
 from . import outside
 from .models import Effect
@@ -28,7 +40,7 @@ def drawn(workflow: Any, what: str) -> float:
 
 def row(workflow: Any) -> None:
     """Write a row in the body's transaction, and stay in it for a while now and then: longer than a lease, even."""
-    Effect.objects.create(timeline=workflow.pk, step=workflow._frame.name[0])
+    Effect.objects.create(timeline=workflow.pk, step=run_key(*workflow._frame.name))
     dawdle(workflow)
     fail(workflow, 0.03)
 
@@ -169,6 +181,91 @@ class Claim(Workflow):
         line(self)
 
 
+class Payment(Workflow):
+    """A child whose failure its parent goes on from. It is given back where the order is cancelled."""
+
+    @step(retry=QUICKLY)
+    def request(self) -> None:
+        row(self)
+
+    @step(after=request, delivery=AT_LEAST_ONCE, retry=ONLY_OUTSIDE)
+    def charge(self) -> None:
+        line(self)
+        if self.pk.bytes[-1] < 24:  # one in ten
+            raise PermanentFailure("The card was declined.")
+        fail(self, 0.05)
+
+    @charge.undo
+    def refund(self) -> None:
+        line(self)
+
+
+class Build(Workflow):
+    """A child with items."""
+
+    drinks: list[str]
+
+    @step(retry=QUICKLY)
+    def line_up(self, drinks: list[str]) -> None:
+        self.drinks = drinks
+        row(self)
+
+    @step(after=line_up, each="drinks", delivery=AT_LEAST_ONCE, retry=ONLY_OUTSIDE)
+    def make(self, drink: str) -> None:
+        line(self)
+        fail(self, 0.05)
+
+    @step(after=make, each="drinks", retry=QUICKLY)
+    def serve(self, drink: str) -> None:
+        row(self)
+
+    @serve.undo
+    def pour_away(self, drink: str) -> None:
+        row(self)
+
+
+class Order(Workflow):
+    """A parent: paid and made at the same time, and a person fetches it."""
+
+    drinks: list[str]
+
+    @step(retry=QUICKLY)
+    def place(self, name: str) -> None:
+        self.drinks = ["latte", "mocha", "latte"][: int(name[1:]) % 4]
+        row(self)
+
+    payment = subworkflow(Payment, after=place, retry=QUICKLY)
+    build = subworkflow(Build, after=place, given=lambda order: {"drinks": order.drinks}, retry=QUICKLY)
+
+    @step(after=[payment, build], manual=True, retry=QUICKLY)
+    def fetch(self) -> None:
+        row(self)
+
+    @step(after=payment.failed, retry=QUICKLY)
+    def apologise(self) -> None:
+        self.cancel(reason="not paid", compensate=True)
+        row(self)
+
+
+@schedule("* * * * *", tz="UTC", name="each", missed="all", overlap="allow")
+@schedule("* * * * *", tz="UTC", name="one by one", missed="all", overlap="queue")
+class Round(Workflow):
+    """It begins by itself."""
+
+    @step(retry=QUICKLY)
+    def set_out(self) -> None:
+        row(self)
+
+    @step(after=set_out, retry=QUICKLY)
+    def come_back(self) -> None:
+        row(self)
+
+
+EVERY = timedelta(seconds=4)
+for _name, _declared in Round._declaration.schedules.items():  # a minute is too long for a run of a few
+    Round._declaration.schedules[_name] = replace(_declared, cron=f"*/{EVERY.seconds} * * * * *")
+
+
 class Appointment(Workflow):
     """What is due at a time: a second try, and a deadline."""
 
@@ -225,4 +322,4 @@ def wait_to_be_killed(workflow: Any) -> None:
         time.sleep(600)
 
 
-WORKFLOWS = {workflow.__name__: workflow for workflow in (Chain, Fork, Visit, Claim)}
+WORKFLOWS = {workflow.__name__: workflow for workflow in (Chain, Fork, Visit, Claim, Order, Payment, Build, Round)}

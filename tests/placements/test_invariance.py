@@ -85,13 +85,14 @@ def test_the_events_are_the_same_wherever_all_steps_are_placed(
 def test_an_order_whose_card_is_declined_ends_alike_wherever_steps_are_placed(
     placed: str, until: type_until, placements: Callable[..., None]
 ) -> None:
-    """How far the drinks have come by then is chance: they are made meanwhile."""
+    """How far the drinks have come by then is chance: they are made meanwhile, so the hand-over may be left waiting."""
     placements(dict.fromkeys([*STORIES["coffee"].steps, "coffee.Order.apologise"], placed))
 
     order = until(Order.start(customer="Ada", drinks=["kopi luwak"]), "timeline", "cancelled")
 
     assert [order.payment.status, order.payment.child.timeline.status] == ["failed", "failed"]
-    assert [order.apologise.status, order.hand_over.status] == ["completed", "not reached"]
+    assert order.apologise.status == "completed"
+    assert order.hand_over.status in ("not reached", "cancelled")
     assert not Charge.objects.exists()
 
 

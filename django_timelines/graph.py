@@ -127,7 +127,7 @@ class Graph:
         return NewEvent(EventType.STEP_DUE, node.name, item, {"value": value} | self._waiting(node, at))
 
     def _decision(self, node: Node, state: type_state, at: datetime) -> Iterator[NewEvent]:
-        answers = [_answer(dependency, state) for dependency in node.after]
+        answers = [answer(dependency, state) for dependency in node.after]
         if node.joins == "any" and "done" in answers:
             yield from self._left_behind(node, state)
         elif None in answers:
@@ -214,7 +214,7 @@ def _is_upcoming(state: type_state, step: str) -> bool:
     return run is None or run["status"] == StepStatus.UPCOMING
 
 
-def _answer(dependency: Dependency, state: type_state) -> str | None:
+def answer(dependency: Dependency, state: type_state) -> str | None:
     """Return ``done``, ``broken``, ``not taken``, or None while the step is not settled."""
     run = state["runs"].get(dependency.step)
     if run is None or run["status"] == StepStatus.UPCOMING or is_open(run):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Collection
 from functools import cached_property
 
@@ -11,7 +12,9 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.safestring import SafeString
 
+from .. import registry
 from ..actors import ActorType
+from ..diagram import Diagram, diagram_of
 from ..engine.explain import Explanation, explain
 from ..exceptions import Unknown
 from ..models import Event, Timeline
@@ -108,6 +111,19 @@ class Page:
     def steps(self) -> list[StepRow]:
         """The steps."""
         return steps_of(self.timeline, self._allowed, self._site.name)
+
+    @cached_property
+    def diagram(self) -> Diagram | None:
+        """The steps as a drawing, whose boxes lead to their rows; none where the code no longer has the class."""
+        declaration = registry.find(self.timeline.workflow)
+        if declaration is None:
+            return None
+        rows = {row.key: f"#step-{number}" for number, row in enumerate(self.steps, 1)}
+        return diagram_of(declaration, self.timeline, rows=rows, child_url=self._url_of)
+
+    def _url_of(self, timeline: uuid.UUID) -> str:
+        name = "admin:django_timelines_timeline_change"
+        return reverse(name, args=[timeline], current_app=self._site.name)
 
     @property
     def settled(self) -> int:

@@ -7,6 +7,7 @@ In the head::
 and where it is to be seen::
 
     {% timeline signup %}
+    {% timeline_diagram signup %}
     {% timelines_family signup %}
 
 An element elsewhere on the page that has an ``id`` and the attribute ``data-timelines-page`` is kept up to date as well: when
@@ -15,6 +16,7 @@ the timeline moves, the page is fetched again and the element takes on what it i
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Hashable
 from functools import lru_cache
 from typing import Any
@@ -24,13 +26,15 @@ from django.apps import apps
 from django.template import Context
 from django.template.base import Template
 from django.templatetags.static import static
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.timezone import get_current_timezone_name
 from django.utils.translation import get_language
 
+from .. import registry
+from ..diagram import diagram_of
 from ..models import Timeline
 from ..outline import Line, Outline, outline
 from ..relatives import relatives_of
@@ -48,15 +52,31 @@ def timeline(shown: Any) -> dict[str, Any]:
 
 
 @register.simple_tag(takes_context=True)
-def timelines_step(context: Context, line: Line) -> SafeString:
-    """Draw one line of an outline."""
-    return _drawn(context, "step", "line", line)
+def timelines_step(context: Context, line: Line, timeline: uuid.UUID) -> SafeString:
+    """Draw one line of the outline of this timeline."""
+    return _drawn(context, "step", line=line, id=f"step-{timeline.hex}-{line.name}")
 
 
 @register.simple_tag(takes_context=True)
 def timelines_icon(context: Context, status: str) -> SafeString:
     """Draw the sign of a status."""
-    return _drawn(context, "icon", "status", status)
+    return _drawn(context, "icon", status=status)
+
+
+@register.inclusion_tag("django_timelines/diagram.html")
+def timeline_diagram(shown: Any) -> dict[str, Any]:
+    """Draw the steps of a timeline and where it stands on them, alive if the page has the script; or of a class, by its label.
+
+    Given the ``outline`` that the page draws as well, its boxes lead to the steps there.
+    """
+    if isinstance(shown, str):
+        return {"diagram": diagram_of(registry.get(shown))}
+    row = shown.timeline if isinstance(shown, Outline) else _row(shown)
+    declaration = registry.find(row.workflow)
+    lines = shown.lines if isinstance(shown, Outline) else ()
+    rows = {line.name: f"#step-{row.id.hex}-{line.name}" for line in lines}
+    diagram = diagram_of(declaration, row, rows=rows, child_url=_page_of) if declaration else None
+    return {"diagram": diagram, "is_live": row.status not in ENDED}
 
 
 @register.inclusion_tag("django_timelines/family.html", takes_context=True)
@@ -91,20 +111,27 @@ def timelines_refresh(context: Context, shown: Any, seconds: int = 5) -> SafeStr
     return format_html('<noscript><meta http-equiv="refresh" content="{}"></noscript>', int(seconds))
 
 
-def _drawn(context: Context, template: str, name: str, value: Hashable) -> SafeString:
-    """Draw with a template that looks at this value alone. What did not change since the last push is not drawn again."""
+def _drawn(context: Context, template: str, **values: Hashable) -> SafeString:
+    """Draw with a template that looks at these values alone. What did not change since the last push is not drawn again."""
     engine: Any = context.template and context.template.engine
     found = engine.get_template(f"django_timelines/{template}.html")
-    return _draw(found, name, value, get_language(), get_current_timezone_name())
+    return _draw(found, tuple(values.items()), get_language(), get_current_timezone_name())
 
 
 @lru_cache(maxsize=1024)
-def _draw(template: Template, name: str, value: Hashable, language: str | None, zone: str) -> SafeString:
-    return template.render(Context({name: value}))
+def _draw(template: Template, values: tuple[tuple[str, Hashable], ...], language: str | None, zone: str) -> SafeString:
+    return template.render(Context(dict(values)))
 
 
 def _row(shown: Any) -> Timeline:
     return shown if isinstance(shown, Timeline) else shown.timeline
+
+
+def _page_of(timeline: uuid.UUID) -> str:
+    try:
+        return reverse("timelines:timeline", args=[timeline])
+    except NoReverseMatch:
+        return ""
 
 
 def _address(name: str, timeline: Timeline) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from django.urls import reverse
 
 from django_timelines import registry
 from django_timelines.engine import operate
+from django_timelines.graph import Graph
 from django_timelines.models import Event, Timeline
 from django_timelines.testing import drain, recorded_errors
 from django_timelines.testing.patching import wrapped
@@ -58,6 +60,19 @@ def forgotten(db: None) -> Iterator[Timeline]:
     declaration = registry._declarations.pop("workflows.Forgotten")
     yield timeline
     registry.register(declaration)
+
+
+def lose_step(monkeypatch: pytest.MonkeyPatch, workflow: type[Workflow], name: str) -> None:
+    """Let a release take a step out of the class; what came after it alone begins a branch of its own."""
+    declaration = workflow._declaration
+    nodes = {
+        node.name: replace(node, after=tuple(one for one in node.after if one.step != name))
+        for node in declaration.graph.nodes.values()
+        if node.name != name
+    }
+    steps = {one: step for one, step in declaration.steps.items() if one != name}
+    monkeypatch.setitem(declaration.__dict__, "steps", steps)
+    monkeypatch.setitem(declaration.__dict__, "graph", Graph(nodes))
 
 
 def a_parcel(trouble: str = "", name: str = "books", key: str = "") -> Parcel:

@@ -15,7 +15,7 @@ from django_timelines.testing.due import carry_out
 from tests.rules.test_3_each import spill
 from tests.shop.workflows import Bar, Dish, Supper, plan
 
-from .conftest import a_parcel, page_of
+from .conftest import a_parcel, lose_step, page_of
 
 pytestmark = pytest.mark.django_db(databases="__all__", transaction=True)
 
@@ -116,9 +116,17 @@ def test_of_a_thousand_items_those_that_want_a_look_are_listed_and_the_others_co
     assert "0 of 1000" in text
 
 
+def test_a_box_of_the_diagram_leads_to_the_timeline_that_its_step_began(root: Client) -> None:
+    supper = eaten("soup")
+    bill = supper.timeline.children.get(workflow="shop.Bill")
+
+    assert f'<a class="timelines-child" href="{page_of(bill)}" aria-label="The timeline of Bill">' in text_of(
+        root, supper
+    )
+
+
 def test_items_of_a_step_that_the_code_lost_are_capped_too(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     bar = Bar.start(drinks=[f"drink {number}" for number in range(60)])
-    steps = {name: step for name, step in Bar._declaration.steps.items() if name != "make"}
-    monkeypatch.setitem(Bar._declaration.__dict__, "steps", steps)
+    lose_step(monkeypatch, Bar, "make")
 
     assert "and 10 more" in text_of(root, bar)

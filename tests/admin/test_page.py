@@ -13,7 +13,7 @@ from django_timelines.actors import Actor, ActorType, acting, of_user
 from django_timelines.models import Timeline
 from django_timelines.testing import drain, recorded_errors
 
-from .conftest import LIST, a_parcel, page_of
+from .conftest import LIST, a_parcel, lose_step, page_of
 from .workflows import Gift, Parcel
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -233,9 +233,21 @@ def test_a_class_that_is_gone_still_has_its_page(root: Client, forgotten: Timeli
     assert f"{LIST}{forgotten.pk}/cancel/" in text
 
 
+def test_the_diagram_leads_to_the_rows_of_the_steps(root: Client, blocked: Parcel) -> None:
+    text = text_of(root, blocked)
+
+    assert '<a href="#step-2" aria-label="Weigh: blocked. ' in text
+    assert "Weigh" in row_of(text, "step-2")
+    assert 'class="timelines-box timelines-is-blocked"' in text
+    assert "django_timelines/diagram.css" in text
+
+
+def test_without_its_class_there_is_no_diagram(root: Client, forgotten: Timeline) -> None:
+    assert "timelines-box" not in text_of(root, forgotten)
+
+
 def test_a_step_that_is_gone_is_still_listed(root: Client, blocked: Parcel, monkeypatch) -> None:
-    steps = Parcel._declaration.steps
-    monkeypatch.setitem(Parcel._declaration.__dict__, "steps", {n: s for n, s in steps.items() if n != "weigh"})
+    lose_step(monkeypatch, Parcel, "weigh")
 
     text = text_of(root, blocked)
 

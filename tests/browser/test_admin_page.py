@@ -92,6 +92,25 @@ def test_a_blocked_step_is_retried_by_keyboard_alone(admin: Page, site: LiveSite
     expect(admin.locator("#timelines-page").get_by_role("status")).to_contain_text("attempt 2", timeout=PATIENCE)
 
 
+def test_a_box_of_the_diagram_leads_to_its_row_by_keyboard_and_changes_with_the_page(
+    admin: Page, site: LiveSite
+) -> None:
+    parcel = a_parcel("The scales are broken.")
+    admin.goto(site.address + page_of(parcel))
+    box = admin.locator('[data-box="weigh"]')
+    expect(admin.locator("[data-timelines]")).to_have_attribute("data-timelines-state", "live", timeout=PATIENCE)
+
+    admin.get_by_role("link", name="Weigh: blocked. Runs by itself.").press("Enter")
+    expect(admin).to_have_url(f"{site.address}{page_of(parcel)}#step-2")
+    expect(box).to_have_class("timelines-box timelines-is-blocked")
+    parcel.weigh.skip(reason="Weighed by hand.")
+    drain()
+
+    expect(box).to_have_class("timelines-box timelines-is-skipped", timeout=PATIENCE)
+    expect(admin.locator('.timelines-walked[data-from="weigh"]')).to_have_count(1)
+    assert admin.evaluate("window.forbidden") == []
+
+
 def test_without_a_script_the_verbs_work_and_a_link_reloads(browser: Browser, site: LiveSite) -> None:
     context = browser.new_context(java_script_enabled=False)
     let_in(context, site)

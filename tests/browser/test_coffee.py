@@ -71,7 +71,7 @@ def hand_over(site: Site, page: Page, counter: Page) -> None:
     assert sorted(told[1:3]) == [("StepCompleted", "build"), ("StepCompleted", "payment")]
     assert told[3:] == [("StepCompleted", "hand_over")]
 
-    page.get_by_role("link", name="Build").click()
+    page.get_by_role("link", name="Build", exact=True).click()
     expect_step(page, "make", "Completed, 2 of 2")
     expect_step(page, "make[latte]", "Completed")
     page.get_by_role("link", name="Order", exact=True).click()
@@ -93,5 +93,5 @@ def decline(site: Site, page: Page, counter: Page) -> None:
 
     assert ("TimelineCancelled", "") in site.events(order)
     assert ("StepCompleted", "hand_over") not in site.events(order)
-    page.get_by_role("link", name="Build").click()
+    page.get_by_role("link", name="Build", exact=True).click()
     expect(page.get_by_role("status").first).to_contain_text("Cancelled on", timeout=TURN)

@@ -105,6 +105,19 @@ def test_programs_are_given_the_graph(ask: type_ask) -> None:
     assert steps[1]["within"] == 259200.0
 
 
+def test_a_class_or_a_timeline_is_drawn_as_svg(say: type_say, ask: type_ask) -> None:
+    order = a_blocked_order()
+
+    declared, stands = say("graph", "shop.Order", "--format", "svg"), say("graph", str(order.pk), "--format", "svg")
+
+    assert declared.startswith('<svg xmlns="http://www.w3.org/2000/svg"')
+    assert declared.endswith("</svg>\n")
+    assert 'aria-label="Announce: runs by itself. After Pack"' in declared
+    assert 'class="timelines-box timelines-is-blocked"' in stands
+    assert 'aria-label="Announce: blocked. Runs by itself. After Pack"' in stands
+    assert ask("graph", "shop.Order", "--format", "svg")["svg"] + "\n" == declared
+
+
 def test_an_unknown_class_names_those_that_there_are(say: type_say) -> None:
     with pytest.raises(CommandError, match=r"There is no workflow 'shop.Odrer' in the code\. Known: "):
         say("graph", "shop.Odrer")

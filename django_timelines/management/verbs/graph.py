@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.color import Style
 
 from ... import registry
+from ...diagram import as_file, diagram_of
 from ...graph import Node
 from ...models import Timeline
 from ...registry import Declaration
@@ -57,7 +58,7 @@ def _arguments(parser: ArgumentParser) -> None:
     for action in parser._actions:
         if action.dest == "timeline":
             action.metavar, action.help = "LABEL|ID", f"A workflow (signup.Signup), or a timeline: {action.help}"
-    parser.add_argument("--format", choices=("text", "mermaid"), default="text", help="Default: text.")
+    parser.add_argument("--format", choices=("text", "svg", "mermaid"), default="text", help="Default: text.")
 
 
 def _run(options: type_options, style: Style) -> Answer:
@@ -69,6 +70,9 @@ def _run(options: type_options, style: Style) -> Answer:
     if options["format"] == "mermaid":
         lines = list(_mermaid(drawn))
         return Answer(document | {"mermaid": "\n".join(lines)}, lines)
+    if options["format"] == "svg":
+        svg = as_file(diagram_of(drawn.declaration, drawn.timeline)).strip()
+        return Answer(document | {"svg": svg}, svg.splitlines())
     return Answer(document, list(_text(drawn, style)))
 
 

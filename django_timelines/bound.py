@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -214,8 +215,7 @@ class BoundStep(Generic[P]):
     def __getitem__(self, item: Any) -> BoundStep[P]:
         """Return the run of one item of a step with ``each=``: by its key, or the row that is the item."""
         key = str(item.pk if isinstance(item, Model) else item)
-        is_there = run_key(self._name, key) in self._workflow._snapshot.state["runs"]
-        if self._item or (hasattr(BoundStep, key) and not is_there):
+        if self._item or (hasattr(BoundStep, key) and not self._workflow._run((self._name, key))):
             raise KeyError(key)  # of {{ bar.make.status }} a template looks for an item first
         return BoundStep(self._workflow, self._name, key, self._options)
 
@@ -226,13 +226,16 @@ class BoundStep(Generic[P]):
     @property
     def child(self) -> Any:
         """The workflow object of the timeline that this step began, as it stands now; None if it has begun none."""
-        run = self._workflow._snapshot.state["runs"].get(run_key(self._name, self._item), {})
-        found = Timeline.objects.using(self._workflow._snapshot.using).filter(pk=run.get("child")).first()
+        run: dict[str, Any] = self._workflow._run((self._name, self._item))
+        found = (
+            Timeline.objects.using(self._workflow._snapshot.using).filter(pk=run.get("child", uuid.UUID(int=0))).first()
+        )
         return found.subject if found else None
 
     @property
     def status(self) -> StepStatus:
         """Where the step stands, as this object last saw it. Calls and ``wait()`` look again."""
+        self._workflow._run((self._name, self._item))
         return step_status(self._workflow._snapshot.state, self._name, self._item)
 
     def wait(self, timeout: float = 10) -> Outcome:

@@ -107,6 +107,17 @@ class Conflict(TimelinesError):
     """
 
 
+class ItemsNotLoaded(TimelinesError):
+    """Runs of items are needed that were left out when the timeline was read. ``wanted`` says which: read these, too.
+
+    The engine does so by itself. Code that looks at all items of a row's state reads them first: ``items.read_all(timeline)``.
+    """
+
+    def __init__(self, wanted: Any) -> None:
+        super().__init__(f"The timeline was read without these items: {wanted}. Read them, too.")
+        self.wanted = wanted
+
+
 class ValueTaken(TimelinesError):
     """The engine's own: another timeline holds the value that this one was to hold. Nothing was written."""
 

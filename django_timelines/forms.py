@@ -21,6 +21,7 @@ from django.views.decorators.debug import sensitive_variables
 from .exceptions import DeclarationError
 from .fields import UNSET
 from .inputs import form_field
+from .items import run_of
 from .models import Event, Timeline
 from .registry import Declaration
 from .state import split_key
@@ -77,7 +78,7 @@ def make_form(form: type[forms.BaseForm], data: Any, *, initial: Mapping[str, An
 def initial_of(declaration: Declaration, timeline: Timeline, run: str) -> dict[str, Any]:
     """Return what a step's form begins with where it comes back to somebody: what it was called with last."""
     step, declared = split_key(run)[0], declaration.inputs[declaration.current(split_key(run)[0])]
-    comes_back = "errors" in timeline.state["runs"].get(run, {}) or timeline.state.get("rounds", {}).get(step, 1) > 1
+    comes_back = "errors" in run_of(timeline, run) or timeline.state.get("rounds", {}).get(step, 1) > 1
     known = _last_input(timeline, run) if comes_back else {}
     made = {name: form_field(declared[name], initial=value) for name, value in known.items() if name in declared}
     return {name: field.initial for name, field in made.items()}

@@ -11,7 +11,22 @@ from typing import Any
 from .events import EventType, NewEvent
 from .exceptions import DeclarationError
 from .moments import to_text
-from .state import DONE, MOVING, StepStatus, apply, is_open, items_of, own, split_key, type_run, type_state
+from .state import (
+    DONE,
+    LATER,
+    MOVING,
+    StepStatus,
+    anything_open,
+    apply,
+    is_open,
+    items_of,
+    own,
+    run_key,
+    settled_items,
+    split_key,
+    type_run,
+    type_state,
+)
 from .steps import Each, Step, StepOutcome
 
 _BROKEN = frozenset({StepStatus.FAILED, StepStatus.OVERDUE, StepStatus.NOT_REACHED, StepStatus.CANCELLED})
@@ -97,7 +112,7 @@ class Graph:
             asked.add(self._successors.get(key, ()))
         for name in asked:
             node = self.nodes[name]
-            decided = list(self._items(node, state, at)) if node.each and name in begun else []
+            decided = list(self._items(node, state, at, settled)) if node.each and name in begun else []
             if _is_upcoming(state, name):
                 decided += self._decision(node, state, at)
             for event in decided:
@@ -107,24 +122,30 @@ class Graph:
                     asked.add(self._successors.get(event.step, ()))
         return events
 
-    def _items(self, node: Node, state: type_state, at: datetime) -> Iterator[NewEvent]:
-        """After an item was settled: begin the next ones that there is room for; if enough are done, take none of the rest."""
-        every = state["runs"][node.name]
-        if "each" not in every or (is_open(every) and not every["rest"]):
+    def _items(self, node: Node, state: type_state, at: datetime, settled: Collection[str]) -> Iterator[NewEvent]:
+        """After an item was settled: begin the next ones that there is room for. Once enough are done, take none of the rest."""
+        every, runs = state["runs"].get(node.name, {}), state["runs"]
+        if "each" not in every:
             return
-        runs = items_of(state, node.name)
-        if not is_open(every):
-            for item, run in runs.items():
-                if _is_unbegun(run):
+        if is_open(every):
+            room, left = self._room(node, every), every["each"]["count"] - every["begun"]
+            if room and left:
+                for item, run in runs.from_index(node.name, every["begun"], min(room, left)).items():
+                    yield self._item(node, item, run["item"], at, state)
+        elif node.name in settled and settled_items(state, node.name)[0] < every["each"]["count"]:
+            for item, run in items_of(state, node.name).items():
+                if _is_unbegun(run) or run["status"] == StepStatus.UPCOMING:
                     yield NewEvent(EventType.STEP_NOT_TAKEN, node.name, item)
-            return
-        open_now = sum(run["status"] in MOVING or run["status"] == StepStatus.WAITING for run in runs.values())
-        room = (node.each.at_once if node.each else None) or len(every["rest"])
-        for item, value in every["rest"][: max(0, room - open_now)]:
-            yield self._item(node, item, value, at)
 
-    def _item(self, node: Node, item: str, value: Any, at: datetime) -> NewEvent:
-        return NewEvent(EventType.STEP_DUE, node.name, item, {"value": value} | self._waiting(node, at))
+    def _room(self, node: Node, every: type_run) -> int:
+        counts = every["each"]
+        open_now: int = sum(counts.get(status, 0) for status in (*MOVING, LATER, StepStatus.WAITING))
+        at_once: int = (node.each.at_once if node.each else None) or counts["count"]
+        return max(0, at_once - open_now)
+
+    def _item(self, node: Node, item: str, value: Any, at: datetime, state: type_state) -> NewEvent:
+        waiting = self._waiting(node, at, state["runs"].get(run_key(node.name, item), {}))
+        return NewEvent(EventType.STEP_DUE, node.name, item, {"value": value} | waiting)
 
     def _decision(self, node: Node, state: type_state, at: datetime) -> Iterator[NewEvent]:
         answers = [answer(dependency, state) for dependency in node.after]
@@ -149,9 +170,7 @@ class Graph:
     def reach(self, node: Node, state: type_state, at: datetime) -> list[NewEvent]:
         """Return the events that say: it is this step's turn. For a step with ``each=`` the list is read here, once."""
         if node.each is None:
-            data = self._waiting(node, at)
-            if "waiting" in data and state["runs"].get(node.name, {}).get("early"):
-                del data["waiting"]
+            data = self._waiting(node, at, state["runs"].get(node.name, {}))
             return [NewEvent(EventType.STEP_DUE, node.name, data=data)]
         try:
             items = node.each.items(state["fields"].get(node.each.field))
@@ -162,17 +181,18 @@ class Graph:
         every: dict[str, Any] = {"each": len(items), "enough": node.each.enough(len(items))}
         every |= {"rest": [list(pair) for pair in items[first:]]} if items[first:] else {}
         begun = NewEvent(EventType.STEP_DUE, node.name, data=every)
-        return [begun, *(self._item(node, item, value, at) for item, value in items[:first])]
+        return [begun, *(self._item(node, item, value, at, state) for item, value in items[:first])]
 
-    def _waiting(self, node: Node, at: datetime) -> dict[str, Any]:
+    def _waiting(self, node: Node, at: datetime, run: type_run) -> dict[str, Any]:
         if node.asks_when:
             return {}
         due = at + node.delay if node.delay is not None else node.until
-        return when_due(at, due, node.within) | ({"waiting": True} if node.waits else {})
+        waits = node.waits and not run.get("early")  # a call that was kept is there already
+        return when_due(at, due, node.within) | ({"waiting": True} if waits else {})
 
     def is_complete(self, state: type_state) -> bool:
         """Tell whether nothing is open: what was not decided by then never will be."""
-        return "ended" not in state and not any(is_open(run) for run in state["runs"].values())
+        return "ended" not in state and not anything_open(state)
 
 
 class _Asked:

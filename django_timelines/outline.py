@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from . import moments, registry
 from .engine.explain import explain_publicly
+from .items import read_named, shown_keys
 from .models import Run, Timeline
 from .progress import Progress
 from .registry import Declaration
@@ -18,10 +19,12 @@ from .sight import Sight, look_at, newest_of
 from .state import (
     DONE,
     ENDED,
+    LATER,
+    OPEN,
     StepStatus,
     count_items,
+    in_state,
     is_open,
-    keys_to_show,
     run_key,
     settled_items,
     split_key,
@@ -31,6 +34,7 @@ from .state import (
 _SETTLED = DONE | {StepStatus.FAILED, StepStatus.OVERDUE}  # not what was cancelled: nobody did that
 MOST_ITEMS = 20  # of one step that a page lists; the step itself says how many there are
 _AWAY = frozenset({StepStatus.NOT_TAKEN, StepStatus.NOT_REACHED})
+_MAY_HAVE_PROGRESS = frozenset({*OPEN, StepStatus.OVERDUE, LATER}) - {StepStatus.WAITING}
 _UNSEEN = frozenset({StepStatus.UPCOMING, StepStatus.NOT_TAKEN})  # of a step aside
 
 
@@ -136,7 +140,7 @@ def outline_of(sight: Sight) -> Outline:
 def progress_of(timeline: Timeline, runs: Iterable[Run]) -> dict[str, Progress]:
     """Return how far the long steps are that are open at this event, by run."""
     found = {run_key(run.step, run.item): run for run in runs if run.progress is not None}
-    stored = timeline.state["runs"]
+    stored = read_named(timeline, found)["runs"]
     return {
         key: Progress.read(run.progress)
         for key, run in found.items()
@@ -157,12 +161,12 @@ def title_of(step: str) -> str:
 
 def _lines(sight: Sight, declaration: Declaration | None) -> Iterator[Line]:
     timeline = sight.timeline
-    state = timeline.state
     progress = progress_of(timeline, sight.runs)
     declared = declaration.steps if declaration else {}
     aside = _asides(declaration) if declaration else set()
-    steps = dict.fromkeys([*declared, *(split_key(key)[0] for key in state["runs"])])
-    shown = {name: keys_to_show(state, name, MOST_ITEMS) or [name] for name in steps}
+    steps = dict.fromkeys([*declared, *(split_key(key)[0] for key, _run in in_state(timeline.state))])
+    shown = {name: shown_keys(timeline, name, MOST_ITEMS) or [name] for name in steps}
+    state = timeline.state
     times = sight.times_of(state["runs"][key] for keys in shown.values() for key in keys if key in state["runs"])
     for name, keys in shown.items():
         about = declared[name].doc.partition("\n")[0] if name in declared else ""

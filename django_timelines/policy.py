@@ -19,7 +19,7 @@ from .actors import Actor, ActorType
 from .models import Timeline, TimelineQuerySet
 from .registry import Declaration
 from .rules import allows
-from .state import revoked_at, split_key, waiting_runs
+from .state import revoked_at, split_key, waiting_steps
 
 SESSION_KEY = "django_timelines"
 GUEST_KEY = "django_timelines_guest"  # those that a link has shown to this session, until links to them are revoked
@@ -167,6 +167,6 @@ def _is_asked_for(timeline: Timeline, user: Any) -> bool:
     declaration = registry.find(timeline.workflow)
     if declaration is None or "runs" not in timeline.state:
         return False
-    waiting = {split_key(run)[0] for run in waiting_runs(timeline.state)}
+    waiting = waiting_steps(timeline.state)
     steps = [step for name, step in declaration.steps.items() if name in waiting and step.allowed]
     return any(allows(step, declaration.make(timeline), user) for step in steps)

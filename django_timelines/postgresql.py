@@ -18,7 +18,7 @@ from uuid import UUID
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
-from .models import Event, Lease, News, Run, Timeline
+from .models import Event, Item, Lease, News, Run, Timeline
 from .statements import type_row
 
 _TYPES = {"UUIDField": "uuid", "JSONField": "jsonb", "DateTimeField": "timestamptz"}
@@ -153,6 +153,19 @@ def _gone() -> str:
     )
 
 
+def _items() -> str:
+    taken = ", ".join(f'"{name}" = EXCLUDED."{name}"' for name in ("index", "status", "head", "state"))
+    return f"{_insert(Item, 'items')} ON CONFLICT (timeline_id, step, item) DO UPDATE SET {taken}"
+
+
+def _items_gone() -> str:
+    return (
+        f"DELETE FROM {Item._meta.db_table} i USING moved, d, "  # noqa: S608
+        "jsonb_to_recordset(d.doc->'items_gone') AS n(step text, item text) "
+        "WHERE i.timeline_id = moved.id AND i.step = n.step AND i.item = n.item"
+    )
+
+
 def _leased() -> str:
     expires = "STATEMENT_TIMESTAMP() + make_interval(secs => (d.doc->'lease'->>'seconds')::float)"
     return (
@@ -184,6 +197,8 @@ _PARTS: dict[str, Callable[[], str]] = {
     "changed": _changed,
     "gone": _gone,
     "opened": lambda: _insert(Run, "opened"),
+    "items_gone": _items_gone,
+    "items": _items,
     "leased": _leased,
     "events": _appended,
     "news": lambda: _insert(News, "news", without=("id",)),

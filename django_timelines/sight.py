@@ -19,7 +19,7 @@ from django.db.models import Model
 
 from . import postgresql
 from .models import Event, Run, Timeline
-from .state import type_run
+from .state import loaded, type_run
 
 MOST_EVENTS = 200
 MOST_TIMES = 100  # that come with the one statement; what else a page lists is asked for
@@ -85,7 +85,7 @@ def _in_one_statement(connection: BaseDatabaseWrapper, id: uuid.UUID, after: int
         return None
     *row, runs, events, times = found
     state = _names(Timeline).index("state")
-    row[state] = json.loads(row[state])
+    row[state] = loaded(json.loads(row[state]))
     alias = connection.alias
     return Sight(
         Timeline.from_db(alias, _names(Timeline), row),

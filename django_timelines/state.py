@@ -4,7 +4,7 @@ The state is a JSON object, the same in the timeline's row and in memory::
 
     {"fields": {"email": "a@example.org"},
      "runs": {"register": {"status": "completed", "fence": 3, "attempt": 1},
-              "make": {"status": "running", "fence": 7, "each": {"count": 2, "completed": 1, "running": 1}},
+              "make": {"status": "running", "fence": 7, "each": {"count": 2, "completed": 1, "running": 1}, …},
               "make[latte]": {…}, "make[mocha]": {…}},
      "keys": {"evt_17": "register"},
      "rounds": {"charge": 2}, "past": {"charge@1": {…}},
@@ -13,21 +13,27 @@ The state is a JSON object, the same in the timeline's row and in memory::
 
 ``fence`` is the sequence of the newest event of the run: it proves who holds its attempt. ``runs`` has those of each step's
 current round; of earlier rounds only what may still be undone is kept, in ``past``. A step with ``each=`` has one run for each
-item, and one that stands for them all: it counts them, and is settled when they are. ``links`` names the runs whose link a body
-made, ``revoked`` those whose links were revoked, with the event that did it (``""``: the timeline's own).
+item, and one that stands for them all: it counts them, and is settled when they are. The runs of its items are stored beside the
+state, a row each, and are read where they are needed (``Runs``): what is said of all of them is a matter of counts. ``links``
+names the runs whose link a body made, ``revoked`` those whose links were revoked, with the event that did it (``""``: the
+timeline's own).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from .events import EventType, NewEvent
+from .runs import Runs as Runs
+from .runs import run_key as run_key
+from .runs import split_key as split_key
+from .runs import type_run as type_run
 
 type_state = dict[str, Any]
-type_run = dict[str, Any]
 
 
 class TimelineStatus(StrEnum):
@@ -94,12 +100,19 @@ class Outcome(StrEnum):
     """``wait()`` only: the time ran out while the step was upcoming or waiting for a call."""
 
 
+# how items are counted whose status does not say all
+LATE = "overdue, final"  # done with for being late
+LATER = "due, not before a time"
+KEPT = "upcoming, called"
+
 DONE = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
 MOVING = frozenset({StepStatus.DUE, StepStatus.RUNNING, StepStatus.RETRYING})
 OPEN = MOVING | {StepStatus.WAITING, StepStatus.BLOCKED}
 _BROKEN = frozenset({StepStatus.FAILED, StepStatus.NOT_REACHED, StepStatus.CANCELLED})
 TAKES_CALLS = frozenset({StepStatus.WAITING, StepStatus.OVERDUE})
 """A person may call the step, if nothing goes on from its being overdue."""
+_OPEN_AS = frozenset({*OPEN, StepStatus.OVERDUE, LATER})
+_SETTLED_AS = frozenset({*DONE, *_BROKEN, LATE, StepStatus.NOT_TAKEN})
 ENDED = frozenset({TimelineStatus.COMPLETED, TimelineStatus.FAILED, TimelineStatus.CANCELLED})
 
 _ENDINGS = {
@@ -124,7 +137,22 @@ _STATUS_AFTER: dict[str, StepStatus] = {
 }
 _OF_A_RUN = frozenset({*_STATUS_AFTER, EventType.STEP_DUE})  # recorded ones change nothing, whatever they carry
 # what a run keeps from event to event; the rest is the newest event's
-_LASTING = ("call", "digest", "key", "until", "sealed", "guard_passed", "of", "round", "value", "child", "timed")
+_LASTING = (
+    "call",
+    "digest",
+    "key",
+    "until",
+    "sealed",
+    "guard_passed",
+    "of",
+    "round",
+    "value",
+    "index",
+    "item",
+    "child",
+    "timed",
+)
+_OF_ITEMS = ("each", "enough", "begun", "value", "index")  # what is left of a run that is cancelled
 # and what an event says of it
 _TOLD = (
     "due",
@@ -141,25 +169,11 @@ _TOLD = (
     "timed",
     "other",
 )
-_LATE = "overdue, final"  # how the items that are done with for being late are counted
-
-
-def run_key(step: str, item: str = "") -> str:
-    """Name a run of a step: ``"make"``, or ``"make[latte#2]"`` for an item."""
-    return f"{step}[{item}]" if item else step
-
-
-def split_key(key: str) -> tuple[str, str]:
-    """Return step and item of a run's key, of an earlier round's too (``"charge@1"``, ``"make[latte]@1"``)."""
-    if "@" in key and not key.endswith("]"):
-        key = key.rpartition("@")[0]
-    step, bracket, item = key.partition("[")
-    return step, item.removesuffix("]") if bracket else ""
 
 
 def empty() -> type_state:
     """Return the state of a timeline before its first event."""
-    return {"fields": {}, "runs": {}}
+    return {"fields": {}, "runs": Runs()}
 
 
 def fold(state: type_state, events: Iterable[NewEvent], sequence: int) -> type_state:
@@ -172,7 +186,7 @@ def fold(state: type_state, events: Iterable[NewEvent], sequence: int) -> type_s
 
 def own(state: type_state) -> type_state:
     """Return the same state, to be changed by ``apply``: the given one stays as it is."""
-    return {**state, "fields": dict(state["fields"]), "runs": dict(state["runs"])}
+    return {**state, "fields": dict(state["fields"]), "runs": state["runs"].copy()}
 
 
 def apply(state: type_state, event: NewEvent, sequence: int) -> None:
@@ -212,11 +226,14 @@ def apply(state: type_state, event: NewEvent, sequence: int) -> None:
 def _apply_to_run(state: type_state, event: NewEvent, sequence: int) -> None:
     data, runs = event.data, state["runs"]
     key = run_key(event.step, event.item)
+    before = runs.get(key, {})
     fresh = event.type == EventType.STEP_DUE and ("of" in data or "each" in data)
-    before = {} if fresh else runs.get(key, {})
-    runs[key] = run = _run_after(before, event, sequence)
-    if event.item and "each" in runs.get(event.step, {}):
-        runs[event.step] = _counted(runs[event.step], before, run, event.item)
+    runs[key] = run = _run_after({} if fresh else before, event, sequence)
+    if event.item:
+        _begin_item(runs, event, before, run)
+        _count(runs, event.step, before, run)
+    elif "each" in data:
+        _list_items(runs, event, sequence)
     if event.step in state.get("rounds", {}):
         run["round"] = state["rounds"][event.step]
     state["fields"].update(data.get("changes", {}))
@@ -242,13 +259,17 @@ def _cancel(state: type_state, data: Mapping[str, Any], sequence: int) -> None:
     state.pop("undoing", None)
     if data.get("compensate"):
         state["compensating"] = True
+    runs = state["runs"]
     for key in data.get("cancelled", ()):
-        state["runs"][key] = {"status": str(StepStatus.CANCELLED), "fence": sequence}
+        before = runs.get(key, {})
+        runs[key] = {"status": str(StepStatus.CANCELLED), "fence": sequence}
+        runs[key] |= {name: before[name] for name in _OF_ITEMS if name in before}
+        _count(runs, split_key(key)[0], before, runs[key])
 
 
 def _begin_round(state: type_state, data: Mapping[str, Any]) -> None:
     rounds, past = dict(state.get("rounds", {})), dict(state.get("past", {}))
-    for key in [key for key in state["runs"] if split_key(key)[0] in data["rounds"]]:
+    for key in keys_of(state, data["rounds"]):
         run = state["runs"].pop(key)
         if key in data["kept"]:
             past[data["kept"][key]] = run
@@ -268,7 +289,7 @@ def _rename(state: type_state, steps: Mapping[str, str], fields: Mapping[str, st
     state["fields"] = {fields.get(name, name): value for name, value in state["fields"].items()}
     for part in ("runs", "rounds", "past"):
         if part in state:
-            state[part] = {renamed(key): value for key, value in state[part].items()}
+            state[part] = type(state[part])({renamed(key): value for key, value in state[part].items()})
     for part in ("runs", "past"):
         for key, run in state.get(part, {}).items():
             if "of" in run:
@@ -285,8 +306,10 @@ def _rename(state: type_state, steps: Mapping[str, str], fields: Mapping[str, st
 
 
 def _mark_undone(state: type_state, key: str, sequence: int) -> None:
-    kept = "runs" if key in state["runs"] else "past"
-    state[kept] = {**state[kept], key: {**state[kept][key], "undone": sequence}}
+    if key in state["runs"]:
+        state["runs"][key] = {**state["runs"][key], "undone": sequence}
+    else:
+        state["past"] = {**state["past"], key: {**state["past"][key], "undone": sequence}}
 
 
 def _run_after(run: type_run, event: NewEvent, sequence: int) -> type_run:
@@ -308,6 +331,8 @@ def _run_after(run: type_run, event: NewEvent, sequence: int) -> type_run:
     elif event.type == EventType.STEP_REJECTED:
         for name in ("call", "digest", "key", "sealed"):
             after.pop(name, None)
+    if after["status"] != StepStatus.UPCOMING:
+        after.pop("item", None)
     return after
 
 
@@ -325,32 +350,60 @@ def _take_in(after: type_run, data: Mapping[str, Any], sequence: int) -> None:
     if "value" in data:
         after["value"] = sequence
     if "each" in data:
-        after |= {"each": {"count": data["each"]}, "enough": data.get("enough"), "rest": data.get("rest") or []}
+        after |= {"each": {"count": data["each"]}, "enough": data.get("enough"), "begun": 0}
         after["status"] = str(_status_of_all(after))
 
 
-def _counted(every: type_run, before: type_run, run: type_run, item: str) -> type_run:
-    """Return the run that stands for all items, after the run of one of them went on."""
+def _list_items(runs: Runs, event: NewEvent, sequence: int) -> None:
+    """Let each item that is not begun with its step have a run that is upcoming and says which item it is."""
+    for key, run in runs.here().items():
+        if key.startswith(f"{event.step}["):  # a call that came before the step
+            runs[key] = {**run}
+            _count(runs, event.step, {}, run)
+    rest = event.data.get("rest") or []
+    for index, (item, value) in enumerate(rest, start=event.data["each"] - len(rest)):
+        key = run_key(event.step, item)
+        listed = {"status": str(StepStatus.UPCOMING), "fence": sequence, "attempt": 0, "index": index, "item": value}
+        runs[key] = listed | runs.get(key, {})
+
+
+def _begin_item(runs: Runs, event: NewEvent, before: type_run, run: type_run) -> None:
+    """Number an item that begins. Items begin in the order of their list."""
+    every = runs.get(event.step, {})
+    if "value" in event.data and "value" not in before and "each" in every:
+        run["index"] = every["begun"]
+        runs[event.step] = {**every, "begun": every["begun"] + 1}
+
+
+def _count(runs: Runs, step: str, before: type_run, run: type_run) -> None:
+    """Let the run that stands for all items know that the run of one of them went on."""
+    every = runs.get(step, {})
+    if "each" not in every or "each" in run:
+        return
     counts = dict(every["each"])
     for one, change in ((before, -1), (run, 1)):
-        if one:
-            counts[_count_of(one)] = counts.get(_count_of(one), 0) + change
-    rest = [pair for pair in every["rest"] if pair[0] != item] if not before else every["rest"]
-    after = {**every, "each": {name: count for name, count in counts.items() if count or name == "count"}, "rest": rest}
+        if one and (name := _counted_as(one)):
+            counts[name] = counts.get(name, 0) + change
+    after = {**every, "each": {name: count for name, count in counts.items() if count or name == "count"}}
     if is_open(every):
         after["status"] = str(_status_of_all(after))
-    return after if is_open(after) else after | {"rest": []}
+    runs[step] = after
 
 
-def _count_of(run: type_run) -> str:
-    return _LATE if run.get("final") else str(run["status"])
+def _counted_as(run: type_run) -> str:
+    """Return the name under which a run is counted; empty for one that is upcoming."""
+    if run["status"] == StepStatus.UPCOMING:
+        return KEPT if run.get("early") else ""
+    if run["status"] == StepStatus.OVERDUE and run.get("final"):
+        return LATE
+    return LATER if run["status"] == StepStatus.DUE and "due" in run else str(run["status"])
 
 
 def _status_of_all(every: type_run) -> StepStatus:
     """Say where a step with items stands. ``enough``: how many must be done; all, unless it says so."""
     counts, enough = every["each"], every["enough"]
     done = sum(counts.get(status, 0) for status in DONE)
-    late, failed = counts.get(_LATE, 0), sum(counts.get(status, 0) for status in _BROKEN)
+    late, failed = counts.get(LATE, 0), sum(counts.get(status, 0) for status in _BROKEN)
     left = counts["count"] - done - late - failed - counts.get(StepStatus.NOT_TAKEN, 0)
     broken = StepStatus.FAILED if failed or not late else StepStatus.OVERDUE
     if enough is not None and (done >= enough or done + left < enough):
@@ -361,7 +414,7 @@ def _status_of_all(every: type_run) -> StepStatus:
         )
     if counts.get(StepStatus.BLOCKED):
         return StepStatus.BLOCKED
-    return StepStatus.RUNNING if any(counts.get(status) for status in MOVING) else StepStatus.WAITING
+    return StepStatus.RUNNING if any(counts.get(status) for status in (*MOVING, LATER)) else StepStatus.WAITING
 
 
 def round_of(state: type_state, step: str) -> int:
@@ -376,10 +429,78 @@ def revoked_at(state: type_state, step: str = "", item: str = "") -> int:
     return max(revoked.get(run_key(step, item), 0), revoked.get(step, 0))
 
 
+def loaded(stored: type_state) -> type_state:
+    """Return a state as it was stored, without the runs that lie beside it: what asks for these is told so."""
+    runs = stored["runs"]
+    left_out = [step for step, run in runs.items() if run.get("each", {}).get("count")]
+    return {**stored, "runs": Runs(runs, left_out)}
+
+
+def stored(state: type_state) -> type_state:
+    """Return a state as it is stored: without the runs that lie beside it."""
+    return {**state, "runs": dict(in_state(state))}
+
+
+def lies_beside(runs: Runs, key: str) -> bool:
+    """Tell whether this is the run of an item of a step that was reached. It is stored in a row of its own."""
+    step, bracket, _item = key.partition("[")
+    return bool(bracket) and "each" in dict.get(runs, step, ())
+
+
+def in_state(state: type_state) -> Iterator[tuple[str, type_run]]:
+    """Yield the runs that do not lie beside the state, by key."""
+    runs: Runs = state["runs"]
+    return ((key, run) for key, run in runs.here().items() if not lies_beside(runs, key))
+
+
+def changed(before: type_state, after: type_state) -> Iterator[tuple[str, type_run | None, type_run | None]]:
+    """Yield the runs that a fold has changed: the key, the run before and the run after it."""
+    old, new = before["runs"].here(), after["runs"].here()
+    yield from ((key, run, None) for key, run in old.items() if key not in new)
+    yield from ((key, old.get(key), run) for key, run in new.items() if old.get(key) is not run)
+
+
+def keys_of(state: type_state, steps: Collection[str]) -> list[str]:
+    """Return the keys of all runs of these steps."""
+    runs: Runs = state["runs"]
+    for step in steps:
+        runs.of(step)  # all of them are here
+    return [key for key in runs.here() if split_key(key)[0] in steps]
+
+
+def standing(state: type_state) -> Counter[str]:
+    """Count all runs by where they stand. Of a step with items these tell."""
+    counts: Counter[str] = Counter()
+    for _key, run in in_state(state):
+        if "each" in run:
+            counts.update({name: count for name, count in run["each"].items() if name != "count"})
+        elif name := _counted_as(run):
+            counts[name] += 1
+    return counts
+
+
+def anything_open(state: type_state) -> bool:
+    """Tell whether a run is open: a step that stands for its items, or one of these that was begun when enough were done."""
+    if any(is_open(run) for _key, run in in_state(state)):
+        return True
+    return not _OPEN_AS.isdisjoint(standing(state))
+
+
+def open_runs(state: type_state) -> dict[str, type_run]:
+    """Return the open runs, by key."""
+    runs: Runs = state["runs"]
+    found: dict[str, type_run] = {}
+    for key, run in in_state(state):
+        found |= {key: run} if is_open(run) else {}
+        if "each" in run and not _OPEN_AS.isdisjoint(run["each"]):
+            found |= {run_key(key, item): one for item, one in runs.of(key).items() if is_open(one)}
+    return found
+
+
 def items_of(state: type_state, step: str) -> dict[str, type_run]:
     """Return the runs of a step's items, by item, in the order of the list."""
-    found = [(split_key(key)[1], run) for key, run in state["runs"].items() if key.startswith(f"{step}[")]
-    return dict(sorted(found, key=lambda pair: pair[1].get("value", 0)))
+    runs: Runs = state["runs"]
+    return runs.of(step)
 
 
 def count_items(state: type_state, step: str) -> int:
@@ -390,16 +511,27 @@ def count_items(state: type_state, step: str) -> int:
 
 def settled_items(state: type_state, step: str) -> tuple[int, int]:
     """Return how many of a step's items are settled, and how many it has."""
-    return sum(not is_open(run) for run in items_of(state, step).values()), count_items(state, step)
+    counts = state["runs"].get(step, {}).get("each", {})
+    return sum(counts.get(name, 0) for name in _SETTLED_AS), count_items(state, step)
 
 
-_WANTS_A_LOOK = (StepStatus.BLOCKED, StepStatus.FAILED, StepStatus.RUNNING, StepStatus.RETRYING, StepStatus.OVERDUE)
+def kept_calls(state: type_state) -> list[type_run]:
+    """Return the upcoming runs that were called already."""
+    runs: Runs = state["runs"]
+    found = [run for _key, run in in_state(state) if _counted_as(run) == KEPT]
+    for key, run in in_state(state):
+        if run.get("each", {}).get(KEPT):
+            found += [one for one in runs.of(key).values() if _counted_as(one) == KEPT]
+    return found
+
+
+WANTS_A_LOOK = (StepStatus.BLOCKED, StepStatus.FAILED, StepStatus.RUNNING, StepStatus.RETRYING, StepStatus.OVERDUE)
 
 
 def keys_to_show(state: type_state, step: str, most: int) -> list[str]:
     """Return the keys of a step's runs as a page lists them: of many items those that want a look, in the list's order."""
     items = items_of(state, step)
-    ranked = sorted(items, key=lambda item: items[item]["status"] not in _WANTS_A_LOOK)[:most]
+    ranked = sorted(items, key=lambda item: items[item]["status"] not in WANTS_A_LOOK)[:most]
     shown = [run_key(step, item) for item in items if item in set(ranked)]
     return [step, *shown] if step in state["runs"] else shown
 
@@ -424,7 +556,36 @@ def waiting_runs(state: type_state) -> list[str]:
     """Return the keys of the runs that wait for somebody to call them; overdue ones that may still be done are among them."""
     if "ended" in state or state.get("cancelling"):
         return []
-    return [key for key, run in state["runs"].items() if run["status"] in TAKES_CALLS and is_open(run)]
+    runs: Runs = state["runs"]
+    found = []
+    for key, run in in_state(state):
+        if "each" not in run:
+            found += [key] if takes_calls(run) else []
+        elif not TAKES_CALLS.isdisjoint(run["each"]):
+            found += [run_key(key, item) for item, one in runs.of(key).items() if takes_calls(one)]
+    return found
+
+
+def waits_for_call(state: type_state, key: str) -> bool:
+    """Tell whether this run waits for somebody to call it."""
+    run = state["runs"].get(key)
+    return run is not None and takes_calls(run) and not ("ended" in state or state.get("cancelling"))
+
+
+def waiting_steps(state: type_state) -> set[str]:
+    """Return the steps of which a run waits for somebody to call it."""
+    if "ended" in state or state.get("cancelling"):
+        return set()
+    return {
+        split_key(key)[0]
+        for key, run in in_state(state)
+        if (takes_calls(run) if "each" not in run else not TAKES_CALLS.isdisjoint(run["each"]))
+    }
+
+
+def takes_calls(run: type_run) -> bool:
+    """Tell whether a run waits for somebody to call it; an overdue one that may still be done does."""
+    return run["status"] in TAKES_CALLS and is_open(run)
 
 
 def timeline_status(state: type_state) -> TimelineStatus:
@@ -433,19 +594,12 @@ def timeline_status(state: type_state) -> TimelineStatus:
         return TimelineStatus(state["ended"])
     if state.get("paused"):
         return TimelineStatus.PAUSED
-    statuses = {run["status"] for run in state["runs"].values() if "each" not in run}  # its items tell
-    if StepStatus.BLOCKED in statuses:
+    counts = standing(state)
+    if StepStatus.BLOCKED in counts:
         return TimelineStatus.BLOCKED
     if state.get("cancelling"):
         return TimelineStatus.CANCELLING
-    if any(_moves(run) for run in state["runs"].values()):
-        return TimelineStatus.RUNNING
-    return TimelineStatus.WAITING
-
-
-def _moves(run: Mapping[str, Any]) -> bool:
-    """Tell whether a run goes on by itself now, as opposed to one whose time is yet to come."""
-    return run["status"] in MOVING and "each" not in run and not (run["status"] == StepStatus.DUE and "due" in run)
+    return TimelineStatus.WAITING if MOVING.isdisjoint(counts) else TimelineStatus.RUNNING
 
 
 def step_status(state: type_state, step: str, item: str = "") -> StepStatus:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 from typing import Any
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import BinaryField, BooleanField, CharField, IntegerField, JSONField, Model, TextField
+from django.db.models.constants import OnConflict
 
 type_row = dict[str, Any]
+MOST_VALUES = 20_000  # of one statement
 # the columns of a model by field: the quoted name, and what adapts a value
 type_columns = dict[str, tuple[str, Callable[[Any], Any]]]
 
@@ -42,15 +44,30 @@ def _check(statement: Statement, changed: int) -> None:
 
 
 def insert(alias: str, model: type[Model], rows: Sequence[type_row]) -> list[Statement]:
-    """Insert rows of the same fields; no statement for no rows."""
+    """Insert rows of the same fields, as many at a time as the database takes; no statement for no rows."""
     if not rows:
         return []
+    batch = max(1, (connections[alias].features.max_query_params or MOST_VALUES) // len(rows[0]))
+    return [_insert(alias, model, rows[first : first + batch]) for first in range(0, len(rows), batch)]
+
+
+def _insert(alias: str, model: type[Model], rows: Sequence[type_row]) -> Statement:
     columns, names = columns_of(alias, model), list(rows[0])
     values = [columns[name][1](row[name]) for row in rows for name in names]
     places = f"({', '.join(['%s'] * len(names))})"
     listed = ", ".join(columns[name][0] for name in names)
     sql = f"INSERT INTO {model._meta.db_table} ({listed}) VALUES {', '.join([places] * len(rows))}"  # noqa: S608 (names are ours)
-    return [Statement(sql, values)]
+    return Statement(sql, values)
+
+
+def upsert(alias: str, model: type[Model], rows: Sequence[type_row]) -> list[Statement]:
+    """Insert rows of the same fields; one that is there by its primary key takes the values instead."""
+    if not rows:
+        return []
+    unique = [str(field.column) for field in model._meta.pk_fields]
+    taken = [str(field.column) for field in model._meta.concrete_fields if field.column not in unique]
+    ours = connections[alias].ops.on_conflict_suffix_sql(model._meta.concrete_fields, OnConflict.UPDATE, taken, unique)
+    return [replace(one, sql=f"{one.sql} {ours}") for one in insert(alias, model, rows)]
 
 
 def insert_new(alias: str, model: type[Model], row: type_row, or_else: BaseException | None = None) -> Statement:

@@ -14,9 +14,9 @@ from .exceptions import DeclarationError
 from .retries import Retry
 
 P = ParamSpec("P")
-MOST_ITEMS = 2_000
-"""Of one step: each commit of a timeline writes where all of them stand."""
-LONGEST_KEY = 190  # with room for "#1999"
+MOST_ITEMS = 20_000
+"""Of one step: one commit begins them. Their list is a field, of which all together may have a megabyte."""
+LONGEST_KEY = 190  # with room for "#19999"
 SECRET = "django_timelines: secret"
 """The mark in ``Secret[T]``, which is ``Annotated[T, SECRET]``: a plain T to the body and to type checkers."""
 LINK = "link"

@@ -21,9 +21,9 @@ from django.db.models.expressions import RawSQL
 from . import following, postgresql
 from .databases import later
 from .exceptions import Conflict, LeaseLost, Unknown, ValueTaken
-from .models import Event, Lease, News, Notice, Pause, Run, SealedInput, Sighting, Timeline, UniqueValue
-from .state import type_state
-from .statements import Statement, delete, insert, insert_new, matching, send, type_row, update
+from .models import Event, Item, Lease, News, Notice, Pause, Run, SealedInput, Sighting, Timeline, UniqueValue
+from .state import loaded, stored, type_state
+from .statements import Statement, delete, insert, insert_new, matching, send, type_row, update, upsert
 
 type_name = tuple[str, str]  # a run on its timeline: step, item
 EVERYTHING = ""  # the workflow of a pause of everything
@@ -57,6 +57,8 @@ class Change:
     shared: type_row = field(default_factory=dict)  # what its events have in common, unless one says otherwise
     runs: dict[type_name, tuple[int | None, type_row | None]] = field(default_factory=dict)
     moved: tuple[type_name, type_name] | None = None  # a runner goes on: its row and lease pass to the next step
+    items: list[type_row] = field(default_factory=list)  # of items: where they stand now
+    items_gone: list[type_name] = field(default_factory=list)
     leased: list[type_name] = field(default_factory=list)
     released: list[type_name] = field(default_factory=list)
     notices: list[type_row] = field(default_factory=list)
@@ -97,7 +99,7 @@ def find(using: str, where: type_row, *, lock: bool = False) -> Snapshot | None:
     read: type_state = json.loads(state) if isinstance(state, str | bytes) else state
     unique = _uuid(digest) if digest else None
     return Snapshot(
-        _uuid(id), workflow, using, head, status, read, _uuid(correlation), key, unique, started_by, bool(held)
+        _uuid(id), workflow, using, head, status, loaded(read), _uuid(correlation), key, unique, started_by, bool(held)
     )
 
 
@@ -194,6 +196,8 @@ def _document(change: Change) -> dict[str, Any]:
         "changed": changed,
         "gone": gone,
         "opened": opened,
+        "items": change.items,
+        "items_gone": [{"step": step, "item": item} for step, item in change.items_gone],
         "leased": leased,
         "lease": lease,
         "events": change.events,
@@ -215,7 +219,10 @@ def _rest(connection: BaseDatabaseWrapper, change: Change) -> Iterator[Statement
     alias, id = change.after.using, change.after.id
     yield from _unique(change)
     yield from _runs(connection, change)
-    yield from _events(connection, change)
+    for step, item in change.items_gone:
+        yield delete(alias, Item, {"timeline": id, "step": step, "item": item})
+    yield from upsert(alias, Item, change.items)
+    yield from insert(alias, Event, [change.shared | event for event in change.events])
     for call in change.unsealed:
         yield delete(alias, SealedInput, {"timeline": id, "sequence": call})
     yield from insert(alias, SealedInput, change.sealed)
@@ -238,14 +245,6 @@ def _unique(change: Change) -> Iterator[Statement]:
         )
 
 
-def _events(connection: BaseDatabaseWrapper, change: Change) -> Iterator[Statement]:
-    rows = [change.shared | event for event in change.events]
-    most = connection.features.max_query_params or len(rows) * 20
-    batch = max(1, most // 20)
-    for first in range(0, len(rows), batch):
-        yield from insert(connection.alias, Event, rows[first : first + batch])
-
-
 def _news(change: Change) -> list[type_row]:
     """Tell the projections that follow such events. Those that this code does not know find them without being told."""
     followers = following.followers(change.after.workflow, [event["type"] for event in change.events])
@@ -262,13 +261,14 @@ def _move_head(connection: BaseDatabaseWrapper, change: Change) -> bool:
 
 def _moved_row(change: Change) -> type_row:
     after = change.after
-    return {"head": after.head, "status": after.status, "state": after.state, "changed_at": change.at}
+    return {"head": after.head, "status": after.status, "state": stored(after.state), "changed_at": change.at}
 
 
 def _timeline_row(change: Change) -> type_row:
     after = change.after
-    names = ("id", "workflow", "head", "status", "state", "key", "digest", "correlation", "started_by")
+    names = ("id", "workflow", "head", "status", "key", "digest", "correlation", "started_by")
     row = {name: getattr(after, name) for name in names} | {"started_at": change.at, "changed_at": change.at}
+    row["state"] = stored(after.state)
     parent = after.state.get("parent")
     return row | {"parent": uuid.UUID(parent["timeline"]) if parent else None}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 from django.core.exceptions import ValidationError
@@ -10,12 +11,15 @@ from django.db.models import Model
 
 from . import store
 from .engine.body import Frame
-from .exceptions import FieldUnset, TimelinesError
+from .engine.history import state_at
+from .engine.runner import knowing
+from .exceptions import Conflict, FieldUnset, TimelinesError
 from .fields import UNSET, text
+from .items import with_names
 from .models import Timeline
 from .registry import Declaration
-from .state import timeline_status
-from .store import Snapshot
+from .state import run_key, timeline_status, type_run
+from .store import Snapshot, type_name
 
 
 class Subject:
@@ -57,6 +61,16 @@ class Subject:
         if snapshot.head != self._snapshot.head:
             self._values, self._keys = {}, {}
         self._snapshot = snapshot
+
+    def _run(self, name: type_name) -> type_run:
+        """Return what this object knows of a run. For an item that it has not read yet it looks again."""
+        if self._snapshot.state["runs"].lacks(run_key(*name)):
+            if self._frame is None:
+                self._seen(knowing(self._snapshot, name))
+            else:
+                self._snapshot = _as_it_was(self._snapshot, name)
+        run: type_run = self._snapshot.state["runs"].get(run_key(*name), {})
+        return run
 
     def _read(self, name: str) -> Any:
         if name not in self._values:
@@ -122,6 +136,15 @@ class Subject:
 
     def __repr__(self) -> str:
         return f"<{self._declaration.label} {self._snapshot.id} {timeline_status(self._snapshot.state)}>"
+
+
+def _as_it_was(snapshot: Snapshot, name: type_name) -> Snapshot:
+    """Return the timeline with this run as a body sees it: as of its claim, whatever has happened since."""
+    try:
+        return with_names(snapshot, [name])
+    except Conflict:
+        then = state_at(snapshot.id, snapshot.using, snapshot.head)
+        return replace(snapshot, state={**snapshot.state, "runs": then["runs"]})
 
 
 class FieldAttribute:

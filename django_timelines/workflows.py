@@ -34,15 +34,17 @@ from .engine.asked import Options
 from .engine.call import started_with
 from .engine.iterate import Loops, Walk, source_of
 from .engine.rewind import Rewind, plan_rewind
+from .engine.runner import load
 from .events import NewEvent
 from .exceptions import PermanentFailure, Refused, RetryAfter, Unknown
 from .fields import RenamedFrom, text
+from .items import waiting_keys
 from .limits import type_by
 from .models import Timeline, TimelineQuerySet
 from .registry import Declaration
 from .retries import Retry
 from .schedules import schedule
-from .state import Outcome, StepStatus, revoked_at, timeline_status, waiting_runs
+from .state import Outcome, StepStatus, revoked_at, timeline_status
 from .steps import SECRET, Delivery
 from .store import Snapshot
 from .subject import Subject
@@ -288,7 +290,7 @@ class _Verbs:
         timeline.refresh_from_db()
 
     def preview_rewind(self, timeline: Timeline, *, to: str, undo: bool) -> Rewind:
-        now = store.load(timeline.id, timeline.using)
+        now = load(timeline.id, timeline.using, whole=True)
         return plan_rewind(registry.get(now.workflow), now, to, undo=undo)
 
     def amend(self, timeline: Timeline, *, reason: str, fields: dict[str, Any], actor: Any) -> None:
@@ -311,7 +313,7 @@ class _Verbs:
         timeline.refresh_from_db()
 
     def waits_for(self, timeline: Timeline, user: Any) -> bool:
-        return any(policy.is_for(timeline, run, user) for run in waiting_runs(timeline.state))
+        return any(policy.is_for(timeline, run, user) for run in waiting_keys(timeline))
 
     def erase(self, timeline: Timeline, *, reason: str, actor: Any) -> None:
         erase.erase(store.snapshot_of(timeline), reason, actor_of(actor))

@@ -18,10 +18,11 @@ from django.utils.translation import gettext as _
 from .. import registry, store
 from ..actors import ActorType
 from ..events import EventType
+from ..items import shown_keys, status_of
 from ..models import Event, Run, Timeline
 from ..outline import progress_of
 from ..progress import Progress
-from ..state import DONE, StepStatus, count_items, is_open, keys_to_show, settled_items, split_key, step_status
+from ..state import DONE, StepStatus, count_items, in_state, is_open, settled_items, split_key
 from . import words
 from .verbs import VERBS, Verb
 from .verbs.base import run_of
@@ -122,21 +123,21 @@ def steps_of(timeline: Timeline, allowed: Collection[str], site_name: str) -> li
 def _keys(timeline: Timeline) -> list[str]:
     """Name the runs, and the steps that have none yet; what undoes a step is shown once it has one."""
     declaration = registry.find(timeline.workflow)
-    reached = list(timeline.state["runs"])
+    reached = [key for key, _run in in_state(timeline.state)]
     keys: list[str] = []
     for step in declaration.steps.values() if declaration else ():
-        runs = keys_to_show(timeline.state, step.name, MOST_ITEMS)
+        runs = shown_keys(timeline, step.name, MOST_ITEMS)
         keys += runs or ([] if step.undoes else [step.name])
     known = declaration.steps if declaration else {}
     gone = dict.fromkeys(step for step, _item in map(split_key, reached) if step not in known)
-    return keys + [key for step in gone for key in keys_to_show(timeline.state, step, MOST_ITEMS)]
+    return keys + [key for step in gone for key in shown_keys(timeline, step, MOST_ITEMS)]
 
 
 def _row(timeline: Timeline, key: str, attempt: Attempt | None) -> StepRow:
     name, details = split_key(key), run_of(timeline, key)
     declaration = registry.find(timeline.workflow)
     step = declaration.steps.get(name[0]) if declaration else None
-    status = step_status(timeline.state, *name)
+    status = status_of(timeline, key)
     gone = _("The code has no such step any more.") if declaration else ""
     is_item = bool(name[1]) and count_items(timeline.state, name[0]) > 0
     return StepRow(

@@ -15,7 +15,7 @@ from django.utils.translation import ngettext
 
 from .. import moments, registry, store
 from ..models import Run, Timeline
-from ..state import StepStatus, run_key, split_key, type_run, type_state
+from ..state import Runs, StepStatus, run_key, split_key, type_run, type_state
 
 SHORT_ID = 18  # of a UUIDv7: its time and 12 random bits; the list finds a timeline by it
 NAMED_RUNS = 3  # in a row of the list
@@ -40,7 +40,8 @@ def step_title(step: str, item: str = "") -> str:
 def run_title(state: type_state, key: str) -> str:
     """Return a run's name with its round, where its step has had more than one: "Charge, round 1"."""
     step, item = split_key(key)
-    run = state["runs"].get(key) or state.get("past", {}).get(key, {})
+    runs: Runs = state["runs"]
+    run = {} if runs.lacks(key) else runs.get(key) or state.get("past", {}).get(key, {})
     if step not in state.get("rounds", {}):
         return step_title(step, item)
     return _("%(step)s, round %(round)d") % {"step": step_title(step, item), "round": _round(run, key)}

@@ -15,15 +15,23 @@ from django.utils.translation import gettext as _
 from .. import conf, moments
 from ..actors import Actor, ActorType
 from ..events import EventType, NewEvent
+from ..exceptions import ItemsNotLoaded
+from ..items import with_items
 from ..models import Notice, new_id
 from ..placements import INLINE, Bell
 from ..registry import Declaration
+from ..runs import Wanted
 from ..state import (
     DONE,
     StepStatus,
+    anything_open,
     awaits_child,
+    changed,
     fold,
     is_open,
+    kept_calls,
+    lies_beside,
+    open_runs,
     run_key,
     split_key,
     timeline_status,
@@ -87,11 +95,31 @@ def advance(
     take: type_take | None = None,
     passing: type_name | None = None,
 ) -> Advance:
-    """Return what appending these events writes and makes due.
+    """Return what appending these events writes and makes due. Items that turn out to be needed are read; ``Conflict`` if the
+    timeline went on meanwhile.
 
     ``take(placement, step)`` tells whether the runner goes on with this next step; ``passing`` names the
     run that it holds, whose row and lease pass to that step.
     """
+    needed: list[Wanted] = []
+    while True:
+        try:
+            return _advance(declaration, before, events, by, take, passing)
+        except ItemsNotLoaded as lacking:
+            if lacking.wanted in needed:
+                raise  # it was read, and is not there
+            needed.append(lacking.wanted)
+            before = with_items(before, lacking.wanted)
+
+
+def _advance(
+    declaration: Declaration | None,
+    before: Snapshot,
+    events: Sequence[NewEvent],
+    by: By,
+    take: type_take | None,
+    passing: type_name | None,
+) -> Advance:
     at = moments.now()
     appended = list(events)
     state = fold(before.state, appended, before.head + 1)
@@ -119,6 +147,7 @@ def advance(
     ]
     result = Advance(change, [], taken)
     _derive_runs(result, before.state, state, by, passing if taken else None)
+    _derive_items(change)
     if declaration is not None and declaration.unique is not None:
         note_value(declaration, change)
     change.notices = list(_notices(before, after))
@@ -133,12 +162,7 @@ def follow(
     """Append what follows from the events: decisions of the graph, then the timeline's end. Return the state with it."""
     if "ended" in state:
         return state
-    runs = before.state["runs"]
-    settled = [
-        key
-        for key, run in state["runs"].items()
-        if run is not runs.get(key) and _standing(run) and _standing(run) != _standing(runs.get(key))
-    ]
+    settled = [key for key, old, new in changed(before.state, state) if _standing(new) not in ("", _standing(old))]
     if declaration is not None and not state.get("cancelling") and not state.get("failing"):
         back = _sent_back(declaration, state, settled)
         first = before.head + 1 + len(appended)
@@ -149,7 +173,7 @@ def follow(
         state = _append([cancellation(declaration, state, reason)], before, state, appended)
     if declaration is not None and (undo := next_undo(declaration, state, at)):
         return _append(undo, before, state, appended)
-    if not any(is_open(run) for run in state["runs"].values()):
+    if not anything_open(state):
         return _append([NewEvent(_ending(state))], before, state, appended)
     return state
 
@@ -177,29 +201,34 @@ def _ending(state: type_state) -> EventType:
 
 def _notices(before: Snapshot, after: Snapshot) -> Iterator[type_row]:
     """Return what others are told: the parent of the end, children that they are no longer wanted."""
-    parent = after.state.get("parent")
-    if parent and "ended" in after.state and "ended" not in before.state:
-        yield notice_row(uuid.UUID(parent["timeline"]), after.id, after.head, Notice.ENDED)
+    if "parent" in after.state and "ended" in after.state and "ended" not in before.state:
+        parent = after.state["parent"]
+        name = (parent["step"], parent["item"])
+        yield notice_row(uuid.UUID(parent["timeline"]), after.id, after.head, Notice.ENDED, name)
     turned = after.state.get("cancelling") and not before.state.get("cancelling")
     compensate = bool(after.state.get("compensating"))
-    for key, old in before.state["runs"].items():
-        new = after.state["runs"].get(key, {})
-        if new is old and not turned:
-            continue
+    for key, (old, new) in _changed_or_open(before.state, after.state, turned=bool(turned)).items():
+        name = split_key(key)
         goes_on = awaits_child(old) and awaits_child(new) and new["child"] == old["child"]
         if awaits_child(old) and (turned or not goes_on) and new.get("of") == old.get("of"):
-            yield notice_row(uuid.UUID(old["child"]), after.id, after.head, Notice.CANCEL, compensate=compensate)
-    for key, new in after.state["runs"].items():
-        if "of" in new and awaits_child(new) and "of" not in before.state["runs"].get(key, {}):
-            yield notice_row(uuid.UUID(new["child"]), after.id, after.head, Notice.CANCEL, compensate=True)
+            yield notice_row(uuid.UUID(old["child"]), after.id, after.head, Notice.CANCEL, name, compensate=compensate)
+        if "of" in new and awaits_child(new) and "of" not in old:
+            yield notice_row(uuid.UUID(new["child"]), after.id, after.head, Notice.CANCEL, name, compensate=True)
+
+
+def _changed_or_open(before: type_state, after: type_state, *, turned: bool) -> dict[str, tuple[type_run, type_run]]:
+    changes = {key: (old or {}, new or {}) for key, old, new in changed(before, after)}
+    others = {key: (run, run) for key, run in open_runs(after).items()} if turned else {}
+    return others | changes
 
 
 def notice_row(
-    addressee: uuid.UUID, source: uuid.UUID, sequence: int, kind: str, *, compensate: bool = False
+    addressee: uuid.UUID, source: uuid.UUID, sequence: int, kind: str, name: type_name, *, compensate: bool = False
 ) -> type_row:
-    """Return the row that tells a timeline something."""
+    """Return the row that tells a timeline something. ``name``: the parent's run that the child belongs to."""
     reason = _("The timeline that began it no longer waits for it.") if kind == Notice.CANCEL else ""
     row: type_row = {"id": new_id(), "timeline": addressee, "source": source, "sequence": sequence}
+    row |= {"step": name[0], "item": name[1]}
     return row | {"kind": kind, "reason": reason, "compensate": compensate}
 
 
@@ -217,8 +246,8 @@ def _standing(run: type_run | None) -> str:
 def _take(declaration: Declaration, before: type_state, after: type_state, take: type_take) -> type_name | None:
     begun = [
         split_key(key)
-        for key, run in after["runs"].items()
-        if run["status"] == StepStatus.DUE and "due" not in run and "each" not in run and run != before["runs"].get(key)
+        for key, _old, run in changed(before, after)
+        if run and run["status"] == StepStatus.DUE and "due" not in run and "each" not in run
     ]
     for name, step in declaration.steps.items():
         found = next((one for one in begun if one[0] == name), None)
@@ -256,17 +285,21 @@ def _derive_runs(result: Advance, before: type_state, after: type_state, by: By,
     change = result.change
     turned = before.get("paused") != after.get("paused")  # paused or resumed: when the clock looks at its runs changes
     former = _renamed(before, after)
-    for key, old in before["runs"].items():
-        if key not in after["runs"] and key not in former.values():
-            _end_run(change, split_key(key), old)
-    for key, run in after["runs"].items():
+    changes = [*changed(before, after)]
+    if turned:
+        found = {key for key, _old, _new in changes}
+        changes += [(key, run, run) for key, run in open_runs(after).items() if key not in found]
+    for key, old, run in changes:
+        if run is None:
+            if old and key not in former.values():
+                _end_run(change, split_key(key), old)
+            continue
         if key in former:  # its row, with its cursor, goes on under the other name
             if _has_row(run):
                 row = _run_row(result, split_key(key), run, run, by)
                 change.runs[split_key(former[key])] = (run["fence"], row)
             continue
-        old = before["runs"].get(key)
-        if run is old and not (turned and _has_row(run) and run["status"] != StepStatus.RUNNING):
+        if run is old and run["status"] == StepStatus.RUNNING:
             continue
         name = split_key(key)
         was_open = old is not None and _has_row(old)
@@ -281,12 +314,22 @@ def _derive_runs(result: Advance, before: type_state, after: type_state, by: By,
         if old is not None and old.get("sealed") and (_is_settled(run) or run.get("sealed") != old["sealed"]):
             change.unsealed.append(old["call"])
     if "ended" in after:  # a kept call that its step never took
-        calls = [
-            run["call"] for run in after["runs"].values() if run.get("sealed") and run["status"] == StepStatus.UPCOMING
-        ]
+        calls = [run["call"] for run in kept_calls(after) if run.get("sealed")]
         change.unsealed += [call for call in calls if call not in change.unsealed]
     if result.taken is not None:
         _take_over(change, before, result.taken, passing)
+
+
+def _derive_items(change: Change) -> None:
+    """Write where the items stand that went on."""
+    before, after = change.before.state, change.after.state
+    for key, old, new in changed(before, after):
+        step, item = split_key(key)
+        if new is not None and lies_beside(after["runs"], key):
+            row: type_row = {"timeline": change.after.id, "step": step, "item": item, "index": new.get("index")}
+            change.items.append(row | {"status": new["status"], "head": change.after.head, "state": new})
+        elif old is not None and lies_beside(before["runs"], key):
+            change.items_gone.append((step, item))
 
 
 def _has_row(run: type_run) -> bool:
@@ -296,8 +339,9 @@ def _has_row(run: type_run) -> bool:
 
 def _renamed(before: type_state, after: type_state) -> dict[str, str]:
     """Return the runs that have another name now, with the one that they had: a run is known by its newest event."""
-    left = {run["fence"]: key for key, run in before["runs"].items() if key not in after["runs"]}
-    came = {key: run["fence"] for key, run in after["runs"].items() if key not in before["runs"]}
+    changes = [*changed(before, after)]
+    left = {old["fence"]: key for key, old, new in changes if old and new is None}
+    came = {key: new["fence"] for key, old, new in changes if new and old is None}
     return {key: left[fence] for key, fence in came.items() if fence in left}
 
 

@@ -147,7 +147,7 @@ class Batches:
                 raise Again(error) from error
             return result.after
         if recorded:
-            now = load(held.snapshot.id, runner.using, lock=True)
+            now = load(held.snapshot.id, runner.using, lock=True, names=[held.name])
             check_ours(held, now)
             commit(advance(held.declaration, now, recorded, runner.by(held.fence)))
         return None
@@ -212,7 +212,7 @@ class Batches:
         if time.monotonic() - self._looked_at < conf.LOOK_EVERY:
             return False
         self._looked_at = time.monotonic()
-        now = load(self._held.snapshot.id, self._runner.using)
+        now = load(self._held.snapshot.id, self._runner.using, names=[self._held.name])
         check_ours(self._held, now)
         if now.state.get("cancelling"):
             return self._held.step.undoes is None  # what is undone is undone to its end

@@ -16,6 +16,7 @@ from ..databases import begin_writing, in_callers_transaction
 from ..events import EventType, NewEvent
 from ..exceptions import Conflict, Refused, Rejected
 from ..fields import UNSET
+from ..items import with_names
 from ..models import Timeline, new_id
 from ..placements import INLINE
 from ..registry import Declaration
@@ -31,7 +32,7 @@ from .execute import go_on, run_from
 from .judge import Call, Verdict, judge, outcome_of
 from .patience import Patience, conflict_if_transient
 from .renames import brought_up
-from .runner import Held, Runner, commit, load
+from .runner import Held, Runner, commit, knowing, load
 from .sealing import sealed_row
 from .unique import rejection_of
 
@@ -115,7 +116,7 @@ def call(
     step = declaration.step(name[0])
     check_allowed(step, declaration.workflow._from(snapshot), options.actor)
     given = check_input(declaration, step, args, kwargs)
-    snapshot = brought_up(declaration, snapshot)
+    snapshot = knowing(brought_up(declaration, snapshot), name)
     asked = Call(name, given.digest, options.key, options.early or step.keeps_early, options.seen, options.link)
     runner = _runner(options.actor or actors.current(), snapshot.using)
     fresh, patience = False, Patience()
@@ -125,13 +126,13 @@ def call(
                 return _try_call(declaration, snapshot, asked, given, runner, fresh=fresh)
             with conflict_if_transient(snapshot.using), transaction.atomic(using=snapshot.using):
                 begin_writing(connections[snapshot.using])
-                locked = store.load(snapshot.id, snapshot.using, lock=True)
+                locked = with_names(store.load(snapshot.id, snapshot.using, lock=True), [name])
                 _try_call(declaration, locked, asked, given, replace(runner, in_transaction=True), fresh=True)
-            after = load(snapshot.id, snapshot.using)  # an outside effect ran right after the commit
+            after = load(snapshot.id, snapshot.using, names=[name])  # an outside effect ran right after the commit
             _raise_rejection(after, name)
             return outcome_of(after.state, name), after
         except Rejected:
-            latest = load(snapshot.id, snapshot.using, lock=runner.in_transaction)
+            latest = load(snapshot.id, snapshot.using, lock=runner.in_transaction, names=[name])
             if _is_same(declaration, latest, asked):  # the first of two at once is why the second was rejected
                 return outcome_of(latest.state, name), latest
             raise
@@ -139,8 +140,8 @@ def call(
             if runner.in_transaction and fresh:
                 raise
             patience.after(conflict)
-            latest = load(snapshot.id, snapshot.using, lock=runner.in_transaction)
-            snapshot, fresh = brought_up(declaration, latest), True
+            latest = load(snapshot.id, snapshot.using, lock=runner.in_transaction, names=[name])
+            snapshot, fresh = knowing(brought_up(declaration, latest), name), True
     raise Conflict(f"Timeline {snapshot.id} is written by many at once. Call again.")
 
 
@@ -159,7 +160,7 @@ def _try_call(
     except Refused:
         verdict = None
     if verdict is not Verdict.ACCEPT and not fresh:  # never say no on what may be old
-        snapshot = load(snapshot.id, snapshot.using)
+        snapshot = load(snapshot.id, snapshot.using, names=[asked.name])
         verdict = judge(declaration, snapshot.state, asked)
     elif verdict is None:
         verdict = judge(declaration, snapshot.state, asked)
@@ -174,6 +175,7 @@ def _try_call(
         after = _hand_over(declaration, snapshot, [kept], runner, asked.name, given)
     else:
         after = snapshot
+    after = knowing(after, asked.name)
     return outcome_of(after.state, asked.name), after
 
 
@@ -197,7 +199,7 @@ def _carry_out(
     if not exactly_once:
         snapshot = _hand_over(declaration, before, [*events, started], runner, name, given)
         held = Held(declaration, snapshot, name, 1, values)
-    after = run_from(held, runner) or load(before.id, before.using)
+    after = knowing(run_from(held, runner) or load(before.id, before.using), name)
     _raise_rejection(after, name)
     return after
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..events import EventType, NewEvent
 from ..registry import Declaration
-from ..state import StepStatus, awaits_child, is_open, split_key, type_run, type_state
+from ..state import StepStatus, awaits_child, open_runs, split_key, type_run, type_state
 from ..steps import Delivery
 
 REASON_LIMIT = 2_000
@@ -20,7 +20,7 @@ def cancellation(
     An exactly-once body that is being executed is among them: its completion finds a newer event and rolls back. An
     outside effect that was begun is not: it is carried to its known end, retries included. So is an undo.
     """
-    ending = [key for key, run in state["runs"].items() if is_open(run) and not _goes_on(declaration, key, run)]
+    ending = [key for key, run in open_runs(state).items() if not _goes_on(declaration, key, run)]
     data: dict[str, Any] = {"reason": clean_reason(reason), "cancelled": ending}
     return NewEvent(EventType.CANCEL_REQUESTED, data=data | ({"compensate": True} if compensate else {}))
 

@@ -18,7 +18,7 @@ from .failure import without_code
 from .history import state_at
 from .patience import Patience
 from .renames import brought_up
-from .runner import Held, Runner, commit, load
+from .runner import Held, Runner, commit, knowing, load
 from .sealing import open_sealed
 
 logger = logging.getLogger("django_timelines")
@@ -29,13 +29,14 @@ def claim(timeline: uuid.UUID, name: type_name, fence: int, runner: Runner) -> H
     patience = Patience()
     while True:
         try:
-            snapshot = load(timeline, runner.using)
+            snapshot = load(timeline, runner.using, names=[name])
         except Unknown as error:
             _drop(timeline, name, str(error))
             return None
         declaration = registry.find(snapshot.workflow)
         if declaration is not None:
             name, snapshot = (declaration.current(name[0]), name[1]), brought_up(declaration, snapshot)
+            snapshot = knowing(snapshot, name)
         run = snapshot.state["runs"].get(run_key(*name))
         why_not = _held_back(declaration, snapshot) or _why_not(run, fence)
         if why_not or run is None:

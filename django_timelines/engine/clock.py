@@ -175,7 +175,7 @@ def ring_again(run: Run, at: datetime, deaf: type_deaf) -> None:
 
 def rescue(run: Run, by: By) -> None:
     """Give an attempt whose lease ran out another go, as its delivery and policy allow."""
-    snapshot = load(run.timeline_id, run.timeline.using)  # an earlier look of this tick may have moved it
+    snapshot = _now(run)
     declaration = registry.find(snapshot.workflow)
     name = (run.step, run.item)
     current = snapshot.state["runs"].get(run_key(*name), {})
@@ -195,7 +195,7 @@ def rescue(run: Run, by: By) -> None:
 
 def settle_overdue(run: Run, by: By) -> None:
     """Say that a step's time has run out; final if its class goes on from that."""
-    snapshot = load(run.timeline_id, run.timeline.using)  # an earlier look of this tick may have moved it
+    snapshot = _now(run)
     declaration = registry.find(snapshot.workflow)
     if snapshot.state["runs"].get(run_key(run.step, run.item), {}).get("fence") != run.fence:
         raise Conflict("The run went on.")
@@ -204,6 +204,11 @@ def settle_overdue(run: Run, by: By) -> None:
     final = declaration is not None and declaration.graph.lets_run_late(run.step)
     event = NewEvent(EventType.STEP_OVERDUE, run.step, run.item, {"final": True} if final else {})
     commit(advance(declaration, snapshot, [event], by))
+
+
+def _now(run: Run) -> Snapshot:
+    """Read the timeline: an earlier look of this tick may have moved it."""
+    return load(run.timeline_id, run.timeline.using, names=[(run.step, run.item)])
 
 
 def _leaves_to_newer_code(declaration: Declaration | None, snapshot: Snapshot, run: Run) -> bool:

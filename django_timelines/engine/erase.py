@@ -17,8 +17,8 @@ from .. import actors
 from ..actors import Actor, ActorType
 from ..events import EventType, NewEvent
 from ..exceptions import Conflict, Refused
-from ..models import Event, Timeline
-from ..state import ENDED, empty, fold
+from ..models import Event, Item, Timeline
+from ..state import ENDED, Runs, empty, fold, run_key
 from ..store import Snapshot
 from .advance import By, advance
 from .cancel import clean_reason
@@ -46,6 +46,8 @@ _STRUCTURE = frozenset(
         "guard_passed",
         "of",
         "round",
+        "each",
+        "enough",
     }
     | {"to", "rounds", "unset", "kept", "undo", "withdrawn", "cancelled", "compensate", "sealed", "renamed", "forced"}
 )
@@ -85,7 +87,14 @@ def _scrub(after: Snapshot) -> Snapshot:
         Event.objects.using(after.using).bulk_update(batch, ["data", "actor_id", "actor_label"])
         last = batch[-1].sequence
     Timeline.objects.using(after.using).filter(pk=after.id).update(state=state, key="", digest=None, started_by="")
+    _scrub_items(after, state["runs"])
     return replace(after, state=state, key="", digest=None, started_by="")
+
+
+def _scrub_items(after: Snapshot, runs: Runs) -> None:
+    rows = Item.objects.using(after.using).filter(timeline=after.id)
+    for row in rows.iterator(BATCH):
+        rows.filter(step=row.step, item=row.item).update(state=runs[run_key(row.step, row.item)], head=after.head)
 
 
 def _bury(event: Event) -> None:
@@ -100,6 +109,8 @@ def _tombstones(data: Mapping[str, Any], *, is_ours: bool) -> dict[str, Any]:
     for name, value in data.items():
         if is_ours and name in _STRUCTURE:
             buried[name] = value
+        elif is_ours and name == "rest" and value:
+            buried[name] = [[item, TOMBSTONE] for item, _value in value]
         elif is_ours and name in _BY_NAME and isinstance(value, Mapping):
             buried[name] = dict.fromkeys(value, TOMBSTONE)
         elif is_ours and name == "error" and isinstance(value, Mapping):

@@ -19,6 +19,7 @@ from django.db import Error, connections, transaction
 from ..actors import ActorType, Cause, acting, current, in_step, this_process
 from ..databases import is_transient
 from ..exceptions import LeaseLost, NotUnique, Rejected, TimelinesError
+from ..items import without_many
 from ..placements import INLINE, Bell
 from ..registry import Declaration
 from ..state import run_key
@@ -83,7 +84,7 @@ def _next(declaration: Declaration, result: Advance, runner: Runner, waiting: li
     """Return the attempt to go on with: the one that the last commit claimed, or the next that waits for this runner."""
     waiting += result.inline
     if result.taken is not None:
-        return Held(declaration, result.after, result.taken)
+        return Held(declaration, without_many(result.after, result.taken), result.taken)
     return _first(waiting, runner)
 
 
@@ -256,6 +257,6 @@ def _after_broken_hook(result: Advance, held: Held) -> Advance:
 
 
 def _afresh(held: Held, *, lock: bool = False) -> Held:
-    snapshot = load(held.snapshot.id, held.snapshot.using, lock=lock)
+    snapshot = load(held.snapshot.id, held.snapshot.using, lock=lock, names=[held.name])
     check_ours(held, snapshot)
     return replace(held, snapshot=snapshot)

@@ -14,6 +14,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from .. import moments, registry
+from ..items import read_named
 from ..models import Pause, Run, Sighting, Timeline
 from ..sight import Sight, look, look_at
 from ..state import ENDED, StepStatus, TimelineStatus, awaits_child, run_key, type_run
@@ -96,7 +97,9 @@ def _explained(sight: Sight, *, publicly: bool = False) -> Explanation:
         sentence = _("It is being cancelled; what was begun comes to its end first.")
         reasons.append(Reason("cancelling", sentence, sentence))
     reasons += _pauses(timeline, runs)
-    for alike in _alike(runs):
+    groups = _alike(runs)
+    read_named(timeline, [run_key(run.step, run.item) for alike in groups for run in alike[:MOST]])
+    for alike in groups:
         for run in alike[:MOST]:
             details = timeline.state["runs"].get(run_key(run.step, run.item), {})
             if awaits_child(details):

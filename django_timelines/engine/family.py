@@ -20,7 +20,7 @@ from ..fields import UNSET
 from ..models import Notice, Timeline, first_id_at
 from ..placements import INLINE, Bell
 from ..registry import Declaration
-from ..state import TimelineStatus, awaits_child, empty, fold, split_key, type_run, type_state
+from ..state import TimelineStatus, apply, awaits_child, empty, fold, own, run_key, type_run, type_state
 from ..store import Snapshot, type_name
 from .advance import Advance, By, advance, notice_row
 from .asked import Input
@@ -63,21 +63,19 @@ def hear(timeline: uuid.UUID, runner: Runner) -> list[Bell]:
     patience, refused = Patience(), ""
     while notices := list(Notice.objects.using(runner.using).filter(timeline=timeline).order_by("id")[:MANY]):
         try:
-            snapshot = load(timeline, runner.using)
+            snapshot = _snapshot_for(timeline, notices, runner)
         except Unknown:  # it was pruned
             return _take_unchanged(timeline, notices, runner, ended=0)
         declaration = registry.find(snapshot.workflow)
-        snapshot = brought_up(declaration, snapshot)
-        events: list[NewEvent] = []
-        state = snapshot.state
-        for notice in notices:
-            new = _told(declaration, snapshot, state, notice, refused)
-            state = fold(state, new, snapshot.head + 1 + len(events))
-            events += new
+        events = _meant(declaration, snapshot, notices, refused)
         if not events:
             return _take_unchanged(timeline, notices, runner, snapshot.head if "ended" in snapshot.state else None)
         by = replace(runner.by(notices[0].sequence, leased=False), cause_timeline=notices[0].source)
-        result = advance(declaration, snapshot, events, by)
+        try:
+            result = advance(declaration, snapshot, events, by)
+        except Conflict as conflict:
+            patience.after(conflict)
+            continue
         sources = {notice.source for notice in notices}
         result.change.notices = [
             row for row in result.change.notices if row["kind"] == Notice.ENDED or row["timeline"] not in sources
@@ -102,21 +100,41 @@ def unheard(using: str, before: datetime | None = None) -> list[uuid.UUID]:
     return list(dict.fromkeys(waiting.values_list("timeline", flat=True)[:MANY]))
 
 
+def _snapshot_for(timeline: uuid.UUID, notices: list[Notice], runner: Runner) -> Snapshot:
+    """Read the timeline with the runs that it is told something about."""
+    whole = any(notice.kind == Notice.CANCEL for notice in notices)
+    snapshot = load(timeline, runner.using, names=[(notice.step, notice.item) for notice in notices], whole=whole)
+    return brought_up(registry.find(snapshot.workflow), snapshot)
+
+
+def _meant(declaration: Declaration | None, snapshot: Snapshot, notices: list[Notice], refused: str) -> list[NewEvent]:
+    """Return what all of these mean to the timeline. ``refused``: no result can be taken."""
+    sources = [notice.source for notice in notices if notice.kind == Notice.ENDED]
+    children = Timeline.objects.using(snapshot.using).in_bulk(sources) if sources else {}
+    events: list[NewEvent] = []
+    state = own(snapshot.state)
+    for notice in notices:
+        for event in _told(declaration, state, notice, children.get(notice.source), refused):
+            events.append(event)
+            apply(state, event, snapshot.head + len(events))
+    return events
+
+
 def _told(
-    declaration: Declaration | None, now: Snapshot, state: type_state, notice: Notice, refused: str
+    declaration: Declaration | None, state: type_state, notice: Notice, child: Timeline | None, refused: str
 ) -> list[NewEvent]:
-    """Return what a notice means to the timeline: nothing, if it went on without it. ``refused``: no result can be taken."""
+    """Return what a notice means to the timeline: nothing, if it went on without it."""
     if notice.kind == Notice.CANCEL:
         if "ended" in state:
             return _reopened(declaration, state, notice)
         if state.get("cancelling"):
             return []
         return [cancellation(declaration, state, notice.reason, compensate=notice.compensate)]
-    found = [(key, run) for key, run in state["runs"].items() if run.get("child") == notice.source.hex]
-    if not found or not awaits_child(found[0][1]):
+    step = declaration.current(notice.step) if declaration else notice.step
+    run = state["runs"].get(run_key(step, notice.item), {})
+    if run.get("child") != notice.source.hex or not awaits_child(run):
         return []
-    child = Timeline.objects.using(now.using).filter(pk=notice.source).first()
-    return _after_child(declaration, state, split_key(found[0][0]), found[0][1], child, refused)
+    return _after_child(declaration, state, (step, notice.item), run, child, refused)
 
 
 def _reopened(declaration: Declaration | None, state: type_state, notice: Notice) -> list[NewEvent]:
@@ -177,7 +195,8 @@ def _results(declaration: Declaration | None, name: type_name, child: Timeline) 
 
 def _take_unchanged(timeline: uuid.UUID, notices: list[Notice], runner: Runner, ended: int | None) -> list[Bell]:
     """Take notices that change nothing. Who asked for an end that was there already is told of it (0: of one that is gone)."""
-    asked = [notice.source for notice in notices if notice.kind == Notice.CANCEL and ended is not None]
-    rows = [notice_row(source, timeline, ended or 0, Notice.ENDED) for source in asked]
+    asked = [notice for notice in notices if notice.kind == Notice.CANCEL and ended is not None]
+    names = {notice.source: (notice.step, notice.item) for notice in asked}
+    rows = [notice_row(source, timeline, ended or 0, Notice.ENDED, name) for source, name in names.items()]
     store.take_notices(runner.using, [notice.id for notice in notices], rows)
-    return [Bell(source.hex, "", "", 0, runner.using, INLINE) for source in asked]
+    return [Bell(notice.source.hex, "", "", 0, runner.using, INLINE) for notice in asked]

@@ -20,14 +20,15 @@ from django.core.exceptions import ImproperlyConfigured
 from .. import placements, registry
 from ..events import EventType
 from ..fields import Field
-from ..models import Event, Timeline
+from ..models import Event, Item, Timeline
 from ..registry import Declaration
-from ..state import ENDED, StepStatus, TimelineStatus, is_open, split_key, type_run, type_state
+from ..state import ENDED, OPEN, StepStatus, TimelineStatus, in_state, is_open, run_key, split_key, type_run, type_state
 from ..steps import Step
 from . import bells
 
 BATCH = 200
 EXAMPLES = 5
+_MAY_MATTER = (*OPEN, StepStatus.OVERDUE, StepStatus.UPCOMING)
 
 
 class Kind(StrEnum):
@@ -71,6 +72,7 @@ class _Open(NamedTuple):
     id: uuid.UUID
     workflow: str
     state: type_state
+    runs: Mapping[str, type_run]  # those whose input is still needed
 
 
 class _Problem(NamedTuple):
@@ -163,7 +165,19 @@ def _of_status(using: str, status: str) -> Iterator[_Open]:
     last = uuid.UUID(int=0)
     while rows := list(found.filter(id__gt=last)[:BATCH]):
         last = rows[-1][0]
-        yield from (_Open(*row) for row in rows)
+        items = _items(using, [id for id, _workflow, state in rows if state["runs"].left_out])
+        for id, workflow, state in rows:
+            runs = dict(in_state(state)) | items.get(id, {})
+            yield _Open(id, workflow, state, {key: run for key, run in runs.items() if _matters(run)})
+
+
+def _items(using: str, timelines: list[uuid.UUID]) -> dict[uuid.UUID, dict[str, type_run]]:
+    """Return the runs of their items that may be open or called, by timeline and key."""
+    rows = Item.objects.using(using).filter(timeline__in=timelines, status__in=_MAY_MATTER) if timelines else ()
+    found: dict[uuid.UUID, dict[str, type_run]] = {}
+    for row in rows:
+        found.setdefault(row.timeline_id, {})[run_key(row.step, row.item)] = row.state
+    return found
 
 
 def _batches(rows: Iterator[_Open]) -> Iterator[list[_Open]]:
@@ -179,9 +193,7 @@ def _batches(rows: Iterator[_Open]) -> Iterator[list[_Open]]:
 
 def _calls(using: str, batch: Iterable[_Open]) -> type_calls:
     """Return what the events say of the calls whose input is still needed."""
-    wanted = {
-        (row.id, run["call"]) for row in batch for run in row.state["runs"].values() if "call" in run and _matters(run)
-    }
+    wanted = {(row.id, run["call"]) for row in batch for run in row.runs.values() if "call" in run}
     if not wanted:
         return {}
     timelines, sequences = {id for id, _call in wanted}, {call for _id, call in wanted}
@@ -208,9 +220,7 @@ def _problems(row: _Open, calls: type_calls, problem_at: Callable[[str, str], st
             yield _Problem(Kind.UNDECLARED_FIELD, label, name)
         elif said := _misfit(declaration.fields[now], value):
             yield _Problem(Kind.FIELD_VALUE, label, now, said)
-    for key, run in row.state["runs"].items():
-        if not _matters(run):
-            continue
+    for key, run in row.runs.items():
         name = declaration.current(split_key(key)[0])
         if name not in declaration.steps:
             yield _Problem(Kind.UNKNOWN_STEP, label, name)

@@ -28,7 +28,7 @@ from .judge import check_item, outcome_of
 from .patience import Patience
 from .renames import brought_up
 from .rewind import plan_rewind
-from .runner import Runner, commit, load
+from .runner import Runner, commit, knowing, load
 
 type_verb = Callable[[Snapshot], NewEvent | list[NewEvent] | None]
 
@@ -64,7 +64,7 @@ def retry(
         late = {"late": True} if is_late(now.state, name, moments.now()) else {}
         return NewEvent(EventType.STEP_DUE, *name, data={"reason": clean_reason(reason)} | late)
 
-    after = append(declaration, snapshot, event, actor, exact=exact)
+    after = append(declaration, snapshot, event, actor, name, exact=exact)
     return outcome_of(after.state, name), after
 
 
@@ -92,7 +92,7 @@ def skip(
             raise _refused(name, status, _("Only an open step that nobody is executing can be skipped"))
         return NewEvent(EventType.STEP_SKIPPED, *name, data={"reason": clean_reason(reason), "changes": changes})
 
-    after = append(declaration, snapshot, event, actor, exact=exact)
+    after = append(declaration, snapshot, event, actor, name, exact=exact)
     return outcome_of(after.state, name), after
 
 
@@ -165,26 +165,42 @@ def refuse_ended(now: Snapshot) -> None:
 
 
 def append(
-    declaration: Declaration | None, snapshot: Snapshot, event: type_verb, actor: Actor | None, *, exact: bool = False
+    declaration: Declaration | None,
+    snapshot: Snapshot,
+    event: type_verb,
+    actor: Actor | None,
+    name: type_name | None = None,
+    *,
+    exact: bool = False,
 ) -> Snapshot:
-    """Append a person's event, judged on what is true at its commit, and go on with what it made due."""
+    """Append a person's event, judged on what is true at its commit, and go on with what it made due.
+
+    ``name``: the run that it is about; without one it is about all.
+    """
     runner = Runner(actor or actors.current(), INLINE, snapshot.using, in_callers_transaction(snapshot.using))
     patience, head = Patience(), snapshot.head
     while True:
-        snapshot = load(snapshot.id, snapshot.using, lock=runner.in_transaction)
+        snapshot = load(
+            snapshot.id,
+            snapshot.using,
+            lock=runner.in_transaction,
+            names=[name] if name else (),
+            whole=name is None,
+        )
         if exact and snapshot.head != head:
             raise MovedOn(_("The timeline has moved on since you saw it."))
         snapshot = brought_up(declaration, snapshot)
         new = event(snapshot)
         if new is None:
             return snapshot
-        result = advance(declaration, snapshot, new if isinstance(new, list) else [new], runner.by())
         try:
+            result = advance(declaration, snapshot, new if isinstance(new, list) else [new], runner.by())
             commit(result)
         except Conflict as conflict:
             patience.after(conflict)
             continue  # somebody else wrote; judge again
-        return go_on(declaration, result, runner) if declaration else result.after
+        after = go_on(declaration, result, runner) if declaration else result.after
+        return knowing(after, name) if name else after
 
 
 def _encoded(declaration: Declaration, fields: Mapping[str, Any]) -> dict[str, Any]:

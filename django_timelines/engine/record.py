@@ -10,6 +10,7 @@ from django.db import connections
 from .. import store
 from ..events import EventType, NewEvent
 from ..exceptions import Conflict, LeaseLost
+from ..items import with_all
 from ..state import awaits_child, fold, is_open, run_key
 from ..store import Snapshot
 from .advance import Advance, advance
@@ -41,22 +42,8 @@ def record(held: Held, ended: type_ended, runner: Runner, *, may_rerun: bool = F
     if may_rerun:
         _check_fields(held, ended, snapshot)  # what its first batch found may be older than its claim
     while True:
-        result = advance(
-            held.declaration,
-            snapshot,
-            [*held.pending, *_outcome(held, ended, snapshot)],
-            runner.by(None if held.pending else held.fence),
-            take=runner.takes,
-            passing=held.name,
-        )
-        run = result.after.state["runs"].get(run_key(*held.name))  # none: it sent the work back, and begins anew itself
-        if isinstance(ended, Completed) and ended.child is not None and run and awaits_child(run):
-            by = replace(runner.by(run["fence"], leased=False), cause_timeline=snapshot.id)
-            child = ended.child
-            result.take_in(begin_child(child.declaration, child.id, child.given, result.after, held.name, by))
-        if held.sealed and run and is_open(run):
-            result.change.sealed.append(sealed_row(snapshot, held.name, run["call"], held.sealed))
         try:
+            result = _advance(held, ended, snapshot, runner)
             commit(result, alone=alone)
             if held.base and _overtaken(held, ended, snapshot):
                 _accept(held, result.after)
@@ -66,10 +53,31 @@ def record(held: Held, ended: type_ended, runner: Runner, *, may_rerun: bool = F
                 raise  # the call itself must be judged again
             patience.after(conflict)
             inside = connections[runner.using].in_atomic_block
-            snapshot = load(snapshot.id, snapshot.using, lock=inside)
+            snapshot = load(snapshot.id, snapshot.using, lock=inside, names=[held.name])
             check_ours(held, snapshot)
             if may_rerun:
                 _check_fields(held, ended, snapshot)
+
+
+def _advance(held: Held, ended: type_ended, snapshot: Snapshot, runner: Runner) -> Advance:
+    if isinstance(ended, Completed) and ended.cancel is not None:
+        snapshot = with_all(snapshot)
+    result = advance(
+        held.declaration,
+        snapshot,
+        [*held.pending, *_outcome(held, ended, snapshot)],
+        runner.by(None if held.pending else held.fence),
+        take=runner.takes,
+        passing=held.name,
+    )
+    run = result.after.state["runs"].get(run_key(*held.name))  # none: it sent the work back, and begins anew itself
+    if isinstance(ended, Completed) and ended.child is not None and run and awaits_child(run):
+        by = replace(runner.by(run["fence"], leased=False), cause_timeline=snapshot.id)
+        child = ended.child
+        result.take_in(begin_child(child.declaration, child.id, child.given, result.after, held.name, by))
+    if held.sealed and run and is_open(run):
+        result.change.sealed.append(sealed_row(snapshot, held.name, run["call"], held.sealed))
+    return result
 
 
 def _check_fields(held: Held, ended: type_ended, now: Snapshot) -> None:

@@ -8,9 +8,10 @@ from .. import registry
 from ..actors import SYSTEM
 from ..events import EventType, NewEvent
 from ..exceptions import Conflict
+from ..items import with_all
 from ..models import Run
 from ..registry import Declaration
-from ..state import StepStatus, split_key, type_state
+from ..state import StepStatus, in_state, split_key, type_state
 from ..store import Snapshot
 from .advance import By, advance
 from .patience import Patience
@@ -27,7 +28,7 @@ def brought_up(declaration: Declaration | None, snapshot: Snapshot) -> Snapshot:
     while renamed := _pending(declaration, snapshot.state):
         event = NewEvent(EventType.AMENDED, data={"changes": {}, "renamed": renamed, "reason": "renamed in the code"})
         try:
-            result = advance(None, snapshot, [event], By(SYSTEM))
+            result = advance(None, with_all(snapshot), [event], By(SYSTEM))
             commit(result)
             return result.after
         except Conflict as conflict:
@@ -55,10 +56,12 @@ def _pending(declaration: Declaration, state: type_state) -> dict[str, Any]:
     """Return what is still called by its old name. An attempt that is being executed ends under the name that it knows."""
     if "ended" in state:
         return {}
-    runs = {split_key(key)[0]: run for key, run in state["runs"].items()}
+    runs: dict[str, set[str]] = {}
+    for key, run in in_state(state):
+        runs.setdefault(split_key(key)[0], set()).update(run.get("each", (run["status"],)))
     known = {*runs, *state.get("rounds", {}), *(split_key(key)[0] for key in state.get("past", {}))}
     steps = {old: new for old, new in declaration.renamed_steps.items() if old in known}
-    if any(runs.get(old, {}).get("status") == StepStatus.RUNNING for old in steps):
+    if any(StepStatus.RUNNING in runs.get(old, ()) for old in steps):
         return {}
     fields = {old: new for old, new in declaration.renamed_fields.items() if old in state["fields"]}
     return {"steps": steps, "fields": fields} if steps or fields else {}

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from ..events import EventType, NewEvent
 from ..exceptions import Refused
 from ..registry import Declaration
-from ..state import StepStatus, is_open, split_key, step_status, type_state
+from ..state import StepStatus, is_open, keys_of, split_key, step_status, type_state
 from ..store import Snapshot
 from .history import events_of
 from .undo import undoable
@@ -44,7 +44,7 @@ def plan_rewind(declaration: Declaration, now: Snapshot, to: str, *, undo: bool 
     _check(declaration, now.state, to)
     steps = [to, *_after(declaration, to)]
     rounds = {step: now.state.get("rounds", {}).get(step, 1) + 1 for step in steps}
-    keys = [key for key in now.state["runs"] if split_key(key)[0] in rounds]
+    keys = keys_of(now.state, rounds)
     kept = {key: f"{key}@{rounds[split_key(key)[0]] - 1}" for key in undoable(declaration, now.state) if key in keys}
     then = _fields_without(declaration, events_of(now.id, now.using, now.head), steps)
     fields = {name: value for name, value in then.items() if now.state["fields"].get(name, _MISSING) != value}
@@ -60,7 +60,7 @@ def begin_again(declaration: Declaration, state: type_state, step: str, to: str)
     """Return the event of a round that a step sends the work back to. Fields stay as they are, and nothing is undone."""
     steps = [to, *_after(declaration, to)]
     rounds = {name: state.get("rounds", {}).get(name, 1) + 1 for name in steps}
-    keys = [key for key in state["runs"] if split_key(key)[0] in rounds]
+    keys = keys_of(state, rounds)
     kept = {key: f"{key}@{rounds[split_key(key)[0]] - 1}" for key in undoable(declaration, state) if key in keys}
     withdrawn = [key for key in keys if is_open(state["runs"][key])]
     data: dict[str, Any] = {"to": to, "rounds": rounds, "fields": {}, "unset": [], "kept": kept, "undo": []}

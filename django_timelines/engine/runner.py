@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
-from django.db import transaction
+from django.db import connections, transaction
 
 from .. import conf, store
 from ..actors import Actor, Cause, current_trace
 from ..events import EventType, NewEvent
 from ..exceptions import Conflict, ValueTaken
+from ..items import with_all, with_names
 from ..placements import INLINE, stopping
 from ..registry import Declaration
 from ..signals import appended, step_blocked, timeline_ended
@@ -97,15 +98,27 @@ class Held:
         return fold(self.snapshot.state, self.pending, self.snapshot.head + 1) if self.pending else self.snapshot.state
 
 
-def load(id: uuid.UUID, using: str, *, lock: bool = False) -> Snapshot:
-    """Read a timeline as ``store.load`` does; a read that the database wants begun again is."""
-    patience = Patience()
+def load(
+    id: uuid.UUID, using: str, *, lock: bool = False, names: Iterable[type_name] = (), whole: bool = False
+) -> Snapshot:
+    """Read a timeline, with these of its items or with all; a read that the database wants begun again is."""
+    patience, names = Patience(), list(names)
     while True:
         try:
             with conflict_if_transient(using):
-                return store.load(id, using, lock=lock)
+                snapshot = store.load(id, using, lock=lock)
+                return with_all(snapshot) if whole else with_names(snapshot, names) if names else snapshot
         except Conflict as conflict:
             patience.after(conflict)
+
+
+def knowing(snapshot: Snapshot, name: type_name) -> Snapshot:
+    """Return the timeline with this run, as it was; or as it is, if it went on meanwhile."""
+    try:
+        return with_names(snapshot, [name])
+    except Conflict:
+        inside = connections[snapshot.using].in_atomic_block
+        return load(snapshot.id, snapshot.using, lock=inside, names=[name])
 
 
 def commit(result: Advance, *, alone: bool = False) -> None:

@@ -62,7 +62,7 @@ def give_back(held: Held, runner: Runner, *, between_items: bool = False) -> Non
     """Say that the attempt was interrupted: it is due again at once, and counts as none."""
     patience = Patience()
     while True:
-        snapshot = load(held.snapshot.id, held.snapshot.using)
+        snapshot = load(held.snapshot.id, held.snapshot.using, names=[held.name])
         try:
             check_ours(held, snapshot)
             said = {"progressed": held.progressed, "between_items": between_items}

@@ -7,7 +7,17 @@ from typing import Any
 
 from ..events import EventType, NewEvent
 from ..registry import Declaration
-from ..state import StepStatus, is_open, split_key, type_run, type_state
+from ..state import (
+    StepStatus,
+    anything_open,
+    in_state,
+    is_open,
+    items_of,
+    run_key,
+    split_key,
+    type_run,
+    type_state,
+)
 
 
 def next_undo(declaration: Declaration, state: type_state, at: datetime) -> list[NewEvent]:
@@ -18,7 +28,7 @@ def next_undo(declaration: Declaration, state: type_state, at: datetime) -> list
     undoing, every = state.get("undoing"), state.get("compensating") and "ended" not in state
     if undoing is None and not every:
         return []
-    if any(is_open(run) and (every or "of" in run) for run in state["runs"].values()):
+    if anything_open(state) if every else any(is_open(run) and "of" in run for run in state["runs"].here().values()):
         return []
     left = undoable(declaration, state)
     if undoing is not None:
@@ -30,7 +40,11 @@ def next_undo(declaration: Declaration, state: type_state, at: datetime) -> list
 
 def undoable(declaration: Declaration, state: type_state) -> list[str]:
     """Return the completed runs that have an undo and are not undone, the last completed first."""
-    runs: dict[str, type_run] = {**state.get("past", {}), **state["runs"]}
+    runs = state.get("past", {}) | dict(in_state(state))
+    for step, run in in_state(state):
+        may_be = declaration.undo_of(step) is not None or _begins_a_child(declaration, step)
+        if may_be and run.get("each", {}).get(StepStatus.COMPLETED):
+            runs |= {run_key(step, item): one for item, one in items_of(state, step).items()}
     found = [key for key, run in runs.items() if _can_be_undone(declaration, key, run)]
     return sorted(found, key=lambda key: -runs[key]["fence"])
 
@@ -49,3 +63,7 @@ def _undo(declaration: Declaration, state: type_state, key: str) -> NewEvent:
     if "child" in run:  # a child is undone as one step, by itself
         return NewEvent(EventType.STEP_DUE, step, item, data | {"waiting": True, "child": run["child"]})
     return NewEvent(EventType.STEP_DUE, declaration.undo_of(step) or "", item, data)
+
+
+def _begins_a_child(declaration: Declaration, step: str) -> bool:
+    return step in declaration.steps and declaration.steps[step].child is not None

@@ -12,10 +12,10 @@ from asgiref.sync import sync_to_async
 
 from ..databases import in_callers_transaction
 from ..signals import appended
-from ..state import Outcome, StepStatus, awaits_child, run_key, step_status
+from ..state import LATER, MOVING, Outcome, StepStatus, awaits_child, run_key, standing, step_status
 from ..store import Snapshot, type_name
 from .judge import outcome_of
-from .runner import load
+from .runner import knowing, load
 from .unique import rejection_of
 
 _UNDER_WAY = frozenset({StepStatus.DUE, StepStatus.RUNNING, StepStatus.RETRYING, StepStatus.UPCOMING})
@@ -48,7 +48,7 @@ class _Watch:
     """Looks at a step, ever more rarely, until there is an answer or the time is up."""
 
     def __init__(self, snapshot: Snapshot, name: type_name, timeout: float) -> None:
-        self.snapshot, self.name = snapshot, name
+        self.snapshot, self.name = knowing(snapshot, name), name
         self.deadline = time.monotonic() + timeout
         self.pause = FIRST_LOOK
 
@@ -56,7 +56,7 @@ class _Watch:
         """Look at the database; return the seconds until the next look, or None: that was the last."""
         if not _is_under_way(self.snapshot, self.name) or in_callers_transaction(self.snapshot.using):
             return None
-        self.snapshot = load(self.snapshot.id, self.snapshot.using)
+        self.snapshot = load(self.snapshot.id, self.snapshot.using, names=[self.name])
         left = self.deadline - time.monotonic()
         if left <= 0 or "ended" in self.snapshot.state or _nothing_goes_on(self.snapshot, self.name):
             return None
@@ -79,8 +79,7 @@ def _is_under_way(snapshot: Snapshot, name: type_name) -> bool:
 def _nothing_goes_on(snapshot: Snapshot, name: type_name) -> bool:
     """Tell whether an upcoming step cannot come soon: all that is open waits for people."""
     upcoming = step_status(snapshot.state, *name) is StepStatus.UPCOMING
-    moving = {StepStatus.DUE, StepStatus.RUNNING, StepStatus.RETRYING}
-    return upcoming and not any(run["status"] in moving for run in snapshot.state["runs"].values())
+    return upcoming and {*MOVING, LATER}.isdisjoint(standing(snapshot.state))
 
 
 def _wake(sender: Any, timeline: uuid.UUID, **kwargs: Any) -> None:

@@ -6,12 +6,13 @@ from .keeping_time import Pause, Schedule, Sighting
 from .limits import UniqueValue
 from .notices import Notice
 from .projections import News, Place, Projection
-from .runs import Lease, Run, SealedInput
+from .runs import Item, Lease, Run, SealedInput
 from .timelines import Timeline, TimelineQuerySet
 
 __all__ = [
     "Event",
     "ExactCharField",
+    "Item",
     "Lease",
     "News",
     "Notice",

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import uuid_utils.compat
 from django.db import models
 
+from ..state import Runs, loaded, stored
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -32,3 +34,26 @@ class ExactCharField(models.CharField):  # type: ignore[type-arg]
             exact = "utf8mb4_nopad_bin" if connection.mysql_is_mariadb else "utf8mb4_0900_bin"
             parameters |= {"collation": exact}
         return parameters
+
+
+class StateField(models.JSONField):
+    """The fold of a timeline's events, but for the runs of its items, which are rows of their own.
+
+    What was read knows what it lacks: whoever asks for an item that was not read is told so.
+    """
+
+    def deconstruct(self) -> Any:
+        """Say that the column is one of JSON: only reading it is ours."""
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.JSONField", args, kwargs
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
+        """Return the state, which the runs of items can be read into; or the part that was asked for."""
+        read = super().from_db_value(value, expression, connection)
+        return loaded(read) if isinstance(read, dict) and "runs" in read else read
+
+    def get_prep_value(self, value: Any) -> Any:
+        """Leave out the runs that lie beside it."""
+        return super().get_prep_value(
+            stored(value) if isinstance(value, dict) and isinstance(value.get("runs"), Runs) else value
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from .columns import new_id
+from .columns import ExactCharField, new_id
 
 
 class Notice(models.Model):
@@ -16,6 +16,8 @@ class Notice(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     timeline = models.UUIDField(_("timeline"), db_index=True, help_text=_("Whom it is for."))
     source = models.UUIDField(_("source"), help_text=_("The timeline that tells it."))
+    step = ExactCharField(_("step"), max_length=100, default="", help_text=_("The run of the parent that it is about."))
+    item = ExactCharField(_("item"), max_length=200, default="")
     sequence = models.PositiveIntegerField(help_text=_("Of the source's event that it is about."))
     kind = models.CharField(_("kind"), max_length=8, choices=((ENDED, _("ended")), (CANCEL, _("cancel"))))
     reason = models.TextField(_("reason"), default="", blank=True)

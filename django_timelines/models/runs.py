@@ -43,6 +43,30 @@ class Run(models.Model):
         return f"{self.step}[{self.item}]" if self.item else self.step
 
 
+class Item(models.Model):
+    """Where an item of a step with ``each=`` stands: the part of the timeline's state that lies beside its row.
+
+    It is there from when the step is reached, open or settled. ``index`` is its place in the list, from 0.
+    """
+
+    pk = models.CompositePrimaryKey("timeline_id", "step", "item")
+    timeline = models.ForeignKey("Timeline", models.CASCADE, related_name="items", db_index=False)
+    step = ExactCharField(_("step"), max_length=100)
+    item = ExactCharField(_("item"), max_length=200)
+    index = models.PositiveIntegerField(_("index"), null=True)
+    status = models.CharField(_("status"), max_length=12, choices=[(str(s), _(s)) for s in StepStatus])
+    head = models.PositiveIntegerField(help_text=_("Of the timeline, when this was written."))
+    state = models.JSONField(_("state"), help_text=_("What the events say of its run: a cache."))
+
+    class Meta:
+        verbose_name = _("item")
+        verbose_name_plural = _("items")
+        indexes = (models.Index(fields=["timeline", "step", "index"], name="timelines_item_order"),)
+
+    def __str__(self) -> str:
+        return f"{self.step}[{self.item}]"
+
+
 class Lease(models.Model):
     """Until when an attempt is its runner's. A row of its own: a heartbeat touches nothing that a commit needs."""
 

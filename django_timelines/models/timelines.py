@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from .. import registry
 from ..rules import allows_always
 from ..state import TAKES_CALLS, StepStatus, TimelineStatus
-from .columns import ExactCharField, new_id
+from .columns import ExactCharField, StateField, new_id
 from .runs import Run
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Timeline(models.Model):
     workflow = ExactCharField(_("workflow"), max_length=150)
     head = models.PositiveIntegerField(_("head"), help_text=_("The sequence of the newest event."))
     status = models.CharField(_("status"), max_length=12, choices=[(str(s), _(s)) for s in TimelineStatus])
-    state = models.JSONField(_("state"), help_text=_("The fold of the events: a cache."))
+    state = StateField(_("state"), help_text=_("The fold of the events: a cache."))
     key = models.CharField(_("key"), max_length=200, default="", blank=True)
     digest = models.UUIDField(null=True, unique=True, help_text=_("Of workflow and key: one timeline for each."))
     correlation = models.UUIDField(

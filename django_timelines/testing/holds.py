@@ -6,7 +6,7 @@ from django.db import router
 
 from ..engine.history import state_at
 from ..models import Timeline
-from ..state import is_open, run_key, timeline_status
+from ..state import lies_beside, open_runs, run_key, stored, timeline_status, type_state
 from ..workflows import Workflow
 
 
@@ -27,12 +27,20 @@ def _check(timeline: Timeline) -> None:
     sequences = list(timeline.events.order_by("sequence").values_list("sequence", flat=True))
     _same(timeline, "the sequence of its events", sequences, list(range(1, timeline.head + 1)))
     state = state_at(timeline.pk, timeline.using, timeline.head)
-    _same(timeline, "the state", timeline.state, state)
+    _same(timeline, "the state", stored(timeline.state), stored(state))
+    _same(timeline, "where its items stand", *_items(timeline, state))
     _same(timeline, "the status", timeline.status, timeline_status(state))
     rows = {run_key(run.step, run.item): (run.status, run.fence, run.attempt) for run in timeline.runs.all()}
-    opened = {key: run for key, run in state["runs"].items() if is_open(run) and "each" not in run}
+    opened = {key: run for key, run in open_runs(state).items() if "each" not in run}
     folded = {key: (run["status"], run["fence"], run["attempt"]) for key, run in opened.items()}
     _same(timeline, "its open runs", rows, folded)
+
+
+def _items(timeline: Timeline, state: type_state) -> tuple[object, object]:
+    columns = ("step", "item", "index", "status", "state")
+    rows = {run_key(step, item): rest for step, item, *rest in timeline.items.values_list(*columns)}
+    beside = {key: run for key, run in state["runs"].items() if lies_beside(state["runs"], key)}
+    return rows, {key: [run.get("index"), run["status"], run] for key, run in beside.items()}
 
 
 def _same(timeline: Timeline, what: str, stored: object, folded: object) -> None:

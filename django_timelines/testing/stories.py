@@ -16,6 +16,7 @@ from typing import Any, Generic, Self, TypeVar
 from .. import store
 from ..domain import Event as Fact
 from ..exceptions import FieldUnset, Refused
+from ..items import with_all
 from ..models import Event, Run
 from ..moments import now
 from ..state import Outcome, StepStatus, split_key, step_status
@@ -35,7 +36,7 @@ def given(workflow: type[W] | W, /, **fields: Any) -> Story[W]:
     if isinstance(workflow, Workflow):
         if fields:
             raise TypeError("This timeline is there already: only a new one is given fields.")
-        return Story(Past(workflow._declaration, store.load(workflow.pk, workflow._snapshot.using)))
+        return Story(Past(workflow._declaration, with_all(store.load(workflow.pk, workflow._snapshot.using))))
     return Story(Past.begin(workflow._declaration, fields))
 
 

@@ -28,7 +28,7 @@ from ..exceptions import NotAllowed, Refused, Rejected, Unknown
 from ..models import Timeline
 from ..outline import Line, outline
 from ..registry import Declaration
-from ..state import Outcome, split_key, waiting_runs
+from ..state import Outcome, split_key, waits_for_call
 from ..steps import Step
 from ..workflows import BoundStep
 from .visible import may_call, may_view, other_of, sentences_of, status_of, viewer, visible
@@ -162,7 +162,7 @@ def _step(request: HttpRequest, row: Timeline, declaration: Declaration | None, 
     name, item = split_key(line.name)
     shown: dict[str, Any] = {"run": line.name, "step": name, "item": item, "title": line.title, "status": line.status}
     shown |= {"attempt": line.attempt, "due": line.due, "until": line.until, "errors": line.errors}
-    callable = line.name in waiting_runs(row.state) and declaration is not None and may_call(request, row, line.name)
+    callable = waits_for_call(row.state, line.name) and declaration is not None and may_call(request, row, line.name)
     shown["may_call"] = callable
     if callable and declaration is not None:
         shown["parameters"] = [

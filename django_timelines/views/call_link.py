@@ -16,6 +16,7 @@ from ..engine.allowed import check_allowed
 from ..engine.judge import Call, judge
 from ..engine.links import check_link
 from ..exceptions import NotAllowed, Refused, Unknown
+from ..items import read_named, run_of
 from ..links import CallLink
 from ..models import Timeline
 from ..registry import Declaration
@@ -126,7 +127,7 @@ def follow(request: HttpRequest, timeline: Timeline, link: CallLink) -> Followed
         raise Unknown(_("This link leads to something that is not there any more."), "unknown_step")
     words = {"step": run_key(step, link.item).replace("_", " ")}
     check_link(declaration, timeline.state, link)
-    run = timeline.state["runs"].get(run_key(step, link.item), {})
+    run = run_of(timeline, run_key(step, link.item))
     waits = run.get("status") in (StepStatus.WAITING, StepStatus.OVERDUE)
     if waits and "until" in run and moments.from_text(run["until"]) <= moments.now():
         raise Refused(_("The time for “%(step)s” has run out.") % words, "overdue")
@@ -136,7 +137,7 @@ def follow(request: HttpRequest, timeline: Timeline, link: CallLink) -> Followed
 def see_that_it_waits(followed: Followed) -> None:
     """See that the step takes a call, now or when its turn comes; ``Refused`` says why it does not. Nothing is written."""
     looked_at = Call((followed.step, followed.link.item), "", "looked at", early=True)
-    judge(followed.declaration, followed.timeline.state, looked_at)
+    judge(followed.declaration, read_named(followed.timeline, [followed.run]), looked_at)
 
 
 def _actor(request: HttpRequest, timeline: Timeline, declaration: Declaration, name: str) -> Actor:

@@ -16,11 +16,12 @@ from ..actors import Actor
 from ..engine.asked import Options
 from ..exceptions import Rejected
 from ..forms import add_errors, form_class, initial_of, input_of, make_form
+from ..items import run_of, waiting_keys
 from ..links import CallLink
 from ..models import Timeline
 from ..outline import said, title_of
 from ..registry import Declaration
-from ..state import Outcome, run_key, split_key, waiting_runs
+from ..state import Outcome, run_key, split_key
 from ..steps import Step
 from ..workflows import BoundStep
 from .visible import may_call
@@ -62,7 +63,7 @@ class PossibleCall:
 def possible_calls(request: HttpRequest, timeline: Timeline, declaration: Declaration) -> Iterator[PossibleCall]:
     """Yield what waits for this visitor, in the order of the class."""
     for name in declaration.steps:
-        for run in waiting_runs(timeline.state):
+        for run in waiting_keys(timeline):
             if split_key(run)[0] == name and may_call(request, timeline, run):
                 yield possible_call(timeline, declaration, run)
 
@@ -73,7 +74,7 @@ def possible_call(
 ) -> PossibleCall:
     """Return the call of this step, with its form as it is now, or with what was typed (``data``)."""
     step = declaration.step(split_key(run)[0])
-    known = timeline.state["runs"].get(run, {})
+    known = run_of(timeline, run)
     made = make_form(
         form or form_class(declaration, step), data, initial=initial_of(declaration, timeline, run), without={}
     )

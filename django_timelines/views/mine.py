@@ -14,9 +14,10 @@ from django.views.decorators.cache import never_cache
 from django.views.generic import ListView
 
 from .. import moments, policy, registry
+from ..items import run_of, waiting_keys
 from ..models import Timeline
 from ..outline import title_of
-from ..state import run_key, split_key, waiting_runs
+from ..state import run_key, split_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class MyWorkView(LoginRequiredMixin, ListView):  # type: ignore[type-arg]
         declaration = registry.get(row.workflow)
         return [
             Waiting(row, declaration.title, _title(run), _until(row, run))
-            for run in waiting_runs(row.state)
+            for run in waiting_keys(row)
             if policy.is_for(row, run, self.request.user)
         ]
 
@@ -65,5 +66,5 @@ def _title(run: str) -> str:
 
 
 def _until(row: Timeline, run: str) -> datetime | None:
-    until = row.state["runs"][run].get("until")
+    until = run_of(row, run).get("until")
     return moments.from_text(until) if until else None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from django_timelines import moments
+from django_timelines.items import read_all
 from django_timelines.models import Event, Lease, Notice, Place, Projection, Run, Schedule, Timeline
 from django_timelines.state import ENDED, run_key
 
@@ -42,7 +43,8 @@ def read(outside: Path, answers: list[Answer], why: dict[str, str]) -> History:
     runs, orphans = _runs()
     stories = {}
     for row in Timeline.objects.all():
-        story = Story(str(row.id), row.workflow, row.key, row.head, row.status, row.state, events[row.id], runs[row.id])
+        state = read_all(row)
+        story = Story(str(row.id), row.workflow, row.key, row.head, row.status, state, events[row.id], runs[row.id])
         story.rows, story.why, story.parent = rows[row.id], why.get(story.id, ""), str(row.parent or "")
         stories[story.id] = story
     for (key, attempt), times in lines.items():

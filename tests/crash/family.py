@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from django_timelines.exceptions import PermanentFailure
+from django_timelines.items import read_all
 from django_timelines.models import Notice, Timeline
 from django_timelines.state import ENDED, awaits_child
 from django_timelines.workflows import AT_LEAST_ONCE, Retry, Workflow, step, subworkflow
@@ -195,7 +196,7 @@ def _of_children(
     parent: Timeline, timelines: dict[uuid.UUID, Timeline], told: set[tuple[uuid.UUID, uuid.UUID, str]]
 ) -> Iterator[str]:
     """Whoever begins a child names it, and what one is to know of the other it knows, or a notice says it."""
-    named = {uuid.UUID(hex): run for run in parent.state["runs"].values() if (hex := run.get("child"))}
+    named = {uuid.UUID(hex): run for run in read_all(parent)["runs"].values() if (hex := run.get("child"))}
     begun = set(parent.events.filter(data__has_key="child").values_list("data__child", flat=True))
     children = {one.pk for one in timelines.values() if one.parent == parent.pk}
     if {child.hex for child in children} != begun:

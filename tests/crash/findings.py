@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from django_timelines.items import read_all
 from django_timelines.models import Event, Lease, Notice, Run, SealedInput, Timeline
 from django_timelines.state import StepStatus
 from django_timelines.testing import assert_holds
@@ -100,7 +101,7 @@ def _of_secrets(timeline: Timeline) -> Iterator[str]:
         if run.get("status") not in (*MOVING, StepStatus.BLOCKED, StepStatus.UPCOMING):
             yield f"A sealed input is left of {sealed.step}, which is {run.get('status')}."
     kept = set(SealedInput.objects.filter(timeline=timeline).values_list("step", flat=True))
-    for step, run in timeline.state["runs"].items():
+    for step, run in read_all(timeline)["runs"].items():
         if run.get("sealed") and run["status"] in MOVING and step not in kept:
             yield f"{step} is {run['status']}, and its sealed input is gone."
 
@@ -120,7 +121,7 @@ def picture() -> dict[str, Any]:
 
 def _of(timeline: Timeline) -> dict[str, Any]:
     """Return how a timeline ended."""
-    state = timeline.state
+    state = read_all(timeline)
     steps = {step: run["status"] for step, run in state["runs"].items()}
     once = Counter(
         f"{event.type} {event.step} {event.item}".replace(

@@ -22,6 +22,7 @@ from django.db import connections, transaction
 from django_timelines import conf
 from django_timelines.models import (
     Event,
+    Item,
     Lease,
     News,
     Notice,
@@ -41,7 +42,23 @@ from . import outside
 
 USING = "default"
 QUEUE = f"crash-{os.getpid()}"
-WRITTEN = (Lease, SealedInput, Run, Event, Notice, News, Place, Timeline, Sighting, Pause, Entry, Account, Seen, Thanks)
+WRITTEN = (
+    Lease,
+    SealedInput,
+    Run,
+    Item,
+    Event,
+    Notice,
+    News,
+    Place,
+    Timeline,
+    Sighting,
+    Pause,
+    Entry,
+    Account,
+    Seen,
+    Thanks,
+)
 TABLES = (*WRITTEN, Schedule, Projection)
 PATIENCE = 30  # seconds after which a process hangs
 

@@ -10,8 +10,9 @@ from django.utils.translation import gettext_lazy, ngettext
 from ... import registry, store
 from ...actors import of_user
 from ...engine import operate
+from ...items import read_all
 from ...models import Timeline
-from ...state import ENDED, StepStatus
+from ...state import ENDED, StepStatus, open_runs
 from .base import Outlook, Verb, titles, type_asked
 
 
@@ -22,7 +23,7 @@ def _can_amend(timeline: Timeline, key: str) -> bool:
 
 def _look_at_amend(timeline: Timeline, key: str) -> Outlook:
     sentences = [_("Only what you change here is written. No step is done again for it: rewind does that.")]
-    running = [key for key, run in timeline.state["runs"].items() if run["status"] == StepStatus.RUNNING]
+    running = [key for key, run in open_runs(read_all(timeline)).items() if run["status"] == StepStatus.RUNNING]
     if running:
         sentence = _(
             "Being executed now: %(steps)s. A body that changes one of the same fields is told of your change."

@@ -10,13 +10,15 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from ... import registry
+from ... import items, registry
+from ...items import status_of
 from ...models import Timeline
-from ...state import ENDED, split_key, step_status
+from ...state import ENDED, split_key
 from ..payloads import Difference
 from ..words import step_title
 
 type_asked = Mapping[str, Any]
+MOST_NAMED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class Verb:
     def moved_on(self, timeline: Timeline, key: str) -> str:
         """Say that nothing was done, as what the person saw is not so any more."""
         if self.of_a_step:
-            status = str(step_status(timeline.state, *split_key(key)))
+            status = str(status_of(timeline, key))
             words = {"step": title(key), "status": _(status)}
             return _("Nothing was done: “%(step)s” has moved on since you saw it. It is %(status)s now.") % words
         if self.applies(timeline, key):
@@ -84,8 +86,7 @@ class Verb:
 
 def run_of(timeline: Timeline, key: str) -> dict[str, Any]:
     """Return what the state holds of a run, or nothing."""
-    run: Mapping[str, Any] = timeline.state["runs"].get(key, {})
-    return dict(run)
+    return dict(items.run_of(timeline, key))
 
 
 def is_known(timeline: Timeline, key: str) -> bool:
@@ -100,8 +101,10 @@ def title(key: str) -> str:
 
 
 def titles(keys: Any) -> str:
-    """Return several of them, with commas."""
-    return ", ".join(map(title, keys))
+    """Return several of them, with commas; of many the first, and how many more there are."""
+    named = [*keys]
+    more = _(" and %(count)d more") % {"count": len(named) - MOST_NAMED} if named[MOST_NAMED:] else ""
+    return ", ".join(map(title, named[:MOST_NAMED])) + more
 
 
 def mark(promised: Any) -> str:

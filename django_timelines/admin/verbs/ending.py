@@ -12,8 +12,9 @@ from ...actors import of_user
 from ...engine import operate
 from ...engine.cancel import cancellation
 from ...engine.undo import undoable
+from ...items import read_all
 from ...models import Timeline
-from ...state import ENDED, TimelineStatus, is_open, split_key
+from ...state import ENDED, TimelineStatus, open_runs, split_key
 from ..words import run_title
 from .base import Choice, Outlook, Verb, mark, titles, type_asked
 
@@ -23,9 +24,9 @@ def _can_cancel(timeline: Timeline, key: str) -> bool:
 
 
 def _look_at_cancel(timeline: Timeline, key: str) -> Outlook:
-    declaration, state = registry.find(timeline.workflow), timeline.state
+    declaration, state = registry.find(timeline.workflow), read_all(timeline)
     ending = cancellation(declaration, state, "").data["cancelled"]
-    going_on = [key for key, run in state["runs"].items() if is_open(run) and key not in ending]
+    going_on = [key for key in open_runs(state) if key not in ending]
     undo = undoable(declaration, state) if declaration else []
     sentences = []
     if ending:

@@ -12,8 +12,9 @@ from ...actors import of_user
 from ...engine import bells, operate
 from ...engine.advance import follow
 from ...events import EventType, NewEvent
+from ...items import read_all, status_of
 from ...models import Run, Timeline
-from ...state import ENDED, StepStatus, fold, split_key, step_status, timeline_status
+from ...state import ENDED, StepStatus, fold, split_key, timeline_status
 from ...steps import Delivery
 from ..words import lease_of, step_title
 from .base import Choice, Outlook, Verb, is_known, run_of, title, type_asked
@@ -22,12 +23,12 @@ SKIPPABLE = (StepStatus.BLOCKED, StepStatus.RETRYING, StepStatus.DUE, StepStatus
 
 
 def _can_retry(timeline: Timeline, key: str) -> bool:
-    status = step_status(timeline.state, *split_key(key))
+    status = status_of(timeline, key)
     return is_known(timeline, key) and status in (StepStatus.BLOCKED, StepStatus.RETRYING, StepStatus.RUNNING)
 
 
 def _is_running(timeline: Timeline, key: str) -> bool:
-    return step_status(timeline.state, *split_key(key)) is StepStatus.RUNNING
+    return status_of(timeline, key) is StepStatus.RUNNING
 
 
 def _retry_button(timeline: Timeline, key: str) -> str:
@@ -68,11 +69,12 @@ def _retry(timeline: Timeline, key: str, asked: type_asked, user: Any) -> str:
 
 
 def _can_skip(timeline: Timeline, key: str) -> bool:
-    status = step_status(timeline.state, *split_key(key))
+    status = status_of(timeline, key)
     return is_known(timeline, key) and status in SKIPPABLE and not run_of(timeline, key).get("final")
 
 
 def _look_at_skip(timeline: Timeline, key: str) -> Outlook:
+    read_all(timeline)
     declaration, now = registry.get(timeline.workflow), store.snapshot_of(timeline)
     events = [NewEvent(EventType.STEP_SKIPPED, *split_key(key))]
     follow(declaration, now, fold(now.state, events, now.head + 1), events, moments.now())

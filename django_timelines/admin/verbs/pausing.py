@@ -10,8 +10,9 @@ from django.utils.translation import gettext_lazy
 from ... import moments, store
 from ...actors import of_user
 from ...engine import pause
+from ...items import read_all
 from ...models import Timeline
-from ...state import ENDED, StepStatus
+from ...state import ENDED, StepStatus, open_runs
 from .base import Outlook, Verb, titles, type_asked
 
 _DUE = (StepStatus.DUE, StepStatus.RETRYING)
@@ -26,7 +27,8 @@ def _can_resume(timeline: Timeline, key: str) -> bool:
 
 
 def _with(timeline: Timeline, *statuses: StepStatus) -> list[str]:
-    return [key for key, run in timeline.state["runs"].items() if run["status"] in statuses]
+    runs = open_runs(read_all(timeline)).items()
+    return [key for key, run in runs if run["status"] in statuses and "each" not in run]
 
 
 def _look_at_pause(timeline: Timeline, key: str) -> Outlook:

@@ -11,6 +11,7 @@ from ... import registry, store
 from ...actors import of_user
 from ...engine import operate
 from ...engine.rewind import Rewind, plan_rewind
+from ...items import read_all
 from ...models import Timeline
 from ...registry import Declaration
 from ...state import ENDED, StepStatus, run_key, split_key, step_status, type_state
@@ -39,6 +40,7 @@ def _can_rewind(timeline: Timeline, to: str) -> bool:
 def _look_at_rewind(timeline: Timeline, to: str) -> Outlook:
     if not to:
         return Outlook([_("A step and all that comes after it is done again, in a new round.")])
+    read_all(timeline)
     declaration, now = registry.get(timeline.workflow), store.snapshot_of(timeline)
     plan = plan_rewind(declaration, now, to, undo=True)
     after = {name: value for name, value in (now.state["fields"] | plan.fields).items() if name not in plan.unset}

@@ -1,0 +1,148 @@
+"""The runs of a timeline in memory: those of steps all of them, of those of items as many as somebody needs.
+
+A step may have thousands of items. Their runs lie beside the timeline's row, so that a commit reads and writes only those that
+it touches. What asks for one that was left out is told so, by ``ItemsNotLoaded``: nothing works on a part unawares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from dataclasses import dataclass
+from typing import Any
+
+from .exceptions import ItemsNotLoaded
+
+type_run = dict[str, Any]
+
+
+def run_key(step: str, item: str = "") -> str:
+    """Name a run of a step: ``"make"``, or ``"make[latte#2]"`` for an item."""
+    return f"{step}[{item}]" if item else step
+
+
+def split_key(key: str) -> tuple[str, str]:
+    """Return step and item of a run's key, of an earlier round's too (``"charge@1"``, ``"make[latte]@1"``)."""
+    if "@" in key and not key.endswith("]"):
+        key = key.rpartition("@")[0]
+    step, bracket, item = key.partition("[")
+    return step, item.removesuffix("]") if bracket else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Runs of items that are to be read: those of these keys; of a step all, or those from an index of its list on."""
+
+    keys: frozenset[str] = frozenset()
+    step: str = ""
+    first: int | None = None
+
+
+class Runs(dict[str, type_run]):
+    """Runs by key. ``left_out`` names the steps of whose items not all are here; ``known`` the keys that were looked for."""
+
+    __slots__ = ("known", "left_out")
+
+    def __init__(
+        self,
+        runs: Mapping[str, type_run] | Iterable[tuple[str, type_run]] = (),
+        left_out: Iterable[str] = (),
+        known: Iterable[str] = (),
+    ) -> None:
+        super().__init__(runs)
+        self.left_out = frozenset(left_out)
+        self.known = frozenset(known)
+
+    def copy(self) -> Runs:
+        """Return another one with the same runs."""
+        return Runs(self.here(), self.left_out, self.known)
+
+    def here(self) -> dict[str, type_run]:
+        """Return the runs that are here, which may be a part of them: for what works run by run."""
+        return dict(dict.items(self))
+
+    def of(self, step: str) -> dict[str, type_run]:
+        """Return the runs of a step's items, by item, in the order of the list."""
+        if step in self.left_out:
+            raise ItemsNotLoaded(Wanted(step=step))
+        return self._sorted(step)
+
+    def from_index(self, step: str, first: int, count: int) -> dict[str, type_run]:
+        """Return as many runs of a step's items from this index on."""
+        found = [
+            (item, run) for item, run in self._sorted(step).items() if first <= run.get("index", -1) < first + count
+        ]
+        if len(found) < count and step in self.left_out:
+            raise ItemsNotLoaded(Wanted(step=step, first=first))
+        return dict(found)
+
+    def lacks(self, key: str) -> bool:
+        """Tell whether it is unknown if there is such a run."""
+        return (
+            bool(self.left_out)
+            and key not in self.known
+            and not dict.__contains__(self, key)
+            and self._is_left_out(key)
+        )
+
+    def with_these(self, runs: Mapping[str, type_run], wanted: Wanted) -> Runs:
+        """Return the same with runs that were read. Those that were here stay: they may be newer."""
+        whole = {wanted.step} if wanted.step and wanted.first is None else set()
+        return Runs({**runs, **self.here()}, self.left_out - whole, self.known | wanted.keys)
+
+    def _sorted(self, step: str) -> dict[str, type_run]:
+        beginning = f"{step}["
+        found = [(split_key(key)[1], run) for key, run in dict.items(self) if key.startswith(beginning)]
+        return dict(sorted(found, key=lambda pair: _index(pair[1])))
+
+    def _is_left_out(self, key: str) -> bool:
+        step, bracket, _item = key.partition("[")
+        return bool(bracket) and step in self.left_out
+
+    def _check(self, key: str) -> None:
+        if self.left_out and key not in self.known and self._is_left_out(key):
+            raise ItemsNotLoaded(Wanted(frozenset({key})))
+
+    def _check_whole(self) -> None:
+        for step in self.left_out:
+            raise ItemsNotLoaded(Wanted(step=step))
+
+    def __missing__(self, key: str) -> type_run:
+        self._check(key)
+        raise KeyError(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        found = super().get(key)
+        if found is None:
+            self._check(key)
+            return default
+        return found
+
+    def __contains__(self, key: object) -> bool:
+        found = super().__contains__(key)
+        if not found:
+            self._check(str(key))
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        self._check_whole()
+        return super().__iter__()
+
+    def keys(self) -> KeysView[str]:  # type: ignore[override]
+        self._check_whole()
+        return super().keys()
+
+    def values(self) -> ValuesView[type_run]:  # type: ignore[override]
+        self._check_whole()
+        return super().values()
+
+    def items(self) -> ItemsView[str, type_run]:  # type: ignore[override]
+        self._check_whole()
+        return super().items()
+
+    def __reduce__(self) -> Any:
+        return Runs, (self.here(), self.left_out, self.known)
+
+
+def _index(run: type_run) -> int:
+    index: int = run.get("index", 1 << 31)  # a call that was kept for what the list does not have
+    return index

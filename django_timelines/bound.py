@@ -19,6 +19,7 @@ from .engine import call, operate, revoke, wait
 from .engine.asked import Options
 from .engine.links import call_link
 from .exceptions import DeclarationError, Refused, TimelinesError
+from .limits import Limit
 from .models import Timeline
 from .retries import Retry
 from .state import Outcome, StepStatus, run_key, step_status
@@ -27,7 +28,7 @@ from .subject import Subject
 
 OPTIONS = (
     *("after", "manual", "within", "delay", "until", "delivery", "retry", "when", "early", "timeout", "renamed_from"),
-    *("allowed", "again", "each", "by", "at_once", "at_least", "at_most_failed"),
+    *("allowed", "limit", "again", "each", "by", "at_once", "at_least", "at_most_failed"),
 )
 P = ParamSpec("P")
 W = TypeVar("W")
@@ -54,6 +55,7 @@ class WorkflowStep(Step[P]):
             delivery=self.delivery,
             retry=self.retry,
             timeout=self.timeout,
+            limit=self.limit,
         )
         if compensation.name == self.name:
             raise DeclarationError(
@@ -102,7 +104,7 @@ def subworkflow(
     that take the values of the child's when it has completed. It fails only if the class goes on from ``payment.failed``
     (settled when the child begins); else the child is blocked, and the parent waits. Other options are those of ``@step``.
     """
-    known = set(OPTIONS) - {"manual", "delivery", "early", "timeout", "allowed"}
+    known = set(OPTIONS) - {"manual", "delivery", "early", "timeout", "allowed", "limit"}
     if unknown := [option for option in options if option not in known]:
         raise DeclarationError(f"subworkflow has no option {unknown[0]!r}: it has {', '.join(sorted(known))}.")
     return ChildStep(workflow, given, results or {}, after=after, **options)
@@ -125,6 +127,7 @@ def step(
     timeout: timedelta | None = ...,
     renamed_from: str = ...,
     allowed: type_rule | list[type_rule] | None = ...,
+    limit: int | Limit | None = ...,
     again: Step[...] | None = ...,
 ) -> Callable[[Callable[Concatenate[W, P], object]], WorkflowStep[P]]: ...
 @overload
@@ -147,6 +150,7 @@ def step(  # the item is given, and no part of a call
     timeout: timedelta | None = ...,
     renamed_from: str = ...,
     allowed: type_rule | list[type_rule] | None = ...,
+    limit: int | Limit | None = ...,
     again: Step[...] | None = ...,
 ) -> Callable[[Callable[Concatenate[W, Any, P], object]], WorkflowStep[P]]: ...
 def step(body: Any = None, /, **options: Any) -> Any:
@@ -165,6 +169,7 @@ def step(body: Any = None, /, **options: Any) -> Any:
     ``at_least=2`` done are enough, or ``at_most_failed=1`` may fail; otherwise all have to be done.
     ``again=review``: once it is done, ``review`` and all that comes after it begin a new round; fields stay as they are.
     ``allowed``: who may call it: a permission, ``"group:…"``, ``"user:…"``, ``"link"``, a function of workflow and user.
+    ``limit=3``: so many attempts at once, over all timelines and processes; ``limit=Limit(2, per="account")`` for each account.
     """
     if body is not None:
         return WorkflowStep(body)

@@ -26,7 +26,11 @@ RESERVED = frozenset({"start", "get", "astart", "aget", "using", "pk", "timeline
 
 
 def declare(
-    cls: type[Any], root: type[Any], renamed_from: tuple[str, ...] = (), unique: limits.type_by | None = None
+    cls: type[Any],
+    root: type[Any],
+    renamed_from: tuple[str, ...] = (),
+    unique: limits.type_by | None = None,
+    limit: int | limits.Limit | None = None,
 ) -> Declaration:
     """Return what this subclass of ``root`` declares, and turn its annotations into fields."""
     label = registry.label_for(cls.__module__, cls.__name__)
@@ -63,8 +67,36 @@ def declare(
         if declared.item
     }
     one_for = limits.by(f"{label}: unique=", unique, fields) if unique is not None else None
-    names = (label, *renamed_from)
-    return Declaration(label, cls, steps, fields, inputs, graph.build(label, steps), items, names, unique=one_for)
+    of_class = limits.limit(f"{label}: ", limit)
+    return Declaration(
+        label,
+        cls,
+        steps,
+        fields,
+        inputs,
+        graph.build(label, steps),
+        items,
+        (label, *renamed_from),
+        unique=one_for,
+        limit=of_class,
+        limited=_limited(label, of_class, steps, fields),
+    )
+
+
+def _limited(
+    label: str, of_class: limits.Limit | None, steps: dict[str, Step[...]], fields: dict[str, Field]
+) -> dict[str, tuple[limits.Counted, ...]]:
+    """Return the limits of each step that has some: its own and the class's. An undo counts with the step that it undoes."""
+    found: dict[str, tuple[limits.Counted, ...]] = {}
+    for name, declared in steps.items():
+        counted = declared.undoes or declared
+        scoped = (("", of_class), (counted.renamed_from or counted.name, declared.limit))
+        found[name] = tuple(
+            limits.Counted(one.number, scope, limits.by(f"{label}.{name}: per=", one.per, fields) if one.per else None)
+            for scope, one in scoped
+            if one is not None
+        )
+    return {name: several for name, several in found.items() if several}
 
 
 def _fields(cls: type[Any], root: type[Any], label: str, steps: dict[str, Step[...]]) -> dict[str, Field]:

@@ -20,7 +20,7 @@ class EventType(StrEnum):
     """It is the step's turn. ``data``: ``waiting`` (for a call), ``due`` (not before), ``until`` (its deadline), ``reason``;
     ``timed`` when its first attempt asked for these, and counts as none."""
     ATTEMPT_STARTED = "AttemptStarted"
-    """The attempt was claimed. Written before the body runs."""
+    """The attempt was claimed. Written before the body runs. ``data``: ``slots``, what it holds of its limits until it ends."""
     ATTEMPT_FAILED = "AttemptFailed"
     """The body raised. ``data``: ``error``, and ``due`` when it will be tried again; ``progressed`` when a batch of it was
     committed: then it counts as none, and attempts are counted anew."""

@@ -14,6 +14,8 @@ from uuid import UUID
 
 from .exceptions import DeclarationError, FieldUnset, PermanentFailure
 
+MOST_AT_ONCE = 10_000
+"""Of a limit: whoever takes a slot looks for a free one."""
 _PLAIN = (str, int, float, UUID, Decimal, date, time, timedelta, Enum)
 
 
@@ -58,6 +60,45 @@ def _plain(value: Any) -> Any:
 
 
 type_by = str | Sequence[str] | Callable[[Any], Any] | By
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """So many attempts at once, over all timelines; ``Limit(2, per="account")``: so many for each account.
+
+    ``per``: a field, several, or a function of the workflow object. A timeline on which it is unset or None is not limited.
+    """
+
+    number: int
+    per: type_by | None = None
+
+    def __post_init__(self) -> None:
+        number: Any = self.number
+        if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST_AT_ONCE:
+            raise DeclarationError(
+                f"Limit({number!r}): so many attempts at once cannot be. Write a number from 1 to {MOST_AT_ONCE:,}. "
+                "To begin none for a while, pause the workflow."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A limit as it is counted: for the step of this name, or for all steps of the class."""
+
+    number: int
+    scope: str
+    per: By | None
+
+
+def limit(where: str, given: Any) -> Limit | None:
+    """Check what ``limit=`` says; ``where`` says whose it is."""
+    if given is None or isinstance(given, Limit):
+        return given
+    if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= MOST_AT_ONCE:
+        raise DeclarationError(
+            f"{where}limit={given!r}: so many attempts at once cannot be. Write limit=3, or limit=Limit(2, per='account')."
+        )
+    return Limit(given)
 
 
 def by(where: str, given: Any, fields: Collection[str]) -> By:

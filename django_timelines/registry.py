@@ -14,7 +14,7 @@ from django.utils.text import camel_case_to_spaces
 from .exceptions import DeclarationError, Unknown
 from .fields import Field
 from .graph import Graph
-from .limits import By
+from .limits import By, Counted, Limit
 from .references import models_in
 from .schedules import Schedule
 from .state import type_state
@@ -35,6 +35,10 @@ class Declaration:
     names: tuple[str, ...] = ()  # its label, and those that it had before
     schedules: dict[str, Schedule] = field(default_factory=dict)  # by name; @schedule adds them
     unique: By | None = None  # for each value there is one open timeline
+    limit: Limit | None = None  # of the class
+    limited: dict[str, tuple[Counted, ...]] = field(
+        default_factory=dict
+    )  # the steps of which only so many are executed at once
 
     @cached_property
     def renamed_steps(self) -> dict[str, str]:

@@ -108,7 +108,7 @@ _MOMENT_OF_AN_EVENT = [(TOLD.index("at"), datetime.fromisoformat)]
 @cache
 def _columns_of_a_run() -> list[tuple[int, Callable[[str], Any]]]:
     read: dict[str, Callable[[str], Any]] = dict.fromkeys(("due", "until", "ring"), datetime.fromisoformat)
-    read |= {"id": uuid.UUID, "timeline_id": uuid.UUID}
+    read |= {"id": uuid.UUID, "timeline_id": uuid.UUID, "awaits": uuid.UUID}
     return [(_names(Run).index(name), reads) for name, reads in read.items()]
 
 

@@ -168,6 +168,7 @@ _TOLD = (
     "child",
     "timed",
     "other",
+    "slots",
 )
 
 

@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec
 
+from . import limits
 from .exceptions import DeclarationError
+from .limits import Limit
 from .retries import Retry
 
 P = ParamSpec("P")
@@ -146,6 +148,7 @@ class Step(Generic[P]):
         at_most_failed: int | None = None,
         again: Step[...] | None = None,
         allowed: type_rule | list[type_rule] | None = None,
+        limit: int | Limit | None = None,
     ) -> None:
         self.body = body
         self.name = body.__name__
@@ -162,6 +165,7 @@ class Step(Generic[P]):
         self.timeout = timeout
         self.renamed_from = renamed_from
         self.allowed = _rules(self.name, allowed)
+        self.limit = limits.limit(f"Step {self.name!r}: ", limit)
         self.undoes: Step[...] | None = None
         self.again = again
         self.child: Any = None  # the workflow that it begins

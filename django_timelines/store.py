@@ -21,11 +21,12 @@ from django.db.models.expressions import RawSQL
 from . import following, postgresql
 from .databases import later
 from .exceptions import Conflict, LeaseLost, Unknown, ValueTaken
-from .models import Event, Item, Lease, News, Notice, Pause, Run, SealedInput, Sighting, Timeline, UniqueValue
+from .models import Event, Item, Lease, News, Notice, Pause, Run, SealedInput, Sighting, Slot, Timeline, UniqueValue
 from .state import loaded, stored, type_state
 from .statements import Statement, delete, insert, insert_new, matching, send, type_row, update, upsert
 
 type_name = tuple[str, str]  # a run on its timeline: step, item
+type_slot = Sequence[Any]  # of a limit: its digest as hex, and the slot's number
 EVERYTHING = ""  # the workflow of a pause of everything
 
 
@@ -66,6 +67,8 @@ class Change:
     children: list[Change] = field(default_factory=list)  # timelines that begin with it
     sealed: list[type_row] = field(default_factory=list)
     unsealed: list[int] = field(default_factory=list)  # the calls whose secrets are done with, by sequence
+    slots: list[type_row] = field(default_factory=list)  # what the attempts that it starts hold of their limits
+    freed: list[type_slot] = field(default_factory=list)  # and what those held that it ends
     frees_value: bool = False  # the one for which it was the only timeline of its class
     taken_value: uuid.UUID | None = None  # the one for which it is from now on; its digest
     holder: str = ""
@@ -127,7 +130,7 @@ def commit(change: Change, *, alone: bool = False) -> None:
     """Write the change, in the open transaction or in one of its own. ``Conflict``: somebody else wrote the timeline first.
 
     The conflict is raised outside the atomic block, before which nothing was written: an outer transaction stays usable. So it
-    does when a unique value is taken (``ValueTaken``): what was written before that goes back to a savepoint.
+    does when a slot or a unique value (``ValueTaken``) is taken: what was written before that goes back to a savepoint.
     ``alone``: the open transaction is ours and outermost.
     """
     alias, id = change.after.using, change.after.id
@@ -135,8 +138,8 @@ def commit(change: Change, *, alone: bool = False) -> None:
     if postgresql.is_spoken(connection) and not _is_rare(change):
         _commit_at_once(connection, change, alone=alone)
         return
-    fits, takes_value = True, change.taken_value or any(child.taken_value for child in change.children)
-    with transaction.atomic(using=alias, savepoint=bool(takes_value)):
+    fits, may_fail = True, change.slots or any(one.taken_value for one in (change, *change.children))
+    with transaction.atomic(using=alias, savepoint=bool(may_fail)):
         first: list[Statement] = []
         if change.before.head:
             fits = _move_head(connection, change)
@@ -165,7 +168,7 @@ def _commit_at_once(connection: BaseDatabaseWrapper, change: Change, *, alone: b
 def _is_rare(change: Change) -> bool:
     """Tell whether it touches what few steps do, or gives a lease back and takes it again, which needs an order."""
     others = change.sealed, change.unsealed, change.notices, change.heard, change.children
-    held = change.frees_value, change.taken_value
+    held = change.slots, change.freed, change.frees_value, change.taken_value
     return any(others) or any(held) or not set(change.released).isdisjoint(change.leased)
 
 
@@ -217,7 +220,7 @@ def _rows(change: Change) -> Iterator[tuple[type_name, int | None, type_row | No
 
 def _rest(connection: BaseDatabaseWrapper, change: Change) -> Iterator[Statement]:
     alias, id = change.after.using, change.after.id
-    yield from _unique(change)
+    yield from _of_limits(change)
     yield from _runs(connection, change)
     for step, item in change.items_gone:
         yield delete(alias, Item, {"timeline": id, "step": step, "item": item})
@@ -235,8 +238,14 @@ def _rest(connection: BaseDatabaseWrapper, change: Change) -> Iterator[Statement
     yield from insert(alias, News, _news(change))
 
 
-def _unique(change: Change) -> Iterator[Statement]:
+def _of_limits(change: Change) -> Iterator[Statement]:
     alias, id, value = change.after.using, change.after.id, change.taken_value
+    for digest, number in change.freed:
+        yield delete(alias, Slot, {"digest": uuid.UUID(digest), "number": number})
+    for slot in change.slots:
+        yield insert_new(
+            alias, Slot, slot, Conflict(f"Slot {slot['number']} of {slot['digest']} is taken. Look again.")
+        )
     if change.frees_value:
         yield delete(alias, UniqueValue, {"timeline": id})
     if value is not None:
@@ -345,6 +354,12 @@ def note(using: str, timeline: uuid.UUID, name: type_name, fence: int, row: type
 
 def _overtaken(timeline: uuid.UUID, name: type_name, fence: int | None) -> LeaseLost:
     return LeaseLost(f"{name[0]} of timeline {timeline} belongs to a newer event than {fence}.")
+
+
+def await_slot(using: str, timeline: uuid.UUID, name: type_name, fence: int, digest: uuid.UUID, ring: datetime) -> None:
+    """Note that a due run waits for a slot of this limit, unless it went on."""
+    rows = Run.objects.using(using).filter(timeline=timeline, step=name[0], item=name[1], fence=fence)
+    rows.update(awaits=digest, rings=0, ring=ring)
 
 
 def paused(using: str) -> set[str]:

@@ -39,7 +39,7 @@ from .events import NewEvent
 from .exceptions import PermanentFailure, Refused, RetryAfter, Unknown
 from .fields import RenamedFrom, text
 from .items import waiting_keys
-from .limits import type_by
+from .limits import Limit, type_by
 from .models import Timeline, TimelineQuerySet
 from .registry import Declaration
 from .retries import Retry
@@ -55,6 +55,7 @@ __all__ = [
     "EXACTLY_ONCE",
     "BoundStep",
     "Event",
+    "Limit",
     "Outcome",
     "PermanentFailure",
     "Refused",
@@ -118,19 +119,26 @@ class Workflow(Subject):
     timelines: ClassVar[TimelinesOf] = TimelinesOf()
 
     def __init_subclass__(
-        cls, *, renamed_from: str | tuple[str, ...] = (), unique: type_by | None = None, **kwargs: Any
+        cls,
+        *,
+        renamed_from: str | tuple[str, ...] = (),
+        unique: type_by | None = None,
+        limit: int | Limit | None = None,
+        **kwargs: Any,
     ) -> None:
         """Declare the class: ``class Signup(Workflow, unique="email")``.
 
         ``renamed_from="accounts.Registration"``: its timelines under that label are its own. ``unique``: a field, several, or a
-        function of the workflow object: for each value there is one timeline at a time that has not ended.
+        function of the workflow object: for each value there is one timeline at a time that has not ended. ``limit=3``: so many
+        attempts at any of its steps at once, over all its timelines; ``limit=Limit(2, per="owner")``: for each owner.
         """
         super().__init_subclass__(**kwargs)
         former = (renamed_from,) if isinstance(renamed_from, str) else tuple(renamed_from)
         inherited = getattr(cls, "_declaration", None)  # of the class that this one is made from
-        if unique is None and inherited is not None:
-            unique = inherited.unique
-        cls._declaration = declare(cls, Workflow, former, unique)
+        if inherited is not None:
+            unique = inherited.unique if unique is None else unique
+            limit = inherited.limit if limit is None else limit
+        cls._declaration = declare(cls, Workflow, former, unique, limit)
         registry.register(cls._declaration)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -73,6 +73,7 @@ class Advance:
     bells: list[Bell]
     taken: type_name | None = None  # the next run, claimed in the same commit by the same runner
     inline: list[Bell] = field(default_factory=list)  # due, or told, and seen to by whoever made them so
+    at_hand: type_name | None = None  # the next run, which the same runner claims when it has a slot for it
 
     @property
     def after(self) -> Snapshot:
@@ -127,6 +128,8 @@ def _advance(
     taken = None
     if declaration is not None and take is not None and not state.get("paused"):
         taken = _take(declaration, before.state, state, take)
+    at_hand = taken if declaration is not None and taken is not None and taken[0] in declaration.limited else None
+    taken = taken if at_hand is None else None
     if taken is not None:
         started = NewEvent(EventType.ATTEMPT_STARTED, *taken, attempt=1)
         state = fold(state, [started], before.head + len(appended) + 1)
@@ -145,7 +148,7 @@ def _advance(
         )
         for n, event in enumerate(appended, first)
     ]
-    result = Advance(change, [], taken)
+    result = Advance(change, [], taken, at_hand=at_hand)
     _derive_runs(result, before.state, state, by, passing if taken else None)
     _derive_items(change)
     if declaration is not None and declaration.unique is not None:
@@ -311,6 +314,8 @@ def _derive_runs(result: Advance, before: type_state, after: type_state, by: By,
             change.released.append(name)
         if _has_row(run) and run["status"] == StepStatus.RUNNING and name != result.taken:
             change.leased.append(name)
+        if old is not None and old.get("slots") and run.get("slots") != old["slots"]:
+            change.freed += old["slots"]
         if old is not None and old.get("sealed") and (_is_settled(run) or run.get("sealed") != old["sealed"]):
             change.unsealed.append(old["call"])
     if "ended" in after:  # a kept call that its step never took
@@ -351,6 +356,7 @@ def _end_run(change: Change, name: type_name, old: type_run) -> None:
         change.runs[name] = (old["fence"], None)
         if old["status"] == StepStatus.RUNNING:
             change.released.append(name)
+    change.freed += old.get("slots", ())
     if old.get("sealed"):
         change.unsealed.append(old["call"])
 
@@ -373,7 +379,7 @@ def _take_over(change: Change, before: type_state, taken: type_name, passing: ty
 def _run_row(result: Advance, name: type_name, run: type_run, old: type_run | None, by: By) -> type_row:
     at, after = result.change.at, result.after
     row: type_row = {"timeline": after.id, "step": name[0], "item": name[1], "status": run["status"]}
-    row |= {"fence": run["fence"], "attempt": run["attempt"], "rings": 0, "placement": by.placement}
+    row |= {"fence": run["fence"], "attempt": run["attempt"], "rings": 0, "placement": by.placement, "awaits": None}
     row["due"] = moments.from_text(run["due"]) if "due" in run else None
     row["until"] = moments.from_text(run["until"]) if "until" in run else None
     if old is None or not _has_row(old):
@@ -403,4 +409,5 @@ def _make_due(result: Advance, name: type_name, run: type_run, row: type_row, by
     else:
         row["placement"] = bells.placement_of(after.workflow, name[0], called=run.get("call") == run["fence"])
     bell = Bell(after.id.hex, *name, run["fence"], after.using, row["placement"], by.trace)
-    (result.inline if row["placement"] == INLINE else result.bells).append(bell)
+    is_ours = row["placement"] == INLINE or name == result.at_hand
+    (result.inline if is_ours else result.bells).append(bell)

@@ -34,6 +34,7 @@ from .patience import Patience, conflict_if_transient
 from .renames import brought_up
 from .runner import Held, Runner, commit, knowing, load
 from .sealing import sealed_row
+from .slots import is_limited
 from .unique import rejection_of
 
 ATTEMPTS_AT_A_CONFLICT = 20
@@ -191,8 +192,12 @@ def _carry_out(
     step = declaration.step(name[0])
     exactly_once = step.delivery is Delivery.EXACTLY_ONCE
     elsewhere = placement != INLINE or runner.placement == NOWHERE
-    if elsewhere or (runner.in_transaction and not exactly_once) or _is_paused(before):
-        return _hand_over(declaration, before, events, runner, name, given)
+    # one that needs a slot is written first, and then claimed as any that is due
+    handed_over = elsewhere or is_limited(declaration, before, name[0]) or (runner.in_transaction and not exactly_once)
+    if handed_over or _is_paused(before):
+        after = _hand_over(declaration, before, events, runner, name, given)
+        _raise_rejection(after, name)
+        return after
     started = NewEvent(EventType.ATTEMPT_STARTED, *name, attempt=1, at=moments.now())
     values = given.values | item_of(declaration, before, name)
     held = Held(declaration, before, name, 1, values, [*events, started], given.secrets)

@@ -12,7 +12,9 @@ from ..exceptions import Conflict, Unknown
 from ..models import Event, SealedInput
 from ..registry import Declaration
 from ..state import StepStatus, run_key, type_run
+from ..statements import type_row
 from ..store import Snapshot, type_name
+from . import slots
 from .advance import advance
 from .failure import without_code
 from .history import state_at
@@ -46,12 +48,30 @@ def claim(timeline: uuid.UUID, name: type_name, fence: int, runner: Runner) -> H
             if declaration is None or name[0] not in declaration.steps:
                 commit(advance(None, snapshot, [without_code(snapshot.state, snapshot.workflow, name)], runner.by()))
                 return None
-            started = NewEvent(EventType.ATTEMPT_STARTED, *name, attempt=run["attempt"] + 1)
+            taken, broken = _slots(declaration, snapshot, name, fence)
+            if taken is None:
+                return None  # there is no free one, and its turn will come
+            data = {"slots": [[slot["digest"].hex, slot["number"]] for slot in taken]} if taken else {}
+            started = NewEvent(EventType.ATTEMPT_STARTED, *name, data, attempt=run["attempt"] + 1)
             result = advance(declaration, snapshot, [started], runner.by(run["fence"]))
+            result.change.slots = taken
             commit(result)
-            return Held(declaration, result.after, name, run["attempt"] + 1)
+            return Held(declaration, result.after, name, run["attempt"] + 1, broken=broken)
         except Conflict as conflict:
             patience.after(conflict)  # somebody else wrote the timeline; look again
+
+
+def _slots(
+    declaration: Declaration, snapshot: Snapshot, name: type_name, fence: int
+) -> tuple[list[type_row] | None, Exception | None]:
+    """Return the slots that the attempt is to take, None if it has to wait; and what was wrong with a function that was asked."""
+    if name[0] not in declaration.limited:
+        return [], None
+    try:
+        limits = slots.wanted(declaration, snapshot, name[0])
+    except Exception as error:
+        return [], error
+    return slots.choose(snapshot, name, fence, limits) if limits else [], None
 
 
 def _held_back(declaration: Declaration | None, snapshot: Snapshot) -> str:
@@ -78,6 +98,8 @@ def _drop(timeline: uuid.UUID, name: type_name, why: str) -> None:
 
 def prepare(held: Held) -> None:
     """Read what the body is given: the input of the call that the attempt is for; for an undo, the fields as they were then."""
+    if held.broken is not None:
+        raise held.broken
     if held.step.undoes is not None:
         held.then = _fields_then(held)
     if held.given is None:

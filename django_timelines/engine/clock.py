@@ -30,6 +30,7 @@ from .family import hear, unheard
 from .patience import conflict_if_transient
 from .renames import bring_up_all
 from .runner import Runner, commit, load
+from .slots import call_up_all
 from .ticks import keep_schedules
 from .unique import take_all
 
@@ -58,6 +59,7 @@ def keep_time(stop: threading.Event) -> None:
                 if renamed:  # once, when the code may be new
                     renamed = bring_up_all(using)
                     take_all(using)
+                    call_up_all(using)
                 if moments.now() - seen_at > timedelta(seconds=10):
                     seen_at = moments.now()
                     store.sighted(using, SIGHTING, seen_at)
@@ -97,6 +99,8 @@ def tick(using: str, actor: Actor | None = None, deaf: type_deaf | None = None) 
             logger.exception("The clock could not look at %s of timeline %s.", run, run.timeline_id)
             later = bells.next_ring(run.rings, at)  # not at once again: it would keep the clock from the others
             store.rang(using, run, 1, run.placement, later)
+    if any(declaration.limited for declaration in registry.everything().values()):
+        call_up_all(using)
     hear_all(using, Runner(by.actor, "", using), at - SOON)
     keep_schedules(using, by.actor, at, paused)
     return len(runs)

@@ -20,6 +20,7 @@ from ..sight import Sight, look, look_at
 from ..state import ENDED, StepStatus, TimelineStatus, awaits_child, run_key, type_run
 from . import bells
 from .clock import SIGHTING
+from .slots import standing
 
 UNSEEN = timedelta(seconds=60)
 MOST = 5  # items of a step that stand alike, each in a sentence of its own
@@ -150,10 +151,20 @@ def _reasons_of(timeline: Timeline, run: Run, publicly: bool) -> Iterator[Reason
     }
     words |= {"until": _moment(run.until), "due": _moment(run.due)}
     sentence, public = _sentences(run, details)
+    if run.awaits and not publicly and run.status in (StepStatus.DUE, StepStatus.RETRYING):
+        yield _without_slot(timeline, run, name)
+        return
     yield Reason(_word(run), _ended(sentence % words), _ended(public % words), name)
     is_due = run.status in (StepStatus.DUE, StepStatus.RETRYING) and not _is_later(run) and run.placement
     if is_due and not publicly and moments.now() - timeline.changed_at > PATIENCE and bells.nobody_seen(run.placement):
         yield Reason("no_worker", _("No worker has been seen at %(placement)s: start one.") % words, step=name)
+
+
+def _without_slot(timeline: Timeline, run: Run, name: str) -> Reason:
+    held, number = standing(timeline, run)
+    words = {"step": name.replace("_", " "), "held": held, "number": number or held}
+    sentence = _("“%(step)s” waits for its turn: %(held)s of %(number)s are being executed.")
+    return Reason("limit", sentence % words, _("“%(step)s” comes next.") % words, name)
 
 
 def _of_child(timeline: Timeline, run: Run, details: type_run, publicly: bool) -> Iterator[Reason]:

@@ -7,10 +7,10 @@ from datetime import datetime
 from django.db.models import Exists, OuterRef
 
 from .. import following
-from ..models import Item, News, Place, Run, SealedInput, Timeline, TimelineQuerySet, UniqueValue
+from ..models import Item, News, Place, Run, SealedInput, Slot, Timeline, TimelineQuerySet, UniqueValue
 from ..state import ENDED
 
-BESIDE = (SealedInput, Run, Item, Place, News, UniqueValue)
+BESIDE = (SealedInput, Run, Item, Place, News, Slot, UniqueValue)
 """What goes with a timeline, apart from its events."""
 
 

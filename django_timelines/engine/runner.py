@@ -22,7 +22,7 @@ from ..signals import appended, step_blocked, timeline_ended
 from ..state import fold, run_key, type_state
 from ..steps import Delivery, Step
 from ..store import Change, Snapshot, type_name
-from . import bells
+from . import bells, slots
 from .advance import Advance, By
 from .patience import Patience, conflict_if_transient
 from .unique import see_who_has
@@ -74,6 +74,7 @@ class Held:
     sealed: dict[str, Any] = field(default_factory=dict, repr=False)
     then: dict[str, Any] = field(default_factory=dict, repr=False)  # an undo: the fields as its step left them
     base: dict[str, Any] = field(default_factory=dict, repr=False)  # what the fields were that its batches changed
+    broken: Exception | None = None  # what a function raised that was asked before the attempt
     progressed: bool = False  # a batch of this attempt is committed
 
     @property
@@ -136,6 +137,9 @@ def commit(result: Advance, *, alone: bool = False) -> None:
         except ValueTaken as taken:
             see_who_has(taken, after.using)
     bells.ring_after_commit(result.bells, after.using)
+    if change.freed:
+        freed = {uuid.UUID(digest) for digest, _number in change.freed}
+        transaction.on_commit(partial(slots.call_up, after.using, freed), using=after.using)
     hint: Callable[[], Any] = partial(
         appended.send_robust,
         None,

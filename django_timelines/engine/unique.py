@@ -6,7 +6,6 @@ class says now) is found when it is in the way, and then it goes.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import uuid
 from collections.abc import Mapping
@@ -18,12 +17,11 @@ from django.utils.translation import gettext as _
 
 from .. import registry, store
 from ..exceptions import NotUnique, Rejected, ValueTaken
-from ..fields import UNSET
-from ..limits import By
 from ..models import Timeline, UniqueValue
 from ..registry import Declaration
 from ..state import ENDED
 from ..store import Change, Snapshot
+from .values import digest_of, value_of
 
 logger = logging.getLogger("django_timelines")
 
@@ -81,24 +79,6 @@ def _digest(declaration: Declaration, snapshot: Snapshot) -> uuid.UUID | None:
         return None
     value = value_of(declaration, declaration.unique, snapshot)
     return None if value is None else digest_of(declaration, "unique", value)
-
-
-def value_of(declaration: Declaration, by: By, snapshot: Snapshot) -> str | None:
-    """Return what a timeline has where it is told from others; None: nothing yet."""
-    fields = snapshot.state["fields"]
-
-    def encoded(name: str) -> Any:
-        field = declaration.fields[name]
-        default = field.encode_default()
-        return fields.get(name, fields.get(field.renamed_from, None if default is UNSET else default))
-
-    return by.value(encoded, lambda: declaration.workflow._from(snapshot))
-
-
-def digest_of(declaration: Declaration, *parts: str) -> uuid.UUID:
-    """Return a digest of this, the same whatever the workflow is called by now."""
-    text = "\0".join((declaration.names[-1], *parts))
-    return uuid.UUID(bytes=hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest(), version=5)
 
 
 def _sentence(declaration: Declaration) -> str:

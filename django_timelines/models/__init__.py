@@ -3,7 +3,7 @@
 from .columns import ExactCharField, first_id_at, new_id
 from .events import Event
 from .keeping_time import Pause, Schedule, Sighting
-from .limits import UniqueValue
+from .limits import Slot, UniqueValue
 from .notices import Notice
 from .projections import News, Place, Projection
 from .runs import Item, Lease, Run, SealedInput
@@ -23,6 +23,7 @@ __all__ = [
     "Schedule",
     "SealedInput",
     "Sighting",
+    "Slot",
     "Timeline",
     "TimelineQuerySet",
     "UniqueValue",

@@ -30,6 +30,7 @@ class Run(models.Model):
     placement = models.CharField(_("placement"), max_length=100, default="", blank=True, help_text=_("Rung last."))
     rings = models.PositiveIntegerField(_("rings"), default=0)
     ring = models.DateTimeField(_("next ring"), null=True, help_text=_("When the clock looks at it next."))
+    awaits = models.UUIDField(null=True, help_text=_("The digest of the limit of which it waits for a free slot."))
     cursor = models.JSONField(null=True, help_text=_("How far a long step has come, and its fields there."))
     progress = models.JSONField(_("progress"), null=True, help_text=_("What pages show of that."))
 
@@ -37,7 +38,12 @@ class Run(models.Model):
         verbose_name = _("open run")
         verbose_name_plural = _("open runs")
         constraints = (models.UniqueConstraint(fields=["timeline", "step", "item"], name="timelines_run_once"),)
-        indexes = (models.Index(fields=["ring"], name="timelines_run_ring"),)  # the clock's one query
+        indexes = (
+            models.Index(fields=["ring"], name="timelines_run_ring"),  # the clock's one query
+            models.Index(
+                fields=["awaits", "id"], name="timelines_run_awaits", condition=models.Q(awaits__isnull=False)
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.step}[{self.item}]" if self.item else self.step

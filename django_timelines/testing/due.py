@@ -17,6 +17,7 @@ from ..engine.execute import run_from
 from ..engine.follow import follow_all
 from ..engine.projecting import begin_new
 from ..engine.runner import Runner
+from ..engine.slots import call_up_all
 from ..exceptions import TimelinesError
 from ..models import Run, Timeline
 from ..placements import INLINE
@@ -52,6 +53,7 @@ def keep_time(using: str) -> None:
     while clock.hear_all(using, Runner(actor, "", using)):
         pass
     clock.settle_due_deadlines(using)
+    call_up_all(using, ring=False)
     runs = Run.objects.using(using).filter(status=StepStatus.RUNNING, ring__lte=moments.now())
     left = list(runs.select_related("timeline"))
     live = store.leases(using, [run.id for run in left]) if left else {}
@@ -67,7 +69,9 @@ def next_due(using: str, timeline: uuid.UUID | None = None) -> Run | None:
         return None
     due = Q(due=None) | Q(due__lte=moments.now())
     runs = Run.objects.using(using).filter(due, status__in=(StepStatus.DUE, StepStatus.RETRYING), ring__isnull=False)
-    runs = runs.exclude(timeline__workflow__in=paused)
+    runs = runs.exclude(timeline__workflow__in=paused).exclude(
+        awaits__isnull=False, rings=0
+    )  # for whom there is no slot
     return (runs.filter(timeline=timeline) if timeline else runs).order_by("due", "id").first()
 
 

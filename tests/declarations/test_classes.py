@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 
 from django_timelines import registry
 from django_timelines.exceptions import DeclarationError, TimelinesError
-from django_timelines.workflows import AT_LEAST_ONCE, Event, Retry, Secret, Workflow, step
+from django_timelines.workflows import AT_LEAST_ONCE, Event, Limit, Retry, Secret, Workflow, step, subworkflow
 
 
 def no_entry() -> None:
@@ -167,6 +167,58 @@ def unique_by_a_number() -> None:
         def begin(self) -> None: ...
 
 
+def limit_of_zero() -> None:
+    class Never(Workflow):
+        @step(limit=0)
+        def begin(self) -> None: ...
+
+
+def class_limit_of_zero() -> None:
+    class Never(Workflow, limit=0):
+        @step
+        def begin(self) -> None: ...
+
+
+def limit_below_zero_per_field() -> None:
+    class Never(Workflow):
+        @step(limit=Limit(-1, per="account"))
+        def begin(self) -> None: ...
+
+
+def limit_that_is_no_number() -> None:
+    class Truly(Workflow):
+        @step(limit=True)
+        def begin(self) -> None: ...
+
+
+def limit_per_no_field() -> None:
+    class Misspelt(Workflow):
+        account: str
+
+        @step(limit=Limit(2, per="acount"))
+        def begin(self) -> None: ...
+
+
+def class_limit_per_no_field() -> None:
+    class Misspelt(Workflow, limit=Limit(2, per=["account", "bank"])):
+        account: str
+
+        @step
+        def begin(self) -> None: ...
+
+
+def limit_of_a_child() -> None:
+    class Child(Workflow):
+        @step
+        def begin(self) -> None: ...
+
+    class Parent(Workflow):
+        @step
+        def begin(self) -> None: ...
+
+        child = subworkflow(Child, after=begin, limit=3)
+
+
 def unique_by_nothing() -> None:
     class Empty(Workflow, unique=[]):
         @step
@@ -178,6 +230,13 @@ def unique_by_nothing() -> None:
     [
         (unique_by_no_field, r"Misspelt: unique='emial' is no field. Did you mean 'email'\?"),
         (unique_by_a_number, "unique=5: name a field .*, several in a list, or give a function"),
+        (limit_of_zero, r"Step 'begin': limit=0: so many attempts at once cannot be\. Write limit=3"),
+        (class_limit_of_zero, r"Never: limit=0: .*Write limit=3, or limit=Limit\(2, per='account'\)"),
+        (limit_below_zero_per_field, r"Limit\(-1\): .*a number from 1 to 10,000\. To begin none .* pause the workflow"),
+        (limit_that_is_no_number, "limit=True: so many"),
+        (limit_per_no_field, r"Misspelt\.begin: per='acount' is no field\. Did you mean 'account'\?"),
+        (class_limit_per_no_field, r"per='bank' is no field\. Fields: account\."),
+        (limit_of_a_child, "subworkflow has no option 'limit'"),
         (unique_by_nothing, r"unique=\[\]: name a field"),
         (no_entry, "exactly one step without after="),
         (two_entries, "it has one and two"),

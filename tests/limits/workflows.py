@@ -1,6 +1,8 @@
 """Workflows of which there may be only so many. As in the shop, ``plan`` decides what a body does."""
 
-from django_timelines.workflows import AT_LEAST_ONCE, Workflow, step, subworkflow
+from django.core.exceptions import ValidationError
+
+from django_timelines.workflows import AT_LEAST_ONCE, AT_MOST_ONCE, Limit, Retry, Workflow, step, subworkflow
 from tests.shop.workflows import body
 
 
@@ -101,3 +103,71 @@ class Household(Workflow, unique="address"):
 
 
 plan_of: dict[object, str] = {}
+
+
+class Import(Workflow):
+    """Two files at a time, and one for an owner."""
+
+    owner: str
+    path: str
+
+    @step
+    def upload(self, owner: str, path: str = "") -> None:
+        self.owner, self.path = owner, path
+        body(self, "upload")
+
+    @step(after=upload, limit=2)
+    def load(self) -> None:
+        body(self, "load")
+
+    @load.undo
+    def unload(self) -> None:
+        body(self, "unload")
+
+    @step(after=load, delivery=AT_LEAST_ONCE, limit=Limit(1, per="owner"), retry=Retry(3, jitter=False))
+    def tell(self) -> None:
+        body(self, "tell")
+
+
+class Caller(Workflow):
+    """A person calls it, and only one is executed at once."""
+
+    said: str = ""
+
+    @step(limit=1)
+    def say(self, word: str) -> None:
+        if word == "rude":
+            raise ValidationError("That was rude.")
+        self.said = word
+        body(self, "say")
+
+    @step(after=say, limit=Limit(1, per=lambda caller: caller.said or None))
+    def repeat(self, word: str) -> None:
+        body(self, "repeat")
+
+    @step(after=repeat, limit=1)
+    def echo(self) -> None:
+        body(self, "echo")
+
+
+class Plant(Workflow, limit=Limit(1, per="place")):
+    """One step at a time of all plants of a place."""
+
+    place: str
+
+    @step
+    def sow(self, place: str) -> None:
+        self.place = place
+        body(self, "sow")
+
+    @step(after=sow)
+    def water(self) -> None:
+        body(self, "water")
+
+    @step(after=sow, delivery=AT_MOST_ONCE)
+    def weed(self) -> None:
+        body(self, "weed")
+
+    @step(after=[water, weed], limit=5)
+    def harvest(self) -> None:
+        body(self, "harvest")

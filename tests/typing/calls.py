@@ -5,7 +5,7 @@ from typing import assert_type
 
 from django.contrib.auth.models import User
 
-from django_timelines.workflows import Outcome, Workflow, schedule, step, subworkflow
+from django_timelines.workflows import Limit, Outcome, Workflow, schedule, step, subworkflow
 from example_project.signup.workflows import Signup
 
 
@@ -71,6 +71,22 @@ class ByFunction(Workflow, unique=lambda signup: signup.email.lower()):
 
     @step
     def begin(self, email: str) -> None: ...
+
+
+class Limited(Workflow, limit=Limit(2, per=lambda limited: limited.email)):
+    email: str
+
+    @step(limit=3)
+    def begin(self, email: str) -> None: ...
+
+    @step(after=begin, limit=Limit(1, per=["email"]))
+    def go_on(self) -> None: ...
+
+    @step(after=begin, limit="three")  # type: ignore[call-overload, untyped-decorator]
+    def stop(self) -> None: ...
+
+
+assert_type(Limited.start(email="").go_on(), Outcome)
 
 
 class ByNumber(Workflow, unique=5):  # type: ignore[arg-type]

@@ -1,0 +1,30 @@
+"""What a timeline has where ``unique=`` and ``per=`` tell it from others, and the digest that stands for it in a row."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from typing import Any
+
+from ..fields import UNSET
+from ..limits import By
+from ..registry import Declaration
+from ..store import Snapshot
+
+
+def value_of(declaration: Declaration, by: By, snapshot: Snapshot) -> str | None:
+    """Return what a timeline has there, as text; None: nothing yet."""
+    fields = snapshot.state["fields"]
+
+    def encoded(name: str) -> Any:
+        field = declaration.fields[name]
+        default = field.encode_default()
+        return fields.get(name, fields.get(field.renamed_from, None if default is UNSET else default))
+
+    return by.value(encoded, lambda: declaration.workflow._from(snapshot))
+
+
+def digest_of(declaration: Declaration, *parts: str) -> uuid.UUID:
+    """Return a digest of this, the same whatever the workflow is called by now."""
+    text = "\0".join((declaration.names[-1], *parts))
+    return uuid.UUID(bytes=hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest(), version=5)

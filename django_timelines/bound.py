@@ -15,20 +15,23 @@ from django.views.decorators.debug import sensitive_variables
 
 from . import links
 from .actors import Actor, of_user
+from .engine import assign as giving
 from .engine import call, operate, revoke, wait
 from .engine.asked import Options
+from .engine.assignee import user_who_has
 from .engine.links import call_link
 from .exceptions import DeclarationError, Refused, TimelinesError
 from .limits import Limit
 from .models import Timeline
+from .people import type_assignee, type_rule
 from .retries import Retry
 from .state import Outcome, StepStatus, run_key, step_status
-from .steps import AnyOf, Delivery, Step, StepOutcome, type_moment, type_rule, type_span
+from .steps import AnyOf, Delivery, Step, StepOutcome, type_moment, type_span
 from .subject import Subject
 
 OPTIONS = (
     *("after", "manual", "within", "delay", "until", "delivery", "retry", "when", "early", "timeout", "renamed_from"),
-    *("allowed", "limit", "again", "each", "by", "at_once", "at_least", "at_most_failed"),
+    *("allowed", "assigned", "limit", "again", "each", "by", "at_once", "at_least", "at_most_failed"),
 )
 P = ParamSpec("P")
 W = TypeVar("W")
@@ -104,7 +107,7 @@ def subworkflow(
     that take the values of the child's when it has completed. It fails only if the class goes on from ``payment.failed``
     (settled when the child begins); else the child is blocked, and the parent waits. Other options are those of ``@step``.
     """
-    known = set(OPTIONS) - {"manual", "delivery", "early", "timeout", "allowed", "limit"}
+    known = set(OPTIONS) - {"manual", "delivery", "early", "timeout", "allowed", "assigned", "limit"}
     if unknown := [option for option in options if option not in known]:
         raise DeclarationError(f"subworkflow has no option {unknown[0]!r}: it has {', '.join(sorted(known))}.")
     return ChildStep(workflow, given, results or {}, after=after, **options)
@@ -128,6 +131,7 @@ def step(
     renamed_from: str = ...,
     allowed: type_rule | list[type_rule] | None = ...,
     limit: int | Limit | None = ...,
+    assigned: type_assignee | None = ...,
     again: Step[...] | None = ...,
 ) -> Callable[[Callable[Concatenate[W, P], object]], WorkflowStep[P]]: ...
 @overload
@@ -151,6 +155,7 @@ def step(  # the item is given, and no part of a call
     renamed_from: str = ...,
     allowed: type_rule | list[type_rule] | None = ...,
     limit: int | Limit | None = ...,
+    assigned: type_assignee | None = ...,
     again: Step[...] | None = ...,
 ) -> Callable[[Callable[Concatenate[W, Any, P], object]], WorkflowStep[P]]: ...
 def step(body: Any = None, /, **options: Any) -> Any:
@@ -170,6 +175,8 @@ def step(body: Any = None, /, **options: Any) -> Any:
     ``again=review``: once it is done, ``review`` and all that comes after it begin a new round; fields stay as they are.
     ``allowed``: who may call it: a permission, ``"group:…"``, ``"user:…"``, ``"link"``, a function of workflow and user.
     ``limit=3``: so many attempts at once, over all timelines and processes; ``limit=Limit(2, per="account")`` for each account.
+    ``assigned="reviewer"``: whose it is when it is reached: a field that is a user, or a function of the workflow (and of the
+    item, with ``each=``), which the first attempt asks.
     """
     if body is not None:
         return WorkflowStep(body)
@@ -275,6 +282,28 @@ class BoundStep(Generic[P]):
         """Revoke them from async code."""
         await sync_to_async(self.revoke_links)(reason=reason, actor=actor)
 
+    def assign(self, user: Any, *, reason: str = "", actor: Any = None) -> None:
+        """Give the step, which waits, to this user, or with ``None`` back to all who may call it.
+
+        Links that were made before are revoked with it. In a body it takes effect with the body's completion, if the step waits
+        still.
+        """
+        name, frame = (self._name, self._item), self._workflow._frame
+        if frame is not None:
+            frame.given.append(giving.prepared(self._workflow, name, user, reason))
+            return
+        workflow = self._writable()
+        workflow._seen(giving.assign(workflow._snapshot, name, user, actor_of(actor), reason))
+
+    async def aassign(self, user: Any, *, reason: str = "", actor: Any = None) -> None:
+        """Give it to somebody from async code."""
+        await sync_to_async(self.assign)(user, reason=reason, actor=actor)
+
+    @property
+    def assigned(self) -> Any:
+        """The user who has the step, as this object last saw it; None if nobody in particular has it, or they are gone."""
+        return user_who_has(self._workflow._run((self._name, self._item)))
+
     def retry(self, *, reason: str = "", actor: Any = None, force: bool = False) -> Outcome:
         """Try a blocked step again, or one that waits for its next attempt, now.
 
@@ -315,6 +344,8 @@ class BoundStep(Generic[P]):
     aretry.alters_data = True  # type: ignore[attr-defined]
     skip.alters_data = True  # type: ignore[attr-defined]
     askip.alters_data = True  # type: ignore[attr-defined]
+    assign.alters_data = True  # type: ignore[attr-defined]
+    aassign.alters_data = True  # type: ignore[attr-defined]
     revoke_links.alters_data = True  # type: ignore[attr-defined]
     arevoke_links.alters_data = True  # type: ignore[attr-defined]
 

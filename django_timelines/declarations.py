@@ -12,6 +12,8 @@ from enum import Enum
 from typing import Any, ClassVar
 from uuid import UUID
 
+from django.conf import settings
+
 from . import graph, limits, registry
 from .exceptions import DeclarationError
 from .fields import UNSET, Field, field_for, parameters_of
@@ -48,6 +50,7 @@ def declare(
     fields = _fields(cls, root, label, steps)
     for declared in steps.values():
         _check_each(label, declared, fields)
+        _check_assigned(label, declared, fields)
         if unknown := [name for name in declared.results if name not in fields]:
             raise DeclarationError(
                 f"{label}.{declared.name}: results= names {unknown[0]!r}, which is no field. Declare it."
@@ -213,6 +216,25 @@ def _check_allowed(label: str, declared: Step[...]) -> None:
         raise DeclarationError(
             f"{label}: {declared.name!r} runs by itself, so nobody calls it: allowed= says nothing there. "
             "Take it away, or give it manual=True."
+        )
+
+
+def _check_assigned(label: str, declared: Step[...], fields: dict[str, Field]) -> None:
+    given = declared.assigned
+    if given is None:
+        return
+    if not declared.waits or declared.is_entry:
+        why = "is what start(…) calls, so it never waits" if declared.is_entry else "runs by itself"
+        raise DeclarationError(
+            f"{label}: {declared.name!r} {why}: assigned= says nothing there. Take it away, or give it manual=True."
+        )
+    if callable(given):
+        return
+    models = models_in(fields[given].annotation) if given in fields else []
+    if [model._meta.label for model in models] != [settings.AUTH_USER_MODEL]:
+        raise DeclarationError(
+            f"{label}.{declared.name}: assigned={given!r} is no field that is a user. "
+            f"Declare {given}: {settings.AUTH_USER_MODEL.rpartition('.')[2]}, or write a function that returns one."
         )
 
 

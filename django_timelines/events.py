@@ -17,8 +17,8 @@ class EventType(StrEnum):
     STEP_CALLED = "StepCalled"
     """Somebody asked for the step. ``data``: ``input``, ``digest``, ``key``, ``early``."""
     STEP_DUE = "StepDue"
-    """It is the step's turn. ``data``: ``waiting`` (for a call), ``due`` (not before), ``until`` (its deadline), ``reason``;
-    ``timed`` when its first attempt asked for these, and counts as none."""
+    """It is the step's turn. ``data``: ``waiting`` (for a call), ``due`` (not before), ``until`` (its deadline), ``reason``,
+    ``assigned`` (who gets it); ``timed`` when its first attempt asked for these, and counts as none."""
     ATTEMPT_STARTED = "AttemptStarted"
     """The attempt was claimed. Written before the body runs. ``data``: ``slots``, what it holds of its limits until it ends."""
     ATTEMPT_FAILED = "AttemptFailed"
@@ -55,6 +55,9 @@ class EventType(StrEnum):
     PAUSED = "Paused"
     """Nothing new is begun until ``Resumed``. ``data``: ``reason``."""
     RESUMED = "Resumed"
+    STEP_ASSIGNED = "StepAssigned"
+    """A person gave a step that waits to one user. ``data``: ``assigned`` (``id`` and ``label``; None: to all who may call it),
+    ``reason``. Links that were made before are revoked with it."""
     LINKS_REVOKED = "LinksRevoked"
     """No link to the step (without one: to the timeline) that was made by now is good any more. ``data``: ``reason``."""
     CANCEL_REQUESTED = "CancelRequested"

@@ -57,6 +57,7 @@ class Line:
     items: tuple[int, int] | None = None  # of a step with items: how many are settled, of how many
     more: int = 0  # items of its step that are not listed; the last one that is says so
     progress: Progress | None = None  # of a long step that is open
+    assigned: str = ""  # who has it, for those who may know
 
     @property
     def is_running(self) -> bool:
@@ -174,7 +175,8 @@ def _lines(sight: Sight, declaration: Declaration | None) -> Iterator[Line]:
             more = count_items(state, name) - len(keys) + 1 if key is keys[-1] else 0
             line = _line(timeline, key, about if key == name else "", times, more)
             if name not in aside or (key in state["runs"] and line.status not in _UNSEEN):
-                line = replace(line, progress=progress.get(key))
+                has = state["runs"].get(key, {}).get("assigned")
+                line = replace(line, progress=progress.get(key), assigned=has["label"] if has else "")
                 yield line
 
 

@@ -16,10 +16,11 @@ from django.utils.module_loading import import_string
 
 from . import conf, registry
 from .actors import Actor, ActorType
-from .models import Timeline, TimelineQuerySet
+from .exceptions import ItemsNotLoaded
+from .models import Run, Timeline, TimelineQuerySet
 from .registry import Declaration
-from .rules import allows
-from .state import revoked_at, split_key, waiting_steps
+from .rules import allows, is_here
+from .state import TAKES_CALLS, revoked_at, split_key, waiting_steps
 
 SESSION_KEY = "django_timelines"
 GUEST_KEY = "django_timelines_guest"  # those that a link has shown to this session, until links to them are revoked
@@ -78,13 +79,14 @@ def _parent_of(timeline: Timeline) -> Timeline | None:
 def can_call(timeline: Timeline, step: str, *, user: Any, session: Any) -> bool:
     """The default: who the step's ``allowed=`` names. Without it: whoever started the timeline, and staff who may change it.
 
+    What was given to somebody is theirs alone, who are named by ``allowed=`` if there is one.
     A step whose link a body made is its holder's to call: whoever started the timeline is to follow the link.
     """
     declaration = registry.get(timeline.workflow)
     declared = declaration.step(split_key(step)[0])
     if is_for(timeline, step, user):
         return True
-    if declared.allowed:
+    if declared.allowed or who_has(timeline, step):
         return False
     if _is_staff(user, "django_timelines.change_timeline"):
         return True
@@ -92,14 +94,34 @@ def can_call(timeline: Timeline, step: str, *, user: Any, session: Any) -> bool:
 
 
 def is_for(timeline: Timeline, step: str, user: Any) -> bool:
-    """Tell whether the step waits for this user: its ``allowed=`` names them, or they started the timeline."""
+    """Tell whether the step waits for this user: it was given to them; else its ``allowed=`` names them, or they started it."""
     declaration = registry.find(timeline.workflow)
     declared = declaration.steps.get(declaration.current(split_key(step)[0])) if declaration else None
     if declaration is None or declared is None or not declared.waits:
         return False
+    has = who_has(timeline, step)
+    if has and not (user is not None and is_here(user) and str(user.pk) == has):
+        return False
     if declared.allowed:
         return allows(declared, declaration.make(timeline), user)
-    return step not in timeline.state.get("links", ()) and _started(timeline, user)
+    return bool(has) or (step not in timeline.state.get("links", ()) and _started(timeline, user))
+
+
+def who_has(timeline: Timeline, run: str) -> str:
+    """Return the primary key of the user to whom the run was given; empty if it is for all who may call it."""
+    try:
+        has = timeline.state["runs"].get(run, {}).get("assigned")
+    except ItemsNotLoaded:
+        step, item = split_key(run)
+        rows = Run.objects.using(timeline.using).filter(timeline=timeline.pk, step=step, item=item)
+        return rows.values_list("assigned", flat=True).first() or ""
+    return str(has["id"]) if has else ""
+
+
+def may_assign(user: Any) -> bool:
+    """Tell whether this user may give a step to somebody from outside: who has the permission ``assign_timeline``."""
+    known = user is not None and user.is_authenticated and user.is_active
+    return bool(known and user.has_perm("django_timelines.assign_timeline"))
 
 
 def known_to(timelines: TimelineQuerySet, user: Any, session: Any) -> TimelineQuerySet:
@@ -163,10 +185,13 @@ def _is_staff(user: Any, permission: str) -> bool:
 
 
 def _is_asked_for(timeline: Timeline, user: Any) -> bool:
-    """Tell whether a step waits whose ``allowed=`` names this user."""
+    """Tell whether a step waits that was given to this user, or whose ``allowed=`` names them."""
     declaration = registry.find(timeline.workflow)
     if declaration is None or "runs" not in timeline.state:
         return False
+    open_runs = Run.objects.using(timeline.using).filter(timeline=timeline.pk, status__in=TAKES_CALLS)
+    if is_here(user) and user.pk is not None and open_runs.filter(assigned=str(user.pk)).exists():
+        return True
     waiting = waiting_steps(timeline.state)
     steps = [step for name, step in declaration.steps.items() if name in waiting and step.allowed]
     return any(allows(step, declaration.make(timeline), user) for step in steps)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .steps import LINK, Step, type_rule
+from .people import LINK, type_rule
+from .steps import Step
 
 
 def allows(step: Step[...], workflow: Any, user: Any, *, holds_link: bool = False) -> bool:

@@ -151,6 +151,7 @@ _LASTING = (
     "item",
     "child",
     "timed",
+    "assigned",
 )
 _OF_ITEMS = ("each", "enough", "begun", "value", "index")  # what is left of a run that is cancelled
 # and what an event says of it
@@ -169,6 +170,7 @@ _TOLD = (
     "timed",
     "other",
     "slots",
+    "assigned",
 )
 
 
@@ -216,6 +218,8 @@ def apply(state: type_state, event: NewEvent, sequence: int) -> None:
             state["renamed"] = {**state.get("renamed", {}), **data["renamed"]["steps"]}
     elif event.type == EventType.ERASED:
         state["erased"] = True
+    elif event.type == EventType.STEP_ASSIGNED:
+        _assign(state, run_key(event.step, event.item), data.get("assigned"), sequence)
     elif event.type == EventType.LINKS_REVOKED:
         state["revoked"] = {**state.get("revoked", {}), run_key(event.step, event.item): sequence}
     elif event.type == EventType.PAUSED:
@@ -252,6 +256,13 @@ def _apply_to_run(state: type_state, event: NewEvent, sequence: int) -> None:
         state["failing"] = True
     elif event.type == EventType.STEP_DUE and "of" not in data and event.step == state.get("undoing", {}).get("then"):
         del state["undoing"]
+
+
+def _assign(state: type_state, key: str, to: Mapping[str, str] | None, sequence: int) -> None:
+    """Let a run be somebody's. Its fence stays: who executes it goes on."""
+    run = {name: value for name, value in state["runs"][key].items() if name != "assigned"}
+    state["runs"][key] = run | ({"assigned": dict(to)} if to else {})
+    state["revoked"] = {**state.get("revoked", {}), key: sequence}
 
 
 def _cancel(state: type_state, data: Mapping[str, Any], sequence: int) -> None:

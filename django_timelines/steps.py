@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec
 
-from . import limits
+from . import limits, people
 from .exceptions import DeclarationError
 from .limits import Limit
+from .people import type_assignee, type_rule
 from .retries import Retry
 
 P = ParamSpec("P")
@@ -21,10 +21,6 @@ MOST_ITEMS = 20_000
 LONGEST_KEY = 190  # with room for "#19999"
 SECRET = "django_timelines: secret"
 """The mark in ``Secret[T]``, which is ``Annotated[T, SECRET]``: a plain T to the body and to type checkers."""
-LINK = "link"
-"""In ``allowed=``: the holder of the step's link."""
-_RULE = re.compile(r"link|(user|group):.+|[A-Za-z_]\w*\.\w+", re.DOTALL)
-type_rule = str | Callable[[Any, Any], bool]
 type_span = timedelta | Callable[[Any], timedelta | None]
 type_moment = datetime | Callable[[Any], datetime | None]
 
@@ -149,6 +145,7 @@ class Step(Generic[P]):
         again: Step[...] | None = None,
         allowed: type_rule | list[type_rule] | None = None,
         limit: int | Limit | None = None,
+        assigned: type_assignee | None = None,
     ) -> None:
         self.body = body
         self.name = body.__name__
@@ -164,7 +161,8 @@ class Step(Generic[P]):
         self.keeps_early = early == "keep"
         self.timeout = timeout
         self.renamed_from = renamed_from
-        self.allowed = _rules(self.name, allowed)
+        self.allowed = people.rules(self.name, allowed)
+        self.assigned = people.assignee(self.name, assigned)
         self.limit = limits.limit(f"Step {self.name!r}: ", limit)
         self.undoes: Step[...] | None = None
         self.again = again
@@ -238,8 +236,8 @@ class Step(Generic[P]):
 
     @property
     def asks_when(self) -> bool:
-        """Tell whether a function says when it is due or overdue: its first attempt asks, for there user code may run."""
-        return any(callable(one) for one in (self.delay, self.until, self.within))
+        """Tell whether its first attempt asks when it is due or overdue, or who gets it: there user code may run."""
+        return self.assigned is not None or any(callable(one) for one in (self.delay, self.until, self.within))
 
     @property
     def waits(self) -> bool:
@@ -261,23 +259,6 @@ class Step(Generic[P]):
             if name.startswith("__") or "name" not in self.__dict__:  # what copies and inspects objects
                 raise AttributeError(name)
             raise AttributeError(f"A step has no {name!r}. What may be come after of {self.name!r}: .failed, .overdue.")
-
-
-def _rules(name: str, given: Any) -> tuple[type_rule, ...]:
-    if given is None:
-        return ()
-    rules = tuple(given) if isinstance(given, list | tuple) else (given,)
-    if not rules:
-        raise DeclarationError(
-            f"Step {name!r}: allowed= is an empty list, so nobody could call it. Name somebody, or leave it out."
-        )
-    for rule in rules:
-        if not callable(rule) and not (isinstance(rule, str) and _RULE.fullmatch(rule)):
-            raise DeclarationError(
-                f"Step {name!r}: allowed={rule!r} names nobody. Write a permission ('shop.pay_order'), 'group:editors', "
-                "'user:ada', 'link', a function of the workflow and the user, or a list of them."
-            )
-    return rules
 
 
 def _delivery(name: str, given: Any) -> Delivery:

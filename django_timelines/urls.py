@@ -17,6 +17,7 @@ urlpatterns = [
     path("api/<uuid:pk>/", api.timeline, name="api_timeline"),
     path("api/<uuid:pk>/events/", api.events, name="api_events"),
     path("api/<uuid:pk>/steps/<str:run>/", api.step, name="api_step"),
+    path("api/<uuid:pk>/steps/<str:run>/assign/", api.assign, name="api_assign"),
     path("open/<str:token>/", views.open_link, name="open"),
     path("call/<str:token>/", views.CallLinkView.as_view(), name="call"),
 ]

@@ -14,6 +14,7 @@ from ..exceptions import Conflict, MovedOn, Refused, Rejected
 from ..models import Timeline
 from ..state import split_key
 from .forms import ReasonForm, form_for
+from .people import AssignForm
 from .verbs import Outlook, Verb
 from .verbs.rewinding import goals
 from .words import step_title
@@ -66,6 +67,8 @@ def _form(request: HttpRequest, timeline: Timeline, verb: Verb, outlook: Outlook
     declaration = registry.find(timeline.workflow)
     declared = declaration.fields if declaration else {}
     data = request.POST if request.method == "POST" else None
+    if verb.asks_whom:
+        return AssignForm(data, needs_reason=verb.needs_reason, outlook=outlook, asker=request.user)
     return form_for(verb, outlook, data, declared, timeline.state["fields"])
 
 

@@ -41,6 +41,7 @@ class ReasonForm(forms.Form):
         self._seen = seen
         self.fields["reason"].required = needs_reason
         self.choice: forms.BoundField | None = None
+        self.extra: forms.BoundField | None = None  # what else is asked for
         if outlook and (choice := outlook.choice):
             self.fields[choice.name] = forms.BooleanField(label=choice.label, required=choice.required)
             self.choice = self[choice.name]

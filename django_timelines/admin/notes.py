@@ -28,6 +28,10 @@ def notes_of(event: Event) -> type_notes:
         yield _("waits for"), _("the timeline that it began") if "child" in data else _("a call")
     if "of" in data:
         yield _("undoes"), _run(data["of"], data.get("round"))
+    if event.type == EventType.STEP_ASSIGNED:
+        yield _("to"), (data["assigned"] or {}).get("label") or _("all who may call it")
+    elif data.get("assigned"):
+        yield _("for"), data["assigned"]["label"]
     yield from _of_a_round(event)
     yield from _of_a_late_result(data)
     if "renamed" in data:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import FieldError, ValidationError
@@ -45,7 +46,7 @@ def _stored_labels(using: str) -> Iterator[str]:
 
 def matching(term: str, using: str, *, people: bool) -> Q:
     """Return which timelines a search means. ``people``: also by the beginning of a name, and by an address."""
-    users = _users(term, people=people)
+    users = users_like(term, people=people)
     found = Q(started_by__in=[term[:64], *(str(user.pk) for user in users)])
     if users:
         found |= Q(pk__in=_about(users, using))
@@ -76,7 +77,7 @@ def _about(users: list[Model], using: str) -> list[uuid.UUID]:
     ]
 
 
-def _users(term: str, *, people: bool) -> list[Model]:
+def users_like(term: str, *, people: bool) -> list[Any]:
     """Return the users of this name; of ``people``, also of this address, then those whose name or address begins so."""
     model = get_user_model()
     names = [model.USERNAME_FIELD]
@@ -85,7 +86,7 @@ def _users(term: str, *, people: bool) -> list[Model]:
     lookups = [*names]
     if people and len(term) >= SHORTEST_BEGINNING:
         lookups += [f"{name}__startswith" for name in names]
-    found: dict[object, Model] = {}
+    found: dict[object, Any] = {}
     for lookup in lookups:
         try:
             found |= {user.pk: user for user in model._default_manager.filter(**{lookup: term})[:MOST_USERS]}

@@ -87,6 +87,7 @@ class StepRow:
     items: str = ""  # of a step with items: how many are settled
     more: int = 0  # items of its step that are not listed; the last one that is says so
     child_url: str = ""
+    assigned: str = ""  # who has it
     progress: Progress | None = None
 
     @property
@@ -115,6 +116,7 @@ def steps_of(timeline: Timeline, allowed: Collection[str], site_name: str) -> li
         row.rewind_url = _rewind_url(timeline, key, site_name) if key in rewinding else ""
         if split_key(following)[0] != name[0]:
             row.more = max(0, count_items(timeline.state, name[0]) - listed[name[0]] + 1)
+        row.assigned = (run_of(timeline, key).get("assigned") or {}).get("label", "")
         row.child_url = _child_url(timeline, key, site_name)
         rows.append(row)
     return rows

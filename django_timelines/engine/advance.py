@@ -382,6 +382,7 @@ def _run_row(result: Advance, name: type_name, run: type_run, old: type_run | No
     row |= {"fence": run["fence"], "attempt": run["attempt"], "rings": 0, "placement": by.placement, "awaits": None}
     row["due"] = moments.from_text(run["due"]) if "due" in run else None
     row["until"] = moments.from_text(run["until"]) if "until" in run else None
+    row["assigned"] = (run.get("assigned") or {}).get("id")
     if old is None or not _has_row(old):
         row["id"] = new_id()
     elif (old.get("call"), old.get("round")) != (run.get("call"), run.get("round")):

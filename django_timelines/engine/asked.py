@@ -39,6 +39,8 @@ class Options:
     """The newest event that the caller knew of: if the step went on since, the call is refused as ``stale``."""
     link: CallLink | None = None
     """The link that its caller holds."""
+    outside: bool = False
+    """It comes from a page or the API: a step that was given to somebody is theirs alone."""
     schedule: Mapping[str, str] | None = None
     """The ``name`` and ``tick`` of the schedule that begins a timeline. Its caller executes nothing."""
 

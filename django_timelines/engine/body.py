@@ -27,6 +27,7 @@ from ..steps import Step
 from ..store import Snapshot, type_name
 from . import leaks
 from .asked import Input, check_input
+from .assignee import who_gets
 from .interrupt import Again, Stopped, TimedOut
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Frame:
     recorded: list[NewEvent] = field(default_factory=list)
     cancel: tuple[str, bool] | None = None  # reason, and whether what completed is undone
     links: set[str] = field(default_factory=set)  # runs of its timeline whose link the body made
+    given: list[NewEvent] = field(default_factory=list)  # runs of its timeline that the body gave to somebody
 
     @property
     def idempotency_key(self) -> str:
@@ -66,6 +68,7 @@ class Completed:
     cancel: tuple[str, bool] | None = None
     links: frozenset[str] = frozenset()
     child: Child | None = None
+    given: tuple[NewEvent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +166,7 @@ def _run_body(declaration: Declaration, name: type_name, frame: Frame, given: Ma
     in_body = False
     try:
         if step.asks_when and not run.get("timed") and not (step.waits and run.get("call")):
-            return Timed(_when_due(step, workflow))
+            return Timed(_when_due(step, workflow) | who_gets(step, workflow, given))
         if not passed and step.when is not None:
             if not step.when(workflow):
                 return NotTaken()
@@ -177,7 +180,7 @@ def _run_body(declaration: Declaration, name: type_name, frame: Frame, given: Ma
         changes = workflow._changes()
         if changes and declaration.unique is not None:
             declaration.unique.check(workflow)
-        return Completed(changes, frame.recorded, frame.cancel, frozenset(frame.links), child)
+        return Completed(changes, frame.recorded, frame.cancel, frozenset(frame.links), child, tuple(frame.given))
     except (LeaseLost, Stopped, Again, KeyboardInterrupt):
         raise
     except BaseException as error:

@@ -19,6 +19,7 @@ from ..models import Pause, Run, Sighting, Timeline
 from ..sight import Sight, look, look_at
 from ..state import ENDED, StepStatus, TimelineStatus, awaits_child, run_key, type_run
 from . import bells
+from .assignee import may_be_given, whose
 from .clock import SIGHTING
 from .slots import standing
 
@@ -155,6 +156,8 @@ def _reasons_of(timeline: Timeline, run: Run, publicly: bool) -> Iterator[Reason
         yield _without_slot(timeline, run, name)
         return
     yield Reason(_word(run), _ended(sentence % words), _ended(public % words), name)
+    if details.get("assigned") and not publicly:
+        yield from _assigned(timeline, run, details)
     is_due = run.status in (StepStatus.DUE, StepStatus.RETRYING) and not _is_later(run) and run.placement
     if is_due and not publicly and moments.now() - timeline.changed_at > PATIENCE and bells.nobody_seen(run.placement):
         yield Reason("no_worker", _("No worker has been seen at %(placement)s: start one.") % words, step=name)
@@ -165,6 +168,13 @@ def _without_slot(timeline: Timeline, run: Run, name: str) -> Reason:
     words = {"step": name.replace("_", " "), "held": held, "number": number or held}
     sentence = _("“%(step)s” waits for its turn: %(held)s of %(number)s are being executed.")
     return Reason("limit", sentence % words, _("“%(step)s” comes next.") % words, name)
+
+
+def _assigned(timeline: Timeline, run: Run, details: type_run) -> Iterator[Reason]:
+    declaration = registry.find(timeline.workflow)
+    if declaration is not None and run.step in declaration.steps and may_be_given(details):
+        sentence = whose(details, declaration.steps[run.step], declaration.make(timeline))
+        yield Reason("assigned", sentence, step=run_key(run.step, run.item))
 
 
 def _of_child(timeline: Timeline, run: Run, details: type_run, publicly: bool) -> Iterator[Reason]:

@@ -7,11 +7,13 @@ from enum import Enum
 
 from django.utils.translation import gettext as _
 
+from ..actors import Actor
 from ..exceptions import Refused, Unknown
 from ..links import CallLink
 from ..registry import Declaration
 from ..state import DONE, MOVING, Outcome, StepStatus, awaits_child, run_key, step_status, type_state
 from ..store import type_name
+from .assignee import check_theirs
 from .links import check_link
 
 
@@ -35,6 +37,7 @@ class Call:
     early: bool = False  # it may be kept: the step says so, or its link was made
     seen: int | None = None  # the newest event that the caller knew of
     link: CallLink | None = None  # the link that the caller holds
+    caller: Actor | None = None  # who calls from outside
 
 
 OUTCOMES = {
@@ -72,6 +75,8 @@ def judge(declaration: Declaration, state: type_state, call: Call) -> Verdict:
     if call.link is not None:
         check_link(declaration, state, call.link)
     run, status = state["runs"].get(run_key(*call.name), {}), step_status(state, *call.name)
+    if call.caller is not None:
+        check_theirs(run, step, call.caller)
     if awaits_child(run):
         return Verdict.SAME
     if call.seen is not None and status in _TAKES_CALLS and call.seen < run["fence"]:

@@ -14,6 +14,7 @@ from ..items import with_all
 from ..state import awaits_child, fold, is_open, run_key
 from ..store import Snapshot
 from .advance import Advance, advance
+from .assignee import still_waiting
 from .body import Completed, Failed, NotTaken, Timed, type_ended
 from .cancel import cancellation
 from .failure import after_failure
@@ -121,6 +122,7 @@ def _outcome(held: Held, ended: type_ended, snapshot: Snapshot) -> list[NewEvent
         begun: dict[str, Any] = {"waiting": True, "child": ended.child.id.hex}
         return [*ended.recorded, NewEvent(EventType.STEP_DUE, *held.name, begun, held.attempt)]
     events = [*ended.recorded, _with_links(_completed(held, ended), ended)]
+    events += still_waiting(snapshot, ended.given)
     if ended.cancel is not None:
         after = fold(state, events, snapshot.head + 1)
         reason, compensate = ended.cancel

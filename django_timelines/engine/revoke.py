@@ -33,7 +33,7 @@ def revoke_links(
             _check_step(declaration, now.state, name)
         return NewEvent(EventType.LINKS_REVOKED, *name, data={"reason": clean_reason(reason)})
 
-    return append(declaration, snapshot, event, actor)
+    return append(declaration, snapshot, event, actor, name)
 
 
 def _check_step(declaration: Declaration, state: type_state, name: type_name) -> None:

@@ -31,6 +31,7 @@ class Run(models.Model):
     rings = models.PositiveIntegerField(_("rings"), default=0)
     ring = models.DateTimeField(_("next ring"), null=True, help_text=_("When the clock looks at it next."))
     awaits = models.UUIDField(null=True, help_text=_("The digest of the limit of which it waits for a free slot."))
+    assigned = models.CharField(_("assigned"), max_length=64, null=True, help_text=_("A user's primary key."))  # noqa: DJ001
     cursor = models.JSONField(null=True, help_text=_("How far a long step has come, and its fields there."))
     progress = models.JSONField(_("progress"), null=True, help_text=_("What pages show of that."))
 
@@ -43,6 +44,7 @@ class Run(models.Model):
             models.Index(
                 fields=["awaits", "id"], name="timelines_run_awaits", condition=models.Q(awaits__isnull=False)
             ),
+            models.Index(fields=["assigned"], name="timelines_run_assigned"),
         )
 
     def __str__(self) -> str:

@@ -9,7 +9,7 @@ from django.db import models, router
 from django.utils.translation import gettext_lazy as _
 
 from .. import registry
-from ..rules import allows_always
+from ..rules import allows_always, is_here
 from ..state import TAKES_CALLS, StepStatus, TimelineStatus
 from .columns import ExactCharField, StateField, new_id
 from .runs import Run
@@ -28,19 +28,23 @@ class TimelineQuerySet(models.QuerySet["Timeline"]):
     def waiting_for_me(self, user: Any) -> TimelineQuerySet:
         """Those on which a step waits for this user: what is overdue first, then what has the least time left.
 
+        A step that somebody has is theirs alone.
+
         A function in ``allowed=`` is asked for each timeline on which its step waits, one after the other.
         """
         waiting = models.Q(status__in=TAKES_CALLS)
         always, perhaps = models.Q(pk__in=[]), models.Q(pk__in=[])
+        mine, nobodys = models.Q(assigned=str(user.pk)), models.Q(assigned=None)
         for declaration in registry.everything().values():
             for step in declaration.steps.values():
                 here = models.Q(timeline__workflow__in=declaration.names, step__in=(step.name, step.renamed_from))
                 if allows_always(step, user):
-                    always |= here
+                    always |= here & (mine | nobodys)
                 elif step.waits and any(callable(rule) for rule in step.allowed):
-                    perhaps |= here
+                    perhaps |= here & (mine | nobodys)
                 elif step.waits and not step.allowed:
-                    perhaps |= here & models.Q(timeline__started_by=str(user.pk))
+                    always |= here & mine if is_here(user) else models.Q(pk__in=[])
+                    perhaps |= here & nobodys & models.Q(timeline__started_by=str(user.pk))
         runs = Run.objects.using(self.db)
         candidates = self.filter(pk__in=runs.filter(perhaps & waiting).values("timeline"))
         found = [row.pk for row in candidates if registry.verbs().waits_for(row, user)]
@@ -92,6 +96,7 @@ class Timeline(models.Model):
             ("rewind_timeline", "Can rewind a timeline"),
             ("pause_timeline", "Can pause and resume a timeline"),
             ("revoke_timeline", "Can revoke links"),
+            ("assign_timeline", "Can assign a step to somebody"),
         )
         constraints = (models.CheckConstraint(condition=models.Q(head__gte=1), name="timelines_head_from_1"),)
         indexes = (  # each in the order of the lists, newest first; the primary key serves the list without a filter

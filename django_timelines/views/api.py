@@ -23,15 +23,18 @@ from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from .. import frames, policy, registry
+from ..engine import assign as giving
 from ..engine.asked import Options
+from ..engine.assignee import user_named
 from ..exceptions import NotAllowed, Refused, Rejected, Unknown
 from ..models import Timeline
 from ..outline import Line, outline
 from ..registry import Declaration
 from ..state import Outcome, split_key, waits_for_call
 from ..steps import Step
+from ..store import snapshot_of
 from ..workflows import BoundStep
-from .visible import may_call, may_view, other_of, sentences_of, status_of, viewer, visible
+from .visible import may_call, may_view, not_yours, other_of, sentences_of, status_of, viewer, visible
 
 PAGE = 50  # timelines in one answer
 MOST_EVENTS = 200
@@ -95,16 +98,32 @@ def step(request: HttpRequest, pk: uuid.UUID, run: str) -> HttpResponse:
     declaration, (name, item) = registry.get(shown.workflow), split_key(run)
     declaration.step(name)
     if not may_call(request, shown, run):
-        raise NotAllowed(_("“%(step)s” is not yours to call.") % {"step": name.replace("_", " ")})
+        raise not_yours(request, shown, run)
     seen = asked.get("seen")
     if seen is not None and type(seen) is not int:
         raise BadRequest(_("seen is the sequence of an event: a whole number."))
-    options = Options(_text(asked, "key"), seen=seen)
+    options = Options(_text(asked, "key"), seen=seen, outside=True)
     bound: BoundStep[...] = BoundStep(declaration.make(shown), declaration.current(name), item, options)
     outcome = bound(**_input(asked, declaration.step(name)))
     shown.refresh_from_db()
     status = 202 if outcome in (Outcome.DUE, Outcome.KEPT, Outcome.RETRYING) else 200
     return JsonResponse({"outcome": outcome} | _shown(request, shown), status=status)
+
+
+@require_POST
+@answered
+def assign(request: HttpRequest, pk: uuid.UUID, run: str) -> HttpResponse:
+    """Give a step to somebody, by name, or to nobody: ``{"to": "ada", "reason": "she knows them"}``, ``{"to": null}``."""
+    if not policy.may_assign(viewer(request)[0]):
+        raise NotAllowed(_("It is not yours to say whose a step is."))
+    shown, asked = visible(request, pk), _body(request, "to", "reason")
+    if "to" not in asked:
+        raise BadRequest(_("Send to: a user's name, or null."))
+    user = None if asked["to"] is None else user_named(_text(asked, "to"))
+    shown.subject  # noqa: B018 (says so if the code no longer has it)
+    giving.assign(snapshot_of(shown), split_key(run), user, None, _text(asked, "reason"))
+    shown.refresh_from_db()
+    return JsonResponse(_shown(request, shown))
 
 
 @sensitive_variables()
@@ -162,6 +181,8 @@ def _step(request: HttpRequest, row: Timeline, declaration: Declaration | None, 
     name, item = split_key(line.name)
     shown: dict[str, Any] = {"run": line.name, "step": name, "item": item, "title": line.title, "status": line.status}
     shown |= {"attempt": line.attempt, "due": line.due, "until": line.until, "errors": line.errors}
+    if policy.may_assign(viewer(request)[0]):
+        shown["assigned"] = line.assigned or None
     callable = waits_for_call(row.state, line.name) and declaration is not None and may_call(request, row, line.name)
     shown["may_call"] = callable
     if callable and declaration is not None:

@@ -19,9 +19,9 @@ from ..exceptions import NotAllowed, Refused, Unknown
 from ..items import read_named, run_of
 from ..links import CallLink
 from ..models import Timeline
+from ..people import LINK
 from ..registry import Declaration
 from ..state import StepStatus, run_key
-from ..steps import LINK
 from .calls import KEY, PossibleCall, carry_out, possible_call
 from .links import find, private, refuse, to_page
 from .pages import WorkflowView

@@ -104,7 +104,7 @@ def carry_out(
     """Call the step with what its valid form says; tell whether the step took it. ``Refused`` if it cannot be called."""
     name, item = split_key(call.run)
     step = declaration.step(name)
-    options = Options(call.key, actor, link is not None, call.seen, link)
+    options = Options(call.key, actor, link is not None, call.seen, link, outside=link is None)
     bound: BoundStep[...] = BoundStep(declaration.make(timeline), name, item, options)
     try:
         if bound(**input_of(call.form, step)) is Outcome.DUE:

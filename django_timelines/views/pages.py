@@ -30,7 +30,7 @@ from ..steps import Step
 from ..workflows import Workflow
 from .calls import KEY, SEEN, STEP, PossibleCall, carry_out, known_input, possible_call, possible_calls
 from .changes import changes_since
-from .visible import form_key, may_call, sentences_of, status_of, viewer, visible
+from .visible import form_key, may_call, not_yours, sentences_of, status_of, viewer, visible
 
 PAGE, STEP_PAGE, START_PAGE = (f"django_timelines/{name}.html" for name in ("timeline_page", "step_page", "start_page"))
 
@@ -143,8 +143,7 @@ class CallingView(WorkflowView, ABC):
         if declaration is None or name not in declaration.steps:
             return self._page(timeline, declaration, notes=[_("There is no such step any more.")], status=404)
         if not may_call(request, timeline, run):
-            words = {"step": name.replace("_", " ")}
-            return self._page(timeline, declaration, notes=[_("“%(step)s” is not yours to call.") % words], status=403)
+            return self._page(timeline, declaration, notes=[str(not_yours(request, timeline, run))], status=403)
         call = possible_call(timeline, declaration, run, self.form_class, request.POST)
         call.key, call.seen = form_key(request, KEY), frames.read_sequence(request.POST.get(SEEN))
         if not call.form.is_valid():

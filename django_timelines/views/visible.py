@@ -11,8 +11,11 @@ from django.http import Http404, HttpRequest
 from django.utils.translation import gettext as _
 
 from .. import frames, policy
-from ..exceptions import NotUnique, Refused
+from ..engine.assignee import not_theirs
+from ..exceptions import NotAllowed, NotUnique, Refused
+from ..items import run_of
 from ..models import Timeline
+from ..state import split_key
 
 _FORM_KEY = re.compile(r"[0-9a-f]{32}")
 _STATUS_OF = {"forged": 404, "unknown": 404, "unknown_timeline": 404, "unknown_step": 404, "unknown_workflow": 404}
@@ -23,6 +26,7 @@ _STATUS_OF |= {
     "revoked": 410,
     "overdue": 410,
     "not_allowed": 403,
+    "assigned": 403,
     "invalid": 400,
     "wrong_input": 400,
     "invalid_key": 400,
@@ -72,6 +76,15 @@ def may_view(request: HttpRequest, timeline: Timeline) -> bool:
 def may_call(request: HttpRequest, timeline: Timeline, run: str) -> bool:
     """Ask the policy for whoever sent the request."""
     return policy.may_call(timeline, run, *viewer(request))
+
+
+def not_yours(request: HttpRequest, timeline: Timeline, run: str) -> NotAllowed:
+    """Return the refusal of a call by whoever may not make it: whose it is, if they are somebody we know."""
+    has = run_of(timeline, run).get("assigned")
+    step = split_key(run)[0]
+    if has and getattr(viewer(request)[0], "is_authenticated", False):
+        return not_theirs(step, has["label"])
+    return NotAllowed(_("“%(step)s” is not yours to call.") % {"step": step.replace("_", " ")})
 
 
 def viewer(request: HttpRequest) -> tuple[Any, Any]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 
+from django_timelines.exceptions import Refused
+from django_timelines.models import Run
 from tests.pages.test_revoking import Invitation, path, planned
 from tests.races.at_once import at_once
 
@@ -31,3 +34,40 @@ def test_of_a_call_and_a_revocation_at_once_each_order_is_whole(_time: int) -> N
     else:
         assert pressed.status_code == 410
         assert called not in events
+
+
+@pytest.mark.parametrize("_time", range(5))
+def test_of_a_call_and_an_assignment_at_once_each_order_is_whole(_time: int) -> None:
+    ada, bob = User.objects.create_user("ada"), User.objects.create_user("bob")
+    invitation = planned()
+    invitation.book.assign(ada)
+    browser = Client()
+    browser.force_login(ada)
+    form = browser.get(invitation.get_absolute_url()).context["call"]
+    sent = {"timelines-step": "book", "timelines-key": form.key, "timelines-seen": form.seen, "table": 4}
+
+    pressed, given = at_once(
+        lambda: browser.post(invitation.get_absolute_url(), sent),
+        lambda: Invitation.get(invitation.pk).book.assign(bob),
+    )
+
+    after = Invitation.get(invitation.pk)
+    if pressed.status_code == 302:  # she was first: there was nothing left to give
+        assert isinstance(given, Refused)
+        assert after.book.status == "completed"
+    else:
+        assert given is None
+        assert pressed.status_code in (403, 404)
+        assert (after.book.status, after.book.assigned) == ("waiting", bob)
+
+
+@pytest.mark.parametrize("_time", range(5))
+def test_of_two_assignments_at_once_the_later_event_counts_in_state_and_row(_time: int) -> None:
+    users = [User.objects.create_user(name) for name in ("ada", "bob")]
+    invitation = planned()
+
+    at_once(*(lambda user=user: Invitation.get(invitation.pk).book.assign(user) for user in users))
+
+    last = invitation.timeline.events.filter(type="StepAssigned").latest("sequence")
+    assert str(Invitation.get(invitation.pk).book.assigned) == last.data["assigned"]["label"]
+    assert Run.objects.get(timeline=invitation.pk, step="book").assigned == last.data["assigned"]["id"]

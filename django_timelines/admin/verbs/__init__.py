@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .amending import AMEND
+from .assigning import ASSIGN
 from .base import Outlook, Verb
 from .ending import CANCEL
 from .moving import RETRY, SKIP
@@ -14,7 +15,7 @@ from .rewinding import REWIND
 
 __all__ = ["VERBS", "Outlook", "Verb", "allowed_verbs"]
 
-VERBS = {verb.name: verb for verb in (RETRY, SKIP, REVOKE, AMEND, REWIND, PAUSE, RESUME, REVOKE_PAGE, CANCEL)}
+VERBS = {verb.name: verb for verb in (RETRY, SKIP, ASSIGN, REVOKE, AMEND, REWIND, PAUSE, RESUME, REVOKE_PAGE, CANCEL)}
 
 
 def allowed_verbs(user: Any) -> frozenset[str]:

@@ -62,6 +62,7 @@ class Verb:
     act: Callable[[Timeline, str, type_asked, Any], str]
     permits: str = ""
     fields: str = ""  # "must" change one, or "may" set some
+    asks_whom: bool = False
     is_grave: bool = False
 
     @property

@@ -1,4 +1,4 @@
-"""``timelines revoke``: who may go on with a timeline, and see it."""
+"""``timelines assign | revoke``: who is to go on with a timeline, and who may no longer."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from argparse import ArgumentParser
 
 from django.core.management.color import Style
 
+from ...engine.assign import assign
+from ...engine.assignee import user_named
 from ...engine.revoke import THE_TIMELINE, revoke_links
 from ...state import split_key
 from ...store import snapshot_of
@@ -21,6 +23,24 @@ def _for_revoke(parser: ArgumentParser) -> None:
     parser.add_argument("--reason", required=True, help="Why, for the event.")
 
 
+def _for_assign(parser: ArgumentParser) -> None:
+    finding.add_timeline(parser)
+    parser.add_argument("step", metavar="STEP", help="The step's name; of an item: 'make[latte]'.")
+    whom = parser.add_mutually_exclusive_group(required=True)
+    whom.add_argument("--to", metavar="NAME", help="The user's name.")
+    whom.add_argument("--nobody", action="store_true", help="It is for all who may call it.")
+    parser.add_argument("--reason", default="", help="Why, for the event.")
+
+
+def _assign(options: type_options, style: Style) -> Answer:
+    timeline, step = finding.timeline(options), options["step"]
+    user = None if options["nobody"] else user_named(options["to"])
+    assign(snapshot_of(timeline), split_key(step), user, reason=options["reason"])
+    timeline.refresh_from_db()
+    now = standing(timeline, style)
+    return Answer({"step": step, "assigned": user and user.get_username()} | now.document, now.lines)
+
+
 def _revoke(options: type_options, style: Style) -> Answer:
     timeline, step = finding.timeline(options), options["step"]
     name = split_key(step) if step else THE_TIMELINE
@@ -31,4 +51,7 @@ def _revoke(options: type_options, style: Style) -> Answer:
     return Answer({"step": step, "revoked_at": timeline.head} | now.document, [plain(said), *now.lines])
 
 
-VERBS = (Verb("revoke", "Let no link be good that was made by now.", _for_revoke, _revoke),)
+VERBS = (
+    Verb("assign", "Give a step that waits to one user, or back to all who may call it.", _for_assign, _assign),
+    Verb("revoke", "Let no link be good that was made by now.", _for_revoke, _revoke),
+)

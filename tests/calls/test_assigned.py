@@ -1,0 +1,474 @@
+"""Steps that somebody has: whose they are when they are reached, given by a person, and for whom they wait then."""
+
+import json
+
+import pytest
+from django.contrib.auth.models import AnonymousUser, Permission, User
+from django.core.management import call_command
+from django.test import Client
+
+from django_timelines import policy
+from django_timelines.exceptions import DeclarationError, NotAllowed, Refused, Rejected
+from django_timelines.models import Run, Timeline
+from django_timelines.testing import drain, recorded_errors
+from django_timelines.workflows import PermanentFailure, Workflow, step
+from tests.admin.conftest import page_of, post, verb_of
+
+pytestmark = pytest.mark.django_db
+
+
+class Claim(Workflow):
+    """Something is claimed, an adjuster looks at it, the team pays."""
+
+    adjuster: User | None = None
+    voters: list[str] = []  # noqa: RUF012 (a default, copied into each timeline)
+    note: str = ""
+
+    @step
+    def report(self, adjuster: User | None = None):
+        self.adjuster = adjuster
+
+    @step(after=report, assigned="adjuster")
+    def look(self, note: str):
+        """The adjuster looks at it."""
+        if note == "broken":
+            raise PermanentFailure("It is broken.")
+        self.note = note
+
+    @step(after=look, manual=True, allowed="group:team", assigned=lambda claim: User.objects.get(username="grace"))
+    def pay(self):
+        """The team pays."""
+
+    @step(after=pay)
+    def thank(self):
+        """By itself."""
+
+
+class Ballot(Workflow):
+    """Each voter has a vote of their own."""
+
+    voters: list[str]
+
+    @step
+    def call(self, voters: list[str]):
+        self.voters = voters
+
+    @step(after=call, each="voters", assigned=lambda ballot, voter: User.objects.get(username=voter))
+    def vote(self, voter: str, yes: bool):
+        """They vote."""
+
+
+def reported(adjuster: User | None = None, by: User | None = None) -> Claim:
+    claim = Claim.using(actor=by).start(adjuster=adjuster)
+    drain()
+    return Claim.get(claim.pk)
+
+
+def mine(user: object) -> list[str]:
+    return [str(row.pk) for row in Timeline.objects.waiting_for_me(user)]
+
+
+def may(user: object, workflow: Workflow, run: str = "look", session: object = None) -> bool:
+    return policy.may_call(Timeline.objects.get(pk=workflow.pk), run, user, session)
+
+
+def permitted(user: User, *codenames: str) -> User:
+    user.is_staff = True
+    user.save()
+    user.user_permissions.add(*Permission.objects.filter(codename__in=codenames))
+    return User.objects.get(pk=user.pk)
+
+
+def test_a_step_is_whose_the_field_says_when_it_is_reached(ada, grace, boss):
+    claim = reported(adjuster=ada, by=boss)
+
+    assert claim.look.status == "waiting"
+    assert claim.look.assigned == ada
+    assert (mine(ada), mine(boss), mine(grace)) == ([str(claim.pk)], [], [])
+    assert may(ada, claim)
+    assert not may(boss, claim)  # who began it
+    assert not may(permitted(grace, "change_timeline"), claim)
+    due = claim.timeline.events.filter(type="StepDue", step="look").latest("sequence")
+    assert due.data["assigned"] == {"id": str(ada.pk), "label": "ada"}
+
+
+def test_a_field_that_names_nobody_leaves_it_to_all_who_may_call_it(boss):
+    claim = reported(by=boss)
+
+    assert claim.look.assigned is None
+    assert mine(boss) == [str(claim.pk)]
+
+
+def test_a_function_says_whose_it_is_in_an_attempt_of_its_own(ada, grace, boss):
+    claim = reported(adjuster=ada)
+    claim.look.using(actor=ada)("fine")
+    drain()
+
+    claim = Claim.get(claim.pk)
+    assert claim.pay.assigned == grace
+    assert mine(grace) == [str(claim.pk)]
+    assert claim.pay.using(actor=grace)() == "completed"
+
+
+def test_each_item_is_its_own_users(ada, grace):
+    ballot = Ballot.start(voters=["ada", "grace"])
+    drain()
+    ballot = Ballot.get(ballot.pk)
+
+    assert (ballot.vote["ada"].assigned, ballot.vote["grace"].assigned) == (ada, grace)
+    assert may(ada, ballot, "vote[ada]")
+    assert not may(ada, ballot, "vote[grace]")
+
+
+def test_a_function_that_returns_no_user_fails_the_step_and_says_so(deploy):
+    parcel = deploy("""
+        class Parcel(Workflow):
+            @step
+            def pack(self, what: str): ...
+            @step(after=pack, manual=True, retry=Retry(1), assigned=lambda parcel: "ada")
+            def sign(self): ...
+    """)
+    begun = parcel.start(what="books")
+    with recorded_errors():
+        drain()
+
+    assert parcel.get(begun.pk).sign.status == "blocked"
+    assert "returned 'ada'. Return a user, or None for nobody." in str(begun.timeline.explain())
+
+
+def test_a_person_gives_it_to_somebody_and_back(ada, grace, boss):
+    claim = reported(by=boss)
+
+    claim.look.assign(ada, reason="She knows them.", actor=boss)
+    assert (mine(ada), mine(boss)) == ([str(claim.pk)], [])
+    claim.look.assign(grace, actor=boss)
+    assert (mine(ada), mine(grace)) == ([], [str(claim.pk)])
+    claim.look.assign(None, reason="Whoever has time.", actor=boss)
+    assert (mine(grace), mine(boss)) == ([], [str(claim.pk)])
+
+    first, _second, third = claim.timeline.events.filter(type="StepAssigned").order_by("sequence")
+    assert (first.actor_label, first.step) == ("boss", "look")
+    assert first.data == {"assigned": {"id": str(ada.pk), "label": "ada"}, "reason": "She knows them."}
+    assert third.data == {"assigned": None, "reason": "Whoever has time."}
+
+
+def test_who_has_it_already_is_given_it_once(ada):
+    claim = reported(adjuster=ada)
+    head = claim.timeline.head
+
+    claim.look.assign(ada)
+
+    assert Timeline.objects.get(pk=claim.pk).head == head
+
+
+def test_it_stays_theirs_through_a_rejection_a_block_and_a_retry_until_a_new_round(ada, grace):
+    claim = reported()
+    claim.look.assign(grace)
+    with recorded_errors():
+        claim.look.using(actor=grace)("broken")
+    assert claim.look.status == "blocked"
+    assert claim.look.assigned == grace
+
+    claim.look("fine")
+    claim.timeline.rewind(to="look", reason="again")
+    drain()
+
+    assert Claim.get(claim.pk).look.status == "waiting"
+    assert Claim.get(claim.pk).look.assigned is None
+    assert Run.objects.get(timeline=claim.pk, step="look").assigned is None
+
+
+def test_code_of_yours_calls_it_all_the_same_but_for_allowed(ada, grace, boss):
+    claim = reported(adjuster=ada)
+
+    assert claim.look.using(actor=boss)("for her") == "completed"
+    drain()
+    with pytest.raises(NotAllowed):
+        Claim.get(claim.pk).pay.using(actor=ada)()
+
+
+@pytest.mark.parametrize("wrong", ["ada", 7, object()])
+def test_only_a_user_can_have_it(wrong):
+    claim = reported()
+    head = claim.timeline.head
+
+    with pytest.raises(Rejected, match="is no user"):
+        claim.look.assign(wrong)
+
+    assert Timeline.objects.get(pk=claim.pk).head == head
+
+
+def test_it_is_given_to_nobody_who_has_left_or_may_not_call_it(ada, grace, boss):
+    claim = reported(adjuster=ada)
+    claim.look("fine")
+    drain()
+    claim = Claim.get(claim.pk)
+    with pytest.raises(NotAllowed, match="ada may not call “pay”"):
+        claim.pay.assign(ada)
+    User.objects.filter(pk=boss.pk).update(is_active=False)
+    with pytest.raises(Rejected, match="boss has left"):
+        claim.pay.assign(boss)
+
+
+def test_what_does_not_wait_for_a_person_is_nobodys(ada):
+    claim = reported()
+
+    for step_, reason in ((claim.thank, "runs by itself"), (claim.pay, "is upcoming"), (claim.report, "is completed")):
+        with pytest.raises(Refused, match=reason) as refused:
+            step_.assign(ada)
+        assert refused.value.reason == "not_applicable"
+
+
+def test_who_has_left_is_named_and_a_new_assignment_mends_it(ada, grace):
+    claim = reported(adjuster=ada)
+    assert "ada has “look”." in str(claim.timeline.explain())
+    User.objects.filter(pk=ada.pk).update(is_active=False)
+    assert "ada has “look”, and has left: assign it to somebody else." in str(claim.timeline.explain())
+    assert not may(User.objects.get(pk=ada.pk), claim)
+    assert mine(User.objects.get(pk=ada.pk)) == []
+    ada.delete()
+    assert "ada has “look”, and has left" in str(claim.timeline.explain())
+    assert claim.look.assigned is None
+
+    claim.look.assign(grace)
+
+    assert "grace has “look”." in str(claim.timeline.explain())
+    assert may(grace, claim)
+
+
+def test_visitors_are_not_told_who_has_it(ada):
+    claim = reported(adjuster=ada)
+
+    assert "ada" not in claim.timeline.explain().public
+
+
+def test_who_no_longer_may_call_it_is_named_as_well(ada, grace):
+    claim = reported(adjuster=ada)
+    claim.look("fine")
+    drain()
+    grace.groups.clear()
+
+    assert "grace has “pay”, and may not call it: assign it" in str(Claim.get(claim.pk).timeline.explain())
+    assert mine(grace) == []
+
+
+# From outside.
+
+
+def test_the_page_is_for_whom_it_was_given_to_and_others_are_told_who_that_is(ada, grace, browser_of):
+    claim = reported(adjuster=ada, by=grace)
+    theirs, others = browser_of(ada), browser_of(grace)
+
+    page = others.get(claim.get_absolute_url())
+    pressed = others.post(claim.get_absolute_url(), {"timelines-step": "look", "note": "mine"})
+
+    assert page.context["calls"] == []
+    assert pressed.status_code == 403
+    assert "“look” is not yours to call: ada has it." in pressed.content.decode()
+    form = theirs.get(claim.get_absolute_url()).context["call"]
+    sent = {"timelines-step": "look", "timelines-key": form.key, "timelines-seen": form.seen, "note": "seen it"}
+    assert theirs.post(claim.get_absolute_url(), sent).status_code == 302
+    assert Claim.get(claim.pk).note == "seen it"
+
+
+def test_what_is_given_to_somebody_else_while_its_form_is_open_is_refused(ada, grace, browser_of):
+    claim = reported(adjuster=ada)
+    browser = browser_of(ada)
+    form = browser.get(claim.get_absolute_url()).context["call"]
+    claim.look.assign(grace)
+
+    sent = {"timelines-step": "look", "timelines-key": form.key, "note": "late"}
+
+    assert browser.post(claim.get_absolute_url(), sent).status_code == 404  # it is not hers to see any more, either
+    assert Claim.get(claim.pk).look.status == "waiting"
+
+
+def test_a_link_is_for_whoever_had_the_step_when_it_was_made(ada, grace):
+    claim = reported(adjuster=ada)
+    old = claim.look.link()
+    claim.look.assign(grace)
+
+    assert Client().get(path(old)).status_code == 410
+    assert Client().get(path(claim.look.link())).status_code == 200
+
+
+def test_the_api_gives_it_to_somebody_who_may_and_says_who_has_it(ada, grace, boss, browser_of):
+    claim = reported(by=boss)
+    address = f"/timelines/api/{claim.pk}/steps/look/"
+    asked = json.dumps({"to": "grace", "reason": "She has time."})
+    assert send(browser_of(boss), address + "assign/", asked).status_code == 403
+
+    boss = permitted(boss, "assign_timeline", "view_timeline")
+    answer = send(browser_of(boss), address + "assign/", asked)
+
+    shown = next(one for one in answer.json()["steps"] if one["run"] == "look")
+    assert (answer.status_code, shown["assigned"], shown["may_call"]) == (200, "grace", False)
+    refused = send(browser_of(boss), address, json.dumps({"input": {"note": "mine"}}))
+    assert (refused.status_code, refused.json()["error"]["reason"]) == (403, "assigned")
+    assert refused.json()["error"]["message"] == "“look” is not yours to call: grace has it."
+    assert send(browser_of(boss), address + "assign/", '{"to": "nobody"}').status_code == 400
+    assert send(browser_of(boss), address + "assign/", "{}").status_code == 400
+    assert send(browser_of(boss), address + "assign/", '{"to": null}').json()["steps"][1]["assigned"] is None
+    called = send(browser_of(boss), address, json.dumps({"input": {"note": "mine"}}))
+    assert called.json()["outcome"] == "completed"
+
+
+def test_the_admin_gives_it_to_somebody_found_by_name(ada, grace, boss):
+    claim, root = reported(by=boss), Client()
+    root.force_login(User.objects.create_superuser("root"))
+    User.objects.create_user("gracia")
+    url = verb_of("assign", claim, "look")
+    assert f'action="{url}"' in root.get(page_of(claim)).content.decode()
+    assert f'action="{verb_of("assign", claim, "report")}"' not in root.get(page_of(claim)).content.decode()
+
+    several = root.post(url, {"user": "gra", "fence": fence(root, url)}).content.decode()
+    unknown = root.post(url, {"user": "zoe", "fence": fence(root, url)}).content.decode()
+    said = post(root, url, user="grace", reason="She has time.")
+
+    assert "Several are meant: " in several
+    assert "There is no such user." in unknown
+    assert said == "grace has “Look” now."
+    assert "grace has it" in root.get(page_of(claim)).content.decode()
+    assert "She has time." in root.get(page_of(claim)).content.decode()
+    assert post(root, url, user="") == "“Look” waits for all who may call it."
+
+
+def test_the_admin_does_nothing_if_somebody_else_was_given_it_meanwhile(ada, grace):
+    claim, root = reported(), Client()
+    root.force_login(User.objects.create_superuser("root"))
+    url = verb_of("assign", claim, "look")
+    seen = fence(root, url)
+    claim.look.assign(ada)
+
+    page = root.post(url, {"user": "grace", "fence": seen}, follow=True).content.decode()
+
+    assert "has moved on since you saw it" in page
+    assert Claim.get(claim.pk).look.assigned == ada
+
+
+def test_who_may_not_see_users_names_them_in_full(ada, boss):
+    claim, clerk = reported(), Client()
+    clerk.force_login(permitted(boss, "view_timeline", "assign_timeline"))
+    url = verb_of("assign", claim, "look")
+
+    assert "There is no such user." in clerk.post(url, {"user": "ad", "fence": fence(clerk, url)}).content.decode()
+    assert post(clerk, url, user="ada") == "ada has “Look” now."
+
+
+def test_the_command_gives_it_to_somebody(ada, capsys):
+    claim = reported()
+
+    call_command("timelines", "assign", str(claim.pk), "look", "--to", "ada", "--reason", "on call", "--json")
+    assert json.loads(capsys.readouterr().out)["assigned"] == "ada"
+    assert Claim.get(claim.pk).look.assigned == ada
+    call_command("timelines", "assign", str(claim.pk), "look", "--nobody")
+
+    assert Claim.get(claim.pk).look.assigned is None
+    actors = claim.timeline.events.filter(type="StepAssigned").values_list("actor_label", flat=True)
+    assert list(actors) == ["timelines", "timelines"]
+
+
+# In a body, and in the class.
+
+
+def test_a_body_gives_a_step_that_waits_to_somebody_with_its_completion(deploy, ada):
+    parcel = deploy("""
+        class Parcel(Workflow):
+            @step
+            def pack(self, what: str): ...
+            @step(after=pack, manual=True)
+            def sign(self): ...
+            @step(after=pack)
+            def complain(self, who: str):
+                from django.contrib.auth.models import User
+                self.sign.assign(User.objects.get(username=who), reason="They complained.")
+                if who == "grace":
+                    raise PermanentFailure("No.")
+    """)
+    begun = parcel.start(what="books")
+    begun.complain("ada")
+
+    begun = parcel.get(begun.pk)
+    assert begun.sign.assigned == ada
+    assert [event.type for event in begun.timeline.events.order_by("sequence")][-2:] == [
+        "StepCompleted",
+        "StepAssigned",
+    ]
+
+
+def test_a_body_that_fails_gives_nothing_to_anybody(deploy, grace):
+    parcel = deploy("""
+        class Parcel(Workflow):
+            @step
+            def pack(self, what: str): ...
+            @step(after=pack, manual=True)
+            def sign(self): ...
+            @step(after=pack)
+            def complain(self, who: str):
+                from django.contrib.auth.models import User
+                self.sign.assign(User.objects.get(username=who))
+                raise PermanentFailure("No.")
+    """)
+    begun = parcel.start(what="books")
+    with recorded_errors():
+        begun.complain("grace")
+
+    assert parcel.get(begun.pk).sign.assigned is None
+
+
+@pytest.mark.parametrize("wrong", [7, "not a name", ["adjuster"]])
+def test_what_names_nobody_is_said_when_the_class_is_made(wrong):
+    with pytest.raises(DeclarationError, match="assigned="):
+        step(assigned=wrong)(lambda self, x: None)
+
+
+def test_a_field_that_is_no_user_is_said_when_the_class_is_made():
+    with pytest.raises(DeclarationError, match="'what' is no field that is a user"):
+
+        class Parcel(Workflow):
+            what: str
+
+            @step
+            def order(self, what: str): ...
+
+            @step(after=order, assigned="what")
+            def pack(self, box: int): ...
+
+
+def test_a_step_that_waits_for_nobody_has_nobody():
+    with pytest.raises(DeclarationError, match="'pack' runs by itself"):
+
+        class Parcel(Workflow):
+            @step
+            def order(self, what: str): ...
+
+            @step(after=order, assigned=lambda parcel: None)
+            def pack(self): ...
+
+
+def test_an_anonymous_visitor_has_nothing(ada):
+    reported(adjuster=ada)
+
+    assert mine(AnonymousUser()) == []
+
+
+def test_erasing_takes_the_name_of_who_had_it(ada):
+    claim = reported()
+    claim.look.assign(ada, reason="Ada knows them.")
+    claim.timeline.cancel(reason="over")
+    claim.timeline.erase(reason="asked for it")
+
+    assert [event.data for event in claim.timeline.events.all() if "ada" in str(event.data)] == []
+    assert "ada" not in str(Timeline.objects.get(pk=claim.pk).state)
+
+
+def path(link: str) -> str:
+    return link.removeprefix("https://example.org")
+
+
+def send(client: Client, address: str, body: str):
+    return client.post(address, body, content_type="application/json")
+
+
+def fence(client: Client, url: str) -> str:
+    return str(client.get(url).context["form"]["fence"].value())

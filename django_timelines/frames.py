@@ -2,12 +2,15 @@
 
 A frame is a JSON object::
 
-    {"sequence": 7, "status": "waiting", "truncated": false, "html": "<header …",
+    {"sequence": 7, "version": "", "status": "waiting", "truncated": false, "html": "<header …",
      "events": [{"sequence": 7, "type": "StepDue", "step": "activate", "item": "", "attempt": null,
                  "at": "2026-11-22T15:09:00+00:00", "actor": {"type": "worker", "label": ""}}]}
 
 ``events`` are those that the client has not seen, the newest 200 at most (``truncated`` says that there were more). They
 carry no payload: inputs and fields are nobody's business here. Nothing depends on who looks, so that one frame serves all.
+
+A page also tells of the children that steps wait for. When one of them moves, this timeline does not: the ``sequence`` stays
+and the ``version`` is another. Clients give both back; a frame is news to whoever differs in either.
 """
 
 from __future__ import annotations
@@ -16,23 +19,30 @@ import json
 import re
 import uuid
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.template.loader import render_to_string
 from django.utils import translation
 
 from .actors import ActorType
+from .children import version_of
 from .models import Event, Timeline
 from .outline import outline_of
 from .sight import TOLD, Sight
 
 FRAGMENT = "django_timelines/timeline.html"
-type_seen = tuple[int, str]
-"""What a client has seen: the sequence of its last frame, and the language of its page."""
-
+_VERSION = re.compile(r"[0-9a-f]{0,16}")
 _SEQUENCE = re.compile(r"[0-9]{1,10}")
 _NAMELESS = frozenset({ActorType.WORKER, ActorType.CLOCK, ActorType.COMMAND})  # their labels name hosts and processes
+
+
+class Seen(NamedTuple):
+    """What a client has seen: the sequence and the version of its last frame, and the language of its page."""
+
+    sequence: int
+    version: str
+    language: str
 
 
 def read_sequence(text: Any) -> int | None:
@@ -40,25 +50,25 @@ def read_sequence(text: Any) -> int | None:
     return int(text) if isinstance(text, str) and _SEQUENCE.fullmatch(text) else None
 
 
+def read_version(text: str) -> str:
+    """Read ``?version=``; what is none is no version that a frame has."""
+    return text if _VERSION.fullmatch(text) else ""
+
+
 def read_language(text: str) -> str:
     """Return the language if the site has it, else the site's own."""
     return text if text in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE
 
 
-def frame(sight: Sight, after: int) -> str:
-    """Return the frame, encoded, for one client in the language of this context."""
-    language = translation.get_language() or settings.LANGUAGE_CODE
-    return frames(sight, [(after, language)])[after, language]
-
-
-def frames(sight: Sight, clients: Iterable[type_seen]) -> dict[type_seen, str]:
-    """Return the encoded frames for clients that have seen this much, each encoded once, drawn once for each language.
+def frames(sight: Sight, clients: Iterable[Seen], *, redraws: bool = False) -> dict[Seen, str]:
+    """Return the frames of those who are behind, each encoded once, drawn once for each language; ``redraws``: of all.
 
     The sight has the events after the one that the last of them has seen.
     """
-    wanted = set(clients)
-    html = {language: _drawn(sight, language) for language in {language for _, language in wanted}}
-    return {(after, language): _encoded(sight, after, html[language]) for after, language in wanted}
+    head, version = sight.timeline.head, version_of(sight)
+    behind = {seen for seen in clients if redraws or seen.sequence < head or seen.version != version}
+    html = {language: _drawn(sight, language) for language in {seen.language for seen in behind}}
+    return {seen: _encoded(sight, seen.sequence, version, html[seen.language]) for seen in behind}
 
 
 def _drawn(sight: Sight, language: str) -> str:
@@ -66,11 +76,12 @@ def _drawn(sight: Sight, language: str) -> str:
         return render_to_string(FRAGMENT, {"outline": outline_of(sight)})
 
 
-def _encoded(sight: Sight, after: int, html: str) -> str:
+def _encoded(sight: Sight, after: int, version: str, html: str) -> str:
     timeline = sight.timeline
     unseen = [_event(*event) for event in sight.events if event[0] > after]
-    frame = {"sequence": timeline.head, "status": timeline.status, "truncated": timeline.head - after > len(unseen)}
-    return json.dumps(frame | {"events": unseen, "html": html}, separators=(",", ":"))
+    frame = {"sequence": timeline.head, "version": version, "status": timeline.status}
+    frame |= {"truncated": timeline.head - after > len(unseen), "events": unseen, "html": html}
+    return json.dumps(frame, separators=(",", ":"))
 
 
 def described(timeline: Timeline, **wanted: int) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from . import moments, registry
+from .children import version_of
 from .engine.explain import explain_publicly
 from .items import read_named, shown_keys
 from .models import Run, Timeline
@@ -22,6 +23,7 @@ from .state import (
     LATER,
     OPEN,
     StepStatus,
+    TimelineStatus,
     count_items,
     in_state,
     is_open,
@@ -99,7 +101,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """A timeline as a page shows it, the same for every viewer."""
+    """A timeline as a page shows it, the same for every viewer.
+
+    ``version`` changes when a child moves that its steps wait for, which appends nothing here; empty where there is none.
+    """
 
     timeline: Timeline
     title: str
@@ -107,6 +112,7 @@ class Outline:
     word: str
     sentence: str
     lines: tuple[Line, ...]
+    version: str
 
     @property
     def has_ended(self) -> bool:
@@ -134,8 +140,15 @@ def outline_of(sight: Sight) -> Outline:
     timeline = sight.timeline
     declaration = registry.find(timeline.workflow)
     title = declaration.title if declaration else timeline.workflow
-    sentence = explain_publicly(sight).public
-    return Outline(timeline, title, timeline.status, _(timeline.status), sentence, tuple(_lines(sight, declaration)))
+    return Outline(
+        timeline=timeline,
+        title=title,
+        status=timeline.status,
+        word=_(timeline.status),
+        sentence=explain_publicly(sight).public,
+        lines=tuple(_lines(sight, declaration)),
+        version=version_of(sight),
+    )
 
 
 def progress_of(timeline: Timeline, runs: Iterable[Run]) -> dict[str, Progress]:
@@ -149,10 +162,13 @@ def progress_of(timeline: Timeline, runs: Iterable[Run]) -> dict[str, Progress]:
     }
 
 
-def is_moving(timeline: Timeline) -> bool:
-    """Tell whether a long step is being executed: pages have something new to show although there is no new event."""
-    running = Run.objects.using(timeline.using).filter(timeline=timeline.id, status=StepStatus.RUNNING)
-    return timeline.status not in ENDED and running.filter(progress__isnull=False).exists()
+def is_moving(sight: Sight) -> bool:
+    """Tell whether pages may have something new to show although there is no new event.
+
+    It is running, so that why it does not go on may change; or a long step is being executed.
+    """
+    shows = any(run.status == StepStatus.RUNNING and run.progress is not None for run in sight.runs)
+    return shows or sight.timeline.status == TimelineStatus.RUNNING
 
 
 def title_of(step: str) -> str:

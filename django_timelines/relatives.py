@@ -5,22 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from . import policy, registry
+from .children import MOST
 from .models import Timeline
 from .outline import title_of
-
-MOST = 20  # children that a page lists
 
 
 @dataclass(frozen=True, slots=True)
 class Relative:
     """A timeline beside this one, and what it is called there.
 
-    Its status is not said here: it may move while this one stands still, and its own page keeps up.
+    A child's status is said as well: the page is told when one moves that a step waits for.
     """
 
     timeline: Timeline
     title: str
+
+    @property
+    def word(self) -> str:
+        """Its status, for people."""
+        return _(self.timeline.status)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -36,13 +36,22 @@ class Sight:
     """A timeline as it was at one moment.
 
     ``runs`` are its open ones, the oldest first. ``events`` are the newest after the one that was asked for. ``times`` say when
-    events were appended, by sequence: of some that runs came by to where they stand.
+    events were appended, by sequence: of some that runs came by to where they stand. ``seen`` are the children that somebody
+    looked at on its behalf, ``heads`` those of all timelines that a page of this one tells of, once they were asked for.
     """
 
     timeline: Timeline
     runs: list[Run]
     events: list[type_told]
     times: dict[int, datetime]
+    seen: dict[uuid.UUID, Sight | None] = field(default_factory=dict)
+    heads: dict[uuid.UUID, int] = field(default_factory=dict)
+
+    def child(self, id: uuid.UUID) -> Sight | None:
+        """Look at a timeline that a step of this one began, once; None if it is gone."""
+        if id not in self.seen:
+            self.seen[id] = look(id, self.timeline.using)
+        return self.seen[id]
 
     def times_of(self, runs: Iterable[type_run]) -> dict[int, datetime]:
         """Return when these runs came to where they stand, by the sequence of that event."""

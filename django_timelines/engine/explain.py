@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from .. import moments, registry
 from ..items import read_named
 from ..models import Pause, Run, Sighting, Timeline
-from ..sight import Sight, look, look_at
+from ..sight import Sight, look_at
 from ..state import ENDED, StepStatus, TimelineStatus, awaits_child, run_key, type_run
 from . import bells
 from .assignee import may_be_given, whose
@@ -32,15 +32,13 @@ PATIENCE = timedelta(seconds=10)  # for which a due step is no reason to look fo
 class Reason:
     """One thing that keeps a timeline where it is: a word for programs, a sentence for whoever runs the site.
 
-    ``public`` is what a visitor may read of it: no errors, no placements; it may be empty. ``child``: the timeline that it
-    speaks of, and the head that this one had.
+    ``public`` is what a visitor may read of it: no errors, no placements; it may be empty.
     """
 
     reason: str
     sentence: str
     public: str = ""
     step: str = ""
-    child: tuple[uuid.UUID, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +56,6 @@ class Explanation:
     def public(self) -> str:
         """The sentences that visitors may read."""
         return " ".join(reason.public for reason in self.reasons if reason.public)
-
-    @property
-    def children(self) -> dict[uuid.UUID, int]:
-        """The other timelines that it speaks of, with their heads: when one of them moves, the answer may be another."""
-        return dict(reason.child for reason in self.reasons if reason.child)
 
     def __str__(self) -> str:
         return " ".join(reason.sentence for reason in self.reasons)
@@ -105,7 +98,7 @@ def _explained(sight: Sight, *, publicly: bool = False) -> Explanation:
         for run in alike[:MOST]:
             details = timeline.state["runs"].get(run_key(run.step, run.item), {})
             if awaits_child(details):
-                reasons += _of_child(timeline, run, details, publicly)
+                reasons += _of_child(sight, run, details, publicly)
             else:
                 reasons += _reasons_of(timeline, run, publicly)
         if alike[MOST:]:
@@ -177,15 +170,15 @@ def _assigned(timeline: Timeline, run: Run, details: type_run) -> Iterator[Reaso
         yield Reason("assigned", sentence, step=run_key(run.step, run.item))
 
 
-def _of_child(timeline: Timeline, run: Run, details: type_run, publicly: bool) -> Iterator[Reason]:
+def _of_child(sight: Sight, run: Run, details: type_run, publicly: bool) -> Iterator[Reason]:
     """Say what a run waits for that began a timeline, and why that one stands where it stands."""
-    sight = look(uuid.UUID(details["child"]), timeline.using)
+    seen = sight.child(uuid.UUID(details["child"]))
     words = {"step": run_key(run.step, run.item).replace("_", " "), "child": details["child"]}
-    if sight is None:
+    if seen is None:
         sentence = _("“%(step)s” waits for the timeline %(child)s, which is gone: retry or skip it.")
         yield Reason("child_gone", sentence % words, _("Waiting for “%(step)s”.") % words, words["step"])
         return
-    child = sight.timeline
+    child = seen.timeline
     words |= {"workflow": child.workflow, "child": str(child.pk), "status": _(child.status)}
     sentence = _("“%(step)s” waits for %(workflow)s %(child)s, which is %(status)s.") % words
     yield Reason("child", sentence, _("“%(step)s” is under way.") % words, words["step"])

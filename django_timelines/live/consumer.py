@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from .. import frames
+from ..frames import Seen
 from .hub import hub
 from .reading import may_still_view, may_view
 from .threads import in_thread
@@ -34,7 +35,7 @@ type_receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
 class TimelineConsumer:
-    """An ASGI application for ``/…/<timeline>/live/?after=<sequence>&language=<code>``.
+    """An ASGI application for ``/…/<timeline>/live/?after=<sequence>&version=<version>&language=<code>``.
 
     A plain one, not a Channels consumer: those subscribe a channel of the layer for each socket, we one for each process.
     """
@@ -69,8 +70,9 @@ class TimelineConsumer:
             return None
         if after is None or not await self._asks(may_view, scope, timeline):
             return None
-        asks = partial(self._asks, may_still_view, scope, timeline)
-        return _Socket(timeline, after, frames.read_language(asked.get("language", [""])[-1]), send, asks)
+        version = frames.read_version(asked.get("version", [""])[-1])
+        seen = Seen(after, version, frames.read_language(asked.get("language", [""])[-1]))
+        return _Socket(timeline, seen, send, partial(self._asks, may_still_view, scope, timeline))
 
     async def _asks(self, policy: type_ask, scope: dict[str, Any], timeline: uuid.UUID) -> bool:
         try:
@@ -87,7 +89,7 @@ class TimelineConsumer:
             after = _after(text)
             if after is None:
                 return await socket.close_with(BAD_MESSAGE)
-            socket.seen = after
+            socket.seen = socket.seen._replace(sequence=after)
             hub().heard(socket.timeline, None)
         return None
 
@@ -95,14 +97,11 @@ class TimelineConsumer:
 class _Socket:
     """What is kept of one socket: a few words of memory and, while a frame is on its way, a task."""
 
-    __slots__ = ("_asked_at", "_asks", "_send", "_sending", "language", "seen", "timeline")
+    __slots__ = ("_asked_at", "_asks", "_send", "_sending", "seen", "timeline")
 
-    def __init__(
-        self, timeline: uuid.UUID, seen: int, language: str, send: type_send, asks: Callable[[], Awaitable[bool]]
-    ) -> None:
+    def __init__(self, timeline: uuid.UUID, seen: Seen, send: type_send, asks: Callable[[], Awaitable[bool]]) -> None:
         self.timeline = timeline
         self.seen = seen
-        self.language = language
         self._send = send
         self._asks = asks
         self._asked_at = time.monotonic()
@@ -113,9 +112,9 @@ class _Socket:
         """Tell whether a frame is still on its way."""
         return self._sending is not None
 
-    def send_frame(self, sequence: int, text: str) -> None:
+    def send_frame(self, seen: Seen, text: str) -> None:
         """Begin to send a frame."""
-        self.seen = sequence
+        self.seen = seen
         self._sending = asyncio.create_task(self._deliver(text))
 
     def ask_again(self) -> None:
@@ -155,7 +154,7 @@ class _Socket:
             logger.debug("A socket of timeline %s went away.", self.timeline, exc_info=True)
         self._sending = None
         watched = hub().watched.get(self.timeline)
-        if watched is not None and watched.newest > self.seen:
+        if watched is not None and (watched.newest > self.seen.sequence or watched.version != self.seen.version):
             hub().heard(self.timeline, None)  # the timeline went on while this frame was on its way
         return None
 

@@ -3,7 +3,8 @@
 A hint wakes it; what it sends is read from the database. A push is one reading, one drawing and one encoding for all sockets
 that have seen the same; there is at most one in ``PAUSE`` for each timeline, the first at once, always up to the newest event.
 Every ``LOOK`` it asks the database for the heads of all watched timelines, in case a hint was lost. What is running is drawn
-again when it has not moved for ``REDRAW``, and when a pause begins or ends, as why it does not move may have changed.
+again when it has not moved for ``REDRAW``, and when a pause begins or ends, as why it does not move may have changed. A timeline
+whose steps wait for others is read again when one of these moves: the hub listens to them as well.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import math
 import uuid
 from typing import Any, Protocol
 
+from ..frames import Seen
 from .ear import Ear
 from .layer import EVERY, PROGRESS
 from .reading import read, read_heads
@@ -28,14 +30,13 @@ REDRAW = 15.0
 class Socket(Protocol):
     """What the hub needs of a socket."""
 
-    seen: int
-    language: str
+    seen: Seen
 
     @property
     def is_busy(self) -> bool:
         """Tell whether a frame is still on its way: what is slow is left out of a push and catches up later."""
 
-    def send_frame(self, sequence: int, text: str) -> None:
+    def send_frame(self, seen: Seen, text: str) -> None:
         """Begin to send a frame. Does not wait and does not raise."""
 
     def ask_again(self) -> None:
@@ -51,6 +52,8 @@ class Watched:
     def __init__(self) -> None:
         self.sockets: set[Socket] = set()
         self.newest = 0  # the newest sequence that was read
+        self.version = ""
+        self.others: dict[uuid.UUID, int] = {}  # the heads of the timelines that its pages tell of, as they were read
         self.is_stale = False
         self.redraw_at = math.inf  # in the loop's time
         self.redraws = False
@@ -58,11 +61,15 @@ class Watched:
 
 
 class Hub:
-    """The sockets of one event loop, by timeline. Used in that loop only; ``wake_all`` is for other threads."""
+    """The sockets of one event loop, by timeline. Used in that loop only; ``wake_all`` is for other threads.
+
+    ``told_by``: of a timeline, those watched ones whose pages tell of it.
+    """
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.watched: dict[uuid.UUID, Watched] = {}
+        self.told_by: dict[uuid.UUID, set[uuid.UUID]] = {}
         self._ear = Ear(self.heard)
         self._looking: asyncio.Task[None] | None = None
 
@@ -86,8 +93,9 @@ class Hub:
             return
         watched.sockets.discard(socket)
         if not watched.sockets:
+            self._follow(timeline, watched, {})
             del self.watched[timeline]
-            self._ear.drop(timeline)
+            self._drop(timeline)
         if self.watched:
             return
         let_go(self)
@@ -100,13 +108,35 @@ class Hub:
         """Take a hint; without a sequence: look in any case; of progress: draw again. What was read already is no news."""
         if timeline == EVERY and sequence is not None:
             self.draw()
+        for parent in self.told_by.get(timeline, ()):
+            if sequence is None or sequence > self.watched[parent].others[timeline]:
+                self._wake(parent, self.watched[parent])
         watched = self.watched.get(timeline)
         if watched is None or (sequence is not None and PROGRESS < sequence <= watched.newest):
             return
-        watched.is_stale = True
         watched.redraws = watched.redraws or sequence == PROGRESS
+        self._wake(timeline, watched)
+
+    def _wake(self, timeline: uuid.UUID, watched: Watched) -> None:
+        watched.is_stale = True
         if watched.pushing is None:
             watched.pushing = self.loop.create_task(self._push(timeline, watched))
+
+    def _follow(self, timeline: uuid.UUID, watched: Watched, others: dict[uuid.UUID, int]) -> None:
+        """Listen to the timelines that its pages tell of now, and no longer to those that they told of before."""
+        before, watched.others = watched.others, others
+        for other in others.keys() - before.keys():
+            self.told_by.setdefault(other, set()).add(timeline)
+            self._ear.want(other)
+        for other in before.keys() - others.keys():
+            self.told_by[other].discard(timeline)
+            if not self.told_by[other]:
+                del self.told_by[other]
+                self._drop(other)
+
+    def _drop(self, timeline: uuid.UUID) -> None:
+        if timeline not in self.watched and timeline not in self.told_by:
+            self._ear.drop(timeline)
 
     async def _push(self, timeline: uuid.UUID, watched: Watched) -> None:
         try:
@@ -121,26 +151,28 @@ class Hub:
             watched.pushing = None
 
     async def _push_once(self, timeline: uuid.UUID, watched: Watched) -> None:
-        clients = {(socket.seen, socket.language) for socket in watched.sockets}
+        clients = {socket.seen for socket in watched.sockets}
         redraws, watched.redraws = watched.redraws, False
         found = await in_thread(read, timeline, clients, redraws)
         if found is None:
             for socket in list(watched.sockets):
                 socket.close()
             return
-        watched.newest, encoded, is_running = found
-        watched.redraw_at = self.loop.time() + REDRAW if is_running else math.inf
+        watched.newest, watched.version = found.head, found.version
+        watched.redraw_at = self.loop.time() + REDRAW if found.is_moving else math.inf
+        if watched.sockets:
+            self._follow(timeline, watched, found.others)
         for socket in list(watched.sockets):
-            text = encoded.get((socket.seen, socket.language))
+            text = found.frames.get(socket.seen)
             if text is not None and not socket.is_busy:
-                socket.send_frame(watched.newest, text)
+                socket.send_frame(Seen(found.head, found.version, socket.seen.language), text)
 
     async def _look(self) -> None:
         """Look into the database now and then: hints may be lost, with a layer or without one."""
         while True:
             await asyncio.sleep(LOOK)
             try:
-                for timeline, head in (await in_thread(read_heads, list(self.watched))).items():
+                for timeline, head in (await in_thread(read_heads, [*self.watched, *self.told_by])).items():
                     self.heard(timeline, head)
                 self.draw(self.loop.time())
                 self._ask_again()
@@ -168,7 +200,8 @@ def hub() -> Hub:
     loop = asyncio.get_running_loop()
     if loop not in _hubs:
         for ended in [known for known in _hubs if known.is_closed()]:
-            _hubs.pop(ended, None)
+            if (left := _hubs.pop(ended, None)) is not None:
+                let_go(left)
         _hubs[loop] = Hub()
     return _hubs[loop]
 
@@ -176,7 +209,7 @@ def hub() -> Hub:
 def wake_all(timeline: uuid.UUID, sequence: int, **kwargs: Any) -> None:
     """Receive ``appended``, in any thread: wake the hubs of this process at once, without the channel layer."""
     for loop, known in list(_hubs.items()):
-        if timeline in known.watched and not loop.is_closed():
+        if (timeline in known.watched or timeline in known.told_by) and not loop.is_closed():
             loop.call_soon_threadsafe(known.heard, timeline, sequence)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any, cast
 
 from channels.auth import get_user
@@ -13,13 +14,13 @@ from django.db import router
 from django.db.models import Model
 
 from .. import frames, policy
-from ..frames import type_seen
+from ..children import heads_of, version_of
+from ..frames import Seen
 from ..models import Timeline
+from ..outline import is_moving
 from ..sight import ALL, look
-from ..state import TimelineStatus
 
 BATCH = 500
-type_read = tuple[int, dict[type_seen, str], bool]
 
 
 def may_view(id: uuid.UUID, user: Any, session: Any) -> bool:
@@ -38,17 +39,24 @@ def may_still_view(id: uuid.UUID, user: Any, session: Any) -> bool:
     return may_view(id, user, now)
 
 
-def read(id: uuid.UUID, clients: Collection[type_seen], redraws: bool = False) -> type_read | None:
-    """Return the timeline's head, the frames of those who are behind it, and whether it is running; None if it is gone.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read for a push: the timeline's head and version, the heads of the others that its pages tell of, and frames."""
 
-    ``redraws``: the frames of all.
-    """
-    sight = look(id, router.db_for_write(Timeline), min((seen for seen, _language in clients), default=ALL))
+    head: int
+    version: str
+    others: dict[uuid.UUID, int]
+    frames: dict[Seen, str]
+    is_moving: bool
+
+
+def read(id: uuid.UUID, clients: Collection[Seen], redraws: bool = False) -> Reading | None:
+    """Read a timeline and draw the frames of those who are behind it, or of all; None if it is gone."""
+    sight = look(id, router.db_for_write(Timeline), min((seen.sequence for seen in clients), default=ALL))
     if sight is None:
         return None
-    head, status = sight.timeline.head, sight.timeline.status
-    behind = [client for client in clients if redraws or client[0] < head]
-    return head, frames.frames(sight, behind) if behind else {}, status == TimelineStatus.RUNNING
+    drawn = frames.frames(sight, clients, redraws=redraws)
+    return Reading(sight.timeline.head, version_of(sight), heads_of(sight), drawn, is_moving(sight))
 
 
 def read_heads(ids: list[uuid.UUID]) -> dict[uuid.UUID, int]:

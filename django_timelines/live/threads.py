@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
+from weakref import WeakSet
 
 from django.db import InterfaceError, OperationalError, close_old_connections, connections
 
@@ -28,7 +29,7 @@ class Thread:
 
 
 _threads = [Thread() for _ in range(MOST)]
-_watching: set[object] = set()
+_watching: WeakSet[object] = WeakSet()
 
 
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import uuid
 
+from django.conf import settings
 from django.db import router
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_safe
@@ -15,10 +17,10 @@ from django.views.decorators.http import require_GET, require_safe
 from .. import frames, links, policy
 from ..engine.links import check_view_link
 from ..exceptions import Refused, Unknown
+from ..frames import Seen
 from ..models import Timeline
 from ..outline import is_moving
 from ..sight import look_at
-from ..state import TimelineStatus
 from .visible import may_view, sentences_of, status_of, visible
 
 REFUSED = "django_timelines/link_refused.html"
@@ -35,10 +37,12 @@ def since(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     after = frames.read_sequence(request.GET.get("after", "0"))
     if after is None:
         return JsonResponse({"error": _("after= is the sequence of an event: a whole number from 0.")}, status=400)
-    is_running = timeline.status == TimelineStatus.RUNNING or is_moving(timeline)
-    if after > timeline.head or (after == timeline.head and not is_running):
+    if after > timeline.head:
         return HttpResponse(status=204)
-    return HttpResponse(frames.frame(look_at(timeline, after), after), content_type="application/json")
+    sight, language = look_at(timeline, after), get_language() or settings.LANGUAGE_CODE
+    seen = Seen(after, frames.read_version(request.GET.get("version", "")), language)
+    frame = frames.frames(sight, [seen], redraws=is_moving(sight)).get(seen)
+    return HttpResponse(frame, content_type="application/json") if frame else HttpResponse(status=204)
 
 
 @never_cache

@@ -12,6 +12,7 @@ from django_timelines.placements import embedded
 from django_timelines.testing import drain, recorded_errors
 from tests.admin.conftest import LIST, a_parcel, page_of
 from tests.admin.workflows import Parcel
+from tests.shop.workflows import Supper
 
 from .live_site import LiveSite
 
@@ -73,6 +74,20 @@ def test_the_page_changes_by_itself_and_what_was_opened_stays_open(admin: Page, 
     expect(admin.get_by_role("button", name="Retry “Weigh”")).to_have_count(0)
     assert admin.evaluate("window.isTheSame") is True
     assert admin.evaluate("window.forbidden") == []
+
+
+def test_the_page_of_a_parent_changes_when_a_child_moves(admin: Page, site: LiveSite) -> None:
+    supper = Supper.start(guest="Ada", dishes=[])
+    drain()
+    admin.goto(site.address + page_of(supper))
+    expect(admin.locator("[data-timelines]")).to_have_attribute("data-timelines-state", "live", timeout=PATIENCE)
+    admin.evaluate("window.isTheSame = true")
+
+    Supper.get(supper.pk).bill.child.timeline.pause(reason="the till is closed")
+
+    family = admin.get_by_role("region", name="Family")
+    expect(family.get_by_role("row", name="Bill")).to_contain_text("Paused", timeout=PATIENCE)
+    assert admin.evaluate("[window.isTheSame, window.forbidden]") == [True, []]
 
 
 def test_a_blocked_step_is_retried_by_keyboard_alone(admin: Page, site: LiveSite) -> None:

@@ -15,6 +15,7 @@ from django_timelines.policy import remember
 from django_timelines.testing import drain
 from example_project.signup.workflows import Signup
 from tests.pages.stories import signed_up
+from tests.shop.workflows import Supper
 
 from .live_site import LiveSite
 
@@ -200,3 +201,30 @@ def test_following_the_link_leads_to_the_page_as_it_is_then(visitor, site, signu
 
     expect_end(visitor)
     assert visitor.evaluate("window.forbidden") == []
+
+
+@pytest.fixture
+def supper(site) -> Supper:
+    """A supper whose bill, a timeline of its own, waits for a tip."""
+    supper = Supper.start(guest="Ada", dishes=[])
+    drain()
+    return Supper.get(supper.pk)
+
+
+@pytest.mark.parametrize("state", ["live", "polling"])
+def test_the_page_of_a_parent_shows_what_a_child_does(visitor, context, site, supper, state):
+    let_in(context, site, supper)
+    if state == "polling":
+        visitor.add_init_script("delete window.WebSocket")
+    look(visitor, site, supper, state=state)
+    visitor.evaluate("window.unchanged = true")
+    family = visitor.get_by_role("navigation", name="Parent and children")
+    expect(family).to_contain_text("Bill waiting")
+
+    supper.bill.child.timeline.pause(reason="the till is closed")
+
+    expect(visitor.get_by_role("status")).to_contain_text("It is paused and goes on later", timeout=PATIENCE)
+    expect(family).to_contain_text("Bill paused", timeout=PATIENCE)
+    supper.bill.child.timeline.resume()
+    expect(family).to_contain_text("Bill waiting", timeout=PATIENCE)
+    assert visitor.evaluate("[window.unchanged, window.forbidden]") == [True, []]

@@ -10,6 +10,7 @@ from django.db.backends.signals import connection_created
 from django.test.utils import CaptureQueriesContext
 
 from django_timelines.engine.pause import pause_all, resume_all
+from django_timelines.frames import Seen
 from django_timelines.live.hub import Hub, hub
 from django_timelines.live.reading import read
 from django_timelines.live.threads import in_thread
@@ -22,13 +23,13 @@ class Notebook:
     """A socket. ``stuck``: its frames do not get through."""
 
     def __init__(self, seen: int, language: str = "en-us", *, stuck: bool = False) -> None:
-        self.seen, self.language, self.is_busy = seen, language, stuck
+        self.seen, self.is_busy = Seen(seen, "", language), stuck
         self.got: list[tuple[int, str]] = []
         self.told = asyncio.Event()
 
-    def send_frame(self, sequence: int, text: str) -> None:
-        self.seen = sequence
-        self.got.append((sequence, text))
+    def send_frame(self, seen: Seen, text: str) -> None:
+        self.seen = seen
+        self.got.append((seen.sequence, text))
         self.told.set()
 
     def ask_again(self) -> None:
@@ -195,7 +196,7 @@ def test_a_pause_of_everything_draws_what_is_running_again_and_nothing_else(sign
 
 @pytest.mark.parametrize("sockets", [1, 20])
 def test_a_push_asks_the_database_alike_for_one_socket_and_for_many(signup, sockets):
-    clients = {(3, "en-us")} if sockets == 1 else {(n % 3, "en-us") for n in range(sockets)}
+    clients = {Seen(n % 3, "", "en-us") for n in range(sockets)}
     with CaptureQueriesContext(connections["default"]) as queries:
         read(signup.pk, clients)
 

@@ -1,6 +1,7 @@
 """The threads in which sockets ask the database, and their connections."""
 
 import asyncio
+from threading import Event
 
 import pytest
 from django.db import OperationalError, connection, connections
@@ -22,7 +23,7 @@ def is_open() -> bool:
 
 @pytest.fixture
 def watcher():
-    watcher = object()
+    watcher = Event()  # anything that a weak reference can hold
     keep_connections(watcher)
     yield watcher
     let_go(watcher)

@@ -1,12 +1,13 @@
 import pytest
 
 from django_timelines.engine.pause import pause_all
-from django_timelines.frames import frames
+from django_timelines.frames import Seen, frames
 from django_timelines.models import Event, Timeline
 from django_timelines.policy import remember
 from django_timelines.sight import MOST_EVENTS, look_at
+from django_timelines.testing import drain
 from example_project.signup.workflows import Signup
-from tests.shop.workflows import Vault
+from tests.shop.workflows import Supper, Vault
 
 pytestmark = pytest.mark.django_db
 
@@ -82,7 +83,7 @@ def test_a_frame_holds_neither_inputs_nor_fields_nor_the_names_of_machines(setti
 def test_a_secret_input_is_in_no_frame(db):
     vault = Vault.start("ada", code="open sesame")
 
-    text = frames(look_at(vault.timeline, 0), [(0, "en")])[0, "en"]
+    text = frames(look_at(vault.timeline, 0), [Seen(0, "", "en")])[Seen(0, "", "en")]
 
     assert "open sesame" not in text
 
@@ -109,7 +110,32 @@ def test_a_frame_has_the_newest_events_and_says_that_there_are_more(visitor, sig
 
 
 def test_a_frame_is_drawn_in_the_language_of_its_page(signup):
-    encoded = frames(look_at(signup.timeline, 0), [(0, "en"), (0, "de"), (3, "de")])
+    clients = [Seen(0, "", "en"), Seen(0, "", "de"), Seen(3, "", "de")]
 
-    assert set(encoded) == {(0, "en"), (0, "de"), (3, "de")}
-    assert "<time datetime=" in encoded[0, "de"].replace("\\", "")
+    encoded = frames(look_at(signup.timeline, 0), clients)
+
+    assert set(encoded) == set(clients)
+    assert "<time datetime=" in encoded[clients[1]].replace("\\", "")
+
+
+def test_a_page_that_polls_is_told_once_when_a_child_moves_that_a_step_waits_for(client):
+    supper = Supper.start(guest="Ada", dishes=[])
+    drain()
+    session = client.session
+    remember(session, [supper.pk.hex])
+    session.save()
+    frame = client.get(f"/timelines/{supper.pk}/since/").json()
+    seen = {"after": frame["sequence"], "version": frame["version"]}
+    assert client.get(f"/timelines/{supper.pk}/since/", seen).status_code == 204
+
+    Supper.get(supper.pk).bill.child.timeline.pause(reason="the till is closed")
+
+    again = client.get(f"/timelines/{supper.pk}/since/", seen).json()
+    assert (again["sequence"], again["events"]) == (frame["sequence"], [])
+    assert again["version"] != frame["version"]
+    assert "It is paused and goes on later" in again["html"]
+    assert client.get(f"/timelines/{supper.pk}/since/", seen | {"version": again["version"]}).status_code == 204
+
+
+def test_a_timeline_without_children_has_no_version(visitor, signup):
+    assert visitor.get(address(signup)).json()["version"] == ""

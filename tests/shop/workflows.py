@@ -378,6 +378,15 @@ def bill_of(supper: Any) -> Any:
     return plan["bill_of"](supper) if "bill_of" in plan else {"amount": supper.price}
 
 
+class Banquet(Workflow):
+    """A supper for many: a child that has children."""
+
+    @step
+    def invite(self, guest: str) -> None: ...
+
+    supper = subworkflow(Supper, after=invite, given=lambda banquet: {"guest": "all", "dishes": ["cake"]})
+
+
 class Draft(Workflow):
     """A text that a reader sends back until it is good."""
 

@@ -14,12 +14,14 @@ const FAILURES = 3; // connections that never opened, in a row, after which the 
 const FIRST_POLL = 2_000; // ms, half as much again each time nothing is new
 const LONGEST_POLL = 15_000;
 const PAGE_WAIT = 150; // ms: several frames at once fetch the page once
+const FAMILY_WAIT = 600; // ms, where only children move
 const PROGRESS_WAIT = 3_000; // ms between two fetches of the page while a long step goes on and nothing else happens
 
 class LiveTimeline {
   constructor(section) {
     this.section = section;
     this.sequence = Number(section.dataset.timelinesSequence);
+    this.version = section.dataset.timelinesVersion ?? "";
     this.failures = 0;
     this.pollWait = FIRST_POLL;
     if (section.hasAttribute("data-timelines-ended")) return this.say("ended");
@@ -34,6 +36,11 @@ class LiveTimeline {
     this.section.dataset.timelinesState = state;
   }
 
+  sayWhatIsSeen(address) {
+    address.searchParams.set("after", this.sequence);
+    address.searchParams.set("version", this.version);
+  }
+
   // The socket
 
   connect() {
@@ -45,7 +52,7 @@ class LiveTimeline {
     let opened = false;
     const address = new URL(path, location.href);
     address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
-    address.searchParams.set("after", this.sequence);
+    this.sayWhatIsSeen(address);
     const socket = (this.socket = new WebSocket(address));
     socket.onopen = () => {
       opened = true;
@@ -92,7 +99,7 @@ class LiveTimeline {
 
   async ask() {
     const address = new URL(this.section.dataset.timelinesSince, location.href);
-    address.searchParams.set("after", this.sequence);
+    this.sayWhatIsSeen(address);
     try {
       const response = await fetch(address, { headers: { Accept: "application/json" } });
       if ([403, 404].includes(response.status)) this.end("refused");
@@ -109,15 +116,18 @@ class LiveTimeline {
 
   apply(frame) {
     if (this.isOver || frame.sequence < this.sequence) return false;
-    const isProgress = frame.sequence === this.sequence;
-    if (isProgress && frame.html === this.html) return false; // drawn again, and the same
+    const isNew = frame.sequence > this.sequence;
+    const isOfAnother = frame.version !== this.version; // a child of it has moved
+    if (!isNew && !isOfAnother && frame.html === this.html) return false; // drawn again, and the same
     this.sequence = frame.sequence;
+    this.version = frame.version;
     this.html = frame.html;
     this.section.dataset.timelinesSequence = frame.sequence;
+    this.section.dataset.timelinesVersion = frame.version;
     this.section.dataset.timelinesStatus = frame.status;
     morph(this.section, frame.html, "innerHTML");
     this.section.dispatchEvent(new CustomEvent("timelines:frame", { bubbles: true, detail: frame }));
-    page.refresh(isProgress);
+    page.refresh(isNew ? PAGE_WAIT : isOfAnother ? FAMILY_WAIT : PROGRESS_WAIT);
     if (ENDED.includes(frame.status)) this.end("ended");
     return true;
   }
@@ -139,11 +149,13 @@ class LiveTimeline {
 // The rest of the page
 
 const page = {
-  refresh(isProgress = false) {
-    if (isProgress && this.timer) return; // it is fetched soon enough
+  refresh(wait = PAGE_WAIT) {
+    const due = performance.now() + wait;
+    if (this.timer && this.due <= due) return; // it is fetched soon enough
     clearTimeout(this.timer);
     if (!document.querySelector("[data-timelines-page][id]")) return;
-    this.timer = setTimeout(() => this.fetch(), isProgress ? PROGRESS_WAIT : PAGE_WAIT);
+    this.due = due;
+    this.timer = setTimeout(() => this.fetch(), wait);
   },
 
   async fetch() {

@@ -83,6 +83,12 @@ class Page:
             return ""
 
     @property
+    def causes_url(self) -> str:
+        """The page that says what led to what."""
+        name = "admin:django_timelines_timeline_causes"
+        return reverse(name, args=[self.timeline.pk], current_app=self._site.name)
+
+    @property
     def is_live(self) -> bool:
         """Whether the site has the addresses that tell the page of what is new."""
         try:

@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from ..models import Timeline
 from ..policy import may_view
 from . import pauses, search, words
+from .causes import CausesPage
 from .changelist import TimelineChangeList
 from .confirm import confirm
 from .filters import FILTERS
@@ -150,7 +151,10 @@ class TimelineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             path(f"{name}/", self.admin_site.admin_view(view), name=f"django_timelines_timeline_{name}")
             for name, view in (("pause_all", self.pause_all_view), ("resume_all", self.resume_all_view))
         ]
-        return [*verbs, *all_of_them, *super().get_urls()]
+        causes = path(
+            "<uuid:pk>/causes/", self.admin_site.admin_view(self.causes_view), name="django_timelines_timeline_causes"
+        )
+        return [*verbs, causes, *all_of_them, *super().get_urls()]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -168,6 +172,18 @@ class TimelineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return HttpResponseNotAllowed(["GET", "HEAD"])
         page = Page(timeline, request, self.admin_site, allowed_verbs(request.user))
         return self.render(request, "page", timeline, {"page": page, **(extra_context or {})})
+
+    def causes_view(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        """Show which event led to which, over all timelines of the family."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        timeline = self.get_object(request, str(pk))
+        if timeline is None:
+            raise Http404
+        if not self.has_view_permission(request, timeline):
+            raise PermissionDenied
+        page = CausesPage(timeline, request.GET.get("after", ""), self.admin_site.name)
+        return self.render(request, "causes", timeline, {"page": page})
 
     def verb_view(self, request: HttpRequest, pk: uuid.UUID, verb: str, run: str = "") -> HttpResponse:
         """Say what a verb will do, and ask why; do it on POST."""

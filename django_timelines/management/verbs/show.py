@@ -17,6 +17,7 @@ from ...progress import Progress
 from ...state import run_key, timeline_status
 from . import finding
 from .base import Answer, Verb, columns, cut, of_status, type_options, value_text
+from .causes import of_family
 from .times import moment, written
 
 VALUE = 80  # characters of a field's value; JSON has the whole of it
@@ -28,10 +29,18 @@ def _arguments(parser: ArgumentParser) -> None:
     finding.add_timeline(parser)
     parser.add_argument("--at", type=int, metavar="N", help="As it was after event N.")
     parser.add_argument("--events", type=int, default=50, metavar="N", help="The newest N events. Default: 50.")
+    parser.add_argument(
+        "--family", action="store_true", help="What led to what, over all timelines of the family: its first events."
+    )
+    parser.add_argument("--after", default="", metavar="PLACE", help="With --family: go on where an answer ended.")
 
 
 def _run(options: type_options, style: Style) -> Answer:
     timeline = finding.timeline(options)
+    if options["family"]:
+        return of_family(timeline, options, style)
+    if options["after"]:
+        options["usage_error"]("argument --after: with --family only.")
     if options["at"] is not None:
         _go_back(timeline, options["at"])
     first = max(1, timeline.head - max(0, options["events"]) + 1)

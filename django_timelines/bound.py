@@ -16,7 +16,7 @@ from django.views.decorators.debug import sensitive_variables
 from . import links
 from .actors import Actor, of_user
 from .engine import assign as giving
-from .engine import call, operate, revoke, wait
+from .engine import call, judge, operate, revoke, wait
 from .engine.asked import Options
 from .engine.assignee import user_who_has
 from .engine.links import call_link
@@ -25,7 +25,7 @@ from .limits import Limit
 from .models import Timeline
 from .people import type_assignee, type_rule
 from .retries import Retry
-from .state import Outcome, StepStatus, run_key, step_status
+from .state import Outcome, RunName, StepStatus, run_key, step_status
 from .steps import AnyOf, Delivery, Step, StepOutcome, type_moment, type_span
 from .subject import Subject
 
@@ -198,19 +198,20 @@ class BoundStep(Generic[P]):
 
     do_not_call_in_templates = True  # {{ signup.activate.status }} looks at the step: a template calls what it can
 
-    def __init__(self, workflow: Subject, name: str, item: str = "", options: Options | None = None) -> None:
+    def __init__(
+        self, workflow: Subject, name: str, item: str = "", round: int = 0, options: Options | None = None
+    ) -> None:
         self._workflow = workflow
         self._name = name
         self._item = item
+        self._run = RunName(name, item, round)
         self._options = options or Options()
 
     @sensitive_variables()
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Outcome:
         """Ask for the step; return the outcome. ``Refused`` if the call is wrong, ``Rejected`` if the input is."""
         workflow = self._writable()
-        outcome, snapshot = call.call(
-            workflow._declaration, workflow._snapshot, (self._name, self._item), self._options, args, kwargs
-        )
+        outcome, snapshot = call.call(workflow._declaration, workflow._snapshot, self._run, self._options, args, kwargs)
         workflow._seen(snapshot)
         return outcome
 
@@ -227,18 +228,25 @@ class BoundStep(Generic[P]):
     def __getitem__(self, item: Any) -> BoundStep[P]:
         """Return the run of one item of a step with ``each=``: by its key, or the row that is the item."""
         key = str(item.pk if isinstance(item, Model) else item)
-        if self._item or (hasattr(BoundStep, key) and not self._workflow._run((self._name, key))):
+        if self._item or (
+            hasattr(BoundStep, key) and not self._workflow._run(RunName(self._name, key, self._run.round))
+        ):
             raise KeyError(key)  # of {{ bar.make.status }} a template looks for an item first
-        return BoundStep(self._workflow, self._name, key, self._options)
+        return BoundStep(self._workflow, self._name, key, self._run.round, self._options)
 
-    def using(self, *, key: str = "", actor: Any = None) -> BoundStep[P]:
-        """Set options of the call: ``key`` (the same key has one effect and one answer), ``actor`` (a user or an ``Actor``)."""
-        return BoundStep(self._workflow, self._name, self._item, with_options(self._options, key, actor))
+    def using(self, *, key: str = "", actor: Any = None, round: int = 0) -> BoundStep[P]:
+        """Set options of the call: ``key`` (the same key has one effect and one answer), ``actor`` (a user or an ``Actor``).
+
+        ``round``: the run meant is that of an earlier round, which goes on beside the current one.
+        """
+        current = self._workflow._snapshot.state.get("rounds", {}).get(self._name, 1)
+        earlier = self._run.round if not round else round if round != current else 0
+        return BoundStep(self._workflow, self._name, self._item, earlier, with_options(self._options, key, actor))
 
     @property
     def child(self) -> Any:
         """The workflow object of the timeline that this step began, as it stands now; None if it has begun none."""
-        run: dict[str, Any] = self._workflow._run((self._name, self._item))
+        run: dict[str, Any] = self._workflow._run(self._run)
         found = (
             Timeline.objects.using(self._workflow._snapshot.using).filter(pk=run.get("child", uuid.UUID(int=0))).first()
         )
@@ -247,21 +255,23 @@ class BoundStep(Generic[P]):
     @property
     def status(self) -> StepStatus:
         """Where the step stands, as this object last saw it. Calls and ``wait()`` look again."""
-        self._workflow._run((self._name, self._item))
-        return step_status(self._workflow._snapshot.state, self._name, self._item)
+        self._workflow._run(self._run)
+        if self._run.round:
+            judge.check_item(self._workflow._declaration, self._workflow._snapshot.state, self._run)
+        return step_status(self._workflow._snapshot.state, *self._run)
 
     def wait(self, timeout: float = 10) -> Outcome:
         """Wait at most ``timeout`` seconds until the step is settled, blocked or waits for a person; return where it stands.
 
         Raises ``Rejected`` if its body said no to the input. Inside a transaction of yours it returns at once.
         """
-        outcome, snapshot = wait.wait(self._workflow._snapshot, (self._name, self._item), timeout)
+        outcome, snapshot = wait.wait(self._workflow._snapshot, self._run, timeout)
         self._workflow._seen(snapshot)
         return outcome
 
     async def await_outcome(self, timeout: float = 10) -> Outcome:
         """Wait from async code, as ``wait()`` does. It holds no thread meanwhile."""
-        outcome, snapshot = await wait.await_outcome(self._workflow._snapshot, (self._name, self._item), timeout)
+        outcome, snapshot = await wait.await_outcome(self._workflow._snapshot, self._run, timeout)
         self._workflow._seen(snapshot)
         return outcome
 
@@ -275,7 +285,7 @@ class BoundStep(Generic[P]):
     def revoke_links(self, *, reason: str, actor: Any = None) -> None:
         """Let no link to the step be good that was made by now. A new ``link()`` is."""
         workflow = self._writable()
-        name = (self._name, self._item)
+        name = RunName(self._name, self._item)
         workflow._seen(revoke.revoke_links(workflow._snapshot, reason, actor_of(actor), name))
 
     async def arevoke_links(self, *, reason: str, actor: Any = None) -> None:
@@ -288,7 +298,7 @@ class BoundStep(Generic[P]):
         Links that were made before are revoked with it. In a body it takes effect with the body's completion, if the step waits
         still.
         """
-        name, frame = (self._name, self._item), self._workflow._frame
+        name, frame = RunName(self._name, self._item), self._workflow._frame
         if frame is not None:
             frame.given.append(giving.prepared(self._workflow, name, user, reason))
             return
@@ -302,7 +312,7 @@ class BoundStep(Generic[P]):
     @property
     def assigned(self) -> Any:
         """The user who has the step, as this object last saw it; None if nobody in particular has it, or they are gone."""
-        return user_who_has(self._workflow._run((self._name, self._item)))
+        return user_who_has(self._workflow._run(self._run))
 
     def retry(self, *, reason: str = "", actor: Any = None, force: bool = False) -> Outcome:
         """Try a blocked step again, or one that waits for its next attempt, now.
@@ -310,8 +320,7 @@ class BoundStep(Generic[P]):
         ``force``: also over an attempt that is being executed, which is superseded: what it comes to is recorded, never applied.
         """
         workflow = self._writable()
-        name = (self._name, self._item)
-        outcome, snapshot = operate.retry(workflow._snapshot, name, actor_of(actor), reason, force=force)
+        outcome, snapshot = operate.retry(workflow._snapshot, self._run, actor_of(actor), reason, force=force)
         workflow._seen(snapshot)
         return outcome
 
@@ -329,7 +338,7 @@ class BoundStep(Generic[P]):
         """
         workflow = self._writable()
         changes = {**(fields or {}), **more}
-        outcome, snapshot = operate.skip(workflow._snapshot, (self._name, self._item), reason, changes, actor_of(actor))
+        outcome, snapshot = operate.skip(workflow._snapshot, self._run, reason, changes, actor_of(actor))
         workflow._seen(snapshot)
         return outcome
 
@@ -364,7 +373,7 @@ class BoundStep(Generic[P]):
     __iter__ = None  # or Python would make an endless list of items
 
     def __repr__(self) -> str:
-        return f"<{self._workflow!r} {run_key(self._name, self._item)}: {self.status}>"
+        return f"<{self._workflow!r} {run_key(*self._run)}: {step_status(self._workflow._snapshot.state, *self._run)}>"
 
 
 def actor_of(given: Any) -> Actor | None:

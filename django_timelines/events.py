@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -49,7 +49,8 @@ class EventType(StrEnum):
     ROUND_BEGUN = "RoundBegun"
     """From a step on, once more. ``data``: ``to``, ``rounds`` (the new round of each step done again), ``fields`` and
     ``unset`` (what fields go back to), ``kept`` (completed runs that may be undone later), ``undo`` (those that are undone
-    first), ``withdrawn`` (open runs that end with it), ``reason``."""
+    first), ``going_on`` (runs that were begun, and the key that each has from now on), ``withdrawn`` (open runs that end with
+    it), ``reason``."""
     AMENDED = "Amended"
     """A person corrected fields. ``data``: ``changes``, ``reason``; ``renamed`` where the code renamed steps and fields."""
     PAUSED = "Paused"
@@ -73,12 +74,20 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """An event that is about to be appended. Its sequence and actor are the append's, and its time unless it has one."""
+    """An event that is about to be appended. Its sequence and actor are the append's, and its time unless it has one.
+
+    ``round``: of a run that an earlier round has begun; its ``data`` tells it.
+    """
 
     type: str
     step: str = ""
     item: str = ""
+    round: InitVar[int] = 0
     data: Mapping[str, Any] = field(default_factory=dict)
     attempt: int | None = None
     version: int = 1
     at: datetime | None = None
+
+    def __post_init__(self, round: int) -> None:
+        if round:
+            object.__setattr__(self, "data", {**self.data, "round": round})

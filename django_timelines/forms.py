@@ -116,7 +116,7 @@ def _default(field: Any, parameter: Parameter) -> Any:
 
 
 def _last_input(timeline: Timeline, run: str) -> dict[str, Any]:
-    step, item = split_key(run)
+    step, item, _round = split_key(run)
     calls = Event.objects.using(timeline.using).filter(timeline=timeline.id, type="StepCalled", step=step, item=item)
     data = calls.order_by("-sequence").values_list("data", flat=True).first() or {}
     return dict(data.get("input", {}))

@@ -145,7 +145,7 @@ class Graph:
 
     def _item(self, node: Node, item: str, value: Any, at: datetime, state: type_state) -> NewEvent:
         waiting = self._waiting(node, at, state["runs"].get(run_key(node.name, item), {}))
-        return NewEvent(EventType.STEP_DUE, node.name, item, {"value": value} | waiting)
+        return NewEvent(EventType.STEP_DUE, node.name, item, data={"value": value} | waiting)
 
     def _decision(self, node: Node, state: type_state, at: datetime) -> Iterator[NewEvent]:
         answers = [answer(dependency, state) for dependency in node.after]

@@ -12,7 +12,7 @@ from django.db.models import Case, Q, QuerySet, Value, When
 
 from .exceptions import Conflict, ItemsNotLoaded
 from .models import Item, Timeline
-from .runs import Runs, Wanted
+from .runs import RunName, Runs, Wanted
 from .state import (
     TAKES_CALLS,
     WANTS_A_LOOK,
@@ -27,13 +27,13 @@ from .state import (
     type_state,
     waiting_runs,
 )
-from .store import Snapshot, type_name
+from .store import Snapshot
 
 AHEAD = 50  # of the next items that are read at a time
 MANY = 200  # more items than that a snapshot does not hold from one commit to the next
 
 
-def with_names(snapshot: Snapshot, names: Iterable[type_name]) -> Snapshot:
+def with_names(snapshot: Snapshot, names: Iterable[RunName]) -> Snapshot:
     """Return the snapshot with these runs, and what they undo, as of the same event; ``Conflict`` if the timeline went on."""
     runs: Runs = snapshot.state["runs"]
     if not runs.left_out:
@@ -74,7 +74,7 @@ def _rows(using: str, timeline: uuid.UUID, wanted: Wanted) -> QuerySet[Item]:
     rows = Item.objects.using(using).filter(timeline=timeline)
     if wanted.keys:
         named: dict[str, set[str]] = {}
-        for step, item in map(split_key, wanted.keys):
+        for step, item, _round in map(split_key, wanted.keys):
             named.setdefault(step, set()).add(item)
         chosen = Q(pk__in=[])
         for step, items in named.items():
@@ -93,7 +93,7 @@ def _with(state: type_state, read: dict[str, type_run], wanted: Wanted) -> type_
     return {**state, "runs": runs.with_these(read, wanted)}
 
 
-def without_many(snapshot: Snapshot, name: type_name) -> Snapshot:
+def without_many(snapshot: Snapshot, name: RunName) -> Snapshot:
     """Return the snapshot without the items that nobody needs who goes on with this run, if it holds many."""
     runs: Runs = snapshot.state["runs"]
     if len(runs.here()) < MANY:

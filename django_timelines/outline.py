@@ -25,8 +25,9 @@ from .state import (
     StepStatus,
     TimelineStatus,
     count_items,
+    earlier_keys,
     in_state,
-    is_open,
+    name_at,
     run_key,
     settled_items,
     split_key,
@@ -76,7 +77,13 @@ class Line:
                 "settled": self.items[0],
                 "count": self.items[1],
             }
-        return _("%(status)s, round %(round)d") % {"status": word, "round": self.round} if self.round > 1 else word
+        shown = self.round > 1 or self.is_earlier
+        return _("%(status)s, round %(round)d") % {"status": word, "round": self.round} if shown else word
+
+    @property
+    def is_earlier(self) -> bool:
+        """Tell whether it is a run of an earlier round, which goes on beside the current one."""
+        return bool(split_key(self.name).round)
 
     @property
     def css(self) -> str:
@@ -122,7 +129,7 @@ class Outline:
     @property
     def total(self) -> int:
         """How many steps lie on the way that the timeline takes."""
-        return sum(not line.is_away and not line.is_item for line in self.lines)
+        return sum(not line.is_away and not line.is_item and not line.is_earlier for line in self.lines)
 
     @property
     def settled(self) -> int:
@@ -153,13 +160,10 @@ def outline_of(sight: Sight) -> Outline:
 
 def progress_of(timeline: Timeline, runs: Iterable[Run]) -> dict[str, Progress]:
     """Return how far the long steps are that are open at this event, by run."""
-    found = {run_key(run.step, run.item): run for run in runs if run.progress is not None}
-    stored = read_named(timeline, found)["runs"]
-    return {
-        key: Progress.read(run.progress)
-        for key, run in found.items()
-        if key in stored and is_open(stored[key]) and stored[key]["fence"] == run.fence
-    }
+    shown = [run for run in runs if run.progress is not None]
+    state = read_named(timeline, [run_key(run.step, run.item) for run in shown])
+    found = {name_at(state, run.fence): run for run in shown}
+    return {run_key(*name): Progress.read(run.progress) for name, run in found.items() if name is not None}
 
 
 def is_moving(sight: Sight) -> bool:
@@ -183,11 +187,13 @@ def _lines(sight: Sight, declaration: Declaration | None) -> Iterator[Line]:
     aside = _asides(declaration) if declaration else set()
     steps = dict.fromkeys([*declared, *(split_key(key)[0] for key, _run in in_state(timeline.state))])
     shown = {name: shown_keys(timeline, name, MOST_ITEMS) or [name] for name in steps}
+    earlier = {name: earlier_keys(timeline.state, name) for name in steps}
     state = timeline.state
-    times = sight.times_of(state["runs"][key] for keys in shown.values() for key in keys if key in state["runs"])
+    listed = [key for keys in [*shown.values(), *earlier.values()] for key in keys]
+    times = sight.times_of(state["runs"][key] for key in listed if key in state["runs"])
     for name, keys in shown.items():
         about = declared[name].doc.partition("\n")[0] if name in declared else ""
-        for key in keys:
+        for key in [*keys, *earlier[name]]:
             more = count_items(state, name) - len(keys) + 1 if key is keys[-1] else 0
             line = _line(timeline, key, about if key == name else "", times, more)
             if name not in aside or (key in state["runs"] and line.status not in _UNSEEN):
@@ -197,14 +203,14 @@ def _lines(sight: Sight, declaration: Declaration | None) -> Iterator[Line]:
 
 
 def _line(timeline: Timeline, key: str, about: str, times: dict[int, datetime], more: int) -> Line:
-    step, item = split_key(key)
+    step, item, earlier = split_key(key)
     run = timeline.state["runs"].get(key, {})
-    status = step_status(timeline.state, step, item)
+    status = step_status(timeline.state, step, item, earlier)
     due, until = (moments.from_text(run[name]) if name in run else None for name in ("due", "until"))
     attempt = run.get("attempt") or 0
     at, errors = times.get(newest_of(run)), said(run.get("errors"))
-    number = timeline.state.get("rounds", {}).get(step, 1)
-    is_item = bool(item) and step in timeline.state["runs"]
+    number = earlier or timeline.state.get("rounds", {}).get(step, 1)
+    is_item = bool(item) and not earlier and step in timeline.state["runs"]
     title = item if is_item else run_key(title_of(step), item)  # it stands below its step
     settled = settled_items(timeline.state, step) if "each" in run else None
     is_undone = "undone" in run

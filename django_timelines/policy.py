@@ -112,7 +112,7 @@ def who_has(timeline: Timeline, run: str) -> str:
     try:
         has = timeline.state["runs"].get(run, {}).get("assigned")
     except ItemsNotLoaded:
-        step, item = split_key(run)
+        step, item, _round = split_key(run)
         rows = Run.objects.using(timeline.using).filter(timeline=timeline.pk, step=step, item=item)
         return rows.values_list("assigned", flat=True).first() or ""
     return str(has["id"]) if has else ""

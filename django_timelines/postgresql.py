@@ -99,10 +99,9 @@ def _columns(model: type[Model]) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _record(model: type[Model], *, extra: str = "", without: tuple[str, ...] = ()) -> str:
+def _record(model: type[Model], *, without: tuple[str, ...] = ()) -> str:
     """Return the columns of a model as a definition of records, by field name."""
-    own = ", ".join(f'"{name}" {kind}' for name, (_column, kind) in _columns(model).items() if name not in without)
-    return f"{own}{extra}"
+    return ", ".join(f'"{name}" {kind}' for name, (_column, kind) in _columns(model).items() if name not in without)
 
 
 def _listed(model: type[Model], *, without: tuple[str, ...] = ()) -> str:
@@ -114,10 +113,8 @@ def _values(model: type[Model], *, without: tuple[str, ...] = ()) -> str:
 
 
 _OF_A_WALK = ("cursor", "progress")  # written between commits; here they only begin anew
-_OLD = ', "old_step" text, "old_item" text, "old_fence" int'
-_SAME = (
-    'r."timeline_id" = moved."id" AND r."step" = n."old_step" AND r."item" = n."old_item" AND r."fence" = n."old_fence"'
-)
+_OLD = '"old_fence" int'
+_SAME = 'r."timeline_id" = moved."id" AND r."fence" = n."old_fence"'
 
 
 def _insert(model: type[Model], part: str, *, without: tuple[str, ...] = ()) -> str:
@@ -131,8 +128,7 @@ def _insert(model: type[Model], part: str, *, without: tuple[str, ...] = ()) -> 
 def _released() -> str:
     return (
         f"DELETE FROM {Lease._meta.db_table} l USING moved, d, {Run._meta.db_table} r, "  # noqa: S608
-        "jsonb_to_recordset(d.doc->'released') AS n(step text, item text) "
-        "WHERE l.run_id = r.id AND r.timeline_id = moved.id AND r.step = n.step AND r.item = n.item"
+        f"jsonb_to_recordset(d.doc->'released') AS n({_OLD}) WHERE l.run_id = r.id AND {_SAME}"
     )
 
 
@@ -142,14 +138,14 @@ def _changed() -> str:
     sets += [f'"{name}" = CASE WHEN n."anew" THEN NULL ELSE r."{name}" END' for name in _OF_A_WALK]
     return (
         f"UPDATE {Run._meta.db_table} r SET {', '.join(sets)} FROM moved, d, "  # noqa: S608
-        f"jsonb_to_recordset(d.doc->'changed') AS n({_record(Run, extra=_OLD, without=kept)}, anew bool) WHERE {_SAME}"
+        f"jsonb_to_recordset(d.doc->'changed') AS n({_record(Run, without=kept)}, {_OLD}, anew bool) WHERE {_SAME}"
     )
 
 
 def _gone() -> str:
     return (
         f"DELETE FROM {Run._meta.db_table} r USING moved, d, "  # noqa: S608
-        f"jsonb_to_recordset(d.doc->'gone') AS n({_OLD.removeprefix(', ')}) WHERE {_SAME}"
+        f"jsonb_to_recordset(d.doc->'gone') AS n({_OLD}) WHERE {_SAME}"
     )
 
 
@@ -171,8 +167,7 @@ def _leased() -> str:
     return (
         f"INSERT INTO {Lease._meta.db_table} (run_id, holder, expires) "  # noqa: S608
         f"SELECT COALESCE(n.id, r.id), d.doc->'lease'->>'holder', {expires} FROM moved CROSS JOIN d CROSS JOIN LATERAL "
-        "jsonb_to_recordset(d.doc->'leased') AS n(id uuid, step text, item text) "
-        f"LEFT JOIN {Run._meta.db_table} r ON r.timeline_id = moved.id AND r.step = n.step AND r.item = n.item"
+        f"jsonb_to_recordset(d.doc->'leased') AS n(id uuid, {_OLD}) LEFT JOIN {Run._meta.db_table} r ON {_SAME}"
     )
 
 
@@ -233,9 +228,8 @@ def _moved(*, fenced: bool) -> str:
     sets = ", ".join(f'"{name}" = n."{name}"' for name in moves)
     columns = ", ".join(f'"{name}" {_columns(Timeline)[name][1]}' for name in moves)
     ours = (
-        "AND NOT EXISTS (SELECT 1 FROM jsonb_to_recordset(d.doc->'fences') AS f(old_step text, old_item text, old_fence int) "  # noqa: S608
-        f"LEFT JOIN {Run._meta.db_table} r ON r.timeline_id = {table}.id AND r.step = f.old_step AND r.item = f.old_item "
-        "AND r.fence = f.old_fence WHERE r.id IS NULL)"
+        f"AND NOT EXISTS (SELECT 1 FROM jsonb_to_recordset(d.doc->'fences') AS f({_OLD}) "  # noqa: S608
+        f"LEFT JOIN {Run._meta.db_table} r ON r.timeline_id = {table}.id AND r.fence = f.old_fence WHERE r.id IS NULL)"
     )
     return (
         f"UPDATE {table} SET {sets} FROM d, jsonb_to_record(d.doc->'timeline') AS n({columns}) "  # noqa: S608

@@ -8,24 +8,39 @@ from __future__ import annotations
 
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .exceptions import ItemsNotLoaded
 
 type_run = dict[str, Any]
 
 
-def run_key(step: str, item: str = "") -> str:
-    """Name a run of a step: ``"make"``, or ``"make[latte#2]"`` for an item."""
-    return f"{step}[{item}]" if item else step
+class RunName(NamedTuple):
+    """Which run of a timeline is meant. ``round``: the earlier one that it belongs to; 0: the current one."""
+
+    step: str
+    item: str = ""
+    round: int = 0
 
 
-def split_key(key: str) -> tuple[str, str]:
-    """Return step and item of a run's key, of an earlier round's too (``"charge@1"``, ``"make[latte]@1"``)."""
-    if "@" in key and not key.endswith("]"):
-        key = key.rpartition("@")[0]
-    step, bracket, item = key.partition("[")
-    return step, item.removesuffix("]") if bracket else ""
+def run_key(step: str, item: str = "", round: int = 0) -> str:
+    """Write a run's name: ``"make"``, ``"make[latte#2]"`` for an item, ``"make[latte#2]@1"`` for one of an earlier round."""
+    key = f"{step}[{item}]" if item else step
+    return f"{key}@{round}" if round else key
+
+
+def split_key(key: str) -> RunName:
+    """Read what ``run_key`` wrote."""
+    head, _at, number = key.rpartition("@")
+    round = int(number) if head and number.isdecimal() and len(number) < 10 else 0
+    step, bracket, item = (head if round else key).partition("[")
+    return RunName(step, item.removesuffix("]") if bracket else "", round)
+
+
+def item_step(key: str) -> str:
+    """Return the step of which this is the run of an item in the current round; empty if it is none."""
+    step, bracket, _item = key.partition("[")
+    return step if bracket and key.endswith("]") else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +105,11 @@ class Runs(dict[str, type_run]):
         return Runs({**runs, **self.here()}, self.left_out - whole, self.known | wanted.keys)
 
     def _sorted(self, step: str) -> dict[str, type_run]:
-        beginning = f"{step}["
-        found = [(split_key(key)[1], run) for key, run in dict.items(self) if key.startswith(beginning)]
+        found = [(split_key(key).item, run) for key, run in dict.items(self) if item_step(key) == step]
         return dict(sorted(found, key=lambda pair: _index(pair[1])))
 
     def _is_left_out(self, key: str) -> bool:
-        step, bracket, _item = key.partition("[")
-        return bool(bracket) and step in self.left_out
+        return item_step(key) in self.left_out
 
     def _check(self, key: str) -> None:
         if self.left_out and key not in self.known and self._is_left_out(key):

@@ -7,12 +7,13 @@ The state is a JSON object, the same in the timeline's row and in memory::
               "make": {"status": "running", "fence": 7, "each": {"count": 2, "completed": 1, "running": 1}, …},
               "make[latte]": {…}, "make[mocha]": {…}},
      "keys": {"evt_17": "register"},
-     "rounds": {"charge": 2}, "past": {"charge@1": {…}},
+     "rounds": {"charge": 3}, "past": {"charge@1": {…}},
      "links": ["activate"], "revoked": {"activate": 9},
      "ended": "completed"}
 
-``fence`` is the sequence of the newest event of the run: it proves who holds its attempt. ``runs`` has those of each step's
-current round; of earlier rounds only what may still be undone is kept, in ``past``. A step with ``each=`` has one run for each
+``fence`` is the sequence of the newest event of the run: it proves who holds its attempt, and no two open runs have the same.
+``runs`` has those of each step's current round, and of earlier rounds (``charge@2``) what somebody had begun, until it comes to
+its end. Of what has ended there only what may still be undone is kept, in ``past``. A step with ``each=`` has one run for each
 item, and one that stands for them all: it counts them, and is settled when they are. The runs of its items are stored beside the
 state, a row each, and are read where they are needed (``Runs``): what is said of all of them is a matter of counts. ``links``
 names the runs whose link a body made, ``revoked`` those whose links were revoked, with the event that did it (``""``: the
@@ -28,7 +29,9 @@ from enum import StrEnum
 from typing import Any
 
 from .events import EventType, NewEvent
+from .runs import RunName as RunName
 from .runs import Runs as Runs
+from .runs import item_step
 from .runs import run_key as run_key
 from .runs import split_key as split_key
 from .runs import type_run as type_run
@@ -174,6 +177,18 @@ _TOLD = (
 )
 
 
+def name_of(event: Any) -> RunName:
+    """Return the run that an event (stored, or about to be) is about. One of an earlier round's run tells its round."""
+    tells = event.type in _OF_A_RUN and "of" not in event.data
+    return RunName(event.step, event.item, event.data.get("round", 0) if tells else 0)
+
+
+def name_at(state: type_state, fence: int) -> RunName | None:
+    """Return the run whose newest event this is, under the name that it has by now: renamed, or of an earlier round."""
+    runs: Runs = state["runs"]
+    return next((split_key(key) for key, run in runs.here().items() if run["fence"] == fence), None)
+
+
 def empty() -> type_state:
     """Return the state of a timeline before its first event."""
     return {"fields": {}, "runs": Runs()}
@@ -230,16 +245,17 @@ def apply(state: type_state, event: NewEvent, sequence: int) -> None:
 
 def _apply_to_run(state: type_state, event: NewEvent, sequence: int) -> None:
     data, runs = event.data, state["runs"]
-    key = run_key(event.step, event.item)
+    name = name_of(event) if "round" in data else RunName(event.step, event.item)
+    key = run_key(*name)
     before = runs.get(key, {})
     fresh = event.type == EventType.STEP_DUE and ("of" in data or "each" in data)
     runs[key] = run = _run_after({} if fresh else before, event, sequence)
-    if event.item:
+    if event.item and not name.round:
         _begin_item(runs, event, before, run)
         _count(runs, event.step, before, run)
     elif "each" in data:
         _list_items(runs, event, sequence)
-    if event.step in state.get("rounds", {}):
+    if not name.round and event.step in state.get("rounds", {}):
         run["round"] = state["rounds"][event.step]
     state["fields"].update(data.get("changes", {}))
     if data.get("links"):
@@ -256,6 +272,18 @@ def _apply_to_run(state: type_state, event: NewEvent, sequence: int) -> None:
         state["failing"] = True
     elif event.type == EventType.STEP_DUE and "of" not in data and event.step == state.get("undoing", {}).get("then"):
         del state["undoing"]
+    if name.round:
+        _leave(state, key)
+
+
+def _leave(state: type_state, key: str) -> None:
+    """Let go of a run of an earlier round that has come to its end. Nothing waits for it; it may be undone."""
+    run = state["runs"][key]
+    if run["status"] in MOVING or run["status"] == StepStatus.BLOCKED or awaits_child(run):
+        return
+    del state["runs"][key]
+    if run["status"] == StepStatus.COMPLETED:
+        state["past"] = {**state.get("past", {}), key: run}
 
 
 def _assign(state: type_state, key: str, to: Mapping[str, str] | None, sequence: int) -> None:
@@ -276,7 +304,10 @@ def _cancel(state: type_state, data: Mapping[str, Any], sequence: int) -> None:
         before = runs.get(key, {})
         runs[key] = {"status": str(StepStatus.CANCELLED), "fence": sequence}
         runs[key] |= {name: before[name] for name in _OF_ITEMS if name in before}
-        _count(runs, split_key(key)[0], before, runs[key])
+        if split_key(key).round:
+            _leave(state, key)
+        else:
+            _count(runs, split_key(key).step, before, runs[key])
 
 
 def _begin_round(state: type_state, data: Mapping[str, Any]) -> None:
@@ -285,6 +316,8 @@ def _begin_round(state: type_state, data: Mapping[str, Any]) -> None:
         run = state["runs"].pop(key)
         if key in data["kept"]:
             past[data["kept"][key]] = run
+        elif earlier := data.get("going_on", {}).get(key):
+            state["runs"][earlier] = run | {"round": split_key(earlier).round}
     state["rounds"] = rounds | data["rounds"]
     state["past"] = past
     state["fields"].update(data["fields"])
@@ -369,7 +402,7 @@ def _take_in(after: type_run, data: Mapping[str, Any], sequence: int) -> None:
 def _list_items(runs: Runs, event: NewEvent, sequence: int) -> None:
     """Let each item that is not begun with its step have a run that is upcoming and says which item it is."""
     for key, run in runs.here().items():
-        if key.startswith(f"{event.step}["):  # a call that came before the step
+        if item_step(key) == event.step:  # a call that came before the step
             runs[key] = {**run}
             _count(runs, event.step, {}, run)
     rest = event.data.get("rest") or []
@@ -455,8 +488,8 @@ def stored(state: type_state) -> type_state:
 
 def lies_beside(runs: Runs, key: str) -> bool:
     """Tell whether this is the run of an item of a step that was reached. It is stored in a row of its own."""
-    step, bracket, _item = key.partition("[")
-    return bool(bracket) and "each" in dict.get(runs, step, ())
+    step = item_step(key)
+    return bool(step) and "each" in dict.get(runs, step, ())
 
 
 def in_state(state: type_state) -> Iterator[tuple[str, type_run]]:
@@ -537,6 +570,12 @@ def kept_calls(state: type_state) -> list[type_run]:
     return found
 
 
+def earlier_keys(state: type_state, step: str) -> list[str]:
+    """Return the keys of a step's runs of earlier rounds that go on beside the current one."""
+    runs: Runs = state["runs"]
+    return [key for key in runs.here() if "@" in key and split_key(key).round and split_key(key).step == step]
+
+
 WANTS_A_LOOK = (StepStatus.BLOCKED, StepStatus.FAILED, StepStatus.RUNNING, StepStatus.RETRYING, StepStatus.OVERDUE)
 
 
@@ -548,7 +587,7 @@ def keys_to_show(state: type_state, step: str, most: int) -> list[str]:
     return [step, *shown] if step in state["runs"] else shown
 
 
-def is_late(state: type_state, name: tuple[str, str], now: datetime) -> bool:
+def is_late(state: type_state, name: RunName, now: datetime) -> bool:
     """Tell whether the run's deadline has passed."""
     until = state["runs"].get(run_key(*name), {}).get("until")
     return until is not None and datetime.fromisoformat(until) <= now
@@ -557,6 +596,13 @@ def is_late(state: type_state, name: tuple[str, str], now: datetime) -> bool:
 def awaits_child(run: Mapping[str, Any]) -> bool:
     """Tell whether a run waits for the end of the timeline that it began."""
     return "child" in run and run["status"] in (StepStatus.WAITING, StepStatus.OVERDUE) and not run.get("final")
+
+
+def is_begun(run: Mapping[str, Any]) -> bool:
+    """Tell whether an open run is under way: somebody has tried it, or its child has begun."""
+    if run["status"] in (StepStatus.DUE, StepStatus.BLOCKED):
+        return bool(run["attempt"]) and "each" not in run
+    return (run["status"] in MOVING and "each" not in run) or awaits_child(run)
 
 
 def is_open(run: Mapping[str, Any]) -> bool:
@@ -572,7 +618,7 @@ def waiting_runs(state: type_state) -> list[str]:
     found = []
     for key, run in in_state(state):
         if "each" not in run:
-            found += [key] if takes_calls(run) else []
+            found += [key] if takes_calls(run) and not split_key(key).round else []
         elif not TAKES_CALLS.isdisjoint(run["each"]):
             found += [run_key(key, item) for item, one in runs.of(key).items() if takes_calls(one)]
     return found
@@ -591,7 +637,8 @@ def waiting_steps(state: type_state) -> set[str]:
     return {
         split_key(key)[0]
         for key, run in in_state(state)
-        if (takes_calls(run) if "each" not in run else not TAKES_CALLS.isdisjoint(run["each"]))
+        if not split_key(key).round
+        and (takes_calls(run) if "each" not in run else not TAKES_CALLS.isdisjoint(run["each"]))
     }
 
 
@@ -614,9 +661,9 @@ def timeline_status(state: type_state) -> TimelineStatus:
     return TimelineStatus.WAITING if MOVING.isdisjoint(counts) else TimelineStatus.RUNNING
 
 
-def step_status(state: type_state, step: str, item: str = "") -> StepStatus:
+def step_status(state: type_state, step: str, item: str = "", round: int = 0) -> StepStatus:
     """Say in one word where a step stands. What was never reached on a timeline that has ended was not taken."""
-    run = state["runs"].get(run_key(step, item))
+    run = state["runs"].get(run_key(step, item, round))
     if run is not None and not (run["status"] == StepStatus.UPCOMING and "ended" in state):
         return StepStatus(run["status"])
     if state.get("ended") == TimelineStatus.CANCELLED:

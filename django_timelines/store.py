@@ -22,10 +22,9 @@ from . import following, postgresql
 from .databases import later
 from .exceptions import Conflict, LeaseLost, Unknown, ValueTaken
 from .models import Event, Item, Lease, News, Notice, Pause, Run, SealedInput, Sighting, Slot, Timeline, UniqueValue
-from .state import loaded, stored, type_state
+from .state import RunName, loaded, stored, type_state
 from .statements import Statement, delete, insert, insert_new, matching, send, type_row, update, upsert
 
-type_name = tuple[str, str]  # a run on its timeline: step, item
 type_slot = Sequence[Any]  # of a limit: its digest as hex, and the slot's number
 EVERYTHING = ""  # the workflow of a pause of everything
 
@@ -49,19 +48,19 @@ class Snapshot:
 
 @dataclass(slots=True)
 class Change:
-    """What one commit writes. ``runs``: name → (fence before, row after), either of them None."""
+    """What one commit writes. ``runs``: name → (fence before, row after), either of them None. A row is known by its fence."""
 
     before: Snapshot
     after: Snapshot
     at: datetime
     events: list[type_row] = field(default_factory=list)
     shared: type_row = field(default_factory=dict)  # what its events have in common, unless one says otherwise
-    runs: dict[type_name, tuple[int | None, type_row | None]] = field(default_factory=dict)
-    moved: tuple[type_name, type_name] | None = None  # a runner goes on: its row and lease pass to the next step
+    runs: dict[RunName, tuple[int | None, type_row | None]] = field(default_factory=dict)
+    moved: tuple[RunName, RunName] | None = None  # a runner goes on: its row and lease pass to the next step
     items: list[type_row] = field(default_factory=list)  # of items: where they stand now
-    items_gone: list[type_name] = field(default_factory=list)
-    leased: list[type_name] = field(default_factory=list)
-    released: list[type_name] = field(default_factory=list)
+    items_gone: list[RunName] = field(default_factory=list)
+    leased: list[RunName] = field(default_factory=list)
+    released: list[int] = field(default_factory=list)  # the fences before of those whose lease ends
     notices: list[type_row] = field(default_factory=list)
     heard: list[uuid.UUID] = field(default_factory=list)  # the notices that are taken with it
     children: list[Change] = field(default_factory=list)  # timelines that begin with it
@@ -169,28 +168,24 @@ def _is_rare(change: Change) -> bool:
     """Tell whether it touches what few steps do, or gives a lease back and takes it again, which needs an order."""
     others = change.sealed, change.unsealed, change.notices, change.heard, change.children
     held = change.slots, change.freed, change.frees_value, change.taken_value
-    return any(others) or any(held) or not set(change.released).isdisjoint(change.leased)
+    return any(others) or any(held) or any(change.runs[name][0] in change.released for name in change.leased)
 
 
 def _document(change: Change) -> dict[str, Any]:
-    """Sort what is written by what is done with it. A lease names its run by the name that its row had before."""
+    """Sort what is written by what is done with it. A lease names its run's row: by its id where it is new, else by its fence."""
     opened, changed, gone = [], [], []
-    names: dict[type_name, type_name] = {change.moved[1]: change.moved[0]} if change.moved else {}
-    ids = {}
+    leased = []
     for name, fence, row in _rows(change):
-        known = {"old_step": name[0], "old_item": name[1], "old_fence": fence}
+        known = {"old_fence": fence}
         if fence is None:
             opened.append(row or {})
-            ids[name] = (row or {})["id"]
         elif row:
             changed.append(known | row | {"anew": "cursor" in row})
         else:
             gone.append(known)
-    leased = [
-        {"id": ids.get(name), "step": names.get(name, name)[0], "item": names.get(name, name)[1]}
-        for name in change.leased
-    ]
-    released = [{"step": step, "item": item} for step, item in change.released]
+        if name in change.leased:
+            leased.append({"id": (row or {})["id"]} if fence is None else known)
+    released = [{"old_fence": fence} for fence in change.released]
     lease = {"holder": change.holder, "seconds": change.lease_seconds}
     return {
         "timeline": _timeline_row(change) if not change.before.head else _moved_row(change),
@@ -200,7 +195,7 @@ def _document(change: Change) -> dict[str, Any]:
         "gone": gone,
         "opened": opened,
         "items": change.items,
-        "items_gone": [{"step": step, "item": item} for step, item in change.items_gone],
+        "items_gone": [{"step": step, "item": item} for step, item, _round in change.items_gone],
         "leased": leased,
         "lease": lease,
         "events": change.events,
@@ -209,12 +204,12 @@ def _document(change: Change) -> dict[str, Any]:
     }
 
 
-def _rows(change: Change) -> Iterator[tuple[type_name, int | None, type_row | None]]:
-    """Yield each run's name, fence and row after; a runner's row that passes to its next step has that one's values."""
+def _rows(change: Change) -> Iterator[tuple[RunName, int | None, type_row | None]]:
+    """Yield each run's name, fence before and row after; a runner's row that passes to its next step has that one's values."""
     for name, (fence, row) in change.runs.items():
-        if change.moved and name == change.moved[0]:
-            yield name, fence, change.runs[change.moved[1]][1]
-        elif not change.moved or name != change.moved[1]:
+        if change.moved and name == change.moved[1]:
+            yield name, change.runs[change.moved[0]][0], row
+        elif not change.moved or name != change.moved[0]:
             yield name, fence, row
 
 
@@ -222,7 +217,7 @@ def _rest(connection: BaseDatabaseWrapper, change: Change) -> Iterator[Statement
     alias, id = change.after.using, change.after.id
     yield from _of_limits(change)
     yield from _runs(connection, change)
-    for step, item in change.items_gone:
+    for step, item, _round in change.items_gone:
         yield delete(alias, Item, {"timeline": id, "step": step, "item": item})
     yield from upsert(alias, Item, change.items)
     yield from insert(alias, Event, [change.shared | event for event in change.events])
@@ -284,12 +279,12 @@ def _timeline_row(change: Change) -> type_row:
 
 def _runs(connection: BaseDatabaseWrapper, change: Change) -> Iterator[Statement]:
     alias, id = change.after.using, change.after.id
-    for step, item in change.released:
-        yield _release(alias, id, step, item)
+    for released in change.released:
+        yield _release(alias, id, released)
     opened: list[type_row] = []
     for name, fence, row in _rows(change):
-        where = {"timeline": id, "step": name[0], "item": name[1], "fence": fence}
-        overtaken = _overtaken(id, name, fence)
+        where = {"timeline": id, "fence": fence}
+        overtaken = _overtaken(id, name.step, fence)
         if fence is None:
             opened.append(row or {})
         elif row:
@@ -297,19 +292,19 @@ def _runs(connection: BaseDatabaseWrapper, change: Change) -> Iterator[Statement
         else:
             yield delete(alias, Run, where, overtaken)
     yield from insert(alias, Run, opened)
-    for step, item in change.leased:
-        yield _lease(connection, change, step, item)
+    for name in change.leased:
+        yield _lease(connection, change, (change.runs[name][1] or {})["fence"])
 
 
-def _lease(connection: BaseDatabaseWrapper, change: Change, step: str, item: str) -> Statement:
+def _lease(connection: BaseDatabaseWrapper, change: Change, fence: int) -> Statement:
     expires, ahead = later(connection, change.lease_seconds)
-    found, wanted = matching(connection.alias, Run, {"timeline": change.after.id, "step": step, "item": item})
+    found, wanted = matching(connection.alias, Run, {"timeline": change.after.id, "fence": fence})
     sql = f"INSERT INTO {Lease._meta.db_table} (run_id, holder, expires) SELECT id, %s, {expires} "
     return Statement(sql + f"FROM {Run._meta.db_table} WHERE {found}", [change.holder, ahead, *wanted])
 
 
-def _release(alias: str, id: uuid.UUID, step: str, item: str) -> Statement:
-    found, wanted = matching(alias, Run, {"timeline": id, "step": step, "item": item})
+def _release(alias: str, id: uuid.UUID, fence: int) -> Statement:
+    found, wanted = matching(alias, Run, {"timeline": id, "fence": fence})
     runs = f"SELECT id FROM {Run._meta.db_table} WHERE {found}"  # noqa: S608
     return Statement(f"DELETE FROM {Lease._meta.db_table} WHERE run_id IN ({runs})", wanted)  # noqa: S608
 
@@ -335,30 +330,30 @@ def leases(using: str, runs: Sequence[uuid.UUID]) -> dict[uuid.UUID, datetime | 
     return {run: expires if is_live else None for run, expires, is_live in rows}
 
 
-def cursor_of(using: str, timeline: uuid.UUID, name: type_name, fence: int) -> Any:
+def cursor_of(using: str, timeline: uuid.UUID, step: str, fence: int) -> Any:
     """Return the cursor of an open run, or None; ``LeaseLost`` if it went on to a newer event."""
-    runs = Run.objects.using(using).filter(timeline=timeline, step=name[0], item=name[1], fence=fence)
+    runs = Run.objects.using(using).filter(timeline=timeline, fence=fence)
     for cursor in runs.values_list("cursor", flat=True):
         return cursor
-    raise _overtaken(timeline, name, fence)
+    raise _overtaken(timeline, step, fence)
 
 
-def note(using: str, timeline: uuid.UUID, name: type_name, fence: int, row: type_row) -> None:
+def note(using: str, timeline: uuid.UUID, step: str, fence: int, row: type_row) -> None:
     """Note on an open run how far it has come; ``LeaseLost`` if it went on to a newer event.
 
     The run's row is taken until the commit: whoever gives the attempt to somebody else waits, and then finds the cursor.
     """
-    where = {"timeline": timeline, "step": name[0], "item": name[1], "fence": fence}
-    send(connections[using], [update(using, Run, row, where, _overtaken(timeline, name, fence))])
+    where = {"timeline": timeline, "fence": fence}
+    send(connections[using], [update(using, Run, row, where, _overtaken(timeline, step, fence))])
 
 
-def _overtaken(timeline: uuid.UUID, name: type_name, fence: int | None) -> LeaseLost:
-    return LeaseLost(f"{name[0]} of timeline {timeline} belongs to a newer event than {fence}.")
+def _overtaken(timeline: uuid.UUID, step: str, fence: int | None) -> LeaseLost:
+    return LeaseLost(f"{step} of timeline {timeline} belongs to a newer event than {fence}.")
 
 
-def await_slot(using: str, timeline: uuid.UUID, name: type_name, fence: int, digest: uuid.UUID, ring: datetime) -> None:
+def await_slot(using: str, timeline: uuid.UUID, fence: int, digest: uuid.UUID, ring: datetime) -> None:
     """Note that a due run waits for a slot of this limit, unless it went on."""
-    rows = Run.objects.using(using).filter(timeline=timeline, step=name[0], item=name[1], fence=fence)
+    rows = Run.objects.using(using).filter(timeline=timeline, fence=fence)
     rows.update(awaits=digest, rings=0, ring=ring)
 
 

@@ -18,8 +18,8 @@ from .fields import UNSET, text
 from .items import with_names
 from .models import Timeline
 from .registry import Declaration
-from .state import run_key, timeline_status, type_run
-from .store import Snapshot, type_name
+from .state import RunName, run_key, timeline_status, type_run
+from .store import Snapshot
 
 
 class Subject:
@@ -62,7 +62,7 @@ class Subject:
             self._values, self._keys = {}, {}
         self._snapshot = snapshot
 
-    def _run(self, name: type_name) -> type_run:
+    def _run(self, name: RunName) -> type_run:
         """Return what this object knows of a run. For an item that it has not read yet it looks again."""
         if self._snapshot.state["runs"].lacks(run_key(*name)):
             if self._frame is None:
@@ -138,7 +138,7 @@ class Subject:
         return f"<{self._declaration.label} {self._snapshot.id} {timeline_status(self._snapshot.state)}>"
 
 
-def _as_it_was(snapshot: Snapshot, name: type_name) -> Snapshot:
+def _as_it_was(snapshot: Snapshot, name: RunName) -> Snapshot:
     """Return the timeline with this run as a body sees it: as of its claim, whatever has happened since."""
     try:
         return with_names(snapshot, [name])

@@ -204,7 +204,10 @@ class Workflow(Subject):
             text(data)
         except ValidationError as error:  # the author's mistake, and no answer to whoever called
             raise TypeError(f"{type(event).__name__}: {'; '.join(error.messages)}") from None
-        frame.recorded.append(NewEvent(type(event).__name__, *frame.name, data, frame.attempt, event.version))
+        recorded = NewEvent(
+            type(event).__name__, *frame.name[:2], data=data, attempt=frame.attempt, version=event.version
+        )
+        frame.recorded.append(recorded)
 
     def iterate(self, items: Iterable[T], batch: int = 100) -> Walk[T]:
         """Walk over many items, and commit batch by batch: the writes, fields and facts of the items with the cursor.

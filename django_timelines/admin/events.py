@@ -9,7 +9,7 @@ from typing import Any
 from ..engine.history import state_at
 from ..events import EventType, NewEvent
 from ..models import Event, Timeline
-from ..state import empty, fold
+from ..state import empty, fold, name_of
 from . import words
 from .notes import actor_of, kept_back, notes_of
 from .payloads import Difference, Payload, differences, payload, title_of
@@ -66,7 +66,7 @@ def _rows(timeline: Timeline, events: list[Event], first: int) -> list[EventRow]
         state = state_at(timeline.pk, timeline.using, first - 1)
     rows: list[EventRow] = []
     for event in events:
-        new = NewEvent(event.type, event.step, event.item, event.data, event.attempt, event.version)
+        new = NewEvent(event.type, event.step, event.item, 0, event.data, event.attempt, event.version)
         after = fold(state, [new], event.sequence)
         rows.append(_row(event, state["fields"], after["fields"], rows[-1].error if rows else None))
         state = after
@@ -91,7 +91,7 @@ def _row(event: Event, before: Mapping[str, Any], after: Mapping[str, Any], told
     return EventRow(
         event,
         words.event_title(event.type),
-        words.step_title(event.step, event.item) if event.step else "",
+        words.step_title(*name_of(event)) if event.step else "",
         words.exactly(event.at),
         actor_of(event),
         list(differences(before, after)),

@@ -27,7 +27,7 @@ def notes_of(event: Event) -> type_notes:
     if data.get("waiting"):
         yield _("waits for"), _("the timeline that it began") if "child" in data else _("a call")
     if "of" in data:
-        yield _("undoes"), _run(data["of"], data.get("round"))
+        yield _("undoes"), _run(data["of"], data.get("round", 0))
     if event.type == EventType.STEP_ASSIGNED:
         yield _("to"), (data["assigned"] or {}).get("label") or _("all who may call it")
     elif data.get("assigned"):
@@ -55,9 +55,11 @@ def kept_back(data: Mapping[str, Any]) -> list[tuple[str, Payload]]:
 def _of_a_round(event: Event) -> type_notes:
     data = event.data
     if event.type == EventType.ROUND_BEGUN:
-        yield _("from"), _run(data["to"], data["rounds"].get(data["to"]))
+        yield _("from"), _run(data["to"], data["rounds"].get(data["to"], 0))
         if undone := data.get("undo"):
-            yield _("undone first"), ", ".join(map(_kept, undone))
+            yield _("undone first"), ", ".join(map(_run, undone))
+        if going_on := data.get("going_on"):
+            yield _("goes on beside it"), ", ".join(map(_run, going_on.values()))
         if withdrawn := data.get("withdrawn"):
             yield _("withdrawn"), ", ".join(_run(key) for key in withdrawn)
     if ending := data.get("cancelled"):
@@ -75,11 +77,6 @@ def _of_a_late_result(data: Mapping[str, Any]) -> type_notes:
         yield _("it failed too late: the step had been taken from it already"), ""
 
 
-def _kept(key: str) -> str:
-    number = key.rpartition("@")[2]
-    return _run(key, int(number) if number.isdecimal() else None)
-
-
-def _run(key: str, number: int | None = None) -> str:
-    name = words.step_title(*split_key(key))
-    return _("%(step)s, round %(round)d") % {"step": name, "round": number} if number else name
+def _run(key: str, number: int = 0) -> str:
+    step, item, round = split_key(key)
+    return words.step_title(step, item, round or number)

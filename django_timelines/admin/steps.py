@@ -22,7 +22,7 @@ from ..items import shown_keys, status_of
 from ..models import Event, Run, Timeline
 from ..outline import progress_of
 from ..progress import Progress
-from ..state import DONE, StepStatus, count_items, in_state, is_open, settled_items, split_key
+from ..state import DONE, StepStatus, count_items, earlier_keys, in_state, is_open, settled_items, split_key
 from . import words
 from .verbs import VERBS, Verb
 from .verbs.base import run_of
@@ -100,7 +100,7 @@ def steps_of(timeline: Timeline, allowed: Collection[str], site_name: str) -> li
     """Return the steps in the order of the class, then those that only the timeline still has."""
     keys = _keys(timeline)
     attempts, ends = _attempts(timeline), _ends(timeline, keys)
-    runs = {(run.step, run.item): run for run in timeline.runs.select_related("lease")}
+    runs = {run.fence: run for run in timeline.runs.select_related("lease")}
     leases = store.leases(timeline.using, [run.pk for run in runs.values()]) if runs else {}
     progress = progress_of(timeline, runs.values())
     rewinding = set(goals(timeline)) if "rewind" in allowed else set()
@@ -108,9 +108,9 @@ def steps_of(timeline: Timeline, allowed: Collection[str], site_name: str) -> li
     listed = Counter(split_key(key)[0] for key in keys)
     for key, following in zip(keys, [*keys[1:], ""], strict=True):
         name = split_key(key)
-        run = runs.get(name)
+        run = runs.get(run_of(timeline, key).get("fence", 0))
         lease = words.held(run, live=bool(leases.get(run.pk))) if run is not None and run.pk in leases else ""
-        row = _row(timeline, key, attempts.get(name))
+        row = _row(timeline, key, None if name.round else attempts.get(name[:2]))
         row.times, row.lease, row.progress = _times(run, ends.get(key)), lease, progress.get(key)
         row.buttons = _buttons(timeline, key, allowed, site_name)
         row.rewind_url = _rewind_url(timeline, key, site_name) if key in rewinding else ""
@@ -129,10 +129,11 @@ def _keys(timeline: Timeline) -> list[str]:
     keys: list[str] = []
     for step in declaration.steps.values() if declaration else ():
         runs = shown_keys(timeline, step.name, MOST_ITEMS)
-        keys += runs or ([] if step.undoes else [step.name])
+        keys += [*(runs or ([] if step.undoes else [step.name])), *earlier_keys(timeline.state, step.name)]
     known = declaration.steps if declaration else {}
-    gone = dict.fromkeys(step for step, _item in map(split_key, reached) if step not in known)
-    return keys + [key for step in gone for key in shown_keys(timeline, step, MOST_ITEMS)]
+    gone = dict.fromkeys(name.step for name in map(split_key, reached) if name.step not in known)
+    left = [[*shown_keys(timeline, step, MOST_ITEMS), *earlier_keys(timeline.state, step)] for step in gone]
+    return [*keys, *(key for some in left for key in some)]
 
 
 def _row(timeline: Timeline, key: str, attempt: Attempt | None) -> StepRow:
@@ -141,7 +142,7 @@ def _row(timeline: Timeline, key: str, attempt: Attempt | None) -> StepRow:
     step = declaration.steps.get(name[0]) if declaration else None
     status = status_of(timeline, key)
     gone = _("The code has no such step any more.") if declaration else ""
-    is_item = bool(name[1]) and count_items(timeline.state, name[0]) > 0
+    is_item = bool(name.item) and not name.round and count_items(timeline.state, name.step) > 0
     return StepRow(
         key,
         words.step_title(*name),
@@ -176,7 +177,8 @@ def _round(timeline: Timeline, key: str) -> str:
     run = run_of(timeline, key)
     if "of" in run:
         return _("undoes “%(run)s”") % {"run": words.run_title(timeline.state, run["of"])}
-    number = timeline.state.get("rounds", {}).get(split_key(key)[0], 1)
+    name = split_key(key)  # one of an earlier round has it in its title
+    number = 1 if name.round else timeline.state.get("rounds", {}).get(name.step, 1)
     return _("round %(number)d") % {"number": number} if number > 1 else ""
 
 
@@ -227,6 +229,7 @@ def _attempts(timeline: Timeline) -> dict[tuple[str, str], Attempt]:
     events = Event.objects.using(timeline.using).filter(timeline=timeline.id)
     wanted = events.filter(type__in=[EventType.ATTEMPT_STARTED, *_ENDS])
     wanted = wanted.exclude(type=EventType.ATTEMPT_INTERRUPTED, data__superseded=True)  # of an attempt before the last
+    wanted = wanted.filter(data__round__isnull=True)  # or of an earlier round
     newest = wanted.order_by().values("step", "item", "type").annotate(last=Max("sequence"))
     began: dict[tuple[str, str], Event] = {}
     ended: dict[tuple[str, str], list[Event]] = {}

@@ -15,7 +15,7 @@ from django.utils.translation import ngettext
 
 from .. import moments, registry, store
 from ..models import Run, Timeline
-from ..state import Runs, StepStatus, run_key, split_key, type_run, type_state
+from ..state import Runs, StepStatus, run_key, split_key, type_state
 
 SHORT_ID = 18  # of a UUIDv7: its time and 12 random bits; the list finds a timeline by it
 NAMED_RUNS = 3  # in a row of the list
@@ -32,25 +32,20 @@ def timeline_title(timeline: Timeline) -> str:
     return f"{workflow_title(timeline.workflow)} {timeline.key or str(timeline.id)[:SHORT_ID]}"
 
 
-def step_title(step: str, item: str = "") -> str:
-    """Return a run's name as people read it: "Send activation link"."""
-    return capfirst(run_key(step.replace("_", " "), item))
+def step_title(step: str, item: str = "", round: int = 0) -> str:
+    """Return a run's name as people read it: "Send activation link", "Charge, round 1" for one of an earlier round."""
+    title = capfirst(run_key(step.replace("_", " "), item))
+    return _("%(step)s, round %(round)d") % {"step": title, "round": round} if round else title
 
 
 def run_title(state: type_state, key: str) -> str:
     """Return a run's name with its round, where its step has had more than one: "Charge, round 1"."""
-    step, item = split_key(key)
+    step, item, round = split_key(key)
     runs: Runs = state["runs"]
-    run = {} if runs.lacks(key) else runs.get(key) or state.get("past", {}).get(key, {})
+    run = {} if runs.lacks(key) else runs.get(key, {})
     if step not in state.get("rounds", {}):
         return step_title(step, item)
-    return _("%(step)s, round %(round)d") % {"step": step_title(step, item), "round": _round(run, key)}
-
-
-def _round(run: type_run, key: str) -> int:
-    """Return the round that a run says, or that the key of a kept one does (``charge@1``)."""
-    _step, at, number = key.rpartition("@")
-    return int(number) if at and number.isdecimal() else int(run.get("round", 1))
+    return step_title(step, item, round or run.get("round", 1))
 
 
 def lease_of(run: Run) -> str:

@@ -23,11 +23,13 @@ from ..registry import Declaration
 from ..runs import Wanted
 from ..state import (
     DONE,
+    RunName,
     StepStatus,
     anything_open,
     awaits_child,
     changed,
     fold,
+    in_state,
     is_open,
     kept_calls,
     lies_beside,
@@ -47,7 +49,6 @@ from .rewind import begin_again
 from .undo import next_undo
 from .unique import note_value
 
-type_name = tuple[str, str]
 MOST_TOLD = 10  # timelines that a commit's own runner sees to at once; the clock sees to the others
 NO_CURSOR = {"cursor": None, "progress": None}  # another call, another round, another step: the row begins anew
 type_take = Callable[[str, Step[...]], bool]
@@ -71,9 +72,9 @@ class Advance:
 
     change: Change
     bells: list[Bell]
-    taken: type_name | None = None  # the next run, claimed in the same commit by the same runner
+    taken: RunName | None = None  # the next run, claimed in the same commit by the same runner
     inline: list[Bell] = field(default_factory=list)  # due, or told, and seen to by whoever made them so
-    at_hand: type_name | None = None  # the next run, which the same runner claims when it has a slot for it
+    at_hand: RunName | None = None  # the next run, which the same runner claims when it has a slot for it
 
     @property
     def after(self) -> Snapshot:
@@ -94,7 +95,7 @@ def advance(
     by: By,
     *,
     take: type_take | None = None,
-    passing: type_name | None = None,
+    passing: RunName | None = None,
 ) -> Advance:
     """Return what appending these events writes and makes due. Items that turn out to be needed are read; ``Conflict`` if the
     timeline went on meanwhile.
@@ -119,7 +120,7 @@ def _advance(
     events: Sequence[NewEvent],
     by: By,
     take: type_take | None,
-    passing: type_name | None,
+    passing: RunName | None,
 ) -> Advance:
     at = moments.now()
     appended = list(events)
@@ -128,7 +129,7 @@ def _advance(
     taken = None
     if declaration is not None and take is not None and not state.get("paused"):
         taken = _take(declaration, before.state, state, take)
-    at_hand = taken if declaration is not None and taken is not None and taken[0] in declaration.limited else None
+    at_hand = taken if declaration is not None and taken is not None and taken.step in declaration.limited else None
     taken = taken if at_hand is None else None
     if taken is not None:
         started = NewEvent(EventType.ATTEMPT_STARTED, *taken, attempt=1)
@@ -166,6 +167,7 @@ def follow(
     if "ended" in state:
         return state
     settled = [key for key, old, new in changed(before.state, state) if _standing(new) not in ("", _standing(old))]
+    settled = [key for key in settled if not split_key(key).round]  # nothing waits for what an earlier round began
     if declaration is not None and not state.get("cancelling") and not state.get("failing"):
         back = _sent_back(declaration, state, settled)
         first = before.head + 1 + len(appended)
@@ -182,7 +184,7 @@ def follow(
 
 
 def _sent_back(declaration: Declaration, state: type_state, settled: list[str]) -> NewEvent | None:
-    """Return the round that a step with ``again=`` begins by being done."""
+    """Return the round that a step with ``again=`` begins by being done, if it is of the current one."""
     for key in settled:
         step, run = declaration.steps.get(key), state["runs"][key]
         if step is not None and step.again is not None and run["status"] in DONE:
@@ -206,13 +208,17 @@ def _notices(before: Snapshot, after: Snapshot) -> Iterator[type_row]:
     """Return what others are told: the parent of the end, children that they are no longer wanted."""
     if "parent" in after.state and "ended" in after.state and "ended" not in before.state:
         parent = after.state["parent"]
-        name = (parent["step"], parent["item"])
+        name = RunName(parent["step"], parent["item"])
         yield notice_row(uuid.UUID(parent["timeline"]), after.id, after.head, Notice.ENDED, name)
     turned = after.state.get("cancelling") and not before.state.get("cancelling")
+    earlier = {run["child"] for key, run in after.state["runs"].items() if awaits_child(run) and split_key(key).round}
     compensate = bool(after.state.get("compensating"))
+    earlier = {run["child"] for key, run in in_state(after.state) if awaits_child(run) and split_key(key).round}
     for key, (old, new) in _changed_or_open(before.state, after.state, turned=bool(turned)).items():
         name = split_key(key)
-        goes_on = awaits_child(old) and awaits_child(new) and new["child"] == old["child"]
+        goes_on = awaits_child(old) and (
+            (awaits_child(new) and new["child"] == old["child"]) or (old["child"] in earlier and not name.round)
+        )
         if awaits_child(old) and (turned or not goes_on) and new.get("of") == old.get("of"):
             yield notice_row(uuid.UUID(old["child"]), after.id, after.head, Notice.CANCEL, name, compensate=compensate)
         if "of" in new and awaits_child(new) and "of" not in old:
@@ -226,7 +232,7 @@ def _changed_or_open(before: type_state, after: type_state, *, turned: bool) -> 
 
 
 def notice_row(
-    addressee: uuid.UUID, source: uuid.UUID, sequence: int, kind: str, name: type_name, *, compensate: bool = False
+    addressee: uuid.UUID, source: uuid.UUID, sequence: int, kind: str, name: RunName, *, compensate: bool = False
 ) -> type_row:
     """Return the row that tells a timeline something. ``name``: the parent's run that the child belongs to."""
     reason = _("The timeline that began it no longer waits for it.") if kind == Notice.CANCEL else ""
@@ -246,7 +252,7 @@ def _standing(run: type_run | None) -> str:
     return "blocked" if run is not None and run["status"] == StepStatus.BLOCKED else ""
 
 
-def _take(declaration: Declaration, before: type_state, after: type_state, take: type_take) -> type_name | None:
+def _take(declaration: Declaration, before: type_state, after: type_state, take: type_take) -> RunName | None:
     begun = [
         split_key(key)
         for key, _old, run in changed(before, after)
@@ -284,34 +290,38 @@ def _event_row(sequence: int, event: NewEvent) -> type_row:
     return row if event.at is None else row | {"at": event.at}
 
 
-def _derive_runs(result: Advance, before: type_state, after: type_state, by: By, passing: type_name | None) -> None:
+def _derive_runs(result: Advance, before: type_state, after: type_state, by: By, passing: RunName | None) -> None:
     change = result.change
     turned = before.get("paused") != after.get("paused")  # paused or resumed: when the clock looks at its runs changes
-    former = _renamed(before, after)
+    former = _former_keys(before, after)
     changes = [*changed(before, after)]
     if turned:
         found = {key for key, _old, _new in changes}
         changes += [(key, run, run) for key, run in open_runs(after).items() if key not in found]
+    left = {*former.values()}
     for key, old, run in changes:
+        name = split_key(key)
         if run is None:
-            if old and key not in former.values():
-                _end_run(change, split_key(key), old)
+            if old and key not in left:
+                _end_run(change, name, old, passing)
             continue
-        if key in former:  # its row, with its cursor, goes on under the other name
-            if _has_row(run):
-                row = _run_row(result, split_key(key), run, run, by)
-                change.runs[split_key(former[key])] = (run["fence"], row)
-            continue
+        if key in former:
+            old = before["runs"].here()[former[key]]
+            if run["fence"] == old["fence"]:  # its row goes on, with its cursor and its lease, maybe under another name
+                if _has_row(run) and name[:2] != split_key(former[key])[:2]:
+                    change.runs[name] = (run["fence"], _run_row(result, name, run, old, by))
+                continue
+        elif key in left:  # the row that was called so is another run's now
+            old = None
         if run is old and run["status"] == StepStatus.RUNNING:
             continue
-        name = split_key(key)
         was_open = old is not None and _has_row(old)
         if _has_row(run):
             change.runs[name] = (old["fence"] if old and was_open else None, _run_row(result, name, run, old, by))
         elif was_open and old is not None:
             change.runs[name] = (old["fence"], None)
         if was_open and old is not None and old["status"] == StepStatus.RUNNING and name != passing:
-            change.released.append(name)
+            change.released.append(old["fence"])
         if _has_row(run) and run["status"] == StepStatus.RUNNING and name != result.taken:
             change.leased.append(name)
         if old is not None and old.get("slots") and run.get("slots") != old["slots"]:
@@ -329,12 +339,12 @@ def _derive_items(change: Change) -> None:
     """Write where the items stand that went on."""
     before, after = change.before.state, change.after.state
     for key, old, new in changed(before, after):
-        step, item = split_key(key)
+        step, item, _round = split_key(key)
         if new is not None and lies_beside(after["runs"], key):
             row: type_row = {"timeline": change.after.id, "step": step, "item": item, "index": new.get("index")}
             change.items.append(row | {"status": new["status"], "head": change.after.head, "state": new})
         elif old is not None and lies_beside(before["runs"], key):
-            change.items_gone.append((step, item))
+            change.items_gone.append(RunName(step, item))
 
 
 def _has_row(run: type_run) -> bool:
@@ -342,26 +352,29 @@ def _has_row(run: type_run) -> bool:
     return is_open(run) and "each" not in run
 
 
-def _renamed(before: type_state, after: type_state) -> dict[str, str]:
-    """Return the runs that have another name now, with the one that they had: a run is known by its newest event."""
+def _former_keys(before: type_state, after: type_state) -> dict[str, str]:
+    """Return the runs that have another key now, with the one that they had: renamed, or of an earlier round now."""
     changes = [*changed(before, after)]
     left = {old["fence"]: key for key, old, new in changes if old and new is None}
     came = {key: new["fence"] for key, old, new in changes if new and old is None}
-    return {key: left[fence] for key, fence in came.items() if fence in left}
+    found = {key: left[fence] for key, fence in came.items() if fence in left}
+    was = before["runs"].here()
+    plain = {key: run_key(*split_key(key)[:2]) for key in came if split_key(key).round}
+    return found | {key: plain[key] for key in plain if plain[key] in was}
 
 
-def _end_run(change: Change, name: type_name, old: type_run) -> None:
-    """A new round began without this run."""
+def _end_run(change: Change, name: RunName, old: type_run, passing: RunName | None) -> None:
+    """It came to its end in an earlier round, or a new round began without it."""
     if _has_row(old):
         change.runs[name] = (old["fence"], None)
-        if old["status"] == StepStatus.RUNNING:
-            change.released.append(name)
+        if old["status"] == StepStatus.RUNNING and name != passing:
+            change.released.append(old["fence"])
     change.freed += old.get("slots", ())
     if old.get("sealed"):
         change.unsealed.append(old["call"])
 
 
-def _take_over(change: Change, before: type_state, taken: type_name, passing: type_name | None) -> None:
+def _take_over(change: Change, before: type_state, taken: RunName, passing: RunName | None) -> None:
     """Let the runner's row and lease pass to the step that it goes on with, as far as it has them."""
     fence, row = change.runs.get(passing, (None, None)) if passing else (None, None)
     had_lease = passing is not None and before["runs"].get(run_key(*passing), {}).get("status") == StepStatus.RUNNING
@@ -371,12 +384,12 @@ def _take_over(change: Change, before: type_state, taken: type_name, passing: ty
         row_of_taken.pop("id", None)  # the row keeps its id, and so its lease
         row_of_taken |= NO_CURSOR
     elif passing is not None and had_lease:
-        change.released.append(passing)
+        change.released.append(before["runs"][run_key(*passing)]["fence"])
     if not (change.moved and had_lease):
         change.leased.append(taken)
 
 
-def _run_row(result: Advance, name: type_name, run: type_run, old: type_run | None, by: By) -> type_row:
+def _run_row(result: Advance, name: RunName, run: type_run, old: type_run | None, by: By) -> type_row:
     at, after = result.change.at, result.after
     row: type_row = {"timeline": after.id, "step": name[0], "item": name[1], "status": run["status"]}
     row |= {"fence": run["fence"], "attempt": run["attempt"], "rings": 0, "placement": by.placement, "awaits": None}
@@ -385,7 +398,7 @@ def _run_row(result: Advance, name: type_name, run: type_run, old: type_run | No
     row["assigned"] = (run.get("assigned") or {}).get("id")
     if old is None or not _has_row(old):
         row["id"] = new_id()
-    elif (old.get("call"), old.get("round")) != (run.get("call"), run.get("round")):
+    elif (old.get("call"), old.get("round", 1)) != (run.get("call"), run.get("round", 1)):
         row |= NO_CURSOR
     row["ring"] = row["until"] if run["status"] == StepStatus.WAITING else None
     if run["status"] == StepStatus.RUNNING:
@@ -398,7 +411,7 @@ def _run_row(result: Advance, name: type_name, run: type_run, old: type_run | No
     return row
 
 
-def _make_due(result: Advance, name: type_name, run: type_run, row: type_row, by: By) -> None:
+def _make_due(result: Advance, name: RunName, run: type_run, row: type_row, by: By) -> None:
     after, at = result.after, result.change.at
     if row["due"] is not None and row["due"] > at:
         row["ring"], row["placement"] = row["due"], ""
@@ -409,6 +422,6 @@ def _make_due(result: Advance, name: type_name, run: type_run, row: type_row, by
         row["placement"] = bells.retry_placement_of(after.workflow, name[0])
     else:
         row["placement"] = bells.placement_of(after.workflow, name[0], called=run.get("call") == run["fence"])
-    bell = Bell(after.id.hex, *name, run["fence"], after.using, row["placement"], by.trace)
+    bell = Bell(after.id.hex, *name[:2], run["fence"], after.using, row["placement"], by.trace)
     is_ours = row["placement"] == INLINE or name == result.at_hand
     (result.inline if is_ours else result.bells).append(bell)

@@ -21,8 +21,8 @@ from ..fields import text
 from ..links import CallLink
 from ..references import models_in
 from ..registry import Declaration
+from ..state import RunName
 from ..steps import Step
-from ..store import type_name
 
 KEY_LIMIT = 200
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -62,7 +62,7 @@ class Input:
         """Tells one input from another; secrets do not count."""
         return hashlib.sha256(json.dumps(self.encoded, sort_keys=True).encode()).hexdigest()[:32]
 
-    def event(self, name: type_name, key: str = "", *, early: bool = False, late: bool = False) -> NewEvent:
+    def event(self, name: RunName, key: str = "", *, early: bool = False, late: bool = False) -> NewEvent:
         """Return the event of the call."""
         data: dict[str, Any] = {"input": self.encoded, "digest": self.digest}
         data |= {"key": key} if key else {}

@@ -13,9 +13,9 @@ from ..events import EventType, NewEvent
 from ..exceptions import NotAllowed, Refused, Rejected
 from ..registry import Declaration
 from ..rules import allows
-from ..state import run_key, step_status, type_run, type_state
+from ..state import RunName, run_key, step_status, type_run, type_state
 from ..steps import Step
-from ..store import Snapshot, type_name
+from ..store import Snapshot
 from .assignee import described, may_be_given
 from .cancel import clean_reason
 from .judge import check_item
@@ -23,7 +23,7 @@ from .operate import append
 
 
 def assign(
-    snapshot: Snapshot, name: type_name, user: Any, actor: Actor | None = None, reason: str = "", *, exact: bool = False
+    snapshot: Snapshot, name: RunName, user: Any, actor: Actor | None = None, reason: str = "", *, exact: bool = False
 ) -> Snapshot:
     """Give the step to this user, or to nobody in particular (``None``). Who has it already keeps it, and nothing is written."""
     declaration = registry.get(snapshot.workflow)
@@ -39,7 +39,7 @@ def assign(
     return append(declaration, snapshot, event, actor, name, exact=exact)
 
 
-def prepared(workflow: Any, name: type_name, user: Any, reason: str) -> NewEvent:
+def prepared(workflow: Any, name: RunName, user: Any, reason: str) -> NewEvent:
     """Return the event that a body asks for. Its timeline may have gone on by the body's completion: see ``still_waiting``."""
     declaration = workflow._declaration
     workflow._run(name)  # of an item it may not have been read yet
@@ -47,12 +47,12 @@ def prepared(workflow: Any, name: type_name, user: Any, reason: str) -> NewEvent
     return assigned(name, _checked(declaration.step(name[0]), workflow, user), reason)
 
 
-def assigned(name: type_name, to: dict[str, str] | None, reason: str) -> NewEvent:
+def assigned(name: RunName, to: dict[str, str] | None, reason: str) -> NewEvent:
     """Return the event."""
     return NewEvent(EventType.STEP_ASSIGNED, *name, data={"assigned": to, "reason": clean_reason(reason)})
 
 
-def check_waits(declaration: Declaration, state: type_state, name: type_name) -> type_run:
+def check_waits(declaration: Declaration, state: type_state, name: RunName) -> type_run:
     """Return the run, if it waits for a person; ``Refused`` if there is nothing to give to anybody."""
     step, words = declaration.step(name[0]), {"step": run_key(*name).replace("_", " ")}
     if not step.waits:

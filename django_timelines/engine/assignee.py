@@ -12,7 +12,7 @@ from ..actors import Actor, ActorType
 from ..events import NewEvent
 from ..exceptions import FieldUnset, NotAllowed, PermanentFailure, Rejected
 from ..rules import allows, is_here
-from ..state import StepStatus, run_key, type_run
+from ..state import RunName, StepStatus, run_key, type_run
 from ..steps import Step
 from ..store import Snapshot
 from .runner import knowing
@@ -64,7 +64,7 @@ def still_waiting(now: Snapshot, events: Sequence[NewEvent]) -> list[NewEvent]:
     """Return those of the events of a body that give a run to somebody which waits for a person still."""
     waiting = []
     for event in events:
-        runs = knowing(now, (event.step, event.item)).state["runs"]
+        runs = knowing(now, RunName(event.step, event.item)).state["runs"]
         waiting += [event] if may_be_given(runs.get(run_key(event.step, event.item), {})) else []
     return waiting
 

@@ -21,6 +21,7 @@ from ..events import NewEvent
 from ..exceptions import Conflict, NotUnique
 from ..placements import INLINE, stopping
 from ..signals import progressed
+from ..state import run_key
 from ..statements import type_row
 from ..steps import Delivery
 from ..store import Snapshot
@@ -84,7 +85,7 @@ class Batches:
         held = self._held
         if held.pending:
             return None
-        cursor = store.cursor_of(self._runner.using, held.snapshot.id, held.name, held.fence)
+        cursor = store.cursor_of(self._runner.using, held.snapshot.id, held.name.step, held.fence)
         held.base = dict((cursor or {}).get("base", {}))
         return cursor
 
@@ -113,7 +114,7 @@ class Batches:
                 with self._transaction():
                     begun = self._append(recorded)
                     row = {"cursor": cursor, "progress": self._shown.row()}
-                    store.note(self._runner.using, held.snapshot.id, held.name, fence, row)
+                    store.note(self._runner.using, held.snapshot.id, held.name.step, fence, row)
                 break
             except DatabaseError as error:
                 if self._block is not None or not patience.outlasts(error):
@@ -139,7 +140,7 @@ class Batches:
         if held.pending:
             result = advance(held.declaration, held.snapshot, [*held.pending, *recorded], runner.by())
             if held.sealed:
-                call = held.seen.state["runs"][held.name[0]]["call"]
+                call = held.seen.state["runs"][run_key(*held.name)]["call"]
                 result.change.sealed.append(sealed_row(held.snapshot, held.name, call, held.sealed))
             try:
                 commit(result)
@@ -179,7 +180,7 @@ class Batches:
         held, runner = self._held, self._runner
         if held.pending or runner.in_transaction or not self._is_time_to_show():
             return
-        row, where = {"progress": self._shown.row()}, (held.snapshot.id, held.name, held.fence)
+        row, where = {"progress": self._shown.row()}, (held.snapshot.id, held.name.step, held.fence)
         if self._block is None and not beside.is_needed():
             store.note(runner.using, *where, row)
         elif not beside.note(runner.using, *where, row):

@@ -17,7 +17,6 @@ from django.db import connections
 from .. import store
 from ..exceptions import LeaseLost
 from ..statements import type_row
-from ..store import type_name
 
 logger = logging.getLogger("django_timelines")
 PATIENCE = 1.0  # seconds that a body waits for its progress to be noted
@@ -38,7 +37,7 @@ class Beside:
             return False
         return True
 
-    def note(self, using: str, timeline: uuid.UUID, name: type_name, fence: int, row: type_row) -> bool:
+    def note(self, using: str, timeline: uuid.UUID, step: str, fence: int, row: type_row) -> bool:
         """Note it, and tell whether that is done; ``LeaseLost`` if the run went on to a newer event."""
         connection = connections[using]
         if connection.in_atomic_block and connection.vendor == "sqlite":
@@ -46,7 +45,7 @@ class Beside:
         if self._pid != os.getpid():  # threads do not survive a fork
             self._pid, self._threads = os.getpid(), ThreadPoolExecutor(1, "timelines-progress")
         try:
-            self._threads.submit(_note, using, timeline, name, fence, row).result(PATIENCE)
+            self._threads.submit(_note, using, timeline, step, fence, row).result(PATIENCE)
         except LeaseLost:
             raise
         except Exception:

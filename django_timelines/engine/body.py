@@ -22,9 +22,9 @@ from ..exceptions import LeaseLost, PermanentFailure
 from ..graph import when_due
 from ..models import new_id
 from ..registry import Declaration
-from ..state import run_key
+from ..state import RunName, run_key
 from ..steps import Step
-from ..store import Snapshot, type_name
+from ..store import Snapshot
 from . import leaks
 from .asked import Input, check_input
 from .assignee import who_gets
@@ -42,7 +42,7 @@ class Frame:
     """What a body has around it while it runs. The workflow object that is its ``self`` holds it."""
 
     snapshot: Snapshot
-    name: type_name
+    name: RunName
     attempt: int
     batches: Batches | None = None  # what it may commit while it runs; None: nobody executes it for real
     loops: Loops | None = None  # those that it has begun
@@ -56,7 +56,8 @@ class Frame:
     def idempotency_key(self) -> str:
         """Names timeline, step, item and round: the same over attempts and retries, new in each round."""
         run = self.snapshot.state["runs"].get(run_key(*self.name), {})
-        return f"{self.snapshot.id.hex}-{run_key(*self.name)}" + (f"@{run['round']}" if "round" in run else "")
+        number = run.get("round", 1)
+        return f"{self.snapshot.id.hex}-{run_key(*self.name[:2], number if number > 1 else 0)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,7 @@ type_ended = Completed | NotTaken | Timed | Failed
 def run_body(
     declaration: Declaration,
     seen: Snapshot,
-    name: type_name,
+    name: RunName,
     attempt: int,
     given: Mapping[str, Any],
     batches: Batches | None = None,
@@ -153,7 +154,7 @@ def run_body(
     return ended
 
 
-def _run_body(declaration: Declaration, name: type_name, frame: Frame, given: Mapping[str, Any]) -> type_ended:
+def _run_body(declaration: Declaration, name: RunName, frame: Frame, given: Mapping[str, Any]) -> type_ended:
     """Ask when it is due, ask the guard, and run the body.
 
     The guard is asked until it has answered once; that it said yes is kept with the attempt that failed after it.
@@ -253,7 +254,7 @@ def timed_out(step: Step[...]) -> TimeoutError:
     return TimeoutError(f"It did not end within its timeout of {step.timeout}.")
 
 
-def secrets_of(declaration: Declaration, name: type_name, given: Mapping[str, Any]) -> tuple[str, ...]:
+def secrets_of(declaration: Declaration, name: RunName, given: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the texts that no error may show: the secrets, those inside of them, and how ``repr`` writes them."""
     texts = {text for parameter in declaration.secrets(name[0]) for text in _texts(given.get(parameter))}
     return tuple(sorted(texts | {repr(text)[1:-1] for text in texts}, key=len, reverse=True))

@@ -20,15 +20,16 @@ from ..items import with_names
 from ..models import Timeline, new_id
 from ..placements import INLINE
 from ..registry import Declaration
-from ..state import Outcome, StepStatus, empty, is_late, run_key
+from ..state import Outcome, RunName, StepStatus, empty, is_late, run_key, type_state
 from ..steps import Delivery
-from ..store import EVERYTHING, Snapshot, type_name
+from ..store import EVERYTHING, Snapshot
 from . import bells
 from .advance import advance
 from .allowed import check_allowed
 from .asked import Input, Options, check_input, key_digest
 from .claim import item_of
 from .execute import go_on, run_from
+from .history import as_it_ended
 from .judge import Call, Verdict, judge, outcome_of
 from .patience import Patience, conflict_if_transient
 from .renames import brought_up
@@ -52,7 +53,7 @@ def start(declaration: Declaration, options: Options, args: tuple[Any, ...], kwa
     given = check_input(declaration, entry, args, kwargs)
     digest = key_digest(declaration.label, options.key) if options.key else None
     if known := started_with(declaration, options.key, using):
-        return _same_start(known, (entry.name, ""), given, options)
+        return _same_start(known, RunName(entry.name), given, options)
     actor = options.actor or actors.current()
     id = new_id()
     defaults = {
@@ -87,7 +88,7 @@ def start(declaration: Declaration, options: Options, args: tuple[Any, ...], kwa
         except (IntegrityError, Rejected, Conflict) as error:
             # two at once: the other was first, and its effects may be why we were rejected
             if known := started_with(declaration, options.key, using, lock=runner.in_transaction):
-                return _same_start(known, (entry.name, ""), given, options)
+                return _same_start(known, RunName(entry.name), given, options)
             if not isinstance(error, Conflict):
                 raise
             patience.after(error)
@@ -98,8 +99,8 @@ def _begin(declaration: Declaration, before: Snapshot, begun: NewEvent, given: I
     keyed = before.digest is not None and runner.in_transaction  # one that is not the first must leave it usable
     with transaction.atomic(using=before.using) if keyed else nullcontext():
         if entry.waits:
-            called = given.event((entry.name, ""))
-            return _carry_out(declaration, before, (entry.name, ""), [begun, called], given, runner)
+            called = given.event(RunName(entry.name))
+            return _carry_out(declaration, before, RunName(entry.name), [begun, called], given, runner)
         due = declaration.graph.reach(declaration.graph.entry, before.state, moments.now())
         return _hand_over(declaration, before, [begun, *due], runner)
 
@@ -108,7 +109,7 @@ def _begin(declaration: Declaration, before: Snapshot, begun: NewEvent, given: I
 def call(
     declaration: Declaration,
     snapshot: Snapshot,
-    name: type_name,
+    name: RunName,
     options: Options,
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
@@ -132,8 +133,9 @@ def call(
                 locked = with_names(store.load(snapshot.id, snapshot.using, lock=True), [name])
                 _try_call(declaration, locked, asked, given, replace(runner, in_transaction=True), fresh=True)
             after = load(snapshot.id, snapshot.using, names=[name])  # an outside effect ran right after the commit
-            _raise_rejection(after, name)
-            return outcome_of(after.state, name), after
+            ended = as_it_ended(locked, after, name)
+            _raise_rejection(ended, name)
+            return outcome_of(ended, RunName(*name[:2])), after
         except Rejected:
             latest = load(snapshot.id, snapshot.using, lock=runner.in_transaction, names=[name])
             if _is_same(declaration, latest, asked):  # the first of two at once is why the second was rejected
@@ -171,9 +173,8 @@ def _try_call(
         late = is_late(snapshot.state, asked.name, moments.now())
         called = given.event(asked.name, asked.key, late=late)
         after = _carry_out(declaration, snapshot, asked.name, [called], given, runner)
-        if run_key(*asked.name) not in after.state["runs"]:  # it was done, and sent the work back to before itself
-            return Outcome.COMPLETED, after
-    elif verdict is Verdict.KEEP:
+        return outcome_of(as_it_ended(snapshot, after, asked.name), RunName(*asked.name[:2])), after
+    if verdict is Verdict.KEEP:
         kept = given.event(asked.name, asked.key, early=True)
         after = _hand_over(declaration, snapshot, [kept], runner, asked.name, given)
     else:
@@ -187,7 +188,7 @@ def _runner(actor: Actor, using: str) -> Runner:
 
 
 def _carry_out(
-    declaration: Declaration, before: Snapshot, name: type_name, events: list[NewEvent], given: Input, runner: Runner
+    declaration: Declaration, before: Snapshot, name: RunName, events: list[NewEvent], given: Input, runner: Runner
 ) -> Snapshot:
     """Run the called step here, or write down that it was called: where it runs is the settings' business."""
     placement = bells.placement_of(declaration.label, name[0], called=True)
@@ -198,7 +199,7 @@ def _carry_out(
     handed_over = elsewhere or is_limited(declaration, before, name[0]) or (runner.in_transaction and not exactly_once)
     if handed_over or _is_paused(before):
         after = _hand_over(declaration, before, events, runner, name, given)
-        _raise_rejection(after, name)
+        _raise_rejection(as_it_ended(before, after, name), name)
         return after
     started = NewEvent(EventType.ATTEMPT_STARTED, *name, attempt=1, at=moments.now())
     values = given.values | item_of(declaration, before, name)
@@ -207,7 +208,7 @@ def _carry_out(
         snapshot = _hand_over(declaration, before, [*events, started], runner, name, given)
         held = Held(declaration, snapshot, name, 1, values)
     after = knowing(run_from(held, runner) or load(before.id, before.using), name)
-    _raise_rejection(after, name)
+    _raise_rejection(as_it_ended(before, after, name), name)
     return after
 
 
@@ -221,7 +222,7 @@ def _hand_over(
     before: Snapshot,
     events: list[NewEvent],
     runner: Runner,
-    name: type_name | None = None,
+    name: RunName | None = None,
     given: Input | None = None,
 ) -> Snapshot:
     """Append and let others go on: the bells ring after the commit; what is inline runs right after it."""
@@ -233,8 +234,8 @@ def _hand_over(
     return go_on(declaration, result, runner)
 
 
-def _raise_rejection(after: Snapshot, name: type_name) -> None:
-    run = after.state["runs"].get(run_key(*name), {})
+def _raise_rejection(state: type_state, name: RunName) -> None:
+    run = state["runs"].get(run_key(*name[:2]), {})
     if run.get("status") == StepStatus.WAITING and "errors" in run:
         raise rejection_of(run)
 
@@ -247,7 +248,7 @@ def started_with(declaration: Declaration, key: str, using: str, *, lock: bool =
     return None
 
 
-def _same_start(known: Snapshot, name: type_name, given: Input, options: Options) -> Snapshot:
+def _same_start(known: Snapshot, name: RunName, given: Input, options: Options) -> Snapshot:
     run = known.state["runs"].get(run_key(*name), {})
     if (
         run.get("status") == StepStatus.WAITING and "errors" in run

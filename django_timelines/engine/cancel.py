@@ -6,7 +6,7 @@ from typing import Any
 
 from ..events import EventType, NewEvent
 from ..registry import Declaration
-from ..state import StepStatus, awaits_child, open_runs, split_key, type_run, type_state
+from ..state import StepStatus, awaits_child, is_begun, open_runs, split_key, type_run, type_state
 from ..steps import Delivery
 
 REASON_LIMIT = 2_000
@@ -35,9 +35,7 @@ def _goes_on(declaration: Declaration | None, key: str, run: type_run) -> bool:
         return False  # it stands for its items, of which each comes to its own end
     if awaits_child(run):
         return True  # the child is told, and tells of its end
-    begun = run["status"] == StepStatus.RUNNING or (
-        run["status"] in (StepStatus.RETRYING, StepStatus.DUE) and run["attempt"] > 0  # due: a person tries it again
-    )
+    begun = is_begun(run) and run["status"] != StepStatus.BLOCKED  # due, and begun: a person tries it again
     step = declaration.steps.get(split_key(key)[0]) if declaration else None
     if step is not None and step.undoes is not None:
         return True

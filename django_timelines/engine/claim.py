@@ -11,9 +11,9 @@ from ..events import EventType, NewEvent
 from ..exceptions import Conflict, Unknown
 from ..models import Event, SealedInput
 from ..registry import Declaration
-from ..state import StepStatus, run_key, type_run
+from ..state import RunName, StepStatus, name_at, run_key, type_run
 from ..statements import type_row
-from ..store import Snapshot, type_name
+from ..store import Snapshot
 from . import slots
 from .advance import advance
 from .failure import without_code
@@ -26,7 +26,7 @@ from .sealing import open_sealed
 logger = logging.getLogger("django_timelines")
 
 
-def claim(timeline: uuid.UUID, name: type_name, fence: int, runner: Runner) -> Held | None:
+def claim(timeline: uuid.UUID, name: RunName, fence: int, runner: Runner) -> Held | None:
     """Take the attempt if it is due and still the one that was meant. Its lease begins with this commit."""
     patience = Patience()
     while True:
@@ -37,22 +37,23 @@ def claim(timeline: uuid.UUID, name: type_name, fence: int, runner: Runner) -> H
             return None
         declaration = registry.find(snapshot.workflow)
         if declaration is not None:
-            name, snapshot = (declaration.current(name[0]), name[1]), brought_up(declaration, snapshot)
+            name, snapshot = RunName(declaration.current(name[0]), name[1]), brought_up(declaration, snapshot)
             snapshot = knowing(snapshot, name)
+        name = name_at(snapshot.state, fence) or name
         run = snapshot.state["runs"].get(run_key(*name))
         why_not = _held_back(declaration, snapshot) or _why_not(run, fence)
         if why_not or run is None:
             _drop(timeline, name, why_not)
             return None
         try:
-            if declaration is None or name[0] not in declaration.steps:
+            if declaration is None or name.step not in declaration.steps:
                 commit(advance(None, snapshot, [without_code(snapshot.state, snapshot.workflow, name)], runner.by()))
                 return None
             taken, broken = _slots(declaration, snapshot, name, fence)
             if taken is None:
                 return None  # there is no free one, and its turn will come
             data = {"slots": [[slot["digest"].hex, slot["number"]] for slot in taken]} if taken else {}
-            started = NewEvent(EventType.ATTEMPT_STARTED, *name, data, attempt=run["attempt"] + 1)
+            started = NewEvent(EventType.ATTEMPT_STARTED, *name, data=data, attempt=run["attempt"] + 1)
             result = advance(declaration, snapshot, [started], runner.by(run["fence"]))
             result.change.slots = taken
             commit(result)
@@ -62,7 +63,7 @@ def claim(timeline: uuid.UUID, name: type_name, fence: int, runner: Runner) -> H
 
 
 def _slots(
-    declaration: Declaration, snapshot: Snapshot, name: type_name, fence: int
+    declaration: Declaration, snapshot: Snapshot, name: RunName, fence: int
 ) -> tuple[list[type_row] | None, Exception | None]:
     """Return the slots that the attempt is to take, None if it has to wait; and what was wrong with a function that was asked."""
     if name[0] not in declaration.limited:
@@ -92,7 +93,7 @@ def _why_not(run: type_run | None, fence: int) -> str:
     return ""
 
 
-def _drop(timeline: uuid.UUID, name: type_name, why: str) -> None:
+def _drop(timeline: uuid.UUID, name: RunName, why: str) -> None:
     logger.info("Dropped a bell for %s of timeline %s: %s.", run_key(*name), timeline, why)
 
 
@@ -130,7 +131,7 @@ def _input_of(held: Held) -> dict[str, Any]:
     return {name: inputs[name].decode(value) for name, value in given.items() if name in inputs} | given_item
 
 
-def item_of(declaration: Declaration, snapshot: Snapshot, name: type_name) -> dict[str, Any]:
+def item_of(declaration: Declaration, snapshot: Snapshot, name: RunName) -> dict[str, Any]:
     """Return the item that a run is for, under the name of the parameter that takes it. For an undo, that of what it undoes."""
     field = declaration.items.get(name[0])
     run = snapshot.state["runs"].get(run_key(*name), {})

@@ -21,7 +21,7 @@ from ..exceptions import Conflict
 from ..models import Run, Timeline
 from ..placements import Bell
 from ..registry import Declaration
-from ..state import StepStatus, run_key
+from ..state import RunName, StepStatus, name_at
 from ..store import Snapshot
 from . import bells
 from .advance import By, advance
@@ -181,13 +181,10 @@ def rescue(run: Run, by: By) -> None:
     """Give an attempt whose lease ran out another go, as its delivery and policy allow."""
     snapshot = _now(run)
     declaration = registry.find(snapshot.workflow)
-    name = (run.step, run.item)
-    current = snapshot.state["runs"].get(run_key(*name), {})
-    if current.get("fence") != run.fence:
-        raise Conflict("The run went on.")
+    name = _name_of(run, snapshot)
     if _leaves_to_newer_code(declaration, snapshot, run):
         return
-    if declaration is None or declaration.current(run.step) not in declaration.steps:
+    if declaration is None or declaration.current(name.step) not in declaration.steps:
         events = [without_code(snapshot.state, snapshot.workflow, name)]
     else:
         progressed = (run.cursor or {}).get("fence") == run.fence
@@ -201,18 +198,24 @@ def settle_overdue(run: Run, by: By) -> None:
     """Say that a step's time has run out; final if its class goes on from that."""
     snapshot = _now(run)
     declaration = registry.find(snapshot.workflow)
-    if snapshot.state["runs"].get(run_key(run.step, run.item), {}).get("fence") != run.fence:
-        raise Conflict("The run went on.")
+    name = _name_of(run, snapshot)
     if _leaves_to_newer_code(declaration, snapshot, run):
         return
-    final = declaration is not None and declaration.graph.lets_run_late(run.step)
-    event = NewEvent(EventType.STEP_OVERDUE, run.step, run.item, {"final": True} if final else {})
+    final = declaration is not None and declaration.graph.lets_run_late(name.step)
+    event = NewEvent(EventType.STEP_OVERDUE, *name, data={"final": True} if final else {})
     commit(advance(declaration, snapshot, [event], by))
 
 
 def _now(run: Run) -> Snapshot:
     """Read the timeline: an earlier look of this tick may have moved it."""
-    return load(run.timeline_id, run.timeline.using, names=[(run.step, run.item)])
+    return load(run.timeline_id, run.timeline.using, names=[RunName(run.step, run.item)])
+
+
+def _name_of(run: Run, snapshot: Snapshot) -> RunName:
+    name = name_at(snapshot.state, run.fence)
+    if name is None:
+        raise Conflict("The run went on.")
+    return name
 
 
 def _leaves_to_newer_code(declaration: Declaration | None, snapshot: Snapshot, run: Run) -> bool:

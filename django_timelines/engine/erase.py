@@ -82,7 +82,7 @@ def _scrub(after: Snapshot) -> Snapshot:
     while batch := list((events.filter(sequence__gt=last) if last else events)[:BATCH]):
         for event in batch:
             _bury(event)
-            new = NewEvent(event.type, event.step, event.item, event.data, event.attempt, event.version)
+            new = NewEvent(event.type, event.step, event.item, 0, event.data, event.attempt, event.version)
             state = fold(state, [new], event.sequence)
         Event.objects.using(after.using).bulk_update(batch, ["data", "actor_id", "actor_label"])
         last = batch[-1].sequence

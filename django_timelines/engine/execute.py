@@ -22,7 +22,7 @@ from ..exceptions import LeaseLost, NotUnique, Rejected, TimelinesError
 from ..items import without_many
 from ..placements import INLINE, Bell
 from ..registry import Declaration
-from ..state import run_key
+from ..state import RunName, run_key
 from ..steps import Delivery, Step
 from ..store import Snapshot
 from . import bells, leaks
@@ -96,7 +96,7 @@ def _first(waiting: list[Bell], runner: Runner) -> Held | None:
             transaction.on_commit(partial(answer, **bell.as_json()), using=runner.using)
         elif not bell.step:
             waiting += hear(uuid.UUID(bell.timeline), runner)
-        elif held := claim(uuid.UUID(bell.timeline), (bell.step, bell.item), bell.fence, runner):
+        elif held := claim(uuid.UUID(bell.timeline), RunName(bell.step, bell.item), bell.fence, runner):
             return held
     return None
 
@@ -258,5 +258,4 @@ def _after_broken_hook(result: Advance, held: Held) -> Advance:
 
 def _afresh(held: Held, *, lock: bool = False) -> Held:
     snapshot = load(held.snapshot.id, held.snapshot.using, lock=lock, names=[held.name])
-    check_ours(held, snapshot)
-    return replace(held, snapshot=snapshot)
+    return replace(held, snapshot=snapshot, name=check_ours(held, snapshot))

@@ -17,7 +17,7 @@ from .. import moments, registry
 from ..items import read_named
 from ..models import Pause, Run, Sighting, Timeline
 from ..sight import Sight, look_at
-from ..state import ENDED, StepStatus, TimelineStatus, awaits_child, run_key, type_run
+from ..state import ENDED, RunName, StepStatus, TimelineStatus, awaits_child, name_at, run_key, type_run
 from . import bells
 from .assignee import may_be_given, whose
 from .clock import SIGHTING
@@ -96,11 +96,12 @@ def _explained(sight: Sight, *, publicly: bool = False) -> Explanation:
     read_named(timeline, [run_key(run.step, run.item) for alike in groups for run in alike[:MOST]])
     for alike in groups:
         for run in alike[:MOST]:
-            details = timeline.state["runs"].get(run_key(run.step, run.item), {})
+            name = name_at(timeline.state, run.fence) or RunName(run.step, run.item)
+            details = timeline.state["runs"].get(run_key(*name), {})
             if awaits_child(details):
-                reasons += _of_child(sight, run, details, publicly)
+                reasons += _of_child(sight, name, details, publicly)
             else:
-                reasons += _reasons_of(timeline, run, publicly)
+                reasons += _reasons_of(timeline, run, name, details, publicly)
         if alike[MOST:]:
             more: dict[str, Any] = {
                 "count": len(alike) - MOST,
@@ -134,11 +135,16 @@ def _pauses(timeline: Timeline, runs: list[Run]) -> Iterator[Reason]:
         yield Reason("all_paused", capfirst(_ended(_("since %(when)s %(what)s: %(reason)s.") % words)), public)
 
 
-def _reasons_of(timeline: Timeline, run: Run, publicly: bool) -> Iterator[Reason]:
-    name = run_key(run.step, run.item)
-    details = timeline.state["runs"].get(name, {})
+def _called(name: RunName) -> str:
+    """Return a run's name in a sentence: "make[latte]", "charge, round 1" for one of an earlier round."""
+    words = {"step": run_key(*name[:2]).replace("_", " "), "round": name.round}
+    return _("%(step)s, round %(round)d") % words if name.round else str(words["step"])
+
+
+def _reasons_of(timeline: Timeline, run: Run, name: RunName, details: type_run, publicly: bool) -> Iterator[Reason]:
+    key = run_key(*name)
     words = {
-        "step": name.replace("_", " "),
+        "step": _called(name),
         "attempt": run.attempt,
         "placement": run.placement,
         "error": _error(details),
@@ -148,19 +154,19 @@ def _reasons_of(timeline: Timeline, run: Run, publicly: bool) -> Iterator[Reason
     if run.awaits and not publicly and run.status in (StepStatus.DUE, StepStatus.RETRYING):
         yield _without_slot(timeline, run, name)
         return
-    yield Reason(_word(run), _ended(sentence % words), _ended(public % words), name)
+    yield Reason(_word(run), _ended(sentence % words), _ended(public % words), key)
     if details.get("assigned") and not publicly:
         yield from _assigned(timeline, run, details)
     is_due = run.status in (StepStatus.DUE, StepStatus.RETRYING) and not _is_later(run) and run.placement
     if is_due and not publicly and moments.now() - timeline.changed_at > PATIENCE and bells.nobody_seen(run.placement):
-        yield Reason("no_worker", _("No worker has been seen at %(placement)s: start one.") % words, step=name)
+        yield Reason("no_worker", _("No worker has been seen at %(placement)s: start one.") % words, step=key)
 
 
-def _without_slot(timeline: Timeline, run: Run, name: str) -> Reason:
+def _without_slot(timeline: Timeline, run: Run, name: RunName) -> Reason:
     held, number = standing(timeline, run)
-    words = {"step": name.replace("_", " "), "held": held, "number": number or held}
+    words = {"step": _called(name), "held": held, "number": number or held}
     sentence = _("“%(step)s” waits for its turn: %(held)s of %(number)s are being executed.")
-    return Reason("limit", sentence % words, _("“%(step)s” comes next.") % words, name)
+    return Reason("limit", sentence % words, _("“%(step)s” comes next.") % words, run_key(*name))
 
 
 def _assigned(timeline: Timeline, run: Run, details: type_run) -> Iterator[Reason]:
@@ -170,10 +176,10 @@ def _assigned(timeline: Timeline, run: Run, details: type_run) -> Iterator[Reaso
         yield Reason("assigned", sentence, step=run_key(run.step, run.item))
 
 
-def _of_child(sight: Sight, run: Run, details: type_run, publicly: bool) -> Iterator[Reason]:
+def _of_child(sight: Sight, name: RunName, details: type_run, publicly: bool) -> Iterator[Reason]:
     """Say what a run waits for that began a timeline, and why that one stands where it stands."""
     seen = sight.child(uuid.UUID(details["child"]))
-    words = {"step": run_key(run.step, run.item).replace("_", " "), "child": details["child"]}
+    words = {"step": _called(name), "child": details["child"]}
     if seen is None:
         sentence = _("“%(step)s” waits for the timeline %(child)s, which is gone: retry or skip it.")
         yield Reason("child_gone", sentence % words, _("Waiting for “%(step)s”.") % words, words["step"])

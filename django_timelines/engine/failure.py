@@ -11,9 +11,8 @@ from .. import moments
 from ..events import EventType, NewEvent
 from ..exceptions import NotUnique
 from ..registry import Declaration
-from ..state import run_key, type_state
+from ..state import RunName, run_key, type_state
 from ..steps import Delivery
-from ..store import type_name
 from .body import Failed
 
 LONGEST_WAIT = timedelta(days=366)
@@ -22,7 +21,7 @@ LONGEST_WAIT = timedelta(days=366)
 def after_failure(
     declaration: Declaration,
     state: type_state,
-    name: type_name,
+    name: RunName,
     attempt: int,
     failed: Failed,
     *,
@@ -58,7 +57,7 @@ def after_failure(
 
 
 def after_interruption(
-    declaration: Declaration, state: type_state, name: type_name, attempt: int, *, progressed: bool = False
+    declaration: Declaration, state: type_state, name: RunName, attempt: int, *, progressed: bool = False
 ) -> list[NewEvent]:
     """Return the events of an attempt whose runner died: its lease ran out."""
     step = declaration.step(name[0])
@@ -79,7 +78,7 @@ def after_interruption(
 def after_stop(
     declaration: Declaration,
     state: type_state,
-    name: type_name,
+    name: RunName,
     attempt: int,
     *,
     progressed: bool = False,
@@ -101,7 +100,7 @@ def after_stop(
 
 
 def gave_up(
-    declaration: Declaration | None, state: type_state, name: type_name, reason: str, error: dict[str, str]
+    declaration: Declaration | None, state: type_state, name: RunName, reason: str, error: dict[str, str]
 ) -> NewEvent:
     """Return the event of a step that nobody will try again by itself.
 
@@ -116,7 +115,7 @@ def gave_up(
     return NewEvent(event, *name, data={"reason": reason, "error": error} | ({"fatal": True} if fatal else {}))
 
 
-def without_code(state: type_state, workflow: str, name: type_name) -> NewEvent:
+def without_code(state: type_state, workflow: str, name: RunName) -> NewEvent:
     """Return the event of a step that the code no longer has."""
     message = f"The code has no step {workflow}.{name[0]} any more."
     return gave_up(None, state, name, "unknown_step", {"type": "", "message": message, "traceback": ""})

@@ -20,8 +20,21 @@ from ..fields import UNSET
 from ..models import Notice, Timeline, first_id_at
 from ..placements import INLINE, Bell
 from ..registry import Declaration
-from ..state import TimelineStatus, apply, awaits_child, empty, fold, own, run_key, type_run, type_state
-from ..store import Snapshot, type_name
+from ..state import (
+    RunName,
+    TimelineStatus,
+    apply,
+    awaits_child,
+    earlier_keys,
+    empty,
+    fold,
+    own,
+    run_key,
+    split_key,
+    type_run,
+    type_state,
+)
+from ..store import Snapshot
 from .advance import Advance, By, advance, notice_row
 from .asked import Input
 from .cancel import cancellation
@@ -37,7 +50,7 @@ SOON = timedelta(seconds=1)  # after which the clock takes a notice that nobody 
 
 
 def begin_child(
-    declaration: Declaration, child: uuid.UUID, given: Input, parent: Snapshot, name: type_name, by: By
+    declaration: Declaration, child: uuid.UUID, given: Input, parent: Snapshot, name: RunName, by: By
 ) -> Advance:
     """Return the change that begins a child for this run: its entry step is called with what ``given=`` returned."""
     entry = declaration.graph.entry
@@ -51,10 +64,10 @@ def begin_child(
     )
     begun = NewEvent(EventType.TIMELINE_STARTED, data={"fields": defaults, "parent": origin})
     state = fold(before.state, [begun], 1)
-    asked = [given.event((entry.name, ""))] if entry.waits else declaration.graph.reach(entry, state, moments.now())
+    asked = [given.event(RunName(entry.name))] if entry.waits else declaration.graph.reach(entry, state, moments.now())
     result = advance(declaration, before, [begun, *asked], by)
     if given.secrets:
-        result.change.sealed.append(sealed_row(before, (entry.name, ""), 2, given.secrets))
+        result.change.sealed.append(sealed_row(before, RunName(entry.name), 2, given.secrets))
     return result
 
 
@@ -103,7 +116,9 @@ def unheard(using: str, before: datetime | None = None) -> list[uuid.UUID]:
 def _snapshot_for(timeline: uuid.UUID, notices: list[Notice], runner: Runner) -> Snapshot:
     """Read the timeline with the runs that it is told something about."""
     whole = any(notice.kind == Notice.CANCEL for notice in notices)
-    snapshot = load(timeline, runner.using, names=[(notice.step, notice.item) for notice in notices], whole=whole)
+    snapshot = load(
+        timeline, runner.using, names=[RunName(notice.step, notice.item) for notice in notices], whole=whole
+    )
     return brought_up(registry.find(snapshot.workflow), snapshot)
 
 
@@ -130,11 +145,18 @@ def _told(
         if state.get("cancelling"):
             return []
         return [cancellation(declaration, state, notice.reason, compensate=notice.compensate)]
-    step = declaration.current(notice.step) if declaration else notice.step
-    run = state["runs"].get(run_key(step, notice.item), {})
+    name = _name_of(declaration, state, notice)
+    run = state["runs"].get(run_key(*name), {})
     if run.get("child") != notice.source.hex or not awaits_child(run):
         return []
-    return _after_child(declaration, state, (step, notice.item), run, child, refused)
+    return _after_child(declaration, state, name, run, child, refused)
+
+
+def _name_of(declaration: Declaration | None, state: type_state, notice: Notice) -> RunName:
+    """Return the run that waits for the child which tells of its end: the current round's, or an earlier one's."""
+    step = declaration.current(notice.step) if declaration else notice.step
+    earlier = [key for key in earlier_keys(state, step) if state["runs"][key].get("child") == notice.source.hex]
+    return split_key(earlier[0]) if earlier else RunName(step, notice.item)
 
 
 def _reopened(declaration: Declaration | None, state: type_state, notice: Notice) -> list[NewEvent]:
@@ -148,7 +170,7 @@ def _reopened(declaration: Declaration | None, state: type_state, notice: Notice
 def _after_child(
     declaration: Declaration | None,
     state: type_state,
-    name: type_name,
+    name: RunName,
     run: type_run,
     child: Timeline | None,
     refused: str,
@@ -158,14 +180,14 @@ def _after_child(
     if ended is None:
         return []
     if "of" in run:
-        return [NewEvent(EventType.STEP_UNDONE, *name, {"changes": {}, "of": run["of"]}, run["attempt"])]
+        return [NewEvent(EventType.STEP_UNDONE, *name, data={"changes": {}, "of": run["of"]}, attempt=run["attempt"])]
     if ended == TimelineStatus.COMPLETED and child is not None:
         changes, wrong = _results(declaration, name, child)
         wrong = wrong or (refused if changes else "")
         if wrong:
             error = {"type": "", "message": wrong, "traceback": ""}
             return [gave_up(declaration, state, name, "results", error)]
-        return [NewEvent(EventType.STEP_COMPLETED, *name, {"changes": changes}, run["attempt"])]
+        return [NewEvent(EventType.STEP_COMPLETED, *name, data={"changes": changes}, attempt=run["attempt"])]
     title = f"{child.workflow} {child.pk}" if child is not None else "Its timeline"
     error = {
         "type": "",
@@ -178,7 +200,7 @@ def _after_child(
     return [event]
 
 
-def _results(declaration: Declaration | None, name: type_name, child: Timeline) -> tuple[dict[str, Any], str]:
+def _results(declaration: Declaration | None, name: RunName, child: Timeline) -> tuple[dict[str, Any], str]:
     """Return the parent's fields that the child's give their values to, and what is wrong with them."""
     changes = {}
     step = declaration.steps.get(name[0]) if declaration else None
@@ -196,7 +218,7 @@ def _results(declaration: Declaration | None, name: type_name, child: Timeline) 
 def _take_unchanged(timeline: uuid.UUID, notices: list[Notice], runner: Runner, ended: int | None) -> list[Bell]:
     """Take notices that change nothing. Who asked for an end that was there already is told of it (0: of one that is gone)."""
     asked = [notice for notice in notices if notice.kind == Notice.CANCEL and ended is not None]
-    names = {notice.source: (notice.step, notice.item) for notice in asked}
+    names = {notice.source: RunName(notice.step, notice.item) for notice in asked}
     rows = [notice_row(source, timeline, ended or 0, Notice.ENDED, name) for source, name in names.items()]
     store.take_notices(runner.using, [notice.id for notice in notices], rows)
     return [Bell(notice.source.hex, "", "", 0, runner.using, INLINE) for notice in asked]

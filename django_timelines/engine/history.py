@@ -4,15 +4,43 @@ from __future__ import annotations
 
 import uuid
 
-from ..events import NewEvent
+from django.db.models import Q
+
+from ..events import EventType, NewEvent
 from ..models import Event
-from ..state import empty, fold, type_state
+from ..state import RunName, Runs, empty, fold, name_of, run_key, type_state
+from ..store import Snapshot
 
 
 def events_of(timeline: uuid.UUID, using: str, until: int) -> list[NewEvent]:
     """Read the first events of a timeline, up to this sequence."""
     rows = Event.objects.using(using).filter(timeline=timeline, sequence__lte=until).order_by("sequence")
-    return [NewEvent(*row) for row in rows.values_list("type", "step", "item", "data", "attempt", "version")]
+    read = rows.values_list("type", "step", "item", "data", "attempt", "version")
+    return [NewEvent(type, step, item, 0, *more) for type, step, item, *more in read]
+
+
+def as_it_ended(before: Snapshot, after: Snapshot, name: RunName) -> type_state:
+    """Return the state for who acted on a run at ``before``: under the run's plain name it stands there as it ended.
+
+    That differs from the newest state where the work was sent back since, so that the step begins anew, and for a run of an
+    earlier round, which leaves with its end.
+    """
+    rounds, plain = before.state.get("rounds", {}).get(name.step, 1), RunName(name.step, name.item)
+    if not name.round and after.state.get("rounds", {}).get(name.step, 1) == rounds:
+        return after.state
+    run = before.state["runs"].here().get(run_key(*name))
+    state = {**before.state, "runs": Runs({run_key(*plain): run} if run else {})}
+    events = Event.objects.using(after.using).filter(timeline=after.id, sequence__gt=before.head)
+    mine = name
+    for event in events.filter(Q(step=name.step, item=name.item) | Q(type=EventType.ROUND_BEGUN)).order_by("sequence"):
+        if event.type == EventType.ROUND_BEGUN and "going_on" not in event.data:
+            return after.state  # a person rewound: what it comes to is not applied
+        if event.type == EventType.ROUND_BEGUN and name.step in event.data["rounds"]:
+            mine = RunName(*plain[:2], name.round or rounds)
+        elif name_of(event) == mine:
+            data = {key: value for key, value in event.data.items() if key != "round"}
+            state = fold(state, [NewEvent(event.type, *plain, data=data, attempt=event.attempt)], event.sequence)
+    return state
 
 
 def state_at(timeline: uuid.UUID, using: str, sequence: int) -> type_state:

@@ -11,8 +11,7 @@ from ..actors import Actor
 from ..exceptions import Refused, Unknown
 from ..links import CallLink
 from ..registry import Declaration
-from ..state import DONE, MOVING, Outcome, StepStatus, awaits_child, run_key, step_status, type_state
-from ..store import type_name
+from ..state import DONE, MOVING, Outcome, RunName, StepStatus, awaits_child, run_key, step_status, type_state
 from .assignee import check_theirs
 from .links import check_link
 
@@ -31,7 +30,7 @@ class Verdict(Enum):
 class Call:
     """A call as it is judged. ``digest`` is that of its input without secrets."""
 
-    name: type_name
+    name: RunName
     digest: str
     key: str = ""
     early: bool = False  # it may be kept: the step says so, or its link was made
@@ -56,7 +55,7 @@ OUTCOMES = {
 _TAKES_CALLS = frozenset({StepStatus.WAITING, StepStatus.OVERDUE, StepStatus.BLOCKED})
 
 
-def outcome_of(state: type_state, name: type_name) -> Outcome:
+def outcome_of(state: type_state, name: RunName) -> Outcome:
     """Return what a call of this step answers as things stand."""
     if awaits_child(state["runs"].get(run_key(*name), {"status": ""})):
         return Outcome.DUE
@@ -100,20 +99,25 @@ def judge(declaration: Declaration, state: type_state, call: Call) -> Verdict:
     raise refusal(declaration, state, call.name, status)
 
 
-def check_item(declaration: Declaration, state: type_state, name: type_name) -> None:
-    """Refuse a name that is none: an item of a step without ``each=``, one that is not there, or none where one is needed."""
-    step, item = name
+def check_item(declaration: Declaration, state: type_state, name: RunName) -> None:
+    """Refuse a name that is none: an item of a step without ``each=``, one that is not there, or none where one is needed.
+
+    Of an earlier round there is what goes on beside the current one.
+    """
+    step, item, round = name
     each, every = declaration.step(step).each, state["runs"].get(step, {})
-    words = {"step": step.replace("_", " "), "item": item}
+    words = {"step": step.replace("_", " "), "item": item, "round": round}
+    if round and run_key(*name) not in state["runs"]:
+        raise Unknown(_("Nothing of round %(round)d of “%(step)s” goes on any more.") % words, "unknown_round")
     if each is None and declaration.step(step).undoes is None and item:
         raise Unknown(_("“%(step)s” has no items, so none is called %(item)s.") % words, "unknown_item")
     if each is not None and not item:
         raise Refused(_("“%(step)s” is done for each item: say which one.") % words, "item_needed")
-    if "each" in every and run_key(*name) not in state["runs"]:
+    if not round and "each" in every and run_key(*name) not in state["runs"]:
         raise Unknown(_("“%(step)s” has no item %(item)s.") % words, "unknown_item")
 
 
-def refusal(declaration: Declaration, state: type_state, name: type_name, status: StepStatus) -> Refused:
+def refusal(declaration: Declaration, state: type_state, name: RunName, status: StepStatus) -> Refused:
     """Return why this step cannot be called now."""
     step = name[0].replace("_", " ")
     if status is StepStatus.UPCOMING:

@@ -19,11 +19,12 @@ from ..exceptions import Conflict, MovedOn, Refused, Rejected
 from ..fields import text
 from ..placements import INLINE
 from ..registry import Declaration
-from ..state import ENDED, Outcome, StepStatus, is_late, run_key, step_status
-from ..store import Snapshot, type_name
+from ..state import ENDED, Outcome, RunName, StepStatus, is_late, run_key, step_status
+from ..store import Snapshot
 from .advance import advance
 from .cancel import cancellation, clean_reason
 from .execute import go_on
+from .history import as_it_ended
 from .judge import check_item, outcome_of
 from .patience import Patience
 from .renames import brought_up
@@ -35,7 +36,7 @@ type_verb = Callable[[Snapshot], NewEvent | list[NewEvent] | None]
 
 def retry(
     snapshot: Snapshot,
-    name: type_name,
+    name: RunName,
     actor: Actor | None = None,
     reason: str = "",
     *,
@@ -65,12 +66,12 @@ def retry(
         return NewEvent(EventType.STEP_DUE, *name, data={"reason": clean_reason(reason)} | late)
 
     after = append(declaration, snapshot, event, actor, name, exact=exact)
-    return outcome_of(after.state, name), after
+    return _outcome(snapshot, after, name), after
 
 
 def skip(
     snapshot: Snapshot,
-    name: type_name,
+    name: RunName,
     reason: str,
     fields: Mapping[str, Any],
     actor: Actor | None = None,
@@ -93,7 +94,7 @@ def skip(
         return NewEvent(EventType.STEP_SKIPPED, *name, data={"reason": clean_reason(reason), "changes": changes})
 
     after = append(declaration, snapshot, event, actor, name, exact=exact)
-    return outcome_of(after.state, name), after
+    return _outcome(snapshot, after, name), after
 
 
 def cancel(
@@ -144,7 +145,13 @@ def rewind(
     return append(declaration, snapshot, event, actor, exact=exact)
 
 
-def _has_no_list(declaration: Declaration, now: Snapshot, name: type_name) -> bool:
+def _outcome(before: Snapshot, after: Snapshot, name: RunName) -> Outcome:
+    if name.round:  # with its end it leaves
+        return outcome_of(as_it_ended(before, after, name), RunName(*name[:2]))
+    return outcome_of(after.state, name)
+
+
+def _has_no_list(declaration: Declaration, now: Snapshot, name: RunName) -> bool:
     """Tell whether this is a step with ``each=`` that is blocked as a whole: its list could not be read."""
     run = now.state["runs"].get(name[0], {})
     return (
@@ -169,7 +176,7 @@ def append(
     snapshot: Snapshot,
     event: type_verb,
     actor: Actor | None,
-    name: type_name | None = None,
+    name: RunName | None = None,
     *,
     exact: bool = False,
 ) -> Snapshot:
@@ -220,6 +227,6 @@ def _encoded(declaration: Declaration, fields: Mapping[str, Any]) -> dict[str, A
     return changes
 
 
-def _refused(name: type_name, status: StepStatus, sentence: str) -> Refused:
+def _refused(name: RunName, status: StepStatus, sentence: str) -> Refused:
     where = _("“%(step)s” is %(status)s.") % {"step": run_key(*name).replace("_", " "), "status": _(str(status))}
     return Refused(f"{sentence}. {where}", "not_applicable")

@@ -11,7 +11,7 @@ from .. import store
 from ..events import EventType, NewEvent
 from ..exceptions import Conflict, LeaseLost
 from ..items import with_all
-from ..state import awaits_child, fold, is_open, run_key
+from ..state import RunName, awaits_child, fold, is_open, name_at, run_key
 from ..store import Snapshot
 from .advance import Advance, advance
 from .assignee import still_waiting
@@ -39,15 +39,15 @@ def record(held: Held, ended: type_ended, runner: Runner, *, may_rerun: bool = F
 
     ``alone``: the body's transaction is the outermost one.
     """
-    snapshot, patience = held.snapshot, Patience()
+    snapshot, name, patience = held.snapshot, held.name, Patience()
     if may_rerun:
         _check_fields(held, ended, snapshot)  # what its first batch found may be older than its claim
     while True:
         try:
-            result = _advance(held, ended, snapshot, runner)
+            result = _advance(held, name, ended, snapshot, runner)
             commit(result, alone=alone)
             if held.base and _overtaken(held, ended, snapshot):
-                _accept(held, result.after)
+                _accept(held, name, result.after)
             return result
         except Conflict as conflict:
             if held.pending:
@@ -55,29 +55,29 @@ def record(held: Held, ended: type_ended, runner: Runner, *, may_rerun: bool = F
             patience.after(conflict)
             inside = connections[runner.using].in_atomic_block
             snapshot = load(snapshot.id, snapshot.using, lock=inside, names=[held.name])
-            check_ours(held, snapshot)
+            name = check_ours(held, snapshot)
             if may_rerun:
                 _check_fields(held, ended, snapshot)
 
 
-def _advance(held: Held, ended: type_ended, snapshot: Snapshot, runner: Runner) -> Advance:
+def _advance(held: Held, name: RunName, ended: type_ended, snapshot: Snapshot, runner: Runner) -> Advance:
     if isinstance(ended, Completed) and ended.cancel is not None:
         snapshot = with_all(snapshot)
     result = advance(
         held.declaration,
         snapshot,
-        [*held.pending, *_outcome(held, ended, snapshot)],
+        [*held.pending, *_outcome(held, name, ended, snapshot)],
         runner.by(None if held.pending else held.fence),
         take=runner.takes,
-        passing=held.name,
+        passing=name,
     )
-    run = result.after.state["runs"].get(run_key(*held.name))  # none: it sent the work back, and begins anew itself
+    run = result.after.state["runs"].get(run_key(*name))  # none: it sent the work back, or was of an earlier round
     if isinstance(ended, Completed) and ended.child is not None and run and awaits_child(run):
         by = replace(runner.by(run["fence"], leased=False), cause_timeline=snapshot.id)
         child = ended.child
-        result.take_in(begin_child(child.declaration, child.id, child.given, result.after, held.name, by))
+        result.take_in(begin_child(child.declaration, child.id, child.given, result.after, name, by))
     if held.sealed and run and is_open(run):
-        result.change.sealed.append(sealed_row(snapshot, held.name, run["call"], held.sealed))
+        result.change.sealed.append(sealed_row(snapshot, name, run["call"], held.sealed))
     return result
 
 
@@ -95,33 +95,31 @@ def _overtaken(held: Held, ended: type_ended, now: Snapshot) -> list[str]:
     return [name for name in ended.changes if fields.get(name) != then.get(name)]
 
 
-def _accept(held: Held, after: Snapshot) -> None:
+def _accept(held: Held, name: RunName, after: Snapshot) -> None:
     """Take what the fields are now for what they were: both values are told, and who retries the step chooses the body's."""
-    fence = after.state["runs"][run_key(*held.name)]["fence"]
-    base = {name: after.state["fields"].get(name) for name in held.base}
-    cursor = store.cursor_of(after.using, after.id, held.name, fence) or {}
-    store.note(after.using, after.id, held.name, fence, {"cursor": cursor | {"base": base}})
+    fence = after.state["runs"][run_key(*name)]["fence"]
+    base = {field: after.state["fields"].get(field) for field in held.base}
+    cursor = store.cursor_of(after.using, after.id, name.step, fence) or {}
+    store.note(after.using, after.id, name.step, fence, {"cursor": cursor | {"base": base}})
 
 
-def _outcome(held: Held, ended: type_ended, snapshot: Snapshot) -> list[NewEvent]:
+def _outcome(held: Held, name: RunName, ended: type_ended, snapshot: Snapshot) -> list[NewEvent]:
     state = fold(snapshot.state, held.pending, snapshot.head + 1) if held.pending else snapshot.state
     if isinstance(ended, Failed):
-        failed, *rest = after_failure(
-            held.declaration, state, held.name, held.attempt, ended, progressed=held.progressed
-        )
+        failed, *rest = after_failure(held.declaration, state, name, held.attempt, ended, progressed=held.progressed)
         return [_with_links(failed, ended), *rest]
     if isinstance(ended, NotTaken):
-        return [NewEvent(EventType.STEP_NOT_TAKEN, *held.name, attempt=held.attempt)]
+        return [NewEvent(EventType.STEP_NOT_TAKEN, *name, attempt=held.attempt)]
     if isinstance(ended, Timed):
-        return [NewEvent(EventType.STEP_DUE, *held.name, data=ended.said, attempt=held.attempt)]
+        return [NewEvent(EventType.STEP_DUE, *name, data=ended.said, attempt=held.attempt)]
     if overtaken := _overtaken(held, ended, snapshot):
-        theirs = {name: snapshot.state["fields"].get(name) for name in overtaken}
+        theirs = {field: snapshot.state["fields"].get(field) for field in overtaken}
         data = {"reason": "conflict", "changes_kept_back": ended.changes, "theirs": theirs}
-        return [NewEvent(EventType.STEP_BLOCKED, *held.name, data=data, attempt=held.attempt)]
+        return [NewEvent(EventType.STEP_BLOCKED, *name, data=data, attempt=held.attempt)]
     if ended.child is not None:
         begun: dict[str, Any] = {"waiting": True, "child": ended.child.id.hex}
-        return [*ended.recorded, NewEvent(EventType.STEP_DUE, *held.name, begun, held.attempt)]
-    events = [*ended.recorded, _with_links(_completed(held, ended), ended)]
+        return [*ended.recorded, NewEvent(EventType.STEP_DUE, *name, data=begun, attempt=held.attempt)]
+    events = [*ended.recorded, _with_links(_completed(held, name, ended), ended)]
     events += still_waiting(snapshot, ended.given)
     if ended.cancel is not None:
         after = fold(state, events, snapshot.head + 1)
@@ -135,12 +133,12 @@ def _with_links(event: NewEvent, ended: Completed | Failed) -> NewEvent:
     return replace(event, data={**event.data, "links": sorted(ended.links)}) if ended.links else event
 
 
-def _completed(held: Held, ended: Completed) -> NewEvent:
+def _completed(held: Held, name: RunName, ended: Completed) -> NewEvent:
     data: dict[str, Any] = {"changes": ended.changes}
     if held.step.undoes is None:
-        return NewEvent(EventType.STEP_COMPLETED, *held.name, data=data, attempt=held.attempt)
+        return NewEvent(EventType.STEP_COMPLETED, *name, data=data, attempt=held.attempt)
     data["of"] = held.seen.state["runs"][run_key(*held.name)]["of"]
-    return NewEvent(EventType.STEP_UNDONE, *held.name, data=data, attempt=held.attempt)
+    return NewEvent(EventType.STEP_UNDONE, *name, data=data, attempt=held.attempt)
 
 
 def record_superseded(held: Held, ended: type_ended, runner: Runner) -> None:
@@ -162,9 +160,11 @@ def record_superseded(held: Held, ended: type_ended, runner: Runner) -> None:
             patience.after(conflict)
 
 
-def check_ours(held: Held, snapshot: Snapshot) -> None:
-    run = snapshot.state["runs"].get(run_key(*held.name), {})
-    if run.get("fence") != held.fence:
-        raise LeaseLost(
-            f"{held.name[0]} of timeline {snapshot.id}: event {run.get('fence')} has overtaken the attempt of event {held.fence}."
-        )
+def check_ours(held: Held, snapshot: Snapshot) -> RunName:
+    """Return the name that the run of this attempt has by now; ``LeaseLost`` if a newer event has overtaken it."""
+    name = name_at(snapshot.state, held.fence)
+    if name is None:
+        newest = snapshot.state["runs"].get(run_key(*held.name), {}).get("fence")
+        where = f"{held.name.step} of timeline {snapshot.id}"
+        raise LeaseLost(f"{where}: event {newest} has overtaken the attempt of event {held.fence}.")
+    return name

@@ -9,18 +9,16 @@ from ..actors import Actor
 from ..events import EventType, NewEvent
 from ..exceptions import Refused
 from ..registry import Declaration
-from ..state import type_state
-from ..store import Snapshot, type_name
+from ..state import RunName, type_state
+from ..store import Snapshot
 from .cancel import clean_reason
 from .judge import check_item
 from .operate import append, say_why
 
-THE_TIMELINE = ("", "")  # its own links, which let their holders look
+THE_TIMELINE = RunName("")  # its own links, which let their holders look
 
 
-def revoke_links(
-    snapshot: Snapshot, reason: str, actor: Actor | None = None, name: type_name = THE_TIMELINE
-) -> Snapshot:
+def revoke_links(snapshot: Snapshot, reason: str, actor: Actor | None = None, name: RunName = THE_TIMELINE) -> Snapshot:
     """Let no link be good that was made of this run by now; of a step with items those of all, of the timeline its own.
 
     A new one is. Also on a timeline that has ended: its page is there still.
@@ -36,7 +34,7 @@ def revoke_links(
     return append(declaration, snapshot, event, actor, name)
 
 
-def _check_step(declaration: Declaration, state: type_state, name: type_name) -> None:
+def _check_step(declaration: Declaration, state: type_state, name: RunName) -> None:
     step = declaration.step(name[0])
     if not step.waits:
         words = {"step": name[0].replace("_", " ")}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from ..events import EventType, NewEvent
 from ..exceptions import Refused
 from ..registry import Declaration
-from ..state import StepStatus, is_open, keys_of, split_key, step_status, type_state
+from ..state import StepStatus, is_begun, is_open, keys_of, run_key, split_key, step_status, type_state
 from ..store import Snapshot
 from .history import events_of
 from .undo import undoable
@@ -25,8 +25,8 @@ class Rewind:
 
     ``again``: the steps that were begun and are done again. ``undo``: the completed runs that are undone first, in this order.
     ``fields``: what each field that changes goes back to, encoded; ``unset``: the fields that are unset again. ``withdrawn``:
-    open runs that end with it; of one that is being executed an exactly-once body rolls back, and what another comes to is
-    recorded, never applied.
+    open runs that end with it, whichever round began them; of one that is being executed an exactly-once body rolls back, and
+    what another comes to is recorded, never applied.
     """
 
     to: str
@@ -45,7 +45,7 @@ def plan_rewind(declaration: Declaration, now: Snapshot, to: str, *, undo: bool 
     steps = [to, *_after(declaration, to)]
     rounds = {step: now.state.get("rounds", {}).get(step, 1) + 1 for step in steps}
     keys = keys_of(now.state, rounds)
-    kept = {key: f"{key}@{rounds[split_key(key)[0]] - 1}" for key in undoable(declaration, now.state) if key in keys}
+    kept = {key: _earlier(key, rounds) for key in undoable(declaration, now.state) if key in keys}
     then = _fields_without(declaration, events_of(now.id, now.using, now.head), steps)
     fields = {name: value for name, value in then.items() if now.state["fields"].get(name, _MISSING) != value}
     unset = [name for name in declaration.fields if name in now.state["fields"] and name not in then]
@@ -57,14 +57,24 @@ def plan_rewind(declaration: Declaration, now: Snapshot, to: str, *, undo: bool 
 
 
 def begin_again(declaration: Declaration, state: type_state, step: str, to: str) -> NewEvent:
-    """Return the event of a round that a step sends the work back to. Fields stay as they are, and nothing is undone."""
+    """Return the event of a round that a step sends the work back to. Fields stay as they are, and nothing is undone.
+
+    What somebody has begun goes on beside the new round, which nobody waits for; what nobody has begun is withdrawn.
+    """
     steps = [to, *_after(declaration, to)]
     rounds = {name: state.get("rounds", {}).get(name, 1) + 1 for name in steps}
-    keys = keys_of(state, rounds)
-    kept = {key: f"{key}@{rounds[split_key(key)[0]] - 1}" for key in undoable(declaration, state) if key in keys}
-    withdrawn = [key for key in keys if is_open(state["runs"][key])]
+    keys = {key: _earlier(key, rounds) for key in keys_of(state, rounds)}
+    kept = {key: keys[key] for key in undoable(declaration, state) if key in keys}
+    going_on = {key: keys[key] for key in keys if is_begun(state["runs"][key])}
+    withdrawn = [key for key in keys if is_open(state["runs"][key]) and key not in going_on]
     data: dict[str, Any] = {"to": to, "rounds": rounds, "fields": {}, "unset": [], "kept": kept, "undo": []}
-    return NewEvent(EventType.ROUND_BEGUN, step, data=data | {"withdrawn": withdrawn})
+    return NewEvent(EventType.ROUND_BEGUN, step, data=data | {"going_on": going_on, "withdrawn": withdrawn})
+
+
+def _earlier(key: str, rounds: Mapping[str, int]) -> str:
+    """Return the key that a run has once these rounds have begun. One of an earlier round has it already."""
+    step, item, round = split_key(key)
+    return run_key(step, item, round or rounds[step] - 1)
 
 
 _MISSING = object()

@@ -19,9 +19,9 @@ from ..items import with_all, with_names
 from ..placements import INLINE, stopping
 from ..registry import Declaration
 from ..signals import appended, step_blocked, timeline_ended
-from ..state import fold, run_key, type_state
+from ..state import RunName, fold, run_key, type_state
 from ..steps import Delivery, Step
-from ..store import Change, Snapshot, type_name
+from ..store import Change, Snapshot
 from . import bells, slots
 from .advance import Advance, By
 from .patience import Patience, conflict_if_transient
@@ -67,7 +67,7 @@ class Held:
 
     declaration: Declaration
     snapshot: Snapshot
-    name: type_name
+    name: RunName
     attempt: int = 1
     given: dict[str, Any] | None = field(default=None, repr=False)  # the input; None: read it from the call
     pending: list[NewEvent] = field(default_factory=list)
@@ -100,7 +100,7 @@ class Held:
 
 
 def load(
-    id: uuid.UUID, using: str, *, lock: bool = False, names: Iterable[type_name] = (), whole: bool = False
+    id: uuid.UUID, using: str, *, lock: bool = False, names: Iterable[RunName] = (), whole: bool = False
 ) -> Snapshot:
     """Read a timeline, with these of its items or with all; a read that the database wants begun again is."""
     patience, names = Patience(), list(names)
@@ -113,7 +113,7 @@ def load(
             patience.after(conflict)
 
 
-def knowing(snapshot: Snapshot, name: type_name) -> Snapshot:
+def knowing(snapshot: Snapshot, name: RunName) -> Snapshot:
     """Return the timeline with this run, as it was; or as it is, if it went on meanwhile."""
     try:
         return with_names(snapshot, [name])

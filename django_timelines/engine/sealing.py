@@ -7,11 +7,12 @@ from typing import Any
 from django.utils.module_loading import import_string
 
 from .. import conf
+from ..state import RunName
 from ..statements import type_row
-from ..store import Snapshot, type_name
+from ..store import Snapshot
 
 
-def sealed_row(snapshot: Snapshot, name: type_name, call: int, values: dict[str, Any]) -> type_row:
+def sealed_row(snapshot: Snapshot, name: RunName, call: int, values: dict[str, Any]) -> type_row:
     """Return the row that keeps the secrets of a call for its next attempts."""
     sealed = import_string(conf.sealer())().seal(values)
     return {"timeline": snapshot.id, "sequence": call, "step": name[0], "item": name[1], "sealed": sealed}

@@ -19,9 +19,9 @@ from .. import conf, moments, registry, store
 from ..models import Run, Slot, Timeline
 from ..placements import Bell
 from ..registry import Declaration
-from ..state import StepStatus
+from ..state import RunName, StepStatus
 from ..statements import type_row
-from ..store import Snapshot, type_name
+from ..store import Snapshot
 from . import bells
 from .values import digest_of, value_of
 
@@ -55,7 +55,7 @@ def is_limited(declaration: Declaration, snapshot: Snapshot, step: str) -> bool:
         return True
 
 
-def choose(snapshot: Snapshot, name: type_name, fence: int, limits: list[Wanted]) -> list[type_row] | None:
+def choose(snapshot: Snapshot, name: RunName, fence: int, limits: list[Wanted]) -> list[type_row] | None:
     """Return a free slot of each limit, for the attempt to take with its claim. None: it has to wait, and that is noted."""
     run = (
         Run.objects.using(snapshot.using).filter(timeline=snapshot.id, step=name[0], item=name[1], fence=fence).first()
@@ -114,8 +114,7 @@ def _free(using: str, limit: Wanted, run: Run) -> int | None:
 def _wait(run: Run, using: str, limit: Wanted, limits: list[Wanted]) -> None:
     """Note what it waits for, and only then look once more: a slot may have been freed meanwhile, or it is left to others."""
     later = moments.now() + conf.LAST_RING
-    name = run.step, run.item
-    store.await_slot(using, run.timeline_id, name, run.fence, limit.digest, min(later, run.until or later))
+    store.await_slot(using, run.timeline_id, run.fence, limit.digest, min(later, run.until or later))
     call_up(using, [one.digest for one in limits])
 
 

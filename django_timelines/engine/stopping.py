@@ -64,9 +64,9 @@ def give_back(held: Held, runner: Runner, *, between_items: bool = False) -> Non
     while True:
         snapshot = load(held.snapshot.id, held.snapshot.using, names=[held.name])
         try:
-            check_ours(held, snapshot)
+            name = check_ours(held, snapshot)
             said = {"progressed": held.progressed, "between_items": between_items}
-            events = after_stop(held.declaration, snapshot.state, held.name, held.attempt, **said)
+            events = after_stop(held.declaration, snapshot.state, name, held.attempt, **said)
             commit(advance(held.declaration, snapshot, events, runner.by(held.fence)))
         except Conflict as conflict:
             patience.after(conflict)

@@ -56,13 +56,13 @@ def _can_be_undone(declaration: Declaration, key: str, run: type_run) -> bool:
 
 
 def _undo(declaration: Declaration, state: type_state, key: str) -> NewEvent:
-    step, item = split_key(key)
+    step, item, _round = split_key(key)
     run = state["runs"].get(key) or state["past"][key]
     data: dict[str, Any] = {"of": key}
     data |= {"round": run["round"]} if "round" in run else {}
     if "child" in run:  # a child is undone as one step, by itself
-        return NewEvent(EventType.STEP_DUE, step, item, data | {"waiting": True, "child": run["child"]})
-    return NewEvent(EventType.STEP_DUE, declaration.undo_of(step) or "", item, data)
+        return NewEvent(EventType.STEP_DUE, step, item, data=data | {"waiting": True, "child": run["child"]})
+    return NewEvent(EventType.STEP_DUE, declaration.undo_of(step) or "", item, data=data)
 
 
 def _begins_a_child(declaration: Declaration, step: str) -> bool:

@@ -12,8 +12,8 @@ from asgiref.sync import sync_to_async
 
 from ..databases import in_callers_transaction
 from ..signals import appended
-from ..state import LATER, MOVING, Outcome, StepStatus, awaits_child, run_key, standing, step_status
-from ..store import Snapshot, type_name
+from ..state import LATER, MOVING, Outcome, RunName, StepStatus, awaits_child, run_key, standing, step_status
+from ..store import Snapshot
 from .judge import outcome_of
 from .runner import knowing, load
 from .unique import rejection_of
@@ -24,7 +24,7 @@ FIRST_LOOK, LONGEST_LOOK = 0.01, 0.25  # seconds between looks at the database
 _hint = threading.Condition()
 
 
-def wait(snapshot: Snapshot, name: type_name, timeout: float) -> tuple[Outcome, Snapshot]:
+def wait(snapshot: Snapshot, name: RunName, timeout: float) -> tuple[Outcome, Snapshot]:
     """Wait until the step is settled, blocked or waits for a person, at most ``timeout`` seconds; return where it stands.
 
     Inside a transaction that the caller opened nothing that others do can be seen, so it returns at once.
@@ -36,7 +36,7 @@ def wait(snapshot: Snapshot, name: type_name, timeout: float) -> tuple[Outcome, 
     return watch.answer()
 
 
-async def await_outcome(snapshot: Snapshot, name: type_name, timeout: float) -> tuple[Outcome, Snapshot]:
+async def await_outcome(snapshot: Snapshot, name: RunName, timeout: float) -> tuple[Outcome, Snapshot]:
     """Wait as ``wait`` does, and hold no thread between two looks."""
     watch = _Watch(snapshot, name, timeout)
     while (pause := await sync_to_async(watch.look)()) is not None:
@@ -47,7 +47,7 @@ async def await_outcome(snapshot: Snapshot, name: type_name, timeout: float) -> 
 class _Watch:
     """Looks at a step, ever more rarely, until there is an answer or the time is up."""
 
-    def __init__(self, snapshot: Snapshot, name: type_name, timeout: float) -> None:
+    def __init__(self, snapshot: Snapshot, name: RunName, timeout: float) -> None:
         self.snapshot, self.name = knowing(snapshot, name), name
         self.deadline = time.monotonic() + timeout
         self.pause = FIRST_LOOK
@@ -71,12 +71,12 @@ class _Watch:
         return outcome_of(self.snapshot.state, self.name), self.snapshot
 
 
-def _is_under_way(snapshot: Snapshot, name: type_name) -> bool:
+def _is_under_way(snapshot: Snapshot, name: RunName) -> bool:
     run = snapshot.state["runs"].get(run_key(*name), {})
     return step_status(snapshot.state, *name) in _UNDER_WAY or awaits_child(run)
 
 
-def _nothing_goes_on(snapshot: Snapshot, name: type_name) -> bool:
+def _nothing_goes_on(snapshot: Snapshot, name: RunName) -> bool:
     """Tell whether an upcoming step cannot come soon: all that is open waits for people."""
     upcoming = step_status(snapshot.state, *name) is StepStatus.UPCOMING
     return upcoming and {*MOVING, LATER}.isdisjoint(standing(snapshot.state))

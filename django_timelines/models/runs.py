@@ -13,7 +13,8 @@ class Run(models.Model):
     """An open run: a step that was reached and is not settled. A wait, a backoff, a person's three days are one row each.
 
     ``fence`` is the sequence of the run's newest event: whoever writes names the fence it knows, so what a newer event
-    has overtaken writes nothing.
+    has overtaken writes nothing. An event is about one run, so it also tells the run from all others of its timeline, whatever
+    that is called by now.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -38,7 +39,7 @@ class Run(models.Model):
     class Meta:
         verbose_name = _("open run")
         verbose_name_plural = _("open runs")
-        constraints = (models.UniqueConstraint(fields=["timeline", "step", "item"], name="timelines_run_once"),)
+        constraints = (models.UniqueConstraint(fields=["timeline", "fence"], name="timelines_run_by_fence"),)
         indexes = (
             models.Index(fields=["ring"], name="timelines_run_ring"),  # the clock's one query
             models.Index(

@@ -10,6 +10,7 @@ from typing import Any
 from ..engine import bells, execute
 from ..engine.runner import Runner
 from ..placements import Bell
+from ..state import RunName
 from . import due
 from .patching import wrapped
 
@@ -39,8 +40,8 @@ class _Delivery:
         self.delivered: list[Bell] = []
 
     def around_claim(self, claim: Callable[..., Any]) -> Callable[..., Any]:
-        def claim_and_hear_it_again(timeline: uuid.UUID, name: tuple[str, str], fence: int, runner: Runner) -> Any:
-            bell = Bell(timeline.hex, *name, fence, runner.using, runner.placement)
+        def claim_and_hear_it_again(timeline: uuid.UUID, name: RunName, fence: int, runner: Runner) -> Any:
+            bell = Bell(timeline.hex, *name[:2], fence, runner.using, runner.placement)
             if bell in self.delivered:  # this is the second one
                 return claim(timeline, name, fence, runner)
             self.delivered.append(bell)

@@ -21,7 +21,7 @@ from ..engine.slots import call_up_all
 from ..exceptions import TimelinesError
 from ..models import Run, Timeline
 from ..placements import INLINE
-from ..state import StepStatus
+from ..state import RunName, StepStatus
 from ..steps import Step
 
 TOO_MANY = 10_000
@@ -81,7 +81,7 @@ def carry_out(run: Run, using: str, *, alone: bool = False) -> None:
     actor = this_process(ActorType.WORKER, placement)
     with acting(actor):
         runner = (_Alone if alone else Runner)(actor, placement, using, raises=conf.raises_errors())
-        run_from(claim(run.timeline_id, (run.step, run.item), run.fence, runner), runner)
+        run_from(claim(run.timeline_id, RunName(run.step, run.item), run.fence, runner), runner)
 
 
 class _Alone(Runner):

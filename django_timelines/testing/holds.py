@@ -6,7 +6,7 @@ from django.db import router
 
 from ..engine.history import state_at
 from ..models import Timeline
-from ..state import lies_beside, open_runs, run_key, stored, timeline_status, type_state
+from ..state import lies_beside, open_runs, run_key, split_key, stored, timeline_status, type_state
 from ..workflows import Workflow
 
 
@@ -30,9 +30,9 @@ def _check(timeline: Timeline) -> None:
     _same(timeline, "the state", stored(timeline.state), stored(state))
     _same(timeline, "where its items stand", *_items(timeline, state))
     _same(timeline, "the status", timeline.status, timeline_status(state))
-    rows = {run_key(run.step, run.item): (run.status, run.fence, run.attempt) for run in timeline.runs.all()}
+    rows = {run.fence: (run.step, run.item, run.status, run.attempt) for run in timeline.runs.all()}
     opened = {key: run for key, run in open_runs(state).items() if "each" not in run}
-    folded = {key: (run["status"], run["fence"], run["attempt"]) for key, run in opened.items()}
+    folded = {run["fence"]: (*split_key(key)[:2], run["status"], run["attempt"]) for key, run in opened.items()}
     _same(timeline, "its open runs", rows, folded)
 
 

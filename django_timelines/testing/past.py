@@ -18,7 +18,7 @@ from ..fields import UNSET
 from ..graph import Node
 from ..models import Timeline, new_id
 from ..registry import Declaration
-from ..state import empty, is_open, items_of
+from ..state import RunName, empty, is_open, items_of
 from ..store import Snapshot
 
 BY = By(Actor(ActorType.SYSTEM, label="given"))
@@ -56,7 +56,7 @@ class Past:
             items = [item for item, run in items_of(self.snapshot.state, step).items() if is_open(run)] or [""]
             done = {"changes": {} if items[1:] else changes}
             started = NewEvent(EventType.ATTEMPT_STARTED, step, items[0], attempt=attempt)
-            self._append([started, NewEvent(EventType.STEP_COMPLETED, step, items[0], done, attempt)])
+            self._append([started, NewEvent(EventType.STEP_COMPLETED, step, items[0], 0, done, attempt)])
             if not self._is_open(step):
                 return
 
@@ -65,7 +65,7 @@ class Past:
         attempt = self._attempt(step)
         started = NewEvent(EventType.ATTEMPT_STARTED, step, attempt=attempt)
         failure = NewEvent(EventType.ATTEMPT_FAILED, step, data={"error": _ERROR}, attempt=attempt)
-        ending = gave_up(self.declaration, self.snapshot.state, (step, ""), "failed", _ERROR)
+        ending = gave_up(self.declaration, self.snapshot.state, RunName(step), "failed", _ERROR)
         self._append([started, failure, ending])
 
     def run_out(self, step: str) -> None:

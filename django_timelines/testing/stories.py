@@ -19,7 +19,7 @@ from ..exceptions import FieldUnset, Refused
 from ..items import with_all
 from ..models import Event, Run
 from ..moments import now
-from ..state import Outcome, StepStatus, split_key, step_status
+from ..state import Outcome, StepStatus, name_of, split_key, step_status
 from ..steps import Step
 from ..workflows import BoundStep, Workflow
 from .clock import travel
@@ -157,7 +157,7 @@ class Story(Generic[W]):
             self._outcome = BoundStep(self.workflow, *split_key(key)).wait(0)
 
     def _due(self, key: str) -> Run | None:
-        step, item = split_key(key)
+        step, item, _round = split_key(key)
         runs = Run.objects.using(self._using).filter(timeline=self._id, step=step, item=item)
         run = runs.filter(status__in=(StepStatus.DUE, StepStatus.RETRYING)).first()
         return run if run is not None and (run.due is None or run.due <= now()) else None
@@ -229,7 +229,7 @@ def _field(workflow: Workflow, name: str) -> Any:
 def _is(row: Event, wanted: str | Fact | type[Fact]) -> bool:
     if isinstance(wanted, str):
         type, _space, run = wanted.partition(" ")
-        return row.type == type and (not run or split_key(run) == (row.step, row.item))
+        return row.type == type and (not run or split_key(run) == name_of(row))
     if isinstance(wanted, Fact):
         return row.type == wanted.__class__.__name__ and row.data == wanted.model_dump(mode="json")
     return row.type == wanted.__name__

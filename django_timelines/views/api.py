@@ -95,7 +95,7 @@ def events(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 def step(request: HttpRequest, pk: uuid.UUID, run: str) -> HttpResponse:
     """Call a step: ``{"input": {"amount": 5}, "key": "evt_17", "seen": 7}``, of which each may be left out."""
     shown, asked = visible(request, pk), _body(request, "input", "key", "seen")
-    declaration, (name, item) = registry.get(shown.workflow), split_key(run)
+    declaration, (name, item, round) = registry.get(shown.workflow), split_key(run)
     declaration.step(name)
     if not may_call(request, shown, run):
         raise not_yours(request, shown, run)
@@ -103,7 +103,7 @@ def step(request: HttpRequest, pk: uuid.UUID, run: str) -> HttpResponse:
     if seen is not None and type(seen) is not int:
         raise BadRequest(_("seen is the sequence of an event: a whole number."))
     options = Options(_text(asked, "key"), seen=seen, outside=True)
-    bound: BoundStep[...] = BoundStep(declaration.make(shown), declaration.current(name), item, options)
+    bound: BoundStep[...] = BoundStep(declaration.make(shown), declaration.current(name), item, round, options)
     outcome = bound(**_input(asked, declaration.step(name)))
     shown.refresh_from_db()
     status = 202 if outcome in (Outcome.DUE, Outcome.KEPT, Outcome.RETRYING) else 200
@@ -178,7 +178,7 @@ def _shown(request: HttpRequest, row: Timeline) -> dict[str, Any]:
 
 
 def _step(request: HttpRequest, row: Timeline, declaration: Declaration | None, line: Line) -> dict[str, Any]:
-    name, item = split_key(line.name)
+    name, item, _round = split_key(line.name)
     shown: dict[str, Any] = {"run": line.name, "step": name, "item": item, "title": line.title, "status": line.status}
     shown |= {"attempt": line.attempt, "due": line.due, "until": line.until, "errors": line.errors}
     if policy.may_assign(viewer(request)[0]):

@@ -21,7 +21,7 @@ from ..links import CallLink
 from ..models import Timeline
 from ..people import LINK
 from ..registry import Declaration
-from ..state import StepStatus, run_key
+from ..state import RunName, StepStatus, run_key
 from .calls import KEY, PossibleCall, carry_out, possible_call
 from .links import find, private, refuse, to_page
 from .pages import WorkflowView
@@ -136,7 +136,7 @@ def follow(request: HttpRequest, timeline: Timeline, link: CallLink) -> Followed
 
 def see_that_it_waits(followed: Followed) -> None:
     """See that the step takes a call, now or when its turn comes; ``Refused`` says why it does not. Nothing is written."""
-    looked_at = Call((followed.step, followed.link.item), "", "looked at", early=True)
+    looked_at = Call(RunName(followed.step, followed.link.item), "", "looked at", early=True)
     judge(followed.declaration, read_named(followed.timeline, [followed.run]), looked_at)
 
 

@@ -78,7 +78,7 @@ def possible_call(
     made = make_form(
         form or form_class(declaration, step), data, initial=initial_of(declaration, timeline, run), without={}
     )
-    name, item = split_key(run)
+    name, item, _round = split_key(run)
     id = f"timelines-{name}-{known.get('fence', 0)}"
     made.auto_id = f"{id}-%s"  # several forms on one page
     return PossibleCall(
@@ -102,10 +102,10 @@ def carry_out(
     link: CallLink | None = None,
 ) -> bool:
     """Call the step with what its valid form says; tell whether the step took it. ``Refused`` if it cannot be called."""
-    name, item = split_key(call.run)
-    step = declaration.step(name)
+    run = split_key(call.run)
+    step = declaration.step(run.step)
     options = Options(call.key, actor, link is not None, call.seen, link, outside=link is None)
-    bound: BoundStep[...] = BoundStep(declaration.make(timeline), name, item, options)
+    bound: BoundStep[...] = BoundStep(declaration.make(timeline), *run, options)
     try:
         if bound(**input_of(call.form, step)) is Outcome.DUE:
             bound.wait(WAIT)

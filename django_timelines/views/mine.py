@@ -61,7 +61,7 @@ class MyWorkView(LoginRequiredMixin, ListView):  # type: ignore[type-arg]
 
 
 def _title(run: str) -> str:
-    name, item = split_key(run)
+    name, item, _round = split_key(run)
     return run_key(title_of(name), item)
 
 

@@ -19,7 +19,7 @@ from ..state import split_key
 
 _FORM_KEY = re.compile(r"[0-9a-f]{32}")
 _STATUS_OF = {"forged": 404, "unknown": 404, "unknown_timeline": 404, "unknown_step": 404, "unknown_workflow": 404}
-_STATUS_OF |= {"unknown_item": 404}
+_STATUS_OF |= {"unknown_item": 404, "unknown_round": 404}
 _STATUS_OF |= {
     "settled": 410,
     "superseded": 410,

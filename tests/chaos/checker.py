@@ -151,7 +151,7 @@ def _folded(story: Story) -> Iterator[str]:
     if sequences != list(range(1, story.head + 1)):
         yield f"its events are {sequences}, and its head is {story.head}"
         return
-    events = [NewEvent(e.type, e.step, e.item, e.data, e.attempt, e.version) for e in story.events]
+    events = [NewEvent(e.type, e.step, e.item, 0, e.data, e.attempt, e.version) for e in story.events]
     state = fold(empty(), events, 1)
     if state != story.state:
         differing = sorted(key for key in {*state, *story.state} if state.get(key) != story.state.get(key))

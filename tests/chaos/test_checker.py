@@ -42,7 +42,7 @@ LINES = {("mail", 1): 1, ("mail", 2): 1, ("send", 1): 1}
 
 def story(events=EVENTS, **changed):
     """A timeline that is as its events say, but for what is changed."""
-    state = fold(empty(), [NewEvent(e.type, e.step, e.item, e.data, e.attempt) for e in events], 1)
+    state = fold(empty(), [NewEvent(e.type, e.step, e.item, 0, e.data, e.attempt) for e in events], 1)
     runs = [
         OpenRun(key, run["status"], run["fence"], run["attempt"], leased=run["status"] == "running")
         for key, run in state["runs"].items()

@@ -418,3 +418,79 @@ class Draft(Workflow):
     @step(after=publish, manual=True)
     def archive(self) -> None:
         """Somebody puts it away."""
+
+
+class Paper(Workflow):
+    """A paper that an editor sends back, while what the last round has begun goes on: printing, a reader, a picture."""
+
+    text: str
+    verdict: str = ""
+    printed: int = 0
+
+    @step
+    def write(self, text: str) -> None:
+        self.text = text
+
+    @step(after=write)
+    def review(self, verdict: str) -> None:
+        self.verdict = verdict
+
+    @step(after=review, delivery=AT_LEAST_ONCE, retry=Retry(2, wait=timedelta(seconds=10), jitter=False))
+    def proof(self) -> None:
+        printed = self.printed
+        body(self, "proof")
+        Entry.objects.create(text=f"key {self.idempotency_key.partition('-')[2]}")
+        self.printed = printed + 1
+
+    @proof.undo
+    def shred(self) -> None:
+        Entry.objects.create(text=f"key {self.idempotency_key.partition('-')[2]}")
+
+    @step(after=review)
+    def count(self) -> None:
+        body(self, "count")
+
+    @step(after=review, delivery=AT_LEAST_ONCE)
+    def measure(self, pages: int) -> None:
+        if "before measure" in plan:
+            plan["before measure"](self)
+        if pages < 0:
+            raise ValidationError("No paper has fewer pages than none.")
+        body(self, "measure")
+
+    @step(after=review, when=lambda paper: paper.verdict != "good", again=review)
+    def send_back(self) -> None:
+        body(self, "send_back")
+
+    @step(after=[proof, count, measure], when=lambda paper: paper.verdict == "good")
+    def publish(self) -> None:
+        body(self, "publish")
+
+
+class Issue(Workflow):
+    """A magazine that is set page by page and paid for, and begun anew by whoever finds a mistake in it."""
+
+    pages: list[str]
+    receipt: str = ""
+
+    @step
+    def plan_it(self, pages: list[str]) -> None:
+        self.pages = pages
+
+    @step(after=plan_it)
+    def read(self) -> None:
+        body(self, "read")
+
+    @step(after=read, each="pages", delivery=AT_LEAST_ONCE, at_once=2)
+    def lay_out(self, page: str) -> None:
+        Entry.objects.create(text=f"laid out {page} with {self.idempotency_key.partition('-')[2]}")
+
+    bill = subworkflow(Bill, after=read, given=lambda issue: {"amount": 5}, results={"receipt": "receipt"})
+
+    @step(after=read, manual=True, again=read)
+    def find_a_mistake(self) -> None:
+        """Somebody does."""
+
+    @step(after=[lay_out, bill])
+    def print_it(self) -> None:
+        body(self, "print_it")

@@ -76,6 +76,8 @@ class Verb:
 
     def moved_on(self, timeline: Timeline, key: str) -> str:
         """Say that nothing was done, as what the person saw is not so any more."""
+        if self.of_a_step and split_key(key).round and not run_of(timeline, key):
+            return _("Nothing was done: “%(step)s” has come to its end.") % {"step": title(key)}
         if self.of_a_step:
             status = str(status_of(timeline, key))
             words = {"step": title(key), "status": _(status)}

@@ -49,10 +49,9 @@ def _look_at_retry(timeline: Timeline, key: str) -> Outlook:
 
 def _warnings(timeline: Timeline, key: str, delivery: Delivery) -> list[str]:
     """Say what becomes of the attempt that is being executed."""
-    attempt = run_of(timeline, key)["attempt"]
+    attempt, fence = run_of(timeline, key)["attempt"], run_of(timeline, key)["fence"]
     warnings = [_("Attempt %(attempt)s is being executed. Wait for its end, if you can.") % {"attempt": attempt}]
-    name = split_key(key)
-    held = Run.objects.using(timeline.using).filter(timeline=timeline, step=name[0], item=name[1])
+    held = Run.objects.using(timeline.using).filter(timeline=timeline, fence=fence)
     if (run := held.select_related("lease").first()) and (lease := lease_of(run)):
         warnings.append((_("It is %(lease)s.") % {"lease": lease}).replace("..", "."))  # "9 p.m." ends with one
     if delivery is Delivery.EXACTLY_ONCE:

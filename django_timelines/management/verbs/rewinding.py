@@ -70,7 +70,7 @@ def _lines(timeline: Timeline, plan: Rewind, style: Style) -> list[str]:
 
 
 def _runs(keys: Iterable[str]) -> str:
-    return ", ".join(run_key(*split_key(key)) for key in keys)
+    return ", ".join(run_key(*split_key(key)[:2]) for key in keys)
 
 
 VERB = Verb("rewind", "Begin a new round from a step, after saying what that does.", _arguments, _run)

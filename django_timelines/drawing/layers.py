@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from math import ceil
 from typing import NamedTuple
 
 AGAIN = "again"
+MOST_BESIDE = 5  # boxes of a row; what else could stand there stands below
+_MANY = 3  # long arrows to one box, from which on they share their way
 _STRONG, _WEAK = 1.0, 1e-6  # how much a link draws its ends below one another
 
 
@@ -21,9 +25,9 @@ class Arrow:
 
 
 class Bend(NamedTuple):
-    """Where a long arrow goes through a row. Arrows that leave a box for the same reason share their bends."""
+    """Where a long arrow goes through a row. Those that leave a box for one reason share their bends, and so do many to one."""
 
-    lane: tuple[str, ...]
+    lane: tuple[str, str]
     row: int
 
 
@@ -53,7 +57,8 @@ def layered(boxes: Iterable[str], arrows: Iterable[Arrow]) -> Layers:
     """Put each box into the row below the lowest one that it comes after. ``boxes`` are in an order in which they come so."""
     arrows = list(arrows)
     row_of = _rows(boxes, [arrow for arrow in arrows if arrow.outcome != AGAIN])
-    ways = {arrow: _way(arrow, row_of) for arrow in arrows}
+    into = Counter(arrow.target for arrow in arrows if _is_long(arrow, row_of))
+    ways = {arrow: _way(arrow, row_of, shared=into[arrow.target] >= _MANY) for arrow in arrows}
     rows: list[dict[Spot, None]] = [{} for _ in range(max(row_of.values(), default=-1) + 1)]
     links: list[dict[tuple[Spot, Spot, bool], Link]] = [{} for _ in rows]
     for spot in [*row_of, *(spot for way in ways.values() for spot in way)]:
@@ -68,22 +73,42 @@ def layered(boxes: Iterable[str], arrows: Iterable[Arrow]) -> Layers:
 
 
 def _rows(boxes: Iterable[str], arrows: list[Arrow]) -> dict[str, int]:
-    sources: dict[str, list[str]] = {}
+    """Return the row of each box. Where more could stand beside one another than there is room for, they have several rows."""
+    sources: dict[str, list[str]] = {box: [] for box in boxes}
     for arrow in arrows:
-        sources.setdefault(arrow.target, []).append(arrow.source)
-    row_of: dict[str, int] = {}
-    for box in boxes:
-        row_of[box] = max((row_of[source] + 1 for source in sources.get(box, ())), default=0)
-    return row_of
+        sources[arrow.target].append(arrow.source)
+    level = _placed(sources, lambda box, row: row)
+    beside = Counter(level.values())
+    taken: Counter[int] = Counter()
+
+    def free(box: str, row: int) -> int:
+        rows = ceil(beside[level[box]] / MOST_BESIDE)
+        while taken[row] >= ceil(beside[level[box]] / rows):
+            row += 1
+        taken[row] += 1
+        return row
+
+    return _placed(sources, free)
 
 
-def _way(arrow: Arrow, row_of: Mapping[str, int]) -> list[Spot]:
+def _placed(sources: Mapping[str, list[str]], row_for: Callable[[str, int], int]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for box, above in sources.items():
+        found[box] = row_for(box, max((found[source] + 1 for source in above), default=0))
+    return found
+
+
+def _is_long(arrow: Arrow, row_of: Mapping[str, int]) -> bool:
+    return arrow.outcome == "done" and row_of[arrow.target] - row_of[arrow.source] > 1
+
+
+def _way(arrow: Arrow, row_of: Mapping[str, int], *, shared: bool) -> list[Spot]:
     """Return the spots of an arrow, downwards: of one that leads back its target comes first. One to itself has none."""
     upper, lower = arrow.source, arrow.target
-    lane: tuple[str, ...] = (upper, arrow.outcome)
+    lane = (lower, "from many") if shared and _is_long(arrow, row_of) else (upper, arrow.outcome)
     if arrow.outcome == AGAIN:
         upper, lower = lower, upper
-        lane = (upper, AGAIN, lower)
+        lane = (upper, f"{AGAIN} from {lower}")
     if upper == lower:
         return []
     return [upper, *(Bend(lane, row) for row in range(row_of[upper] + 1, row_of[lower])), lower]

@@ -126,6 +126,21 @@ def test_a_box_of_the_diagram_leads_to_its_row_by_keyboard_and_changes_with_the_
     assert admin.evaluate("window.forbidden") == []
 
 
+def test_a_diagram_that_is_too_large_begins_where_the_timeline_stands(admin: Page, site: LiveSite) -> None:
+    parcel = a_parcel()
+    admin.set_viewport_size({"width": 390, "height": 300})
+
+    admin.goto(site.address + page_of(parcel))
+
+    expect(admin.locator('[data-box="hand_over"]')).to_have_class("timelines-box timelines-is-waiting")
+    admin.wait_for_function("document.querySelector('.timelines-room').scrollTop > 0")
+    room, box = (admin.locator(one).bounding_box() for one in (".timelines-room", '[data-box="hand_over"]'))
+    assert room
+    assert box
+    assert room["y"] <= box["y"]
+    assert box["y"] + box["height"] <= room["y"] + room["height"]
+
+
 def test_without_a_script_the_verbs_work_and_a_link_reloads(browser: Browser, site: LiveSite) -> None:
     context = browser.new_context(java_script_enabled=False)
     let_in(context, site)

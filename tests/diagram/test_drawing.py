@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from itertools import combinations, pairwise
 
@@ -184,6 +185,17 @@ def test_two_beside_one_another_fit_on_a_phone() -> None:
     drawing = draw(dict.fromkeys(["place", "pay", "make", "hand_over", "sorry"], Size(150, 46)), arrows)
 
     assert drawing.width <= 356
+
+
+def test_many_beside_one_another_have_rows_of_about_the_same_length() -> None:
+    names = [f"s{number}" for number in range(12)]
+    arrows = [Arrow("begin", name) for name in names] + [Arrow(name, "end") for name in names]
+
+    frames = draw(dict.fromkeys(["begin", *names, "end"], Size(150, 46)), arrows).frames
+
+    rows = Counter(frames[name].y for name in names)
+    assert list(rows.values()) == [4, 4, 4]
+    assert frames["end"].y > max(rows)
 
 
 def test_nothing_is_drawn_of_nothing() -> None:

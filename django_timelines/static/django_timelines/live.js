@@ -224,6 +224,16 @@ function morph(element, html, morphStyle) {
   });
 }
 
+// A diagram that is too large for its room is shown where the timeline stands: what needs a person, else what goes on.
+function showWhereItStands(room) {
+  const stands = ["blocked", "running", "retrying", "overdue", "waiting", "due"].map((status) => `.timelines-box.timelines-is-${status}`);
+  const box = stands.map((status) => room.querySelector(status)).find(Boolean) ?? room.querySelector(".timelines-box");
+  if (!box) return;
+  const [inner, outer] = [box.getBoundingClientRect(), room.getBoundingClientRect()];
+  room.scrollBy(inner.x + inner.width / 2 - (outer.x + outer.width / 2), inner.y + inner.height / 2 - (outer.y + outer.height / 2));
+}
+
+document.querySelectorAll(".timelines-room").forEach(showWhereItStands);
 const live = [...document.querySelectorAll("[data-timelines]")].map((section) => new LiveTimeline(section));
 const wake = () => document.visibilityState === "visible" && live.forEach((timeline) => timeline.wake());
 addEventListener("online", wake);

@@ -128,6 +128,7 @@ def test_timelines_that_began_one_another_endlessly_are_still_drawn(root: Client
     text = text_of(root, causes_page(first))
 
     assert len(anchors(text)) == Event.objects.filter(timeline__correlation=first.correlation).count()
+    assert len(causes_of(first).branches) == 7  # six of the 41 within one another each time
 
 
 def begun_by(other: Timeline, first: Timeline) -> Timeline:
@@ -143,7 +144,9 @@ def test_it_takes_as_many_queries_for_many_timelines_as_for_few(django_assert_nu
 
     for timeline in (few.timeline, many.timeline):
         with django_assert_num_queries(2):
-            causes_of(timeline)
+            found = causes_of(timeline)
+        assert all("data" in event.get_deferred_fields() for event in found.events.values())
+        assert all("state" in branch.timeline.get_deferred_fields() for branch in found.branches)
 
 
 @pytest.mark.parametrize("after", ["nonsense", "-", "x-1", "01a203e0bd0c77f7a8aa44834d223698-99999999999", "%00-1"])

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import uuid
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 
 from django_timelines.exceptions import PermanentFailure
-from django_timelines.items import read_all
-from django_timelines.models import Notice, Timeline
-from django_timelines.state import ENDED, awaits_child
+from django_timelines.models import Timeline
+from django_timelines.state import ENDED
 from django_timelines.workflows import AT_LEAST_ONCE, Retry, Workflow, step, subworkflow
+from tests.shop.family import not_known
 from tests.shop.models import Entry
 
 from . import outside, worker
@@ -169,12 +168,9 @@ SCENARIOS = {
 
 def holds(_scenario: Scenario) -> Iterator[str]:
     """Say where rows and effects are not what the events say, and who does not know of whom."""
-    timelines = {one.pk: one for one in Timeline.objects.all()}
-    for one in timelines.values():
+    for one in Timeline.objects.all():
         yield from _of_effects(one)
-    told = {(notice.timeline, notice.source, notice.kind) for notice in Notice.objects.all()}
-    for one in timelines.values():
-        yield from _of_children(one, timelines, told)
+    yield from not_known()
 
 
 def _of_effects(one: Timeline) -> Iterator[str]:
@@ -190,24 +186,3 @@ def _of_effects(one: Timeline) -> Iterator[str]:
             yield f"{name} had its effect before its start was committed."
         if len(keys) > 1 or len(keys) < completed[name]:
             yield f"{name} was completed {completed[name]} times with the effects {keys}."
-
-
-def _of_children(
-    parent: Timeline, timelines: dict[uuid.UUID, Timeline], told: set[tuple[uuid.UUID, uuid.UUID, str]]
-) -> Iterator[str]:
-    """Whoever begins a child names it, and what one is to know of the other it knows, or a notice says it."""
-    named = {uuid.UUID(hex): run for run in read_all(parent)["runs"].values() if (hex := run.get("child"))}
-    begun = set(parent.events.filter(data__has_key="child").values_list("data__child", flat=True))
-    children = {one.pk for one in timelines.values() if one.parent == parent.pk}
-    if {child.hex for child in children} != begun:
-        yield f"The events of {parent.workflow} name {len(begun)} children, and {len(children)} are there."
-    for child in children:
-        one, run = timelines[child], named.get(child, {})
-        ended, awaited = one.status in ENDED, bool(run) and awaits_child(run)
-        undone = "of" in run and one.status == "completed"
-        awaits = (child, parent.pk, Notice.CANCEL) if undone else (parent.pk, child, Notice.ENDED)
-        if ended and awaited and awaits not in told:
-            yield f"{one.workflow} is {one.status}, {parent.workflow} waits for it, and nobody tells the other."
-        wanted = awaited and parent.status != "cancelling"
-        if not ended and not wanted and one.status != "cancelling" and (child, parent.pk, Notice.CANCEL) not in told:
-            yield f"{one.workflow} is {one.status}, and {parent.workflow} has not told it that nobody waits for it."

@@ -9,7 +9,7 @@ MINUTES ?= 1
 
 run := $(VENV)/bin/python
 
-.PHONY: demo test lint types bench crash chaos punctual lock clean
+.PHONY: demo test lint types bench peers crash chaos punctual lock clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -31,6 +31,15 @@ types: $(VENV)/installed-lint
 
 bench: $(VENV)/installed-test
 	@$(run) -m tests.bench $(ARGS)
+
+# Races us against other systems. They are installed into an environment of their own, by this alone.
+peers: $(VENV)/installed-test build/peers/installed
+	@$(run) -m tests.bench peers $(ARGS)
+
+build/peers/installed: tests/bench/peers/requirements.txt
+	@$(PYTHON) -m venv build/peers
+	@build/peers/bin/python -m pip install --quiet --requirement $<
+	@touch $@
 
 crash: $(VENV)/installed-test
 	@$(run) -m tests.crash $(ARGS)

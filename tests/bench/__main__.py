@@ -4,6 +4,7 @@ python -m tests.bench            # some minutes
 python -m tests.bench --quick    # only sees that it runs
 python -m tests.bench inline     # only these figures
 python -m tests.bench flat --plans   # and how the database goes about it
+python -m tests.bench peers      # other systems: see tests/bench/peers
 """
 
 import argparse
@@ -25,6 +26,7 @@ from tests.services import missing_postgres  # noqa: E402
 
 from . import background, databases, deciding, flat, hints, imports, inline, live, projecting, reading  # noqa: E402
 from .measure import FULL, QUICK, Effort, Figure  # noqa: E402
+from .peers import race  # noqa: E402
 
 FIGURES: dict[str, list[Callable[[Effort], list[Figure]]]] = {
     "inline": [inline.steps, inline.slow_disk, inline.counted],
@@ -35,14 +37,16 @@ FIGURES: dict[str, list[Callable[[Effort], list[Figure]]]] = {
     "background": [background.busy, background.idle],
     "live": [inline.hints_too, live.browser],
     "flat": [flat.flat],
+    "peers": [race.race],
 }
 NEED_REDIS = {"background", "live", "flat"}
+ALL = [name for name in FIGURES if name != "peers"]  # they are no part of the project, and not there unless asked for
 
 
 def main() -> None:
     """Measure what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Our work against raw work.")
-    parser.add_argument("figures", nargs="*", choices=[*FIGURES, []], help="all, unless some are named")
+    parser.add_argument("figures", nargs="*", choices=[*FIGURES, []], help="all but peers, unless some are named")
     parser.add_argument("--quick", action="store_true", help="only see that it runs: the figures mean nothing")
     parser.add_argument("--plans", action="store_true", help="print how the database goes about what is flat")
     asked = parser.parse_args()
@@ -52,7 +56,7 @@ def main() -> None:
     hints.off()
     with databases.own(), databases.own_redis() as no_redis:
         figures: list[Figure] = []
-        for name in asked.figures or FIGURES:
+        for name in asked.figures or ALL:
             if name in NEED_REDIS and no_redis:
                 print(f"{name}: not measured. {no_redis}.", file=sys.stderr)
                 continue

@@ -1,0 +1,1 @@
+"""viewflow keeps flows by their app."""

@@ -23,7 +23,7 @@ from .engine.links import call_link
 from .exceptions import DeclarationError, Refused, TimelinesError
 from .limits import Limit
 from .models import Timeline
-from .people import type_assignee, type_rule
+from .people import type_assignee, type_remind, type_rule
 from .retries import Retry
 from .state import Outcome, RunName, StepStatus, run_key, step_status
 from .steps import AnyOf, Delivery, Step, StepOutcome, type_moment, type_span
@@ -31,10 +31,11 @@ from .subject import Subject
 
 OPTIONS = (
     *("after", "manual", "within", "delay", "until", "delivery", "retry", "when", "early", "timeout", "renamed_from"),
-    *("allowed", "assigned", "limit", "again", "each", "by", "at_once", "at_least", "at_most_failed"),
+    *("allowed", "assigned", "remind", "limit", "again", "each", "by", "at_once", "at_least", "at_most_failed"),
 )
 P = ParamSpec("P")
 W = TypeVar("W")
+type_aside = Callable[[Any], object] | Callable[[Any, Any], object]
 
 
 class WorkflowStep(Step[P]):
@@ -67,6 +68,35 @@ class WorkflowStep(Step[P]):
             )
         compensation.undoes = self
         return compensation
+
+    @overload
+    def reminder(self, body: type_aside, /) -> WorkflowStep[[]]: ...
+    @overload
+    def reminder(
+        self,
+        body: None = ...,
+        /,
+        *,
+        delivery: Delivery = ...,
+        retry: Retry | None = ...,
+        timeout: timedelta | None = ...,
+    ) -> Callable[[type_aside], WorkflowStep[[]]]: ...
+    def reminder(self, body: Any = None, /, **options: Any) -> Any:
+        """Declare what ``remind=`` has done: ``@review.reminder`` above a method of another name.
+
+        It runs by itself each time, while the step waits, with a delivery, a retry and a timeout of its own, and a key for each
+        reminder. If it fails for good, the step waits on, and the next is due in its time. With ``each=`` it is given the item.
+        """
+        if body is None:
+            return lambda body: self.reminder(body, **options)
+        handler: WorkflowStep[[]] = WorkflowStep(body, **options)
+        if handler.name == self.name:
+            raise DeclarationError(
+                f"The reminder of step {self.name!r} has its step's name, which it would replace. Give it another: "
+                f"@{self.name}.reminder above def remind_of_{self.name}(self): …"
+            )
+        handler.reminds = self
+        return handler
 
 
 class ChildStep(WorkflowStep[[]]):
@@ -107,7 +137,7 @@ def subworkflow(
     that take the values of the child's when it has completed. It fails only if the class goes on from ``payment.failed``
     (settled when the child begins); else the child is blocked, and the parent waits. Other options are those of ``@step``.
     """
-    known = set(OPTIONS) - {"manual", "delivery", "early", "timeout", "allowed", "assigned", "limit"}
+    known = set(OPTIONS) - {"manual", "delivery", "early", "timeout", "allowed", "assigned", "remind", "limit"}
     if unknown := [option for option in options if option not in known]:
         raise DeclarationError(f"subworkflow has no option {unknown[0]!r}: it has {', '.join(sorted(known))}.")
     return ChildStep(workflow, given, results or {}, after=after, **options)
@@ -132,6 +162,7 @@ def step(
     allowed: type_rule | list[type_rule] | None = ...,
     limit: int | Limit | None = ...,
     assigned: type_assignee | None = ...,
+    remind: type_remind | None = ...,
     again: Step[...] | None = ...,
 ) -> Callable[[Callable[Concatenate[W, P], object]], WorkflowStep[P]]: ...
 @overload
@@ -156,6 +187,7 @@ def step(  # the item is given, and no part of a call
     allowed: type_rule | list[type_rule] | None = ...,
     limit: int | Limit | None = ...,
     assigned: type_assignee | None = ...,
+    remind: type_remind | None = ...,
     again: Step[...] | None = ...,
 ) -> Callable[[Callable[Concatenate[W, Any, P], object]], WorkflowStep[P]]: ...
 def step(body: Any = None, /, **options: Any) -> Any:
@@ -177,6 +209,7 @@ def step(body: Any = None, /, **options: Any) -> Any:
     ``limit=3``: so many attempts at once, over all timelines and processes; ``limit=Limit(2, per="account")`` for each account.
     ``assigned="reviewer"``: whose it is when it is reached: a field that is a user, or a function of the workflow (and of the
     item, with ``each=``), which the first attempt asks.
+    ``remind=timedelta(days=1)``: while it waits, ``@review.reminder`` runs each day; a list says after how long each time.
     """
     if body is not None:
         return WorkflowStep(body)

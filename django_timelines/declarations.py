@@ -45,6 +45,7 @@ def declare(
         declared.parameters = _parameters(label, declared)
         _take_item(label, declared)
         _check_undo(label, declared, steps)
+        _check_reminder(label, declared, steps)
         _check_allowed(label, declared)
         _check_times(label, declared)
     fields = _fields(cls, root, label, steps)
@@ -154,7 +155,8 @@ def _parameters(label: str, declared: Step[...]) -> tuple[Parameter, ...]:
 
 def _take_item(label: str, declared: Step[...]) -> None:
     """Let ``each=`` fill the body's first parameter, also of the step's undo; the others are the call's."""
-    each = declared.each or (declared.undoes.each if declared.undoes else None)
+    served = declared.undoes or declared.reminds
+    each = declared.each or (served.each if served else None)
     if each is None:
         return
     if not declared.parameters:
@@ -208,6 +210,28 @@ def _check_undo(label: str, declared: Step[...], steps: dict[str, Step[...]]) ->
     if others:
         raise DeclarationError(
             f"{label}.{declared.undoes.name} has two undos: {others[0]} and {declared.name}. Keep one."
+        )
+
+
+def _check_reminder(label: str, declared: Step[...], steps: dict[str, Step[...]]) -> None:
+    where = f"{label}.{declared.name}"
+    if declared.remind is not None:
+        if not declared.waits or declared.is_entry:
+            raise DeclarationError(f"{where}: nobody is waited for there: remind= says nothing. Take it away.")
+        handlers = [step.name for step in steps.values() if step.reminds is declared]
+        if len(handlers) != 1:
+            found = " and ".join(handlers) or "none"
+            raise DeclarationError(
+                f"{where}: remind= says when, and one @{declared.name}.reminder what is done then; it has {found}."
+            )
+    if declared.reminds is None:
+        return
+    if declared.parameters:
+        taken = "only the item" if declared.item else "no parameters"
+        raise DeclarationError(f"{where} reminds of a step: nobody calls it, so it takes {taken}.")
+    if declared.reminds.remind is None:
+        raise DeclarationError(
+            f"{where} reminds of {declared.reminds.name!r}, which does not say when: remind=timedelta(days=1)."
         )
 
 

@@ -264,7 +264,7 @@ def build(workflow: str, steps: Mapping[str, Step[...]]) -> Graph:
     """Make the graph of a class from its steps, or say what is wrong with it."""
     nodes: dict[str, Node] = {}
     for name, step in steps.items():
-        if step.undoes is not None:  # nothing comes after a compensation, and it comes after nothing
+        if step.is_aside:  # nothing comes after a compensation, and it comes after nothing
             continue
         nodes[name] = Node(
             name,

@@ -185,8 +185,9 @@ def _lines(sight: Sight, declaration: Declaration | None) -> Iterator[Line]:
     progress = progress_of(timeline, sight.runs)
     declared = declaration.steps if declaration else {}
     aside = _asides(declaration) if declaration else set()
+    reminders = {*declaration.reminders.values()} if declaration else set()  # no business of visitors
     steps = dict.fromkeys([*declared, *(split_key(key)[0] for key, _run in in_state(timeline.state))])
-    shown = {name: shown_keys(timeline, name, MOST_ITEMS) or [name] for name in steps}
+    shown = {name: shown_keys(timeline, name, MOST_ITEMS) or [name] for name in steps if name not in reminders}
     earlier = {name: earlier_keys(timeline.state, name) for name in steps}
     state = timeline.state
     listed = [key for keys in [*shown.values(), *earlier.values()] for key in keys]

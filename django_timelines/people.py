@@ -1,9 +1,11 @@
-"""What a step says of people: who may call it, and who gets it."""
+"""What a step says of people: who may call it, who gets it, and when they are reminded."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from .exceptions import DeclarationError
@@ -13,6 +15,55 @@ LINK = "link"
 _RULE = re.compile(r"link|(user|group):.+|[A-Za-z_]\w*\.\w+", re.DOTALL)
 type_rule = str | Callable[[Any, Any], bool]
 type_assignee = str | Callable[..., Any]
+type_remind = timedelta | list[timedelta] | Callable[[Any], timedelta | list[timedelta] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Reminding:
+    """When somebody is reminded, from when the step waits: ``every`` so long, or once ``after`` each of these."""
+
+    every: timedelta | None = None
+    after: tuple[timedelta, ...] = ()
+
+    def next(self, since: datetime, after: datetime) -> datetime | None:
+        """Return the first moment later than ``after``, or None if there is none left."""
+        if self.every is not None:
+            return since + self.every * ((after - since) // self.every + 1)
+        return next((since + span for span in self.after if since + span > after), None)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as an event holds it, in seconds."""
+        if self.every is not None:
+            return {"every": self.every.total_seconds()}
+        return {"after": [span.total_seconds() for span in self.after]}
+
+    @classmethod
+    def read(cls, said: Mapping[str, Any]) -> Reminding:
+        """Return what an event holds."""
+        if "every" in said:
+            return cls(timedelta(seconds=said["every"]))
+        return cls(after=tuple(timedelta(seconds=seconds) for seconds in said["after"]))
+
+
+def reminding(given: Any) -> Reminding:
+    """Return what a ``timedelta`` or a list of them means; ``ValueError`` says what is wrong with it."""
+    spans = given if isinstance(given, list | tuple) else [given]
+    if not spans or not all(isinstance(span, timedelta) for span in spans):
+        raise ValueError("Write timedelta(days=1), or a list of such.")
+    if min(spans) <= timedelta(0):
+        raise ValueError("Write more than 0.")
+    return Reminding(after=tuple(sorted(spans))) if isinstance(given, list | tuple) else Reminding(given)
+
+
+def remind(name: str, given: Any) -> Reminding | Callable[[Any], Any] | None:
+    """Return what ``remind=`` declares: when, or a function that says when."""
+    found: Callable[[Any], Any] | None = given
+    if given is None or callable(given):
+        return found
+    try:
+        return reminding(given)
+    except ValueError as error:
+        raise DeclarationError(f"Step {name!r}: remind={given!r} is no time to remind at. {error}") from None
 
 
 def rules(name: str, given: Any) -> tuple[type_rule, ...]:

@@ -88,6 +88,11 @@ class Declaration:
         """Return the name of the step that undoes this one, if it has one."""
         return next((step.name for step in self.steps.values() if step.undoes and step.undoes.name == name), None)
 
+    @cached_property
+    def reminders(self) -> dict[str, str]:
+        """The steps that have reminders, and for each the one that carries them out."""
+        return {step.reminds.name: step.name for step in self.steps.values() if step.reminds}
+
     def secrets(self, step: str) -> list[str]:
         """Return the names of the step's ``Secret[…]`` parameters."""
         return [name for name, field in self.inputs[step].items() if field.is_secret]

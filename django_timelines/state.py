@@ -155,6 +155,10 @@ _LASTING = (
     "child",
     "timed",
     "assigned",
+    "remind",
+    "planned",
+    "since",
+    "number",
 )
 _OF_ITEMS = ("each", "enough", "begun", "value", "index")  # what is left of a run that is cancelled
 # and what an event says of it
@@ -174,6 +178,10 @@ _TOLD = (
     "other",
     "slots",
     "assigned",
+    "remind",
+    "planned",
+    "since",
+    "number",
 )
 
 
@@ -248,7 +256,7 @@ def _apply_to_run(state: type_state, event: NewEvent, sequence: int) -> None:
     name = name_of(event) if "round" in data else RunName(event.step, event.item)
     key = run_key(*name)
     before = runs.get(key, {})
-    fresh = event.type == EventType.STEP_DUE and ("of" in data or "each" in data)
+    fresh = event.type == EventType.STEP_DUE and ("of" in data or "each" in data or "planned" in data)
     runs[key] = run = _run_after({} if fresh else before, event, sequence)
     if event.item and not name.round:
         _begin_item(runs, event, before, run)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec
 from . import limits, people
 from .exceptions import DeclarationError
 from .limits import Limit
-from .people import type_assignee, type_rule
+from .people import type_assignee, type_remind, type_rule
 from .retries import Retry
 
 P = ParamSpec("P")
@@ -146,6 +146,7 @@ class Step(Generic[P]):
         allowed: type_rule | list[type_rule] | None = None,
         limit: int | Limit | None = None,
         assigned: type_assignee | None = None,
+        remind: type_remind | None = None,
     ) -> None:
         self.body = body
         self.name = body.__name__
@@ -163,8 +164,10 @@ class Step(Generic[P]):
         self.renamed_from = renamed_from
         self.allowed = people.rules(self.name, allowed)
         self.assigned = people.assignee(self.name, assigned)
+        self.remind = people.remind(self.name, remind)
         self.limit = limits.limit(f"Step {self.name!r}: ", limit)
         self.undoes: Step[...] | None = None
+        self.reminds: Step[...] | None = None
         self.again = again
         self.child: Any = None  # the workflow that it begins
         self.results: dict[str, str] = {}  # its fields, and the child's that give them their values
@@ -232,12 +235,19 @@ class Step(Generic[P]):
     @property
     def is_entry(self) -> bool:
         """Tell whether ``start(…)`` begins here."""
-        return not self.after and self.undoes is None
+        return not self.after and not self.is_aside
+
+    @property
+    def is_aside(self) -> bool:
+        """Tell whether it undoes a step, or reminds of one: nothing comes after it, and it comes after nothing."""
+        return self.undoes is not None or self.reminds is not None
 
     @property
     def asks_when(self) -> bool:
         """Tell whether its first attempt asks when it is due or overdue, or who gets it: there user code may run."""
-        return self.assigned is not None or any(callable(one) for one in (self.delay, self.until, self.within))
+        return self.assigned is not None or any(
+            callable(one) for one in (self.delay, self.until, self.within, self.remind)
+        )
 
     @property
     def waits(self) -> bool:

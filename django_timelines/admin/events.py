@@ -18,7 +18,7 @@ PAGE = 100
 _TOLD = {  # in words, or noise
     *("changes", "fields", "error", "reason", "due", "until", "digest", "waiting", "input"),
     *("of", "round", "to", "rounds", "unset", "kept", "undo", "withdrawn", "renamed", "cancelled", "compensate"),
-    "assigned",
+    *("assigned", "remind", "planned", "since", "number"),
     *("superseded", "outcome", "changes_kept_back", "theirs"),
 }
 

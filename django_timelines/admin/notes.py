@@ -32,6 +32,8 @@ def notes_of(event: Event) -> type_notes:
         yield _("to"), (data["assigned"] or {}).get("label") or _("all who may call it")
     elif data.get("assigned"):
         yield _("for"), data["assigned"]["label"]
+    if event.type == EventType.STEP_DUE and "planned" in data:
+        yield _("reminder"), str(data["number"])
     yield from _of_a_round(event)
     yield from _of_a_late_result(data)
     if "renamed" in data:

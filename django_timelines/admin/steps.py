@@ -129,7 +129,7 @@ def _keys(timeline: Timeline) -> list[str]:
     keys: list[str] = []
     for step in declaration.steps.values() if declaration else ():
         runs = shown_keys(timeline, step.name, MOST_ITEMS)
-        keys += [*(runs or ([] if step.undoes else [step.name])), *earlier_keys(timeline.state, step.name)]
+        keys += [*(runs or ([] if step.is_aside else [step.name])), *earlier_keys(timeline.state, step.name)]
     known = declaration.steps if declaration else {}
     gone = dict.fromkeys(name.step for name in map(split_key, reached) if name.step not in known)
     left = [[*shown_keys(timeline, step, MOST_ITEMS), *earlier_keys(timeline.state, step)] for step in gone]

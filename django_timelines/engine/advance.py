@@ -45,6 +45,7 @@ from ..steps import Step
 from ..store import Change, Snapshot
 from . import bells
 from .cancel import cancellation
+from .remind import reminders
 from .rewind import begin_again
 from .undo import next_undo
 from .unique import note_value
@@ -176,9 +177,11 @@ def follow(
     if state.get("failing") and not state.get("cancelling"):
         reason = _("A step failed, and the parent goes on from that.")
         state = _append([cancellation(declaration, state, reason)], before, state, appended)
-    if declaration is not None and (undo := next_undo(declaration, state, at)):
-        return _append(undo, before, state, appended)
-    if not anything_open(state):
+    undo = next_undo(declaration, state, at) if declaration is not None else []
+    state = _append(undo, before, state, appended)
+    if declaration is not None and declaration.reminders:
+        state = _append(reminders(declaration, before.state, state, at), before, state, appended)
+    if not undo and not anything_open(state):
         return _append([NewEvent(_ending(state))], before, state, appended)
     return state
 

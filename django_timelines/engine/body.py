@@ -29,6 +29,7 @@ from . import leaks
 from .asked import Input, check_input
 from .assignee import who_gets
 from .interrupt import Again, Stopped, TimedOut
+from .remind import plan_of
 
 if TYPE_CHECKING:
     from .batches import Batches
@@ -57,7 +58,8 @@ class Frame:
         """Names timeline, step, item and round: the same over attempts and retries, new in each round."""
         run = self.snapshot.state["runs"].get(run_key(*self.name), {})
         number = run.get("round", 1)
-        return f"{self.snapshot.id.hex}-{run_key(*self.name[:2], number if number > 1 else 0)}"
+        key = f"{self.snapshot.id.hex}-{run_key(*self.name[:2], number if number > 1 else 0)}"
+        return f"{key}#{run['number']}" if "number" in run else key  # of a reminder
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,7 @@ def _run_body(declaration: Declaration, name: RunName, frame: Frame, given: Mapp
     in_body = False
     try:
         if step.asks_when and not run.get("timed") and not (step.waits and run.get("call")):
-            return Timed(_when_due(step, workflow) | who_gets(step, workflow, given))
+            return Timed(_when_due(step, workflow) | who_gets(step, workflow, given) | plan_of(step, workflow))
         if not passed and step.when is not None:
             if not step.when(workflow):
                 return NotTaken()

@@ -135,6 +135,9 @@ def item_of(declaration: Declaration, snapshot: Snapshot, name: RunName) -> dict
     """Return the item that a run is for, under the name of the parameter that takes it. For an undo, that of what it undoes."""
     field = declaration.items.get(name[0])
     run = snapshot.state["runs"].get(run_key(*name), {})
+    reminded = declaration.steps[name[0]].reminds if name[0] in declaration.steps else None
+    if reminded is not None and name[1]:
+        run = knowing(snapshot, RunName(reminded.name, name[1])).state["runs"].get(run_key(reminded.name, name[1]), {})
     if "of" in run:
         run = snapshot.state["runs"].get(run["of"]) or snapshot.state["past"][run["of"]]
     if field is None or "value" not in run:

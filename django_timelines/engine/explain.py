@@ -220,6 +220,8 @@ def _sentences(run: Run, details: dict[str, object]) -> tuple[str, str]:
         case StepStatus.RETRYING if _is_later(run):
             sentence = _("“%(step)s” failed at attempt %(attempt)s (%(error)s) and is tried again at %(due)s.")
             return sentence, _("“%(step)s” did not work yet; it is tried again at %(due)s.")
+        case StepStatus.DUE if _is_later(run) and "planned" in details:
+            return _("The next reminder, “%(step)s”, is at %(due)s."), ""
         case StepStatus.DUE if _is_later(run):
             sentence = _("“%(step)s” is due at %(due)s, and not before.")
             return sentence, _("“%(step)s” comes next, at %(due)s.")

@@ -63,7 +63,7 @@ def after_interruption(
     step = declaration.step(name[0])
     error = {"type": "", "message": "The process that executed it went away.", "traceback": ""}
     interrupted = NewEvent(EventType.ATTEMPT_INTERRUPTED, *name, attempt=attempt)
-    if step.delivery is Delivery.AT_MOST_ONCE and not state.get("cancelling"):
+    if step.delivery is Delivery.AT_MOST_ONCE and not state.get("cancelling") and step.reminds is None:
         # whatever the class goes on from: nobody knows how it ended
         unknown = {"reason": "interrupted", "error": error}
         return [interrupted, NewEvent(EventType.STEP_BLOCKED, *name, data=unknown, attempt=attempt)]
@@ -105,12 +105,14 @@ def gave_up(
     """Return the event of a step that nobody will try again by itself.
 
     It is final if the class goes on from it, and while the timeline is being cancelled: that is its known end. On a child whose
-    parent goes on from its failure it ends the child. An undo that fails always needs a person.
+    parent goes on from its failure it ends the child. An undo that fails always needs a person, a reminder never does.
     """
     goes_on = declaration is not None and declaration.graph.lets_fail(name[0])
-    is_undo = "of" in state["runs"].get(run_key(*name), {})
-    fatal = bool(state.get("parent", {}).get("fails")) and not goes_on and not state.get("cancelling") and not is_undo
-    ends = goes_on or fatal or (state.get("cancelling") and not is_undo)
+    run = state["runs"].get(run_key(*name), {})
+    is_undo, is_reminder = "of" in run, "planned" in run
+    ends_child = bool(state.get("parent", {}).get("fails")) and not goes_on and not state.get("cancelling")
+    fatal = ends_child and not is_undo and not is_reminder
+    ends = goes_on or fatal or is_reminder or (state.get("cancelling") and not is_undo)
     event = EventType.STEP_FAILED if ends else EventType.STEP_BLOCKED
     return NewEvent(event, *name, data={"reason": reason, "error": error} | ({"fatal": True} if fatal else {}))
 

@@ -109,7 +109,7 @@ def check_item(declaration: Declaration, state: type_state, name: RunName) -> No
     words = {"step": step.replace("_", " "), "item": item, "round": round}
     if round and run_key(*name) not in state["runs"]:
         raise Unknown(_("Nothing of round %(round)d of “%(step)s” goes on any more.") % words, "unknown_round")
-    if each is None and declaration.step(step).undoes is None and item:
+    if each is None and not declaration.step(step).is_aside and item:
         raise Unknown(_("“%(step)s” has no items, so none is called %(item)s.") % words, "unknown_item")
     if each is not None and not item:
         raise Refused(_("“%(step)s” is done for each item: say which one.") % words, "item_needed")

@@ -115,7 +115,8 @@ def _outcome(held: Held, name: RunName, ended: type_ended, snapshot: Snapshot) -
     if overtaken := _overtaken(held, ended, snapshot):
         theirs = {field: snapshot.state["fields"].get(field) for field in overtaken}
         data = {"reason": "conflict", "changes_kept_back": ended.changes, "theirs": theirs}
-        return [NewEvent(EventType.STEP_BLOCKED, *name, data=data, attempt=held.attempt)]
+        lost = EventType.STEP_FAILED if held.step.reminds else EventType.STEP_BLOCKED
+        return [NewEvent(lost, *name, data=data, attempt=held.attempt)]
     if ended.child is not None:
         begun: dict[str, Any] = {"waiting": True, "child": ended.child.id.hex}
         return [*ended.recorded, NewEvent(EventType.STEP_DUE, *name, data=begun, attempt=held.attempt)]

@@ -87,7 +87,7 @@ def _check(declaration: Declaration, state: type_state, to: str) -> None:
         raise Refused(_("The timeline is being rewound already: what is undone comes to its end first."), "rewinding")
     words = {"step": to.replace("_", " ")}
     if to not in declaration.graph.nodes:
-        raise Refused(_("“%(step)s” undoes a step; rewind to that one.") % words, "not_applicable")
+        raise Refused(_("“%(step)s” undoes a step, or reminds of one; rewind to that one.") % words, "not_applicable")
     if step_status(state, to) in _NEVER_BEGUN:
         raise Refused(_("“%(step)s” was never begun, so there is nothing to go back to.") % words, "not_applicable")
 

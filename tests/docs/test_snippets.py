@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import io
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from django.utils.module_loading import import_string
 from django_timelines import registry
 from django_timelines.checks import check_settings
 from django_timelines.models import Timeline
-from django_timelines.testing import assert_holds, drain, recorded_errors
+from django_timelines.testing import assert_holds, drain, recorded_errors, travel
 from tests.shop.workflows import Order
 
 from .snippets import ROOT, Reader, blocks
@@ -113,3 +114,24 @@ def test_the_production_settings_of_the_readme_pass_the_checks(settings: Any) ->
 
     assert check_settings() == []
     assert import_string(layer["BACKEND"])(**layer["CONFIG"])
+
+
+def test_the_contract_of_the_how_to_reminds_twice_and_then_goes_to_the_boss(db: None, mailoutbox: list[Any]) -> None:
+    block = next(text for _language, text in blocks(DOCS / "howto" / "let-people-in.md") if "class Contract" in text)
+    before = dict(registry._declarations)
+    shown: dict[str, Any] = {"__name__": "contracts.workflows"}
+    exec(compile(block, "the how-to", "exec", dont_inherit=True), shown)  # noqa: S102 (the page is ours)
+    for name in ("ada", "boss"):
+        User.objects.create_user(name, f"{name}@example.org")
+    contract = shown["Contract"].start(reviewer=User.objects.get(username="ada"))
+
+    for day in (0, 2.1, 4.1, 6.1, 8.1):
+        with travel(timedelta(days=day)):
+            drain()
+
+    assert [mail.to for mail in mailoutbox] == [["ada@example.org"]] * 2 + [["boss@example.org"]]
+    with travel(timedelta(days=10.1)):
+        drain()
+    assert shown["Contract"].get(contract.pk).lapse.status == "completed"
+    registry._declarations.clear()
+    registry._declarations.update(before)

@@ -1,6 +1,8 @@
-"""What people do at the same moment: a call through a link that is revoked meanwhile."""
+"""What people do at the same moment: calls, revocations, assignments, reminders."""
 
 from __future__ import annotations
+
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
@@ -8,8 +10,10 @@ from django.test import Client
 
 from django_timelines.exceptions import Refused
 from django_timelines.models import Run
+from django_timelines.testing import drain, travel
+from django_timelines.workflows import AT_LEAST_ONCE, Workflow, step
 from tests.pages.test_revoking import Invitation, path, planned
-from tests.races.at_once import at_once
+from tests.races.at_once import at_once, meanwhile
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
@@ -71,3 +75,67 @@ def test_of_two_assignments_at_once_the_later_event_counts_in_state_and_row(_tim
     last = invitation.timeline.events.filter(type="StepAssigned").latest("sequence")
     assert str(Invitation.get(invitation.pk).book.assigned) == last.data["assigned"]["label"]
     assert Run.objects.get(timeline=invitation.pk, step="book").assigned == last.data["assigned"]["id"]
+
+
+class Lamp(Workflow):
+    """Somebody is to switch it off, and is reminded."""
+
+    @step
+    def light(self, room: str):
+        """It burns."""
+
+    @step(after=light, manual=True, remind=timedelta(days=1))
+    def switch_off(self):
+        """Somebody does."""
+
+    @switch_off.reminder(delivery=AT_LEAST_ONCE)
+    def call_out(self):
+        heard.append(self.idempotency_key)
+
+
+heard: list[str] = []
+
+
+@pytest.mark.parametrize("_time", range(5))
+def test_of_several_clocks_and_workers_one_reminds(_time: int) -> None:
+    heard.clear()
+    lamp = Lamp.start(room="cellar")
+
+    with travel(timedelta(days=1, hours=1)):
+        answers = at_once(drain, drain, drain)
+
+    assert [answer for answer in answers if isinstance(answer, BaseException)] == []
+    assert len(heard) == 1
+    assert lamp.timeline.events.filter(type="AttemptStarted", step="call_out").count() == 1
+    assert Run.objects.filter(timeline=lamp.pk, step="call_out").count() == 1  # the next one
+
+
+@pytest.mark.parametrize("_time", range(5))
+def test_of_a_reminder_and_the_call_at_once_nothing_is_left(_time: int) -> None:
+    heard.clear()
+    lamp = Lamp.start(room="cellar")
+
+    with travel(timedelta(days=1, hours=1)):
+        _drained, outcome = at_once(drain, lambda: Lamp.get(lamp.pk).switch_off())
+        drain()
+
+    assert outcome == "completed"
+    assert len(heard) <= 1
+    assert Lamp.get(lamp.pk).timeline.status == "completed"
+    assert not Run.objects.filter(timeline=lamp.pk).exists()
+
+
+def test_a_reminder_that_is_executed_when_the_step_is_called_comes_to_its_end(row_locks: None) -> None:
+    heard.clear()
+    lamp = Lamp.start(room="cellar")
+
+    def called_meanwhile(workflow: Lamp) -> None:
+        heard.append(meanwhile(lambda: Lamp.get(lamp.pk).switch_off()))
+
+    with pytest.MonkeyPatch.context() as patch, travel(timedelta(days=1, hours=1)):
+        patch.setattr(Lamp.call_out, "body", called_meanwhile)
+        drain()
+
+    assert heard == ["completed"]
+    assert Lamp.get(lamp.pk).timeline.status == "completed"
+    assert lamp.timeline.events.filter(type="StepCompleted", step="call_out").exists()

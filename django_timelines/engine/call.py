@@ -87,7 +87,8 @@ def start(declaration: Declaration, options: Options, args: tuple[Any, ...], kwa
             return after
         except (IntegrityError, Rejected, Conflict) as error:
             # two at once: the other was first, and its effects may be why we were rejected
-            if known := started_with(declaration, options.key, using, lock=runner.in_transaction):
+            known = started_with(declaration, options.key, using, lock=runner.in_transaction)
+            if known and known.id != id:
                 return _same_start(known, RunName(entry.name), given, options)
             if not isinstance(error, Conflict):
                 raise

@@ -26,7 +26,7 @@ from . import bells
 from .values import digest_of, value_of
 
 logger = logging.getLogger("django_timelines")
-MANY = 100  # that are called up at once where there is no limit any more
+MANY = 100  # limits that one look of the clock sees to, and runs that are called up at once where there is no limit any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +84,10 @@ def call_up(using: str, digests: Iterable[uuid.UUID], *, ring: bool = True) -> N
 
 
 def call_up_all(using: str, *, ring: bool = True) -> None:
-    """Do it for all limits that somebody waits for."""
+    """Do it for the limits that somebody waits for; of very many for some, whichever: they come up again."""
     waiting = Run.objects.using(using).filter(awaits__isnull=False)
-    digests = waiting.values_list("awaits", flat=True).distinct()
-    call_up(using, [digest for digest in digests if digest is not None], ring=ring)
+    digests = [digest for digest in waiting.values_list("awaits", flat=True).distinct() if digest is not None]
+    call_up(using, random.sample(digests, min(MANY, len(digests))), ring=ring)
 
 
 def standing(timeline: Timeline, run: Run) -> tuple[int, int]:

@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from django_timelines import registry
 from django_timelines.items import read_all
-from django_timelines.models import Event, Lease, Notice, Run, SealedInput, Timeline
-from django_timelines.state import StepStatus
+from django_timelines.models import Event, Lease, Notice, Run, SealedInput, Slot, Timeline, UniqueValue
+from django_timelines.state import ENDED, StepStatus
 from django_timelines.testing import assert_holds
 from tests.shop.models import Entry
 
@@ -52,6 +53,8 @@ def at_any_moment(scenario: Scenario) -> Iterator[str]:
         yield from _of_secrets(timeline)
     yield from _of_bells({timeline.pk.hex: timeline for timeline in timelines})
     yield from _of_leases()
+    yield from _of_slots(timelines)
+    yield from _of_unique_values(timelines)
     yield from scenario.holds(scenario)
 
 
@@ -95,6 +98,24 @@ def _of_leases() -> Iterator[str]:
         yield f"{len(running - leased)} attempts are executed without a lease."
 
 
+def _of_slots(timelines: list[Timeline]) -> Iterator[str]:
+    held = {(slot.timeline_id, slot.digest.hex, slot.number) for slot in Slot.objects.all()}
+    said = {
+        (one.pk, *slot) for one in timelines for run in read_all(one)["runs"].values() for slot in run.get("slots", ())
+    }
+    if held - said:
+        yield f"{len(held - said)} slots are left of what is not being executed."
+    if said - held:
+        yield f"{len(said - held)} attempts are executed without the slots that they say they hold."
+
+
+def _of_unique_values(timelines: list[Timeline]) -> Iterator[str]:
+    limited = [one for one in timelines if (found := registry.find(one.workflow)) and found.unique]
+    wanted = sorted(one.pk for one in limited if one.status not in ENDED and "ship" in one.state["fields"])
+    if (found := sorted(UniqueValue.objects.values_list("timeline", flat=True))) != wanted:
+        yield f"{len(wanted)} open timelines have a unique value, and {len(found)} hold theirs."
+
+
 def _of_secrets(timeline: Timeline) -> Iterator[str]:
     for sealed in SealedInput.objects.filter(timeline=timeline):
         run = timeline.state["runs"].get(sealed.step, {})
@@ -115,6 +136,8 @@ def picture() -> dict[str, Any]:
         "open": sorted(Run.objects.values_list("step", "item", "status")),
         "leases": Lease.objects.count(),
         "sealed": SealedInput.objects.count(),
+        "slots": Slot.objects.count(),
+        "unique": UniqueValue.objects.count(),
         "notices": Notice.objects.count(),
     }
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from tests.projections.workflows import Letter, Sale
 
-from . import cargo, family, ferry, followers, ticks, voyages
+from . import berths, cargo, family, ferry, followers, ticks, voyages
+from .berths import Berth
 from .cargo import Cargo
 from .family import Bill, Dish, Meal
 from .ferry import Ferry
@@ -15,10 +16,10 @@ from .ticks import Watch
 from .workflows import Voyage
 from .world import QUEUE
 
-_NOUNS: tuple[Any, ...] = (voyages, cargo, family, ferry, ticks, followers)
+_NOUNS: tuple[Any, ...] = (voyages, cargo, family, ferry, ticks, followers, berths)
 SCENARIOS = {name: replace(scenario, holds=noun.holds) for noun in _NOUNS for name, scenario in noun.SCENARIOS.items()}
 
-_WORKFLOWS: tuple[Any, ...] = (Voyage, Cargo, Meal, Bill, Dish, Ferry, Watch, Sale, Letter)
+_WORKFLOWS: tuple[Any, ...] = (Voyage, Cargo, Meal, Bill, Dish, Ferry, Watch, Sale, Letter, Berth)
 _STEPS = [f"{one._declaration.label}.{step}" for one in _WORKFLOWS for step in one._declaration.steps]
 PLACEMENTS: dict[str, dict[str, str]] = {
     "here": dict.fromkeys(_STEPS, "inline"),

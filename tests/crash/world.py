@@ -33,7 +33,9 @@ from django_timelines.models import (
     Schedule,
     SealedInput,
     Sighting,
+    Slot,
     Timeline,
+    UniqueValue,
 )
 from tests.projections.models import Account, Seen, Thanks
 from tests.shop.models import Entry
@@ -44,6 +46,8 @@ USING = "default"
 QUEUE = f"crash-{os.getpid()}"
 WRITTEN = (
     Lease,
+    Slot,
+    UniqueValue,
     SealedInput,
     Run,
     Item,

@@ -219,6 +219,29 @@ def test_a_function_that_goes_wrong_is_the_failure_of_the_attempt() -> None:
     assert "division by zero" in str(fresh(broken).timeline.explain())
 
 
+def test_items_take_slots_each_for_itself() -> None:
+    class Mailing(Workflow):
+        addresses: list[str]
+
+        @step
+        def address(self, addresses: list[str]) -> None:
+            self.addresses = addresses
+
+        @step(after=address, each="addresses", limit=2)
+        def send(self, address: str) -> None:
+            ran[address] += 1
+
+    mailing = Mailing.start(addresses=["a", "b", "c", "d"])
+    runs = Run.objects.filter(timeline=mailing.pk).order_by("id")
+    attempts = [claim(mailing.pk, ("send", run.item), run.fence, worker()) for run in runs]
+
+    assert [attempt is not None for attempt in attempts] == [True, True, False, False]
+    for attempt in attempts[:2]:
+        ended(attempt or pytest.fail("not claimed"))
+    drain()
+    assert (fresh(mailing).timeline.status, [ran[one] for one in "abcd"]) == ("completed", [1, 1, 1, 1])
+
+
 # Calls
 
 
@@ -245,6 +268,7 @@ def test_an_input_that_the_body_rejects_is_rejected_and_the_step_waits_for_anoth
         Caller.using(key="form").start(word="rude")
 
     caller = Caller.get(key="form")
+    assert caller.timeline.events.filter(type="AttemptStarted").count() == 1
     assert (caller.say.status, Slot.objects.count()) == ("waiting", 0)
     assert caller.say(word="Hello") == "completed"
 

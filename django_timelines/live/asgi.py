@@ -7,7 +7,8 @@
 
     application = with_sockets(http)
 
-Sockets of our pages are served, from this site only (``ALLOWED_HOSTS``), to whom the session says they are.
+Sockets of our pages are served, from this site only (``ALLOWED_HOSTS``), to whom the session says they are; and streams to
+pages that get no socket through.
 """
 
 from __future__ import annotations
@@ -21,11 +22,25 @@ from channels.security.websocket import AllowedHostsOriginValidator
 from django.urls import re_path
 
 from .routing import websocket_urlpatterns
+from .stream import TimelineStream, address_of
 
 
 def with_sockets(http: Any, routes: Sequence[Any] = ()) -> Any:
     """Return the ASGI application of the site: its pages by ``http``, its sockets by ``routes`` of yours, then ours."""
-    return ProtocolTypeRouter({"http": http, "websocket": sockets(routes)})
+    return ProtocolTypeRouter({"http": with_streams(http), "websocket": sockets(routes)})
+
+
+def with_streams(http: Any) -> Any:
+    """Return the ASGI application of the site's pages, which streams to those of ours that ask for it."""
+    stream: Any = AuthMiddlewareStack(TimelineStream())
+
+    async def serve(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if named := address_of(scope):
+            await stream(scope | {"url_route": {"args": (), "kwargs": named}}, receive, send)
+        else:
+            await http(scope, receive, send)
+
+    return serve
 
 
 def sockets(routes: Sequence[Any] = ()) -> Any:

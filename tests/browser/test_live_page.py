@@ -9,7 +9,7 @@ from django.core.signals import request_started
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from django_timelines.engine.pause import pause_all, resume_all
-from django_timelines.live import consumer
+from django_timelines.live import stream, watcher
 from django_timelines.placements import embedded
 from django_timelines.policy import remember
 from django_timelines.testing import drain
@@ -99,8 +99,41 @@ def test_a_page_whose_socket_was_cut_for_a_while_catches_up(visitor, site, signu
     expect_end(visitor)
 
 
-def test_without_a_websocket_the_page_polls(visitor, site, signup):
-    visitor.add_init_script("delete window.WebSocket")
+NO_SOCKET = "delete window.WebSocket;"
+NO_STREAM = "delete window.EventSource;"
+
+
+def test_without_a_websocket_the_page_is_streamed_to_and_breaks_no_policy(visitor, site, signup):
+    visitor.add_init_script(NO_SOCKET)
+    look(visitor, site, signup, state="streaming")
+    visitor.evaluate("window.unchanged = true")
+
+    finish(signup)
+
+    expect_end(visitor)
+    expect(visitor.locator("[data-timelines]")).to_have_attribute("data-timelines-state", "ended", timeout=PATIENCE)
+    assert visitor.evaluate("[window.unchanged, window.forbidden]") == [True, []]
+
+
+def test_a_stream_that_ends_or_is_cut_comes_back_and_catches_up(visitor, site, signup, monkeypatch):
+    monkeypatch.setattr(stream, "LASTS", 0.2)
+    monkeypatch.setattr(stream, "BEAT", 0.2)
+    visitor.add_init_script(NO_SOCKET)
+    look(visitor, site, signup, state="streaming")
+    with visitor.expect_request(lambda request: "/live/" in request.url, timeout=PATIENCE):
+        pass  # it came back by itself
+
+    site.stop()
+    signup.activate()
+    site.start()
+
+    expect(visitor.locator('[data-step="start_onboarding"]')).to_contain_text("Due", timeout=PATIENCE)
+    drain()
+    expect_end(visitor)
+
+
+def test_without_a_stream_either_the_page_polls(visitor, site, signup):
+    visitor.add_init_script(NO_SOCKET + NO_STREAM)
     look(visitor, site, signup, state="polling")
 
     finish(signup)
@@ -108,10 +141,34 @@ def test_without_a_websocket_the_page_polls(visitor, site, signup):
     expect_end(visitor)
 
 
+def test_a_page_whose_stream_is_held_back_polls(visitor, site, signup):
+    held = []
+    visitor.add_init_script(NO_SOCKET)
+    visitor.route("**/live/**", lambda route: held.append(route))
+    look(visitor, site, signup, state="polling")
+
+    finish(signup)
+
+    expect_end(visitor)
+    assert len(held) == 1
+
+
+def test_a_page_whose_stream_may_look_no_more_says_so(visitor, site, signup, monkeypatch):
+    monkeypatch.setattr(watcher, "ASKED_LONG_AGO", 0.0)
+    visitor.add_init_script(NO_SOCKET)
+    look(visitor, site, signup, state="streaming")
+
+    Session.objects.all().delete()
+    signup.activate()
+
+    expect(visitor.locator("[data-timelines]")).to_have_attribute("data-timelines-state", "refused", timeout=PATIENCE)
+    expect(visitor.get_by_role("status")).to_contain_text("Waiting for “activate”")
+
+
 def test_a_page_that_polls_shows_a_pause_of_everything(visitor, context, site):
     running = Signup.start(email="grace@example.org", password="correct horse")
     let_in(context, site, running)
-    visitor.add_init_script("delete window.WebSocket")
+    visitor.add_init_script(NO_SOCKET + NO_STREAM)
     look(visitor, site, running, state="polling")
 
     pause_all("the office is on fire")
@@ -121,9 +178,9 @@ def test_a_page_that_polls_shows_a_pause_of_everything(visitor, context, site):
     expect(visitor.get_by_role("status")).not_to_contain_text("It is paused", timeout=PATIENCE)
 
 
-def test_where_no_socket_is_served_the_page_polls(visitor, site, signup):
+def test_where_no_socket_gets_through_the_page_is_streamed_to(visitor, site, signup):
     visitor.route_web_socket("**/live/**", lambda socket: socket.close())
-    look(visitor, site, signup, state="polling")
+    look(visitor, site, signup, state="streaming")
 
     finish(signup)
 
@@ -154,7 +211,7 @@ def test_a_page_that_may_not_look_any_more_stops_asking(visitor, context, site, 
 
 
 def test_a_page_whose_socket_may_look_no_more_says_so(visitor, context, site, signup, monkeypatch):
-    monkeypatch.setattr(consumer, "ASKED_LONG_AGO", 0.0)
+    monkeypatch.setattr(watcher, "ASKED_LONG_AGO", 0.0)
     look(visitor, site, signup)
 
     Session.objects.all().delete()
@@ -211,11 +268,10 @@ def supper(site) -> Supper:
     return Supper.get(supper.pk)
 
 
-@pytest.mark.parametrize("state", ["live", "polling"])
+@pytest.mark.parametrize("state", ["live", "streaming", "polling"])
 def test_the_page_of_a_parent_shows_what_a_child_does(visitor, context, site, supper, state):
     let_in(context, site, supper)
-    if state == "polling":
-        visitor.add_init_script("delete window.WebSocket")
+    visitor.add_init_script({"live": "", "streaming": NO_SOCKET, "polling": NO_SOCKET + NO_STREAM}[state])
     look(visitor, site, supper, state=state)
     visitor.evaluate("window.unchanged = true")
     family = visitor.get_by_role("navigation", name="Parent and children")

@@ -4,8 +4,8 @@ import uuid
 import pytest
 from django.contrib.auth.models import User
 
-from django_timelines.live import consumer
 from django_timelines.live import hub as hubs
+from django_timelines.live import watcher
 from django_timelines.live.hub import hub
 from django_timelines.live.threads import in_thread
 from django_timelines.models import Timeline
@@ -202,7 +202,7 @@ def test_a_hub_forgets_the_sockets_that_left(visitor, signup):
 @pytest.fixture
 def asked_each_time(monkeypatch):
     """Let every socket be asked for again before each frame."""
-    monkeypatch.setattr(consumer, "ASKED_LONG_AGO", 0.0)
+    monkeypatch.setattr(watcher, "ASKED_LONG_AGO", 0.0)
 
 
 @pytest.fixture
@@ -304,7 +304,7 @@ def test_of_many_frames_in_a_moment_only_the_handshake_asks(visitor, signup, set
 
 def test_an_idle_socket_is_asked_for_now_and_then(staff, client, signup, monkeypatch):
     monkeypatch.setattr(hubs, "LOOK", 0.05)
-    monkeypatch.setattr(consumer, "IDLE", 0.0)
+    monkeypatch.setattr(watcher, "IDLE", 0.0)
     head = signup.timeline.head
 
     async def story():

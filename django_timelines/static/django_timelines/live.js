@@ -1,8 +1,9 @@
-// Keeps the timelines of a page up to date: over a socket, else by polling, else (without this script) by reloading.
+// Keeps the timelines of a page up to date: over a socket, else by a stream of events, else by polling, else (without this script)
+// by reloading.
 //
 // A section with data-timelines takes on the html of each frame. Elsewhere, an element with an id and the attribute
 // data-timelines-page takes on what it is on this page when that is fetched again. On the section:
-//   data-timelines-state   connecting | live | polling | offline | refused | ended
+//   data-timelines-state   connecting | live | streaming | polling | offline | refused | ended
 //   "timelines:frame"      an event that bubbles, with the frame as its detail
 
 import { Idiomorph } from "./vendor/idiomorph.esm.js";
@@ -10,7 +11,9 @@ import { Idiomorph } from "./vendor/idiomorph.esm.js";
 const ENDED = ["completed", "failed", "cancelled"];
 const FIRST_WAIT = 500; // ms until the socket is tried again, doubling
 const LONGEST_WAIT = 30_000;
-const FAILURES = 3; // connections that never opened, in a row, after which the page polls
+const FAILURES = 3; // connections that never opened, in a row, after which the page does without
+const FIRST_EVENT = 5_000; // ms that a stream may take to begin: some proxies hold it back
+const MOST_STREAMS = 2; // of a page: a browser has few connections for each host
 const FIRST_POLL = 2_000; // ms, half as much again each time nothing is new
 const LONGEST_POLL = 15_000;
 const PAGE_WAIT = 150; // ms: several frames at once fetch the page once
@@ -47,8 +50,8 @@ class LiveTimeline {
     clearTimeout(this.retry);
     if (this.isOver || this.socket) return;
     const path = this.section.dataset.timelinesSocket;
-    if (!path || !("WebSocket" in window)) return this.poll();
-    if (!this.polling) this.say(navigator.onLine ? "connecting" : "offline");
+    if (!path || !("WebSocket" in window)) return this.doWithout();
+    if (!this.polling && !this.stream) this.say(navigator.onLine ? "connecting" : "offline");
     let opened = false;
     const address = new URL(path, location.href);
     address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
@@ -58,6 +61,7 @@ class LiveTimeline {
       opened = true;
       this.failures = 0;
       this.stopPolling();
+      this.stopStreaming();
       this.say("live");
     };
     socket.onmessage = (message) => this.apply(JSON.parse(message.data));
@@ -66,14 +70,55 @@ class LiveTimeline {
       if (this.isOver) return;
       this.failures += 1;
       if (!opened && this.failures === 1) this.ask(); // refused, or unreachable? The page's own address tells
-      if (this.failures >= FAILURES) this.poll();
-      else if (!this.polling) this.say(navigator.onLine ? "connecting" : "offline");
+      if (this.failures >= FAILURES) this.doWithout();
+      else if (!this.polling && !this.stream) this.say(navigator.onLine ? "connecting" : "offline");
       const wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** (this.failures - 1));
       this.retry = setTimeout(() => this.connect(), wait * (0.5 + Math.random() / 2));
     };
   }
 
   // Without a socket
+
+  doWithout() {
+    if (this.polling || this.stream || this.isOver) return;
+    if (this.canStream) this.listen();
+    else this.poll();
+  }
+
+  get canStream() {
+    const isServed = this.section.dataset.timelinesSocket && "EventSource" in window && !this.isHeldBack;
+    return isServed && streaming.size < MOST_STREAMS && document.visibilityState === "visible";
+  }
+
+  listen() {
+    const address = new URL(this.section.dataset.timelinesSocket, location.href);
+    this.sayWhatIsSeen(address);
+    const stream = (this.stream = new EventSource(address));
+    streaming.add(this);
+    const giveUp = () => {
+      this.isHeldBack = true;
+      this.stopStreaming();
+      this.poll();
+    };
+    this.firstEvent = setTimeout(giveUp, FIRST_EVENT);
+    stream.addEventListener("hello", () => {
+      clearTimeout(this.firstEvent);
+      this.say("streaming");
+    });
+    stream.addEventListener("end", giveUp); // polling finds out what that means
+    stream.onmessage = (message) => this.apply(JSON.parse(message.data));
+    stream.onerror = () => {
+      if (stream.readyState === EventSource.CLOSED) giveUp();
+      else if (!navigator.onLine) this.say("offline"); // it comes back by itself, from the last frame
+    };
+  }
+
+  stopStreaming() {
+    clearTimeout(this.firstEvent);
+    this.stream?.close();
+    this.stream = null;
+    streaming.delete(this);
+  }
 
   poll() {
     if (this.polling || this.isOver) return;
@@ -135,13 +180,17 @@ class LiveTimeline {
   end(state) {
     this.say(state);
     this.stopPolling();
+    this.stopStreaming();
     clearTimeout(this.retry);
     this.socket?.close();
   }
 
   wake() {
     if (this.isOver) return;
-    if (this.polling) this.pollOnce();
+    if (this.polling && this.canStream) {
+      this.stopPolling();
+      this.listen();
+    } else if (this.polling) this.pollOnce();
     if (!this.socket) this.connect();
   }
 }
@@ -234,6 +283,7 @@ function showWhereItStands(room) {
 }
 
 document.querySelectorAll(".timelines-room").forEach(showWhereItStands);
+const streaming = new Set(); // the timelines of this page that have a stream
 const live = [...document.querySelectorAll("[data-timelines]")].map((section) => new LiveTimeline(section));
 const wake = () => document.visibilityState === "visible" && live.forEach((timeline) => timeline.wake());
 addEventListener("online", wake);
@@ -241,7 +291,10 @@ addEventListener("pageshow", () => {
   document.querySelectorAll("[data-timelines-sent]").forEach((form) => form.removeAttribute("data-timelines-sent"));
   wake();
 });
-document.addEventListener("visibilitychange", wake);
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible") return wake();
+  streaming.forEach((timeline) => timeline.stopStreaming()); // a page that nobody sees takes no connection from others
+});
 document.addEventListener("submit", (event) => {
   if (event.target.matches("form[data-timelines-form]")) event.target.setAttribute("data-timelines-sent", "");
 });

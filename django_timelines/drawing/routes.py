@@ -62,7 +62,8 @@ def port(source: str, outcome: str, layers: Layers, at: Mapping[Spot, float], ha
     if outcome == "done" or len(lead) == 1:
         return 0.0
     aside = sorted((at[spot], name) for name, spot in lead.items() if name != "done")
-    is_left = at[lead[outcome]] < at[source] if len(aside) == 1 else aside[0][1] == outcome
+    way_on = at[lead["done"]] if "done" in lead else at[source]
+    is_left = at[lead[outcome]] < way_on if len(aside) == 1 else aside[0][1] == outcome
     return (34.0 - half) if is_left else (half - 34.0)
 
 

@@ -169,6 +169,16 @@ def test_what_comes_after_another_outcome_stands_beside_the_way() -> None:
     assert drawing.ports["pay", "done"] == 0
 
 
+def test_what_goes_aside_leaves_on_its_side_of_the_way_on() -> None:
+    arrows = [Arrow("begin", "pay"), Arrow("begin", "make"), Arrow("pay", "sorry", "failed"), Arrow("pay", "send")]
+    arrows.append(Arrow("make", "send"))
+
+    drawing = draw(dict.fromkeys(["begin", "pay", "make", "sorry", "send"], Size(200, 46)), arrows)
+
+    assert drawing.frames["sorry"].x < drawing.frames["send"].x
+    assert drawing.ports["pay", "failed"] < 0
+
+
 def test_arrows_do_not_cross_where_they_need_not() -> None:
     arrows = [Arrow("begin", name) for name in "abc"] + [Arrow("a", "z"), Arrow("b", "y"), Arrow("c", "x")]
 

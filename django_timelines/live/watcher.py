@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
@@ -38,7 +39,7 @@ type_receive = Callable[[], Awaitable[dict[str, Any]]]
 class Watcher(ABC):
     """One client: a few words of memory and, while a frame is on its way, a task."""
 
-    __slots__ = ("_asked_at", "_asks", "_send", "_sending", "seen", "timeline")
+    __slots__ = ("_asked_at", "_asks", "_is_over", "_send", "_sending", "seen", "timeline")
 
     def __init__(self, timeline: uuid.UUID, seen: Seen, send: type_send, asks: type_ask) -> None:
         self.timeline = timeline
@@ -47,6 +48,7 @@ class Watcher(ABC):
         self._asks = asks
         self._asked_at = time.monotonic()
         self._sending: asyncio.Task[None] | None = None
+        self._is_over = False
 
     @abstractmethod
     async def write(self, text: str) -> None:
@@ -58,28 +60,34 @@ class Watcher(ABC):
 
     @property
     def is_busy(self) -> bool:
-        """Tell whether a frame is still on its way."""
-        return self._sending is not None
+        """Tell whether a frame is still on its way, or nothing more is sent."""
+        return self._is_over or self._sending is not None
 
     def send_frame(self, seen: Seen, text: str) -> None:
         """Begin to send a frame."""
         self.seen = seen
-        self._sending = asyncio.create_task(self._deliver(text))
+        self._begin(self._deliver(text))
 
     def ask_again(self) -> None:
         """Ask whether its visitor may still view the timeline, if that was long ago."""
-        if self._sending is None and self._asked_since() >= IDLE:
-            self._sending = asyncio.create_task(self._deliver())
+        if not self.is_busy and self._asked_since() >= IDLE:
+            self._begin(self._deliver())
 
     def close(self) -> None:
         """Say that the timeline is gone."""
-        if self._sending is None:
-            self._sending = asyncio.create_task(self.close_with(GONE))
+        if not self.is_busy:
+            self._is_over = True
+            self._begin(self.close_with(GONE))
 
     def end(self) -> None:
         """Stop sending: the other side is gone."""
         if self._sending is not None:
             self._sending.cancel()
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it now as far as it goes without waiting, mostly to its end; what is left of it is a task."""
+        task = _task(work)
+        self._sending = None if task.done() else task
 
     def _asked_since(self) -> float:
         return time.monotonic() - self._asked_at
@@ -87,7 +95,8 @@ class Watcher(ABC):
     async def _deliver(self, text: str | None = None) -> None:
         if self._asked_since() >= (IDLE if text is None else ASKED_LONG_AGO):
             if not await self._asks():
-                return await self.close_with(LOST)  # and stay busy: nothing more is sent
+                self._is_over = True
+                return await self.close_with(LOST)
             self._asked_at = time.monotonic()
         try:
             if text is not None:
@@ -99,6 +108,12 @@ class Watcher(ABC):
         if watched is not None and (watched.newest > self.seen.sequence or watched.version != self.seen.version):
             hub().heard(self.timeline, None)  # the timeline went on while this frame was on its way
         return None
+
+
+def _task(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    if sys.version_info >= (3, 12):
+        return asyncio.eager_task_factory(asyncio.get_running_loop(), work)
+    return asyncio.create_task(work)
 
 
 async def admit(kind: type[W], scope: type_scope, send: type_send, asked: dict[str, str]) -> W | None:

@@ -24,7 +24,7 @@ from django.conf import settings  # noqa: E402
 
 from tests.services import missing_postgres  # noqa: E402
 
-from . import background, databases, deciding, flat, hints, imports, inline, live, projecting, reading  # noqa: E402
+from . import background, databases, deciding, flat, hints, imports, inline, live, projecting, reading, watchers  # noqa: E402
 from .measure import FULL, QUICK, Effort, Figure  # noqa: E402
 from .peers import race  # noqa: E402
 
@@ -36,10 +36,11 @@ FIGURES: dict[str, list[Callable[[Effort], list[Figure]]]] = {
     "imports": [imports.imports],
     "background": [background.busy, background.idle],
     "live": [inline.hints_too, live.browser],
+    "watchers": [watchers.watchers],
     "flat": [flat.flat],
     "peers": [race.race],
 }
-NEED_REDIS = {"background", "live", "flat"}
+NEED_REDIS = {"background", "live", "watchers", "flat"}
 ALL = [name for name in FIGURES if name != "peers"]  # they are no part of the project, and not there unless asked for
 
 

@@ -30,7 +30,7 @@ CALM = 0.06  # seconds: pushes to one timeline are 50 ms apart, and we do not me
 def browser(effort: Effort) -> list[Figure]:
     """Time message after message, one of each in turn, to one client each."""
     found: dict[str, list[float]] = {"bare": [], "ours": []}
-    with served() as address, loop_thread() as loop, connect(f"{address}/bare/") as bare, hints.on():
+    with serving() as (address, _pid), loop_thread() as loop, connect(f"{address}/bare/") as bare, hints.on():
         for _ in range(max(effort.rounds // 2, 1)):
             called = Called.start(name="x")
             with connect(f"{address}/{called.pk}/live/?after={called.timeline.head}") as ours:
@@ -73,14 +73,14 @@ def group_send(loop: asyncio.AbstractEventLoop, client: ClientConnection) -> flo
 
 
 @contextmanager
-def served() -> Iterator[str]:
-    """Serve with uvicorn, in a process of its own; yield the address. The socket is open before it starts."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        command = [sys.executable, "-m", "uvicorn", "tests.bench.asgi:application", "--lifespan", "off"]
+def serving(application: str = "tests.bench.asgi:application") -> Iterator[tuple[str, int]]:
+    """Serve with uvicorn, in a process of its own; yield its address and id. The socket is open before it starts."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
+        command = [sys.executable, "-m", "uvicorn", application, "--lifespan", "off", "--ws-ping-interval", "3600"]
         command += ["--log-level", "warning", "--fd", str(listening.fileno())]
         with subprocess.Popen(command, pass_fds=[listening.fileno()]) as server:
             try:
-                yield f"ws://127.0.0.1:{listening.getsockname()[1]}"
+                yield f"ws://127.0.0.1:{listening.getsockname()[1]}", server.pid
             finally:
                 server.kill()
 

@@ -27,7 +27,7 @@ class Figure:
 class Effort:
     """How much to do: ``rounds`` interleaved rounds; ``many`` and ``few`` times quick and slow work in each.
 
-    ``events`` of a long timeline, and how many ``timelines`` there are at most.
+    ``events`` of a long timeline, how many ``timelines`` there are at most, and ``watchers`` of one.
     """
 
     rounds: int
@@ -35,10 +35,11 @@ class Effort:
     few: int
     events: int
     timelines: int
+    watchers: int
 
 
-FULL = Effort(rounds=25, many=20, few=5, events=10_000, timelines=1_000_000)
-QUICK = Effort(rounds=1, many=4, few=1, events=100, timelines=3_000)
+FULL = Effort(rounds=25, many=20, few=5, events=10_000, timelines=1_000_000, watchers=1_000)
+QUICK = Effort(rounds=1, many=4, few=1, events=100, timelines=3_000, watchers=30)
 
 type_work = Callable[[], float]
 type_aim = tuple[int | None, float | None]  # the goal's number, the upper bound of the ratio

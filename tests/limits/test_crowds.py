@@ -16,6 +16,7 @@ from django.db import connections
 
 from django_timelines.engine.claim import claim
 from django_timelines.models import Run, Slot, Timeline
+from django_timelines.state import RunName
 from django_timelines.testing import drain, travel
 from tests.limits.crowd import ROOM, Visit, answer_all
 from tests.limits.test_limit import worker
@@ -103,7 +104,7 @@ def test_a_worker_that_is_killed_keeps_its_slot_for_as_long_as_its_lease(process
     process.wait()
 
     fence = Run.objects.get(timeline=second.pk).fence
-    assert claim(second.pk, ("hang", ""), fence, worker()) is None
+    assert claim(second.pk, RunName("hang"), fence, worker()) is None
     assert Slot.objects.get().timeline_id == first.pk
     travel(timedelta(minutes=2))
     drain(HERE)

@@ -8,7 +8,8 @@ from typing import Any
 
 import django_rq
 import pytest
-from django.db import transaction
+from django.db import connections, transaction
+from django.test.utils import CaptureQueriesContext
 
 from django_timelines.actors import Actor, ActorType
 from django_timelines.engine import clock
@@ -19,11 +20,12 @@ from django_timelines.engine.slots import call_up_all
 from django_timelines.engine.stopping import give_back
 from django_timelines.exceptions import PermanentFailure, Rejected
 from django_timelines.models import Event, Run, Slot
+from django_timelines.state import RunName
 from django_timelines.testing import assert_holds, drain, recorded_errors, travel
 from django_timelines.workflows import Limit, Workflow, step
 from tests.limits.workflows import Caller, Import, Plant
 from tests.shop.here import HERE
-from tests.shop.workflows import plan, ran
+from tests.shop.workflows import Order, plan, ran
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
@@ -36,7 +38,7 @@ def worker(name: str = "worker") -> Runner:
 def claimed(workflow: Any, step: str) -> Held | None:
     """Claim the due attempt of a step, for a worker of its own."""
     fence = Run.objects.using(HERE).get(timeline=workflow.pk, step=step).fence
-    return claim(workflow.pk, (step, ""), fence, worker())
+    return claim(workflow.pk, RunName(step), fence, worker())
 
 
 def held(workflow: Any, step: str) -> Held:
@@ -164,6 +166,37 @@ def drain_only(one: Any, step: str) -> None:
     ended(held(one, step))
 
 
+def test_an_attempt_of_an_earlier_round_keeps_its_slot_until_it_ends() -> None:
+    class Draft(Workflow):
+        @step
+        def write(self) -> None:
+            pass
+
+        @step(after=write, limit=1)
+        def check(self) -> None:
+            ran["check"] += 1
+
+        @step(after=write, manual=True, again=write)
+        def change(self) -> None:
+            pass
+
+    def claimed_again() -> Held | None:
+        run = Run.objects.using(HERE).get(timeline=draft.pk, step="check", status="due")
+        return claim(draft.pk, RunName("check"), run.fence, worker())
+
+    draft = Draft.start()
+    ended(held(draft, "write"))
+    attempt = held(draft, "check")
+    draft.change()
+    ended(held(draft, "write"))
+
+    assert claimed_again() is None
+    ended(attempt)
+    assert Slot.objects.count() == 0
+    ended(claimed_again() or pytest.fail("there was no slot"))
+    assert (ran["check"], Slot.objects.count()) == (2, 0)
+
+
 def test_an_undo_counts_with_its_step() -> None:
     first, second, third = uploaded("Ada", "Bea", "Cleo")
     drain_only(first, "load")
@@ -172,6 +205,21 @@ def test_an_undo_counts_with_its_step() -> None:
     held(second, "load")
 
     assert claimed(third, "load") is None
+
+
+def test_a_step_without_a_limit_asks_nothing_of_slots_and_unique_values() -> None:
+    order = Order.start(customer="Ada")
+    run = Run.objects.get(timeline=order.pk)
+
+    with CaptureQueriesContext(connections[HERE]) as asked:
+        run_from(claim(order.pk, RunName("pack"), run.fence, worker()), worker())
+        clock.tick(HERE)
+
+    assert fresh(order).pack.status == "completed"
+    said = " ".join(query["sql"] for query in asked.captured_queries)
+    assert "django_timelines_run" in said
+    assert "django_timelines_slot" not in said
+    assert "django_timelines_uniquevalue" not in said
 
 
 # For each
@@ -233,7 +281,7 @@ def test_items_take_slots_each_for_itself() -> None:
 
     mailing = Mailing.start(addresses=["a", "b", "c", "d"])
     runs = Run.objects.filter(timeline=mailing.pk).order_by("id")
-    attempts = [claim(mailing.pk, ("send", run.item), run.fence, worker()) for run in runs]
+    attempts = [claim(mailing.pk, RunName("send", run.item), run.fence, worker()) for run in runs]
 
     assert [attempt is not None for attempt in attempts] == [True, True, False, False]
     for attempt in attempts[:2]:
@@ -286,7 +334,7 @@ def test_a_runner_goes_on_with_a_step_that_needs_a_slot() -> None:
     run = Run.objects.get(timeline=one.pk)
     runner = Runner(Actor(ActorType.WORKER, "worker", "worker"), "embedded", HERE)
 
-    run_from(claim(one.pk, ("load", ""), run.fence, runner), runner)
+    run_from(claim(one.pk, RunName("load"), run.fence, runner), runner)
 
     assert (fresh(one).tell.status, fresh(one).timeline.status, Slot.objects.count()) == ("completed", "completed", 0)
 
@@ -493,7 +541,7 @@ def test_a_renamed_step_counts_with_those_that_began_under_its_old_name(deploy: 
     new = deploy(renamed.replace("after=weigh", "after=measure"))
 
     fence = Run.objects.get(timeline=parcels[1].pk).fence
-    assert claim(parcels[1].pk, ("weigh", ""), fence, worker()) is None
+    assert claim(parcels[1].pk, RunName("weigh"), fence, worker()) is None
 
     ended(attempt)
     drain()

@@ -61,6 +61,7 @@ def _nobody() -> Actor:
 
 
 _actor: ContextVar[Callable[[], Actor]] = ContextVar("django_timelines_actor", default=_nobody)
+_through: ContextVar[str] = ContextVar("django_timelines_through", default="")
 _trace: ContextVar[str] = ContextVar("django_timelines_trace", default="")
 _cause: ContextVar[Cause | None] = ContextVar("django_timelines_cause", default=None)
 _started: ContextVar[list[uuid.UUID] | None] = ContextVar("django_timelines_started", default=None)
@@ -74,6 +75,21 @@ def current() -> Actor:
 def current_trace() -> str:
     """Return the W3C ``traceparent`` of this context, or an empty string."""
     return _trace.get()
+
+
+def current_through() -> str:
+    """Return what a person acts through in this context: ``page``, ``link``, ``api`` or ``admin``; else an empty string."""
+    return _through.get()
+
+
+@contextmanager
+def through(way: str) -> Iterator[None]:
+    """Let the events of a person's acts in the block say that they came this way."""
+    token = _through.set(way)
+    try:
+        yield
+    finally:
+        _through.reset(token)
 
 
 def current_cause() -> Cause | None:

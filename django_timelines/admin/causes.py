@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
+from ..audit import name_of
 from ..causes import Branch, Causes, Part, cause_of, causes_of, place_text, read_place, type_place
 from ..models import Event, Timeline
 from . import words
-from .notes import actor_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class CausesPage:
             event,
             words.event_title(event.type),
             words.exactly(event.at),
-            actor_of(event),
+            name_of(event),
             self._url_of(*place),
             self._way(cause, event.timeline_id) if cause else None,
             [self._way((one.timeline_id, one.sequence), event.timeline_id) for one in led_to],

@@ -6,19 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..audit import who
 from ..engine.history import state_at
 from ..events import EventType, NewEvent
 from ..models import Event, Timeline
 from ..state import empty, fold, name_of
 from . import words
-from .notes import actor_of, kept_back, notes_of
+from .notes import kept_back, notes_of
 from .payloads import Difference, Payload, differences, payload, title_of
 
 PAGE = 100
 _TOLD = {  # in words, or noise
     *("changes", "fields", "error", "reason", "due", "until", "digest", "waiting", "input"),
     *("of", "round", "to", "rounds", "unset", "kept", "undo", "withdrawn", "renamed", "cancelled", "compensate"),
-    *("assigned", "remind", "planned", "since", "number"),
+    *("through", "instead_of", "assigned", "remind", "planned", "since", "number"),
     *("superseded", "outcome", "changes_kept_back", "theirs"),
 }
 
@@ -93,7 +94,7 @@ def _row(event: Event, before: Mapping[str, Any], after: Mapping[str, Any], told
         words.event_title(event.type),
         words.step_title(*name_of(event)) if event.step else "",
         words.exactly(event.at),
-        actor_of(event),
+        who(event),
         list(differences(before, after)),
         list(notes_of(event)) if ours else [],
         [(title_of(name), payload(value)) for name, value in details],

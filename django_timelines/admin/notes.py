@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from ..audit import name_of
 from ..events import EventType
 from ..models import Event
 from ..state import split_key
@@ -14,11 +15,6 @@ from . import words
 from .payloads import Payload, payload, title_of
 
 type_notes = Iterator[tuple[str, str]]
-
-
-def actor_of(event: Event) -> str:
-    """Name who did it, as it was called then."""
-    return str(event.actor_label or event.actor_id or event.get_actor_type_display())
 
 
 def notes_of(event: Event) -> type_notes:
@@ -40,7 +36,7 @@ def notes_of(event: Event) -> type_notes:
         names = {**data["renamed"]["steps"], **data["renamed"]["fields"]}
         yield _("renamed in the code"), ", ".join(f"{title_of(old)} → {title_of(new)}" for old, new in names.items())
     elif event.type == EventType.STEP_DUE and "reason" in data:  # only a person's retry has one, maybe an empty one
-        yield _("tried again by %(name)s") % {"name": actor_of(event)}, str(data["reason"])
+        yield _("tried again by %(name)s") % {"name": name_of(event)}, str(data["reason"])
     elif data.get("reason"):
         yield _("reason"), str(data["reason"])
     if data.get("due"):

@@ -17,6 +17,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from ..actors import through
 from ..models import Timeline
 from ..policy import may_view
 from . import pauses, search, words
@@ -104,7 +105,8 @@ class TimelineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def response_action(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse | None:
         """Do nothing where a tick is no id: Django would raise."""
-        return super().response_action(request, *args, **kwargs) if ticked(request) else None
+        with through("admin"):
+            return super().response_action(request, *args, **kwargs) if ticked(request) else None
 
     # Who may do what
 
@@ -195,7 +197,8 @@ class TimelineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if not self.has_view_permission(request, timeline):
             raise PermissionDenied
         key = request.GET.get("to", "") if verb == "rewind" else run
-        return confirm(self, request, timeline, VERBS[verb], key)
+        with through("admin"):
+            return confirm(self, request, timeline, VERBS[verb], key)
 
     def pause_all_view(self, request: HttpRequest) -> HttpResponse:
         """Ask whether to pause everything or one workflow, and why; do it on POST."""

@@ -64,6 +64,7 @@ class By:
     trace: str = ""
     cause: int | None = None
     cause_timeline: uuid.UUID | None = None
+    through: str = ""  # what a person acts through
     holder: str = ""  # who takes the leases of the attempts that this commit starts
 
 
@@ -124,7 +125,7 @@ def _advance(
     passing: RunName | None,
 ) -> Advance:
     at = moments.now()
-    appended = list(events)
+    appended = _said_through(events, by)
     state = fold(before.state, appended, before.head + 1)
     state = follow(declaration, before, state, appended, at)
     taken = None
@@ -159,6 +160,14 @@ def _advance(
     told = change.notices[:MOST_TOLD]
     result.inline += [Bell(one["timeline"].hex, "", "", 0, after.using, INLINE, by.trace) for one in told]
     return result
+
+
+def _said_through(events: Sequence[NewEvent], by: By) -> list[NewEvent]:
+    """Let what a person asked for say what it came through; not what an attempt came to, nor what a step began elsewhere."""
+    asked, *others = events
+    if not by.through or by.cause_timeline or by.actor.type != ActorType.USER or asked.attempt is not None:
+        return list(events)
+    return [replace(asked, data={**asked.data, "through": by.through}), *others]
 
 
 def follow(

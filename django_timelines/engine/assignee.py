@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -38,6 +39,14 @@ def who_gets(step: Step[...], workflow: Any, item: Mapping[str, Any]) -> dict[st
 def described(user: Any) -> dict[str, str]:
     """Return a user as events and state hold them; the label outlives them."""
     return {"id": str(user.pk), "label": str(user)[:200]}
+
+
+def instead_of(called: NewEvent, runs: Mapping[str, type_run], actor: Actor) -> NewEvent:
+    """Let a call say whose step it is, if somebody else makes it."""
+    has = runs.get(run_key(called.step, called.item), {}).get("assigned")
+    if not has or actor.id == has["id"]:
+        return called
+    return replace(called, data={**called.data, "instead_of": has["label"]})
 
 
 def user_named(name: str) -> Any:

@@ -27,6 +27,7 @@ from . import bells
 from .advance import advance
 from .allowed import check_allowed
 from .asked import Input, Options, check_input, key_digest
+from .assignee import instead_of
 from .claim import item_of
 from .execute import go_on, run_from
 from .history import as_it_ended
@@ -172,7 +173,7 @@ def _try_call(
         verdict = judge(declaration, snapshot.state, asked)
     if verdict is Verdict.ACCEPT:
         late = is_late(snapshot.state, asked.name, moments.now())
-        called = given.event(asked.name, asked.key, late=late)
+        called = instead_of(given.event(asked.name, asked.key, late=late), snapshot.state["runs"], runner.actor)
         after = _carry_out(declaration, snapshot, asked.name, [called], given, runner)
         return outcome_of(as_it_ended(snapshot, after, asked.name), RunName(*asked.name[:2])), after
     if verdict is Verdict.KEEP:

@@ -46,7 +46,7 @@ _STRUCTURE = frozenset(
         "guard_passed",
         "of",
         "round",
-        *("remind", "planned", "since", "number"),
+        *("through", "remind", "planned", "since", "number"),
         "each",
         "enough",
     }

@@ -12,7 +12,7 @@ from typing import Any
 from django.db import connections, transaction
 
 from .. import conf, store
-from ..actors import Actor, Cause, current_trace
+from ..actors import Actor, Cause, current_through, current_trace
 from ..events import EventType, NewEvent
 from ..exceptions import Conflict, ValueTaken
 from ..items import with_all, with_names
@@ -48,7 +48,7 @@ class Runner:
         holder = f"{str(self.actor)[:160]} {self.holder}" if leased else ""
         theirs = self.cause if cause is None else None
         sequence, timeline = (theirs.sequence, theirs.timeline) if theirs else (cause, None)
-        return By(self.actor, self.placement, current_trace(), sequence, timeline, holder)
+        return By(self.actor, self.placement, current_trace(), sequence, timeline, current_through(), holder)
 
     def takes(self, placement: str, step: Step[...]) -> bool:
         """Tell whether it goes on with a next step: placed here, or inline, for as long as that is quick."""

@@ -22,7 +22,7 @@ from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from .. import frames, policy, registry
+from .. import actors, frames, policy, registry
 from ..engine import assign as giving
 from ..engine.asked import Options
 from ..engine.assignee import user_named
@@ -50,7 +50,8 @@ def answered(view: type_view) -> type_view:
     @sensitive_variables()
     def answer(request: HttpRequest, **kwargs: Any) -> HttpResponse:
         try:
-            return view(request, **kwargs)
+            with actors.through("api"):
+                return view(request, **kwargs)
         except Refused as refused:
             message = " ".join(sentences_of(refused))
             return _error(status_of(refused), refused.reason, message, _more(request, refused))

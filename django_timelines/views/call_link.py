@@ -50,6 +50,7 @@ class CallLinkView(WorkflowView):
     """``timelines:call``. Its template is ``<app>/<workflow>_<step>_link.html``, or ours; its form the step's own."""
 
     http_method_names = ("get", "head", "post")
+    through = "link"
 
     @sensitive_variables()
     def get(self, request: HttpRequest, token: str) -> HttpResponseBase:

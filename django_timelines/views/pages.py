@@ -19,7 +19,7 @@ from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.generic import View
 
-from .. import frames, policy, registry
+from .. import actors, frames, policy, registry
 from ..exceptions import DeclarationError, NotAllowed, Refused, Rejected
 from ..forms import add_errors, form_class, input_of, make_form
 from ..models import Timeline
@@ -43,6 +43,12 @@ class WorkflowView(View):
     template_name = ""
     form_class: ClassVar[Any] = None  # instead of the step's own
     extra_context: ClassVar[dict[str, Any] | None] = None
+    through: ClassVar[str] = "page"  # what the events say that a call came through
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Answer, and let events say what they came through."""
+        with actors.through(self.through):
+            return super().dispatch(request, *args, **kwargs)
 
     def get_template_names(self, declaration: Declaration | None, *names: str) -> list[str]:
         """Return where the template is looked for: ``<app>/<workflow>_<name>.html`` for each name."""

@@ -51,7 +51,11 @@ def test_only_what_was_changed_is_sent_and_says_who_and_why(staff) -> None:
 
     assert message == "Corrected: promised, weight."
     amended = parcel.timeline.events.get(type="Amended")
-    assert amended.data == {"reason": "mistyped", "changes": {"promised": "2027-02-28", "weight": 750}}
+    assert amended.data == {
+        "reason": "mistyped",
+        "changes": {"promised": "2027-02-28", "weight": 750},
+        "through": "admin",
+    }
     assert amended.actor_label == "ada"
     assert (Parcel.get(parcel.pk).weight, Parcel.get(parcel.pk).promised) == (750, date(2027, 2, 28))
 
@@ -197,7 +201,7 @@ def test_a_skip_sets_the_fields_that_the_step_would_have_set(root: Client, block
 
     assert message == "“Weigh” is skipped."
     skipped = blocked.timeline.events.get(type="StepSkipped")
-    assert skipped.data == {"reason": "weighed by hand", "changes": {"weight": 1200}}
+    assert skipped.data == {"reason": "weighed by hand", "changes": {"weight": 1200}, "through": "admin"}
     assert Parcel.get(blocked.pk).label == "books, 1200 g"
 
 

@@ -8,6 +8,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from django_timelines import policy
+from django_timelines.audit import who
 from django_timelines.exceptions import DeclarationError, NotAllowed, Refused, Rejected
 from django_timelines.models import Run, Timeline
 from django_timelines.testing import drain, recorded_errors
@@ -472,3 +473,52 @@ def send(client: Client, address: str, body: str):
 
 def fence(client: Client, url: str) -> str:
     return str(client.get(url).context["form"]["fence"].value())
+
+
+# The audit line: who, as whom, through what.
+
+
+def lines_of(workflow: Workflow, type: str) -> list[str]:
+    return [who(event) for event in workflow.timeline.events.filter(type=type).order_by("sequence")]
+
+
+def test_an_event_says_who_did_it_as_whom_and_through_what(ada, grace, boss, browser_of):
+    claim, root = reported(adjuster=ada, by=boss), Client()
+    root.force_login(User.objects.create_superuser("root"))
+    post(root, verb_of("assign", claim, "look"), user="grace", reason="holidays")
+    claim.look.assign(ada, actor=boss)
+    boss = permitted(boss, "assign_timeline", "view_timeline")
+    send(browser_of(boss), f"/timelines/api/{claim.pk}/steps/look/assign/", '{"to": "grace"}')
+    call_command("timelines", "assign", str(claim.pk), "look", "--to", "ada")
+    claim.look.using(actor=boss)("done for her")
+
+    assert lines_of(claim, "StepAssigned") == ["root, through the admin", "boss", "boss, through the API", "timelines"]
+    assert lines_of(claim, "StepCalled") == ["boss", "boss (for ada)"]
+    page = root.get(page_of(claim)).content.decode()
+    assert "root, through the admin" in page
+    assert "boss (for ada)" in page
+
+
+def test_a_call_from_a_page_or_by_a_link_says_so_and_what_follows_does_not(ada, grace, browser_of):
+    claim, browser = reported(adjuster=ada), browser_of(ada)
+    form = browser.get(claim.get_absolute_url()).context["call"]
+    sent = {"timelines-step": "look", "timelines-key": form.key, "timelines-seen": form.seen, "note": "seen it"}
+    browser.post(claim.get_absolute_url(), sent)
+    other = reported(adjuster=ada)
+    link = path(other.look.link())
+    Client().post(link, {"note": "by mail"})
+
+    assert lines_of(claim, "StepCalled")[-1] == "ada, through a page"
+    assert lines_of(claim, "StepCompleted")[-1] == "ada"
+    assert lines_of(other, "StepCalled")[-1] == "link (for ada)"
+
+
+def test_the_terminal_shows_it_too(ada, boss, grace, capsys):
+    claim = reported(adjuster=ada)
+    claim.look.using(actor=boss)("done for her")
+
+    call_command("timelines", "show", str(claim.pk))
+    assert "boss (for ada)" in capsys.readouterr().out
+    call_command("timelines", "show", str(claim.pk), "--json")
+
+    assert {event["through"] for event in json.loads(capsys.readouterr().out)["events"]} == {""}

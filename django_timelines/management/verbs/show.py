@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.color import Style
 
+from ...audit import through, who
 from ...engine.history import state_at
 from ...exceptions import Unknown
 from ...models import Event, Timeline
@@ -141,9 +142,16 @@ def _child(child: Timeline, style: Style) -> list[Any]:
 
 def _event(event: Event) -> list[Any]:
     run = run_key(event.step, event.item)
-    actor = event.actor_label or event.actor_id or event.actor_type
     number = f"{event.sequence:>4}"
-    return [number, moment(event.at), event.type, run, actor, event.placement, cut(" · ".join(_told(event)), DETAIL)]
+    return [
+        number,
+        moment(event.at),
+        event.type,
+        run,
+        who(event),
+        event.placement,
+        cut(" · ".join(_told(event)), DETAIL),
+    ]
 
 
 def _told(event: Event) -> Iterator[str]:
@@ -154,7 +162,7 @@ def _told(event: Event) -> Iterator[str]:
             yield from (f"{field}={value_text(one)}" for field, one in value.items())
         elif name == "waiting":
             yield "waits for a call"
-        elif name != "digest" and value not in ("", None):
+        elif name not in ("digest", "through", "instead_of") and value not in ("", None):
             yield f"{name}: {value_text(value)}"
 
 
@@ -208,6 +216,7 @@ def _event_document(event: Event) -> dict[str, Any]:
         "attempt": event.attempt,
         "at": written(event.at),
         "actor": {"type": event.actor_type, "id": event.actor_id, "label": event.actor_label},
+        "through": through(event),
         "placement": event.placement,
         "cause": event.cause,
         "cause_timeline": str(event.cause_timeline) if event.cause_timeline else None,

@@ -24,7 +24,20 @@ from django.conf import settings  # noqa: E402
 
 from tests.services import missing_postgres  # noqa: E402
 
-from . import background, databases, deciding, flat, hints, imports, inline, live, projecting, reading, watchers  # noqa: E402
+from . import (  # noqa: E402
+    background,
+    databases,
+    deciding,
+    fanout,
+    flat,
+    hints,
+    imports,
+    inline,
+    live,
+    projecting,
+    reading,
+    watchers,
+)
 from .measure import FULL, QUICK, Effort, Figure  # noqa: E402
 from .peers import race  # noqa: E402
 
@@ -37,6 +50,7 @@ FIGURES: dict[str, list[Callable[[Effort], list[Figure]]]] = {
     "background": [background.busy, background.idle],
     "live": [inline.hints_too, live.browser],
     "watchers": [watchers.watchers],
+    "fanout": [fanout.fanout],
     "flat": [flat.flat],
     "peers": [race.race],
 }

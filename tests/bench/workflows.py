@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from django_timelines.workflows import AT_LEAST_ONCE, Event, Workflow, step
+from django_timelines.workflows import AT_LEAST_ONCE, Event, Workflow, step, subworkflow
 
 from .models import Note
 
@@ -166,3 +166,48 @@ class Long(Workflow):
         self.title = "long"
         for number in range(events):
             self.record(Noted(number=number))
+
+
+class Fan(Workflow):
+    """An item for each number, all at once."""
+
+    items: list[int]
+
+    @step
+    def begin(self, items: list[int]):
+        self.items = items
+
+    @step(after=begin, each="items")
+    def work(self, item: int): ...
+
+
+class Queue(Workflow):
+    """An item for each number, ten at once."""
+
+    items: list[int]
+
+    @step
+    def begin(self, items: list[int]):
+        self.items = items
+
+    @step(after=begin, each="items", at_once=10)
+    def work(self, item: int): ...
+
+
+class Child(Workflow):
+    """One step, in a timeline of its own."""
+
+    @step
+    def work(self, number: int): ...
+
+
+class Family(Workflow):
+    """A child for each number."""
+
+    items: list[int]
+
+    @step
+    def begin(self, items: list[int]):
+        self.items = items
+
+    children = subworkflow(Child, each="items", after=begin, given=lambda family, item: {"number": item})

@@ -86,7 +86,7 @@ def causes_of(timeline: Timeline, after: type_place | None = None, most: int = M
 
 
 def _rows(timeline: Timeline, after: type_place | None) -> Iterable[Timeline]:
-    family = timeline.family.defer("state")
+    family = timeline.family.defer("state", "fields")
     return (family.filter(Q(pk__gte=after[0])) if after else family)[: MOST_TIMELINES + 1]
 
 

@@ -126,7 +126,9 @@ def text(payload: Any) -> str:
             code="too_large",
         )
     if size > conf.WARN_BYTES:
-        warnings.warn(f"A payload of {size:,} bytes: each commit of its timeline writes it again.", RuntimeWarning, 2)
+        warnings.warn(
+            f"A payload of {size:,} bytes: each change of a field of its timeline writes it again.", RuntimeWarning, 2
+        )
     return written
 
 

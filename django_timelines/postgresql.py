@@ -43,7 +43,10 @@ def write(connection: BaseDatabaseWrapper, document: type_row, known: tuple[UUID
     ``alone``: nobody else's transaction is open. Then, where nothing was sent since it began, the statement commits itself: no
     BEGIN and no COMMIT cross the wire.
     """
-    sql = _sql(not known[1], tuple(name for name in _PARTS if document.get(name)))
+    parts = [name for name in _PARTS if document.get(name)] + [
+        name for name in (_FIELDS,) if name in document["timeline"]
+    ]
+    sql = _sql(not known[1], tuple(parts))
     values: list[Any] = [_encode(document)]
     connection.ensure_connection()
     raw: Any = connection.connection
@@ -207,11 +210,14 @@ def _sql(begins: bool, parts: tuple[str, ...]) -> str:
 
 def _clauses(begins: bool, parts: tuple[str, ...]) -> Iterator[str]:
     yield "d AS MATERIALIZED (SELECT %s::jsonb AS doc)"
-    yield f"moved AS ({_begun() if begins else _moved(fenced='changed' in parts or 'gone' in parts)} RETURNING {_ID})"
+    yield f"moved AS ({_begun() if begins else _moved(parts)} RETURNING {_ID})"
     for part in parts:
+        if part == _FIELDS:
+            continue
         yield f"{part}_ AS ({_PARTS[part]()})"
 
 
+_FIELDS = "fields"  # of the timeline's row, where they have changed
 _ID = f"{Timeline._meta.db_table}.id"
 
 
@@ -223,8 +229,10 @@ def _begun() -> str:
     )
 
 
-def _moved(*, fenced: bool) -> str:
-    table, moves = Timeline._meta.db_table, ("head", "status", "state", "changed_at")
+def _moved(parts: tuple[str, ...]) -> str:
+    table, moves = Timeline._meta.db_table, ["head", "status", "state", "changed_at"]
+    moves += ["fields"] if _FIELDS in parts else []
+    fenced = "changed" in parts or "gone" in parts
     sets = ", ".join(f'"{name}" = n."{name}"' for name in moves)
     columns = ", ".join(f'"{name}" {_columns(Timeline)[name][1]}' for name in moves)
     ours = (

@@ -93,8 +93,8 @@ def _in_one_statement(connection: BaseDatabaseWrapper, id: uuid.UUID, after: int
     if found is None:
         return None
     *row, runs, events, times = found
-    state = _names(Timeline).index("state")
-    row[state] = loaded(json.loads(row[state]))
+    state, fields = (_names(Timeline).index(name) for name in ("state", "fields"))
+    row[state], row[fields] = loaded(json.loads(row[state])), json.loads(row[fields])
     alias = connection.alias
     return Sight(
         Timeline.from_db(alias, _names(Timeline), row),

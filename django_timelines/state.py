@@ -15,7 +15,8 @@ The state is a JSON object, the same in the timeline's row and in memory::
 ``runs`` has those of each step's current round, and of earlier rounds (``charge@2``) what somebody had begun, until it comes to
 its end. Of what has ended there only what may still be undone is kept, in ``past``. A step with ``each=`` has one run for each
 item, and one that stands for them all: it counts them, and is settled when they are. The runs of its items are stored beside the
-state, a row each, and are read where they are needed (``Runs``): what is said of all of them is a matter of counts. ``links``
+state, a row each, and are read where they are needed (``Runs``): what is said of all of them is a matter of counts. The fields
+are a column of their own, which is written when they change. ``links``
 names the runs whose link a body made, ``revoked`` those whose links were revoked, with the event that did it (``""``: the
 timeline's own).
 """
@@ -490,8 +491,9 @@ def loaded(stored: type_state) -> type_state:
 
 
 def stored(state: type_state) -> type_state:
-    """Return a state as it is stored: without the runs that lie beside it."""
-    return {**state, "runs": dict(in_state(state))}
+    """Return a state as it is stored: without what lies beside it, the fields and the runs of items."""
+    rest = {name: value for name, value in state.items() if name != "fields"}
+    return rest | {"runs": dict(in_state(state))}
 
 
 def lies_beside(runs: Runs, key: str) -> bool:

@@ -74,7 +74,7 @@ class Change:
     lease_seconds: float = 0
 
 
-_READ = "id, workflow, head, status, state, correlation, {key}, digest, started_by, "
+_READ = "id, workflow, head, status, state, fields, correlation, {key}, digest, started_by, "
 _HELD = "EXISTS (SELECT 1 FROM django_timelines_pause p WHERE p.workflow IN ('', django_timelines_timeline.workflow))"
 
 
@@ -97,12 +97,16 @@ def find(using: str, where: type_row, *, lock: bool = False) -> Snapshot | None:
         row = cursor.fetchone()
     if row is None:
         return None
-    id, workflow, head, status, state, correlation, key, digest, started_by, held = row
-    read: type_state = json.loads(state) if isinstance(state, str | bytes) else state
+    id, workflow, head, status, state, fields, correlation, key, digest, started_by, held = row
+    read: type_state = loaded(_json(state)) | {"fields": _json(fields)}
     unique = _uuid(digest) if digest else None
     return Snapshot(
-        _uuid(id), workflow, using, head, status, loaded(read), _uuid(correlation), key, unique, started_by, bool(held)
+        _uuid(id), workflow, using, head, status, read, _uuid(correlation), key, unique, started_by, bool(held)
     )
+
+
+def _json(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str | bytes) else value
 
 
 def _uuid(value: Any) -> uuid.UUID:
@@ -264,15 +268,17 @@ def _move_head(connection: BaseDatabaseWrapper, change: Change) -> bool:
 
 
 def _moved_row(change: Change) -> type_row:
-    after = change.after
-    return {"head": after.head, "status": after.status, "state": stored(after.state), "changed_at": change.at}
+    """Return what is written of a timeline that was there: its fields only if they are others now."""
+    before, after = change.before, change.after
+    row = {"head": after.head, "status": after.status, "state": stored(after.state), "changed_at": change.at}
+    return row if after.state["fields"] == before.state["fields"] else row | {"fields": after.state["fields"]}
 
 
 def _timeline_row(change: Change) -> type_row:
     after = change.after
     names = ("id", "workflow", "head", "status", "key", "digest", "correlation", "started_by")
     row = {name: getattr(after, name) for name in names} | {"started_at": change.at, "changed_at": change.at}
-    row["state"] = stored(after.state)
+    row |= {"state": stored(after.state), "fields": after.state["fields"]}
     parent = after.state.get("parent")
     return row | {"parent": uuid.UUID(parent["timeline"]) if parent else None}
 

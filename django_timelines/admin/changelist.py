@@ -29,7 +29,7 @@ class TimelineChangeList(ChangeList):
             self.params.pop(name, None)
             self.filter_params.pop(name, None)
         rows = super().get_queryset(request, exclude_parameters)
-        return rows.defer("state").prefetch_related(Prefetch("runs", Run.objects.order_by("id")))
+        return rows.defer("state", "fields").prefetch_related(Prefetch("runs", Run.objects.order_by("id")))
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
         """By id alone, which is by age."""

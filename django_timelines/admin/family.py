@@ -40,7 +40,9 @@ class Family:
 
 def family_of(timeline: Timeline, site_name: str) -> Family:
     """Look for the family in three queries, whose rows carry no state; of a large one the oldest, and this one."""
-    rows = timeline.family.defer("state").annotate(step=KT("state__parent__step"), item=KT("state__parent__item"))
+    rows = timeline.family.defer("state", "fields").annotate(
+        step=KT("state__parent__step"), item=KT("state__parent__item")
+    )
     found = {row.pk: row for row in rows[: MOST + 1]}
     more = timeline.family.count() - MOST if len(found) > MOST else 0
     shown = dict(list(found.items())[:MOST])

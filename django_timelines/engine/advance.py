@@ -223,7 +223,6 @@ def _notices(before: Snapshot, after: Snapshot) -> Iterator[type_row]:
         name = RunName(parent["step"], parent["item"])
         yield notice_row(uuid.UUID(parent["timeline"]), after.id, after.head, Notice.ENDED, name)
     turned = after.state.get("cancelling") and not before.state.get("cancelling")
-    earlier = {run["child"] for key, run in after.state["runs"].items() if awaits_child(run) and split_key(key).round}
     compensate = bool(after.state.get("compensating"))
     earlier = {run["child"] for key, run in in_state(after.state) if awaits_child(run) and split_key(key).round}
     for key, (old, new) in _changed_or_open(before.state, after.state, turned=bool(turned)).items():

@@ -87,7 +87,9 @@ def _scrub(after: Snapshot) -> Snapshot:
             state = fold(state, [new], event.sequence)
         Event.objects.using(after.using).bulk_update(batch, ["data", "actor_id", "actor_label"])
         last = batch[-1].sequence
-    Timeline.objects.using(after.using).filter(pk=after.id).update(state=state, key="", digest=None, started_by="")
+    Timeline.objects.using(after.using).filter(pk=after.id).update(
+        state=state, fields=state["fields"], key="", digest=None, started_by=""
+    )
     _scrub_items(after, state["runs"])
     return replace(after, state=state, key="", digest=None, started_by="")
 

@@ -161,14 +161,21 @@ def _by_status(using: str) -> list[Iterator[_Open]]:
 
 def _of_status(using: str, status: str) -> Iterator[_Open]:
     """Yield timelines by their key, from the index on status and key; merged, none that changes its status is missed."""
-    found = Timeline.objects.using(using).filter(status=status).order_by("id").values_list("id", "workflow", "state")
+    found = (
+        Timeline.objects.using(using)
+        .filter(status=status)
+        .order_by("id")
+        .values_list("id", "workflow", "state", "fields")
+    )
     last = uuid.UUID(int=0)
     while rows := list(found.filter(id__gt=last)[:BATCH]):
         last = rows[-1][0]
-        items = _items(using, [id for id, _workflow, state in rows if state["runs"].left_out])
-        for id, workflow, state in rows:
+        items = _items(using, [id for id, _workflow, state, _fields in rows if state["runs"].left_out])
+        for id, workflow, state, fields in rows:
             runs = dict(in_state(state)) | items.get(id, {})
-            yield _Open(id, workflow, state, {key: run for key, run in runs.items() if _matters(run)})
+            yield _Open(
+                id, workflow, state | {"fields": fields}, {key: run for key, run in runs.items() if _matters(run)}
+            )
 
 
 def _items(using: str, timelines: list[uuid.UUID]) -> dict[uuid.UUID, dict[str, type_run]]:

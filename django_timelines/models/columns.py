@@ -37,7 +37,7 @@ class ExactCharField(models.CharField):  # type: ignore[type-arg]
 
 
 class StateField(models.JSONField):
-    """The fold of a timeline's events, but for the runs of its items, which are rows of their own.
+    """The fold of a timeline's events, but for its fields, a column of their own, and the runs of its items, which are rows.
 
     What was read knows what it lacks: whoever asks for an item that was not read is told so.
     """

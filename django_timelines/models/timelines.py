@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from asgiref.sync import sync_to_async
 from django.db import models, router
@@ -58,7 +58,7 @@ class TimelineQuerySet(models.QuerySet["Timeline"]):
         for declaration in registry.everything().values():
             for name in declaration.references_to(type(instance)):
                 key = instance.pk if isinstance(instance.pk, int) else str(instance.pk)
-                wanted |= models.Q(workflow=declaration.label, **{f"state__fields__{name}": key})
+                wanted |= models.Q(workflow=declaration.label, **{f"fields__{name}": key})
         return self.filter(wanted)
 
 
@@ -70,6 +70,7 @@ class Timeline(models.Model):
     head = models.PositiveIntegerField(_("head"), help_text=_("The sequence of the newest event."))
     status = models.CharField(_("status"), max_length=12, choices=[(str(s), _(s)) for s in TimelineStatus])
     state = StateField(_("state"), help_text=_("The fold of the events: a cache."))
+    fields = models.JSONField(_("fields"), default=dict, help_text=_("Those of the state, written when they change."))
     key = models.CharField(_("key"), max_length=200, default="", blank=True)
     digest = models.UUIDField(null=True, unique=True, help_text=_("Of workflow and key: one timeline for each."))
     correlation = models.UUIDField(
@@ -112,6 +113,19 @@ class Timeline(models.Model):
     def get_absolute_url(self) -> str:
         """Return the address of the visitor's page."""
         return str(self.subject.get_absolute_url())
+
+    @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> Self:
+        """Let the state have its fields again."""
+        timeline = super().from_db(*args, **kwargs)
+        if {"state", "fields"} <= timeline.__dict__.keys():
+            timeline.state["fields"] = timeline.fields
+        return timeline
+
+    def refresh_from_db(self, using: str | None = None, fields: Any = None, from_queryset: Any = None) -> None:
+        """Read it again; the state with its fields."""
+        wanted = fields if fields is None or "state" not in fields else [*fields, "fields"]
+        super().refresh_from_db(using, wanted, from_queryset)
 
     @property
     def using(self) -> str:

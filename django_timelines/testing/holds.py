@@ -28,6 +28,7 @@ def _check(timeline: Timeline) -> None:
     _same(timeline, "the sequence of its events", sequences, list(range(1, timeline.head + 1)))
     state = state_at(timeline.pk, timeline.using, timeline.head)
     _same(timeline, "the state", stored(timeline.state), stored(state))
+    _same(timeline, "what its fields say", timeline.fields, state["fields"])
     _same(timeline, "where its items stand", *_items(timeline, state))
     _same(timeline, "the status", timeline.status, timeline_status(state))
     rows = {run.fence: (run.step, run.item, run.status, run.attempt) for run in timeline.runs.all()}

@@ -42,8 +42,8 @@ plans: dict[str, str] = {}
 _KEY = "(lpad(to_hex({n}), 12, '0') || '70008000' || lpad(to_hex({n}), 12, '0'))::uuid"
 _TIMELINES = """
     INSERT INTO django_timelines_timeline
-        (id, workflow, head, status, state, key, correlation, started_by, started_at, changed_at)
-    SELECT {key}, workflow, head, status, state, '', correlation, '', started_at, changed_at
+        (id, workflow, head, status, state, fields, key, correlation, started_by, started_at, changed_at)
+    SELECT {key}, workflow, head, status, state, fields, '', correlation, '', started_at, changed_at
     FROM django_timelines_timeline, generate_series(%s::bigint, %s) AS n WHERE id = %s
 """
 _RUNS = """

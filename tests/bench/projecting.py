@@ -57,8 +57,9 @@ def _happen(events: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             """INSERT INTO django_timelines_timeline
-               (id, workflow, head, status, state, key, correlation, started_by, started_at, changed_at)
-               SELECT gen_random_uuid(), 'bench.Long', %s, 'completed', '{}', 'projected', gen_random_uuid(), '', now(), now()
+               (id, workflow, head, status, state, fields, key, correlation, started_by, started_at, changed_at)
+               SELECT gen_random_uuid(), 'bench.Long', %s, 'completed', '{}', '{}', 'projected', gen_random_uuid(), '',
+               now(), now()
                FROM generate_series(1, %s)""",
             [EACH, events // EACH],
         )

@@ -3,17 +3,20 @@
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.template import Context, Template
+from django.test.utils import CaptureQueriesContext
 
 from django_timelines.engine.history import state_at
 from django_timelines.exceptions import DeclarationError, PermanentFailure, Refused, Unknown
 from django_timelines.items import read_all
-from django_timelines.models import Event, Run, Timeline
+from django_timelines.models import Event, Item, Run, Timeline
 from django_timelines.state import MOVING, items_of
 from django_timelines.testing import assert_holds, drain, recorded_errors
+from django_timelines.testing.due import carry_out
 from django_timelines.workflows import Workflow, step
 from tests.shop.models import Entry
-from tests.shop.workflows import Bar, Jury, Tray, plan, ran
+from tests.shop.workflows import Bar, Desk, Jury, Panel, Tray, plan, ran
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -171,6 +174,62 @@ def test_a_call_names_an_item_that_is_there() -> None:
         jury.announce["Ada"].retry()
     with pytest.raises(TypeError):
         iter(jury.vote)  # type: ignore[call-overload]
+
+
+def written_for(item: str, count: int) -> tuple[int, list[int]]:
+    """Let an item be done of so many; return how many statements that took, and how long those were that wrote.
+
+    No other items are read.
+    """
+    bar = Bar.start(drinks=[f"drink {number:05}" for number in range(count)])
+    run = Run.objects.get(timeline=bar.pk, item=item)
+    with CaptureQueriesContext(connections[bar.timeline.using]) as asked:
+        carry_out(run, bar.timeline.using, alone=True)
+    assert fresh(bar).make[item].status == "completed"
+    statements = [query["sql"] for query in asked.captured_queries]
+    assert all(item in sql for sql in statements if sql.startswith("SELECT") and "django_timelines_item" in sql)
+    return len(statements), [len(sql) for sql in statements if not sql.startswith("SELECT")]
+
+
+def test_a_commit_reads_and_writes_the_items_that_it_is_about() -> None:
+    of_few, of_many = written_for("drink 00007", 10), written_for("drink 00007", 600)
+
+    assert of_few[0] == of_many[0]
+    assert sum(of_many[1]) - sum(of_few[1]) < 50  # some numbers are longer
+
+
+def test_of_five_thousand_items_a_few_are_begun_and_the_rest_is_not_taken_once_enough_are_done() -> None:
+    panel = Panel.start(members=[str(number) for number in range(5_000)])
+    assert Run.objects.filter(timeline=panel.pk).count() == 3
+
+    drain()
+
+    panel = fresh(panel)
+    counts = panel.timeline.state["runs"]["ask"]["each"]
+    assert (panel.timeline.status, counts) == ("completed", {"count": 5_000, "completed": 4, "not taken": 4_996})
+    assert (panel.ask["3"].status, panel.ask["4999"].status) == ("completed", "not taken")
+    assert Run.objects.filter(timeline=panel.pk).count() == 0
+
+
+def test_an_early_call_of_an_item_that_waits_for_room_is_taken_when_its_turn_comes() -> None:
+    desk = Desk.start(guests=["Ada", "Bob"])
+    assert desk.greet["Bob"](words="Hello") == "kept"
+    assert fresh(desk).greet["Bob"].status == "upcoming"
+
+    fresh(desk).greet["Ada"](words="Welcome")
+    drain()
+
+    assert (fresh(desk).said, fresh(desk).timeline.status) == (["Welcome, Ada", "Hello, Bob"], "completed")
+
+
+def test_an_erased_timeline_keeps_the_names_of_its_items_and_forgets_what_they_were() -> None:
+    tray = Tray.start(cups=list("abcde"))
+    tray.timeline.cancel(reason="closed")
+    tray.timeline.erase(reason="asked to")
+
+    items = list(Item.objects.filter(timeline=tray.pk).order_by("index").values_list("item", "state__item"))
+    assert items == [("a", None), ("b", None), ("c", None), ("d", None), ("e", None)]
+    assert_holds(fresh(tray))
 
 
 def test_a_second_click_on_an_item_counts_once() -> None:

@@ -263,6 +263,35 @@ class Tray(Workflow):
         with_item(self, cup, "deliver")
 
 
+class Panel(Workflow):
+    """Asks three at once until four have answered."""
+
+    members: list[str]
+
+    @step
+    def gather(self, members: list[str]) -> None:
+        self.members = members
+
+    @step(after=gather, each="members", at_once=3, at_least=4)
+    def ask(self, member: str) -> None:
+        with_item(self, member, "ask")
+
+
+class Desk(Workflow):
+    """Guests, one after the other; what is to be said to one may be known before."""
+
+    guests: list[str]
+    said: list[str]
+
+    @step
+    def open(self, guests: list[str]) -> None:
+        self.guests, self.said = guests, []
+
+    @step(after=open, each="guests", at_once=1, early="keep")
+    def greet(self, guest: str, words: str) -> None:
+        self.said.append(f"{words}, {guest}")
+
+
 class Member(BaseModel):
     """Somebody who may vote."""
 

@@ -34,7 +34,7 @@ def _number(text: str) -> int:
 
 
 def _run(options: type_options, style: Style) -> Answer:
-    found = list(_wanted(options).defer("state").prefetch_related("runs")[: options["limit"] + 1])
+    found = list(_wanted(options).defer("state", "fields").prefetch_related("runs")[: options["limit"] + 1])
     shown, is_cut = found[: options["limit"]], len(found) > options["limit"]
     before = str(shown[-1].pk) if is_cut else None
     lines = columns([_row(one, style) for one in shown], style, HEADING) or ["There are no such timelines."]

@@ -40,6 +40,7 @@ from django_timelines.engine.runner import Held, Runner
 from django_timelines.exceptions import LeaseLost, PermanentFailure, Refused
 from django_timelines.models import Lease, Run
 from django_timelines.placements import stopping
+from django_timelines.runs import RunName
 from django_timelines.testing import assert_holds, drain, recorded_errors
 from tests.races.at_once import meanwhile
 from tests.shop.here import HERE
@@ -297,7 +298,7 @@ class Interleavings(RuleBasedStateMachine):
             return
         assert result is not None
         taken = self.model.end(worker.step, worker.turn, ending, takes=worker.takes)
-        assert result.taken == ((taken, "") if taken else None)
+        assert result.taken == (RunName(taken) if taken else None)
         if taken:
             worker.held = Held(worker.held.declaration, result.after, result.taken)
             worker.step, worker.turn = taken, self.model.runs[taken].turn

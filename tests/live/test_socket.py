@@ -183,9 +183,11 @@ def test_the_page_of_a_timeline_that_was_deleted_is_told_to_go_away(visitor, sig
         socket = await visitor.open(signup.pk, after=head)
         await in_thread(Timeline.objects.filter(pk=signup.pk).delete)
         hub().heard(signup.pk, head + 1)
-        return await socket.closing_code()
+        code = await socket.closing_code()
+        hub().heard(signup.pk, head + 2)
+        return code, await socket.receive_nothing()
 
-    assert asyncio.run(story()) == 1001
+    assert asyncio.run(story()) == (1001, True)
 
 
 def test_a_hub_forgets_the_sockets_that_left(visitor, signup):

@@ -15,14 +15,14 @@ from typing import Any
 
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import BooleanField
+from django.db.models import BooleanField, Exists, OuterRef, Q
 from django.db.models.expressions import RawSQL
 
 from . import following, postgresql
-from .databases import later
+from .databases import begin_writing, later
 from .exceptions import Conflict, LeaseLost, Unknown, ValueTaken
 from .models import Event, Item, Lease, News, Notice, Pause, Run, SealedInput, Sighting, Slot, Timeline, UniqueValue
-from .state import RunName, loaded, stored, type_state
+from .state import RunName, StepStatus, loaded, stored, type_state
 from .statements import Statement, delete, insert, insert_new, matching, send, type_row, update, upsert
 
 type_slot = Sequence[Any]  # of a limit: its digest as hex, and the slot's number
@@ -286,7 +286,7 @@ def _timeline_row(change: Change) -> type_row:
 def _runs(connection: BaseDatabaseWrapper, change: Change) -> Iterator[Statement]:
     alias, id = change.after.using, change.after.id
     for released in change.released:
-        yield _release(alias, id, released)
+        yield _release(connection, id, released)
     opened: list[type_row] = []
     for name, fence, row in _rows(change):
         where = {"timeline": id, "fence": fence}
@@ -306,13 +306,17 @@ def _lease(connection: BaseDatabaseWrapper, change: Change, fence: int) -> State
     expires, ahead = later(connection, change.lease_seconds)
     found, wanted = matching(connection.alias, Run, {"timeline": change.after.id, "fence": fence})
     sql = f"INSERT INTO {Lease._meta.db_table} (run_id, holder, expires) SELECT id, %s, {expires} "
-    return Statement(sql + f"FROM {Run._meta.db_table} WHERE {found}", [change.holder, ahead, *wanted])
+    sql += f"FROM {Run._meta.db_table} WHERE {found}"
+    if connection.vendor == "postgresql":
+        sql += " ON CONFLICT (run_id) DO UPDATE SET holder = EXCLUDED.holder, expires = EXCLUDED.expires"
+    return Statement(sql, [change.holder, ahead, *wanted])
 
 
-def _release(alias: str, id: uuid.UUID, fence: int) -> Statement:
-    found, wanted = matching(alias, Run, {"timeline": id, "fence": fence})
+def _release(connection: BaseDatabaseWrapper, id: uuid.UUID, fence: int) -> Statement:
+    found, wanted = matching(connection.alias, Run, {"timeline": id, "fence": fence})
     runs = f"SELECT id FROM {Run._meta.db_table} WHERE {found}"  # noqa: S608
-    return Statement(f"DELETE FROM {Lease._meta.db_table} WHERE run_id IN ({runs})", wanted)  # noqa: S608
+    may_be = f" AND {postgresql.IN_NO_SNAPSHOT}" if connection.vendor == "postgresql" else ""
+    return Statement(f"DELETE FROM {Lease._meta.db_table} WHERE run_id IN ({runs}){may_be}", wanted)  # noqa: S608
 
 
 def heartbeat(using: str, holders: Sequence[str], seconds: float) -> int:
@@ -330,10 +334,27 @@ def heartbeat(using: str, holders: Sequence[str], seconds: float) -> int:
 
 def leases(using: str, runs: Sequence[uuid.UUID]) -> dict[uuid.UUID, datetime | None]:
     """Return which of these runs have a lease: when it ends, or None if it has ended, by the database's clock."""
-    now, ahead = later(connections[using])
-    live = RawSQL(f"expires > {now}", [ahead], output_field=BooleanField())  # noqa: S611 (one placeholder, ours)
-    rows = Lease.objects.using(using).filter(run__in=runs).values_list("run_id", "expires", live)
+    held = Lease.objects.using(using).filter(run__in=runs, run__status=StepStatus.RUNNING)
+    rows = held.values_list("run_id", "expires", _is_live(using))
     return {run: expires if is_live else None for run, expires, is_live in rows}
+
+
+def with_live_lease(using: str) -> Q:
+    """Return the condition for open runs that are being executed, under a lease that has not ended by the database's clock."""
+    live = Lease.objects.using(using).filter(_is_live(using), run=OuterRef("pk"))
+    return Q(Exists(live), status=StepStatus.RUNNING)
+
+
+def _is_live(using: str) -> RawSQL:
+    now, ahead = later(connections[using])
+    return RawSQL(f"expires > {now}", [ahead], output_field=BooleanField())  # noqa: S611 (one placeholder, ours)
+
+
+def sweep_leases(using: str) -> None:
+    """Delete the leases that were left behind, and have ended: of runs that nobody executes, or that are no longer open."""
+    running = Run.objects.using(using).filter(pk=OuterRef("run_id"), status=StepStatus.RUNNING)
+    left = Lease.objects.using(using).exclude(_is_live(using)).exclude(Exists(running))
+    left.order_by()._raw_delete(using)
 
 
 def cursor_of(using: str, timeline: uuid.UUID, step: str, fence: int) -> Any:
@@ -385,16 +406,38 @@ def take_notices(using: str, taken: Sequence[uuid.UUID], answers: Sequence[type_
         send(connections[using], insert(using, Notice, answers))
 
 
-def rang(using: str, run: Run, more: int, placement: str, next_ring: datetime) -> bool:
-    """Note that a bell was rung again, and when to look next, unless another clock did or the run went on; return whether.
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """What is noted of an open run, as it was read: that its bell is rung ``more`` times, where, and when to look next."""
 
-    No event and no fence changes. ``run`` is the row as it was read, and then as it was written.
+    run: Run
+    more: int
+    placement: str
+    next: datetime
+
+
+def rang(using: str, rings: Sequence[Ring]) -> list[Ring]:
+    """Note all of these that no other clock has noted first, and of which the run did not go on; return those.
+
+    No event and no fence changes. The rows are as they were read, and then as they were written. However many there are, these
+    are two statements, and one more for each other number of rings, placement or time.
     """
-    rows = Run.objects.using(using).filter(pk=run.pk, fence=run.fence, rings=run.rings)
-    if not rows.update(rings=run.rings + more, placement=placement, ring=next_ring):
-        return False
-    run.rings, run.placement, run.ring = run.rings + more, placement, next_ring
-    return True
+    connection = connections[using]
+    rows = Run.objects.using(using)
+    with transaction.atomic(using=using):
+        begin_writing(connection)
+        skips = connection.features.has_select_for_update_skip_locked  # who has one notes it
+        found = rows.select_for_update(skip_locked=skips).filter(pk__in=[one.run.pk for one in rings])
+        now = {id: (fence, times) for id, fence, times in found.order_by("pk").values_list("pk", "fence", "rings")}
+        ours = [one for one in rings if now.get(one.run.pk) == (one.run.fence, one.run.rings)]
+        alike: dict[tuple[int, str, datetime], list[uuid.UUID]] = {}
+        for one in ours:
+            alike.setdefault((one.run.rings + one.more, one.placement, one.next), []).append(one.run.pk)
+        for (times, placement, next), ids in alike.items():
+            rows.filter(pk__in=ids).update(rings=times, placement=placement, ring=next)
+    for one in ours:
+        one.run.rings, one.run.placement, one.run.ring = one.run.rings + one.more, one.placement, one.next
+    return ours
 
 
 def sighted(using: str, name: str, at: datetime) -> None:

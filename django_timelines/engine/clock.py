@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -22,7 +23,7 @@ from ..models import Run, Timeline
 from ..placements import Bell
 from ..registry import Declaration
 from ..state import RunName, StepStatus, name_at
-from ..store import Snapshot
+from ..store import Ring, Snapshot
 from . import bells
 from .advance import By, advance
 from .failure import after_interruption, without_code
@@ -63,6 +64,7 @@ def keep_time(stop: threading.Event) -> None:
                 if moments.now() - seen_at > timedelta(seconds=10):
                     seen_at = moments.now()
                     store.sighted(using, SIGHTING, seen_at)
+                    store.sweep_leases(using)
                 pause = 0.0 if tick(using, actor, deaf) == BATCH else _until_next(using, deaf)
             except Exception as error:  # InterfaceError is no DatabaseError; whatever it is, the clock goes on
                 if repr(error) != said:
@@ -88,17 +90,9 @@ def tick(using: str, actor: Actor | None = None, deaf: type_deaf | None = None) 
     deaf = {} if deaf is None else deaf
     waiting = _runs(using, at, deaf).filter(ring__lte=at).exclude(timeline__workflow__in=paused)
     runs = list(waiting.select_related("timeline").order_by("ring")[:BATCH])
-    live = store.leases(using, [run.id for run in runs])
-    for run in runs:
-        try:
-            with conflict_if_transient(using):
-                _look(run, live.get(run.id), at, by, deaf)
-        except Conflict:
-            continue  # somebody moved it: good; or the next look will tell
-        except Exception:
-            logger.exception("The clock could not look at %s of timeline %s.", run, run.timeline_id)
-            later = bells.next_ring(run.rings, at)  # not at once again: it would keep the clock from the others
-            store.rang(using, run, 1, run.placement, later)
+    due = [run for run in runs if not _look(run, at, by)]
+    with suppress(Conflict), conflict_if_transient(using):  # the next look is soon
+        ring_again(using, due, at, deaf)
     if any(declaration.limited for declaration in registry.everything().values()):
         call_up_all(using)
     hear_all(using, Runner(by.actor, "", using), at - SOON)
@@ -130,51 +124,67 @@ def settle_due_deadlines(using: str) -> None:
 
 
 def _runs(using: str, at: datetime, deaf: type_deaf) -> QuerySet[Run]:
-    """Return the open runs but for those that wait for a placement which this clock cannot ring now."""
+    """Return the open runs but for those with a live lease, and those that wait for a placement which this clock cannot ring now.
+
+    A lease's end is the database's to tell, whose clock may differ from ours; and nothing is noted of what has one: it would be a
+    write to a row that a long body's completion is to write.
+    """
     for placement in [placement for placement, until in deaf.items() if until <= at]:
         del deaf[placement]
-    runs = Run.objects.using(using)
+    runs = Run.objects.using(using).exclude(store.with_live_lease(using))
     if not deaf:
-        return runs.all()
+        return runs
     overdue = Q(until__lte=at)
     return runs.exclude(~overdue, placement__in=deaf, status__in=(StepStatus.DUE, StepStatus.RETRYING))
 
 
-def _look(run: Run, leased_until: datetime | None, at: datetime, by: By, deaf: type_deaf) -> None:
-    if leased_until is not None:
-        store.rang(run.timeline.using, run, 0, run.placement, look_again(leased_until, at))
-    elif run.status == StepStatus.RUNNING:
-        rescue(run, by)
-    elif run.until is not None and run.until <= at and run.status in _WITH_DEADLINE:
-        settle_overdue(run, by)
-    elif run.status in (StepStatus.DUE, StepStatus.RETRYING):
-        ring_again(run, at, deaf)
+def _look(run: Run, at: datetime, by: By) -> bool:
+    """Rescue it, or settle that it is overdue; return False if it is to be rung for."""
+    is_overdue = run.until is not None and run.until <= at and run.status in _WITH_DEADLINE
+    if run.status != StepStatus.RUNNING and not is_overdue:
+        return run.status not in (StepStatus.DUE, StepStatus.RETRYING)
+    try:
+        with conflict_if_transient(run.timeline.using):
+            settle_overdue(run, by) if is_overdue else rescue(run, by)
+    except Conflict:
+        pass  # somebody moved it: good; or the next look will tell
+    except Exception:
+        _give_up(run, at)
+    return True
 
 
-def look_again(leased_until: datetime, at: datetime) -> datetime:
-    """Return when to look next at what has a lease until then: when that ends. The database's clock may differ from ours."""
-    return min(max(leased_until, at + SOON), at + conf.lease())
+def ring_again(using: str, runs: Sequence[Run], at: datetime, deaf: type_deaf) -> None:
+    """Ring for due runs, ever more rarely, where the settings place them now; or see that this clock cannot.
 
-
-def ring_again(run: Run, at: datetime, deaf: type_deaf) -> None:
-    """Ring for a due run, ever more rarely, where the settings place it now; or see that this clock cannot.
-
-    It is noted first and rung then: of clocks that look together one rings, and one that dies in between delays the run to
+    It is noted first and rung then: of clocks that look together one rings, and one that dies in between delays the runs to
     the next ring. What nobody could hear is put back as it was, for a clock that can ring there.
     """
-    timeline, ring = run.timeline, run.ring or at
-    placement = bells.retry_placement_of(timeline.workflow, run.step)
-    bell = Bell(timeline.id.hex, run.step, run.item, run.fence, timeline.using, placement)
-    if placement not in deaf:
+    rings, others, before = list[Ring](), list[Ring](), {run.pk: run.ring or at for run in runs}
+    for run in runs:
         again = bells.next_ring(run.rings, at)
-        if not store.rang(timeline.using, run, 1, placement, min(again, run.until or again)):
-            return  # another clock rings, or the run went on
-        if bells.ring(bell):
-            return
-        deaf[placement] = at + conf.FIRST_RING
-        store.rang(timeline.using, run, -1, placement, ring)
-    elif run.placement != placement:  # so that the next look leaves it out
-        store.rang(timeline.using, run, 0, placement, ring)
+        try:
+            placement = bells.retry_placement_of(run.timeline.workflow, run.step)
+        except Exception:
+            _give_up(run, at)
+            continue
+        if placement not in deaf:
+            rings.append(Ring(run, 1, placement, min(again, run.until or again)))
+        elif run.placement != placement:  # so that the next look leaves it out
+            others.append(Ring(run, 0, placement, before[run.pk]))
+    for ring in store.rang(using, rings) if rings else ():
+        run, placement = ring.run, ring.placement
+        bell = Bell(run.timeline_id.hex, run.step, run.item, run.fence, using, placement)
+        if placement in deaf or not bells.ring(bell):
+            deaf.setdefault(placement, at + conf.FIRST_RING)
+            others.append(Ring(run, -1, placement, before[run.pk]))
+    if others:
+        store.rang(using, others)
+
+
+def _give_up(run: Run, at: datetime) -> None:
+    """Say what went wrong, and do not look at it again at once: it would keep the clock from the others."""
+    logger.exception("The clock could not look at %s of timeline %s.", run, run.timeline_id)
+    store.rang(run.timeline.using, [Ring(run, 1, run.placement, bells.next_ring(run.rings, at))])
 
 
 def rescue(run: Run, by: By) -> None:
@@ -222,7 +232,7 @@ def _leaves_to_newer_code(declaration: Declaration | None, snapshot: Snapshot, r
     """Tell whether newer code has given the timeline's steps other names. A clock of that code looks at it."""
     if declaration is None or not declaration.is_behind(snapshot.state):
         return False
-    store.rang(snapshot.using, run, 1, run.placement, bells.next_ring(run.rings, moments.now()))
+    store.rang(snapshot.using, [Ring(run, 1, run.placement, bells.next_ring(run.rings, moments.now()))])
     return True
 
 

@@ -129,11 +129,11 @@ def _call_up(using: str, digest: uuid.UUID, *, ring: bool) -> None:
     for run in waiting.filter(rings=0)[: max(0, left)]:
         placement, at = bells.retry_placement_of(run.timeline.workflow, run.step), moments.now()
         again = bells.next_ring(0, at)
-        if not store.rang(using, run, 1, placement, min(again, run.until or again)):
+        if not store.rang(using, [store.Ring(run, 1, placement, min(again, run.until or again))]):
             continue  # somebody else was first, or the run went on
         bell = Bell(run.timeline_id.hex, run.step, run.item, run.fence, using, placement)
         if ring and not bells.ring(bell):
-            store.rang(using, run, -1, placement, at)  # for a clock that can
+            store.rang(using, [store.Ring(run, -1, placement, at)])  # for a clock that can
 
 
 def _limits_of(timeline: Timeline, run: Run) -> list[Wanted]:

@@ -5,6 +5,7 @@ python -m tests.bench --quick    # only sees that it runs
 python -m tests.bench inline     # only these figures
 python -m tests.bench flat --plans   # and how the database goes about it
 python -m tests.bench peers      # other systems: see tests/bench/peers
+python -m tests.bench flat --timelines 1000000
 """
 
 import argparse
@@ -12,7 +13,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import django
 
@@ -64,9 +65,14 @@ def main() -> None:
     parser.add_argument("figures", nargs="*", choices=[*FIGURES, []], help="all but peers, unless some are named")
     parser.add_argument("--quick", action="store_true", help="only see that it runs: the figures mean nothing")
     parser.add_argument("--plans", action="store_true", help="print how the database goes about what is flat")
+    parser.add_argument(
+        "--timelines", type=int, help="how many there are at most, of which the figures should not depend"
+    )
     asked = parser.parse_args()
     if problem := missing_postgres():
         sys.exit(f"There is {problem}. All yardsticks need one.")
+    effort = QUICK if asked.quick else FULL
+    effort = replace(effort, timelines=asked.timelines) if asked.timelines else effort
     busy = os.getloadavg()[0] > 0.7 * (os.cpu_count() or 1)
     hints.off()
     with databases.own(), databases.own_redis() as no_redis:
@@ -76,7 +82,7 @@ def main() -> None:
                 print(f"{name}: not measured. {no_redis}.", file=sys.stderr)
                 continue
             for measure in FIGURES[name]:
-                figures += measure(QUICK if asked.quick else FULL)
+                figures += measure(effort)
     show(figures)
     if asked.plans:
         print(*(f"\n{statement}\n{plan}" for statement, plan in flat.plans.items()), sep="\n")

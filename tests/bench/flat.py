@@ -1,4 +1,4 @@
-"""Goal 11: what keeps time, with a million timelines there and with a thousand. The same thousand are due in both.
+"""Goal 11: what keeps time, with many timelines there (``--timelines 1000000``) and with a thousand. The same thousand are due.
 
 The others wait for a call, every second one with a deadline that is far away. Of them there are rows only, no events: nothing
 here reads them.
@@ -36,7 +36,7 @@ AIM = 1.3
 MEMORY = "what a tick over nothing takes"
 WORKS = ("a claim", "a rescue pass over 20", "a tick over 500 that are due", "a tick over nothing", MEMORY)
 plans: dict[str, str] = {}
-"""How the database goes about each statement with the million there. ``--plans`` prints it."""
+"""How the database goes about each statement with the many there. ``--plans`` prints it."""
 
 # a key in time order for number n; what follows the time does not matter
 _KEY = "(lpad(to_hex({n}), 12, '0') || '70008000' || lpad(to_hex({n}), 12, '0'))::uuid"
@@ -55,7 +55,7 @@ _RUNS = """
 
 
 def flat(effort: Effort) -> list[Figure]:
-    """Measure with a thousand, then with a million."""
+    """Measure with a thousand, then with many."""
     waiting, due = Waiting.start(name="waits").pk, Waiting.start(name="is due").pk
     Waiting.get(waiting).check.skip(reason="only the answer is awaited")
     Waiting.get(due).answer.skip(reason="only the check is due")

@@ -38,7 +38,7 @@ class Effort:
     watchers: int
 
 
-FULL = Effort(rounds=25, many=20, few=5, events=10_000, timelines=1_000_000, watchers=1_000)
+FULL = Effort(rounds=25, many=20, few=5, events=10_000, timelines=100_000, watchers=1_000)
 QUICK = Effort(rounds=1, many=4, few=1, events=100, timelines=3_000, watchers=30)
 
 type_work = Callable[[], float]

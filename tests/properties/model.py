@@ -305,8 +305,8 @@ class Model:
             if run.status != "running" or run.looked_at > self.now:
                 continue
             if run.leased_until > self.now:
-                run.looked_at = min(max(run.leased_until, self.now + 1), self.now + LEASE)
-            elif STEPS[name].delivery == MOST and not self.cancelling:
+                continue
+            if STEPS[name].delivery == MOST and not self.cancelling:
                 self._set(name, "blocked")
             else:
                 self._try_again_or_give_up(name, may_retry=STEPS[name].delivery != MOST, wait=0)

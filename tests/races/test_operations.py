@@ -11,6 +11,7 @@ from typing import Any
 import django_rq
 import pytest
 from django.db import connections, transaction
+from django.test.utils import CaptureQueriesContext
 
 from django_timelines.engine import clock
 from django_timelines.engine.claim import claim
@@ -18,6 +19,7 @@ from django_timelines.engine.execute import answer
 from django_timelines.exceptions import LeaseLost, PermanentFailure, Refused
 from django_timelines.models import Event, Lease, Run
 from django_timelines.testing import drain, travel
+from django_timelines.testing.patching import wrapped
 from tests.races.at_once import Started, at_once, meanwhile, somebody_waits, until
 from tests.races.workers import bell_of, claimed, worker
 from tests.races.workflows import Till, Window
@@ -191,19 +193,38 @@ def test_two_clocks_at_once_ring_each_bell_once(queue: Any) -> None:
 
 
 @pytest.mark.redis
+def test_a_tick_takes_as_many_statements_for_many_that_are_due_as_for_a_few(queue: Any) -> None:
+    took = []
+    for more in (3, 60):
+        for _ in range(more):
+            Till.start(owner="Ada")
+        queue.empty()
+        with travel(timedelta(seconds=6)), CaptureQueriesContext(connections[HERE]) as asked:
+            assert clock.tick(HERE) >= 2 * more
+        took.append(len(asked))
+        Run.objects.update(ring=None)
+
+    assert took[0] == took[1] <= 12
+    assert queue.count == 120
+
+
+@pytest.mark.redis
 def test_a_clock_that_looked_before_another_rang_rings_for_nothing_again(queue: Any) -> None:
     for _ in range(3):
         Till.start(owner="Ada")
     queue.empty()
     looks = []
 
-    def another_clock(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        if "django_timelines_lease" in sql and not looks:  # it has read what is due, and has not rung yet
-            looks.append(sql)
-            meanwhile(lambda: clock.tick(HERE))
-        return execute(sql, params, many, context)
+    def after_another_clock(ring_again: Any) -> Any:
+        def ring(*args: Any) -> None:  # it has read what is due, and has not rung yet
+            if not looks:
+                looks.append(args)
+                meanwhile(lambda: clock.tick(HERE))
+            ring_again(*args)
 
-    with travel(timedelta(seconds=6)), connections[HERE].execute_wrapper(another_clock):
+        return ring
+
+    with travel(timedelta(seconds=6)), wrapped(clock, "ring_again", after_another_clock):
         assert clock.tick(HERE) == 6
 
     assert (len(looks), len(queue.job_ids), len(set(queue.job_ids))) == (1, 6, 6)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import django_rq
 from django_rq.settings import QUEUES
 from rq import Worker
@@ -12,10 +14,19 @@ from .base import ANSWER, Bell, Placement
 class RQ(Placement):
     """One RQ job for each wake-up. Its id names timeline and fence, so that two bells for one attempt are one job."""
 
+    _connected: tuple[dict[str, Any], Any] | None = None
+
+    @property
+    def _queue(self) -> Any:
+        """The queue, over connections that are kept: ``get_queue`` alone makes a new one for each bell."""
+        config = QUEUES[self.argument]
+        if self._connected is None or self._connected[0] != config:
+            self._connected = {**config}, django_rq.get_connection(self.argument)
+        return django_rq.get_queue(self.argument, commit_mode="auto", connection=self._connected[1])
+
     def ring(self, bell: Bell) -> bool:
         """Enqueue the job now: we come after the commit already."""
-        queue = django_rq.get_queue(self.argument, commit_mode="auto")
-        queue.enqueue_call(
+        self._queue.enqueue_call(
             ANSWER,
             kwargs=bell.as_json(),
             job_id=f"timelines-{bell.timeline}-{bell.fence}",
@@ -37,7 +48,7 @@ class RQ(Placement):
         A worker says only once which queues it listens to, as it starts, and a flush takes that away: where none is known,
         there is none only if a job waits.
         """
-        queue = django_rq.get_queue(self.argument)
+        queue = self._queue
         known = Worker.all_keys(queue=queue)
         alive = (
             int(queue.connection.exists(*known)) if known else 0

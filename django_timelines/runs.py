@@ -124,11 +124,12 @@ class Runs(dict[str, type_run]):
         raise KeyError(key)
 
     def get(self, key: str, default: Any = None) -> Any:
-        found = super().get(key)
-        if found is None:
+        found = dict.get(self, key)  # asked for each step that is decided
+        if found is not None:
+            return found
+        if self.left_out:
             self._check(key)
-            return default
-        return found
+        return default
 
     def __contains__(self, key: object) -> bool:
         found = super().__contains__(key)

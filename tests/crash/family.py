@@ -170,7 +170,7 @@ def holds(_scenario: Scenario) -> Iterator[str]:
     """Say where rows and effects are not what the events say, and who does not know of whom."""
     for one in Timeline.objects.all():
         yield from _of_effects(one)
-    yield from not_known()
+    yield from not_known(Timeline.objects.all())
 
 
 def _of_effects(one: Timeline) -> Iterator[str]:

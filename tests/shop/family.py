@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from django_timelines.items import read_all
 from django_timelines.models import Notice, Timeline
@@ -12,12 +12,12 @@ from django_timelines.state import ENDED, awaits_child
 type_told = set[tuple[uuid.UUID, uuid.UUID, str]]
 
 
-def not_known() -> Iterator[str]:
-    """Say who does not know what of whom."""
-    timelines = {one.pk: one for one in Timeline.objects.all()}
+def not_known(timelines: Iterable[Timeline]) -> Iterator[str]:
+    """Say who of them does not know what of whom."""
+    timelines = list(timelines)
     told = {(notice.timeline, notice.source, notice.kind) for notice in Notice.objects.all()}
-    for parent in timelines.values():
-        children = [one for one in timelines.values() if one.parent == parent.pk]
+    for parent in timelines:
+        children = [one for one in timelines if one.parent == parent.pk]
         yield from _not_named(parent, children)
         for child in children:
             yield from _not_told(parent, child, told)
@@ -37,7 +37,7 @@ def _not_told(parent: Timeline, child: Timeline, told: type_told) -> Iterator[st
     answer = (child.pk, parent.pk, Notice.CANCEL) if undone else (parent.pk, child.pk, Notice.ENDED)
     if ended and awaited and answer not in told:
         yield f"{child.workflow} is {child.status}, {parent.workflow} waits for it, and nobody tells the other."
-    wanted = awaited and parent.status != "cancelling"
-    told_of_it = child.status == "cancelling" or (child.pk, parent.pk, Notice.CANCEL) in told
+    wanted = awaited and not parent.state.get("cancelling")
+    told_of_it = child.state.get("cancelling") or (child.pk, parent.pk, Notice.CANCEL) in told
     if not ended and not wanted and not told_of_it:
         yield f"{child.workflow} is {child.status}, and {parent.workflow} has not told it that nobody waits for it."

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from django_timelines.state import ENDED, split_key
+from django_timelines.runs import split_key
+from django_timelines.state import ENDED
 
 from .history import History, Projected, Story, Timetable
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django_timelines.events import NewEvent
-from django_timelines.state import ENDED, StepStatus, empty, fold, is_open, split_key, timeline_status
+from django_timelines.runs import split_key
+from django_timelines.state import ENDED, StepStatus, empty, fold, is_open, timeline_status
 
 from .beyond import beyond
 from .history import Answer, History, Plan, Story

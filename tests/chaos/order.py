@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from django_timelines.state import split_key
+from django_timelines.runs import split_key
 
 from .history import Plan, Story, Told
 
@@ -93,11 +93,11 @@ class Telling:
 
     def _settle(self, run: str, outcome: str) -> None:
         self.settled[run] = outcome
-        step, item = split_key(run)
-        if item and self.items.get(step):
-            self.items[step] -= 1
-            if not self.items[step]:
-                self.settled[step] = outcome if outcome != "undone" else "done"
+        name = split_key(run)
+        if name.item and self.items.get(name.step):
+            self.items[name.step] -= 1
+            if not self.items[name.step]:
+                self.settled[name.step] = outcome if outcome != "undone" else "done"
 
     def _begin(self, event: Told) -> Iterator[str]:
         run, attempt = event.run, event.attempt or 0

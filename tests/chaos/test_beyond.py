@@ -57,7 +57,7 @@ UNDONE = [
 def told(id, workflow, events, rows=(), lines=(), **changed):
     """A timeline that is as its events say, but for what is changed."""
     events = [replace(event, sequence=number) for number, event in enumerate(events, 1)]
-    state = fold(empty(), [NewEvent(e.type, e.step, e.item, e.data, e.attempt) for e in events], 1)
+    state = fold(empty(), [NewEvent(e.type, e.step, e.item, data=e.data, attempt=e.attempt) for e in events], 1)
     sound = Story(id, workflow, "", len(events), str(timeline_status(state)), state, events)
     sound.rows, sound.lines = Counter(rows), Counter({(run, 1): 1 for run in lines})
     return replace(sound, **changed)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django import forms
 from django.contrib.auth.models import User
 from django.test import Client
 
 from django_timelines.exceptions import Refused
+from django_timelines.forms import _own, form_for
 from django_timelines.models import Run
 from django_timelines.testing import drain, travel
 from django_timelines.workflows import AT_LEAST_ONCE, Workflow, step
@@ -139,3 +141,26 @@ def test_a_reminder_that_is_executed_when_the_step_is_called_comes_to_its_end(ro
     assert heard == ["completed"]
     assert Lamp.get(lamp.pk).timeline.status == "completed"
     assert lamp.timeline.events.filter(type="StepCompleted", step="call_out").exists()
+
+
+def test_what_is_given_to_somebody_else_while_a_form_is_read_is_not_called() -> None:
+    ada, bob = User.objects.create_user("ada"), User.objects.create_user("bob")
+    invitation, browser = planned(), Client()
+    invitation.book.assign(ada)
+    browser.force_login(ada)
+
+    @form_for(Invitation.book)
+    class TableForm(forms.Form):
+        table = forms.IntegerField()
+
+        def clean(self) -> None:
+            meanwhile(lambda: Invitation.get(invitation.pk).book.assign(bob))
+
+    try:
+        answer = browser.post(invitation.get_absolute_url(), {"timelines-step": "book", "table": 4})
+    finally:
+        del _own[Invitation.book]
+
+    assert answer.status_code == 403
+    assert "“book” is not yours to call: bob has it." in answer.content.decode()
+    assert Invitation.get(invitation.pk).book.status == "waiting"

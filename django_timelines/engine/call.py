@@ -199,7 +199,9 @@ def _carry_out(
     elsewhere = placement != INLINE or runner.placement == NOWHERE
     # one that needs a slot is written first, and then claimed as any that is due
     handed_over = elsewhere or is_limited(declaration, before, name[0]) or (runner.in_transaction and not exactly_once)
-    if handed_over or _is_paused(before):
+    if (
+        handed_over or _is_paused(before) or declaration.is_behind(before.state)
+    ):  # what comes next is newer code's to say
         after = _hand_over(declaration, before, events, runner, name, given)
         _raise_rejection(as_it_ended(before, after, name), name)
         return after

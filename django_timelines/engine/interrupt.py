@@ -25,7 +25,10 @@ class TimedOut(BaseException):
 
 
 class Stopped(BaseException):
-    """Raised in a body whose worker ends. A ``BaseException``: no ``except Exception`` swallows it."""
+    """Raised in a body whose worker ends, and at its end where the timeline is newer code's by then.
+
+    A ``BaseException``: no ``except Exception`` swallows it.
+    """
 
 
 class AtCheckpoint(Stopped):

@@ -19,6 +19,7 @@ from .body import Completed, Failed, NotTaken, Timed, type_ended
 from .cancel import cancellation
 from .failure import after_failure
 from .family import begin_child
+from .interrupt import Stopped
 from .patience import Patience
 from .runner import Held, Runner, commit, load
 from .sealing import sealed_row
@@ -56,6 +57,10 @@ def record(held: Held, ended: type_ended, runner: Runner, *, may_rerun: bool = F
             inside = connections[runner.using].in_atomic_block
             snapshot = load(snapshot.id, snapshot.using, lock=inside, names=[held.name])
             name = check_ours(held, snapshot)
+            if held.declaration.is_behind(
+                snapshot.state
+            ):  # what comes next is newer code's to say, so it executes it, too
+                raise Stopped(f"Newer code has given the steps of timeline {snapshot.id} other names.") from conflict
             if may_rerun:
                 _check_fields(held, ended, snapshot)
 

@@ -11,7 +11,7 @@ from django_timelines import registry
 from django_timelines.actors import SYSTEM
 from django_timelines.engine.claim import claim
 from django_timelines.engine.clock import tick
-from django_timelines.engine.execute import answer, run_from
+from django_timelines.engine.execute import answer, execute, run_from
 from django_timelines.engine.pause import pause_all, resume_all
 from django_timelines.engine.prune import prune
 from django_timelines.engine.renames import bring_up_all, brought_up
@@ -466,3 +466,67 @@ class Paid(Fact):
 def test_a_recorded_event_of_an_older_version_is_read_as_the_new_one() -> None:
     assert Paid.read(SimpleNamespace(version=1, data={"cents": 250})).euros == 2.5
     assert Paid.read(SimpleNamespace(version=2, data={"euros": 2.5})).euros == 2.5
+
+
+HELD = """
+    class Parcel(Workflow):
+        weighed: int = 0
+
+        @step
+        def begin(self, street: str):
+            pass
+
+        @step(after=begin, delivery={delivery})
+        def weigh(self):
+            ran["weigh"] += 1
+            self.weighed += 1
+
+        @step(after=weigh, manual=True, early="keep"{renamed})
+        def {sign}(self):
+            pass
+
+        @step(after=[weigh, {sign}])
+        def post(self):
+            ran["post"] += 1
+"""
+
+
+@pytest.mark.parametrize("delivery", ["EXACTLY_ONCE", "AT_LEAST_ONCE"])
+def test_an_attempt_that_old_code_holds_while_newer_code_renames_is_given_to_that(deploy: Any, delivery: str) -> None:
+    old = deploy(HELD.format(delivery=delivery, sign="sign", renamed=""))
+    parcel = old.start("Main Street 1")
+    assert parcel.sign() == "kept"
+    run = Run.objects.get(timeline=parcel.pk, step="weigh")
+    runner = Runner(SYSTEM, "rq:default", HERE)
+    held = claim(parcel.pk, ("weigh", ""), run.fence, runner)
+    new = deploy(HELD.format(delivery=delivery, sign="confirm", renamed=', renamed_from="sign"'))
+    brought_up(registry.get("shop.Parcel"), load(parcel.pk, HERE))
+    assert "confirm" in new.get(parcel.pk).timeline.state["runs"]
+
+    assert execute(held, runner) == (None, None)  # by the old class
+
+    parcel = new.get(parcel.pk)
+    assert (parcel.weigh.status, parcel.weighed) == ("retrying", 0)
+    drain()
+    parcel = new.get(parcel.pk)
+    assert (parcel.timeline.status, parcel.weighed, ran["post"]) == ("completed", 1, 1)
+    assert not Event.objects.filter(timeline=parcel.pk, type="StepDue", step="sign").exists()
+
+
+def test_a_call_that_old_code_takes_after_newer_code_renamed_is_written_down_for_that(deploy: Any) -> None:
+    before = HELD.replace("def weigh(self)", "def weigh(self, grams: int)")
+    old = deploy(before.format(delivery="EXACTLY_ONCE", sign="sign", renamed=""))
+    parcel = old.start("Main Street 1")
+    assert parcel.sign() == "kept"
+    after = before.format(delivery="EXACTLY_ONCE", sign="confirm", renamed=', renamed_from="sign"')
+    deploy(after)
+    brought_up(registry.get("shop.Parcel"), load(parcel.pk, HERE))
+
+    deploy(before.format(delivery="EXACTLY_ONCE", sign="sign", renamed=""))
+    assert old.get(parcel.pk).weigh(grams=5) == "due"
+    assert ran["weigh"] == 0
+
+    new = deploy(after)
+    drain()
+    assert (new.get(parcel.pk).weigh.status, ran["weigh"]) == ("completed", 1)
+    assert not Event.objects.filter(timeline=parcel.pk, type="StepDue", step="sign").exists()

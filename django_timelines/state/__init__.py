@@ -1,0 +1,114 @@
+"""What events mean: the fold of a timeline's events into its state. Pure; nothing else changes state.
+
+The state is a JSON object, the same in the timeline's row and in memory::
+
+    {"fields": {"email": "a@example.org"},
+     "runs": {"register": {"status": "completed", "fence": 3, "attempt": 1},
+              "make": {"status": "running", "fence": 7, "each": {"count": 2, "completed": 1, "running": 1}, …},
+              "make[latte]": {…}, "make[mocha]": {…}},
+     "keys": {"evt_17": "register"},
+     "rounds": {"charge": 3}, "past": {"charge@1": {…}},
+     "links": ["activate"], "revoked": {"activate": 9},
+     "ended": "completed"}
+
+``fence`` is the sequence of the newest event of the run: it proves who holds its attempt, and no two open runs have the same.
+``runs`` has those of each step's current round, and of earlier rounds (``charge@2``) what somebody had begun, until it comes to
+its end. Of what has ended there only what may still be undone is kept, in ``past``. A step with ``each=`` has one run for each
+item, and one that stands for them all: it counts them, and is settled when they are. The runs of its items are stored beside the
+state, a row each, and are read where they are needed (``Runs``): what is said of all of them is a matter of counts. The fields
+are a column of their own, which is written when they change. ``links``
+names the runs whose link a body made, ``revoked`` those whose links were revoked, with the event that did it (``""``: the
+timeline's own).
+"""
+
+from ..runs import RunName, Runs, run_key, split_key, type_run
+from .asking import (
+    anything_open,
+    count_items,
+    earlier_keys,
+    is_late,
+    items_of,
+    kept_calls,
+    keys_to_show,
+    open_runs,
+    revoked_at,
+    round_of,
+    settled_items,
+    standing,
+    step_status,
+    timeline_status,
+    waiting_runs,
+    waiting_steps,
+    waits_for_call,
+)
+from .beside import changed, in_state, keys_of, lies_beside, loaded, stored, type_state
+from .folding import apply, empty, fold, name_at, name_of, own
+from .one_run import awaits_child, is_begun, is_open, takes_calls
+from .statuses import (
+    DONE,
+    ENDED,
+    KEPT,
+    LATE,
+    LATER,
+    MOVING,
+    OPEN,
+    TAKES_CALLS,
+    WANTS_A_LOOK,
+    Outcome,
+    StepStatus,
+    TimelineStatus,
+)
+
+__all__ = [
+    "DONE",
+    "ENDED",
+    "KEPT",
+    "LATE",
+    "LATER",
+    "MOVING",
+    "OPEN",
+    "TAKES_CALLS",
+    "WANTS_A_LOOK",
+    "Outcome",
+    "RunName",
+    "Runs",
+    "StepStatus",
+    "TimelineStatus",
+    "anything_open",
+    "apply",
+    "awaits_child",
+    "changed",
+    "count_items",
+    "earlier_keys",
+    "empty",
+    "fold",
+    "in_state",
+    "is_begun",
+    "is_late",
+    "is_open",
+    "items_of",
+    "kept_calls",
+    "keys_of",
+    "keys_to_show",
+    "lies_beside",
+    "loaded",
+    "name_at",
+    "name_of",
+    "open_runs",
+    "own",
+    "revoked_at",
+    "round_of",
+    "run_key",
+    "settled_items",
+    "split_key",
+    "standing",
+    "step_status",
+    "stored",
+    "takes_calls",
+    "timeline_status",
+    "type_run",
+    "type_state",
+    "waiting_runs",
+    "waiting_steps",
+    "waits_for_call",
+]

@@ -1,0 +1,50 @@
+"""What is stored in the state itself, and what lies beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from ..runs import Runs, item_step, split_key, type_run
+
+type_state = dict[str, Any]
+
+
+def loaded(stored: type_state) -> type_state:
+    """Return a state as it was stored, without the runs that lie beside it: what asks for these is told so."""
+    runs = stored["runs"]
+    left_out = [step for step, run in runs.items() if run.get("each", {}).get("count")]
+    return {**stored, "runs": Runs(runs, left_out)}
+
+
+def stored(state: type_state) -> type_state:
+    """Return a state as it is stored: without what lies beside it, the fields and the runs of items."""
+    rest = {name: value for name, value in state.items() if name != "fields"}
+    return rest | {"runs": dict(in_state(state))}
+
+
+def lies_beside(runs: Runs, key: str) -> bool:
+    """Tell whether this is the run of an item of a step that was reached. It is stored in a row of its own."""
+    step = item_step(key)
+    return bool(step) and "each" in dict.get(runs, step, ())
+
+
+def in_state(state: type_state) -> Iterator[tuple[str, type_run]]:
+    """Yield the runs that do not lie beside the state, by key."""
+    runs: Runs = state["runs"]
+    return ((key, run) for key, run in runs.here().items() if not lies_beside(runs, key))
+
+
+def changed(before: type_state, after: type_state) -> Iterator[tuple[str, type_run | None, type_run | None]]:
+    """Yield the runs that a fold has changed: the key, the run before and the run after it."""
+    old, new = before["runs"].here(), after["runs"].here()
+    yield from ((key, run, None) for key, run in old.items() if key not in new)
+    yield from ((key, old.get(key), run) for key, run in new.items() if old.get(key) is not run)
+
+
+def keys_of(state: type_state, steps: Collection[str]) -> list[str]:
+    """Return the keys of all runs of these steps."""
+    runs: Runs = state["runs"]
+    for step in steps:
+        runs.of(step)  # all of them are here
+    return [key for key in runs.here() if split_key(key)[0] in steps]

@@ -1,0 +1,301 @@
+"""From events to the state: what each of them changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..events import EventType, NewEvent
+from ..runs import RunName, Runs, run_key, split_key, type_run
+from .beside import keys_of, type_state
+from .counting import begin_item, count, list_items, status_of_all
+from .one_run import awaits_child
+from .statuses import DONE, MOVING, StepStatus, TimelineStatus
+
+_ENDINGS = {
+    EventType.TIMELINE_COMPLETED: TimelineStatus.COMPLETED,
+    EventType.TIMELINE_FAILED: TimelineStatus.FAILED,
+    EventType.TIMELINE_CANCELLED: TimelineStatus.CANCELLED,
+}
+_STATUS_AFTER: dict[str, StepStatus] = {
+    EventType.STEP_CALLED: StepStatus.DUE,
+    EventType.ATTEMPT_STARTED: StepStatus.RUNNING,
+    EventType.ATTEMPT_FAILED: StepStatus.RETRYING,
+    EventType.ATTEMPT_INTERRUPTED: StepStatus.RETRYING,
+    EventType.STEP_COMPLETED: StepStatus.COMPLETED,
+    EventType.STEP_UNDONE: StepStatus.COMPLETED,
+    EventType.STEP_REJECTED: StepStatus.WAITING,
+    EventType.STEP_FAILED: StepStatus.FAILED,
+    EventType.STEP_BLOCKED: StepStatus.BLOCKED,
+    EventType.STEP_SKIPPED: StepStatus.SKIPPED,
+    EventType.STEP_NOT_TAKEN: StepStatus.NOT_TAKEN,
+    EventType.STEP_NOT_REACHED: StepStatus.NOT_REACHED,
+    EventType.STEP_OVERDUE: StepStatus.OVERDUE,
+}
+_OF_A_RUN = frozenset({*_STATUS_AFTER, EventType.STEP_DUE})  # recorded ones change nothing, whatever they carry
+# what a run keeps from event to event; the rest is the newest event's
+_LASTING = (
+    "call",
+    "digest",
+    "key",
+    "until",
+    "sealed",
+    "guard_passed",
+    "of",
+    "round",
+    "value",
+    "index",
+    "item",
+    "child",
+    "timed",
+    "assigned",
+    "remind",
+    "planned",
+    "since",
+    "number",
+)
+_OF_ITEMS = ("each", "enough", "begun", "value", "index")  # what is left of a run that is cancelled
+# and what an event says of it
+_TOLD = (
+    "due",
+    "until",
+    "reason",
+    "error",
+    "errors",
+    "final",
+    "sealed",
+    "guard_passed",
+    "of",
+    "round",
+    "child",
+    "timed",
+    "other",
+    "slots",
+    "assigned",
+    "remind",
+    "planned",
+    "since",
+    "number",
+)
+
+
+def name_of(event: Any) -> RunName:
+    """Return the run that an event (stored, or about to be) is about. One of an earlier round's run tells its round."""
+    tells = event.type in _OF_A_RUN and "of" not in event.data
+    return RunName(event.step, event.item, event.data.get("round", 0) if tells else 0)
+
+
+def name_at(state: type_state, fence: int) -> RunName | None:
+    """Return the run whose newest event this is, under the name that it has by now: renamed, or of an earlier round."""
+    runs: Runs = state["runs"]
+    return next((split_key(key) for key, run in runs.here().items() if run["fence"] == fence), None)
+
+
+def empty() -> type_state:
+    """Return the state of a timeline before its first event."""
+    return {"fields": {}, "runs": Runs()}
+
+
+def fold(state: type_state, events: Iterable[NewEvent], sequence: int) -> type_state:
+    """Return the state after these events, of which the first has this sequence. The given state stays as it is."""
+    after = own(state)
+    for number, event in enumerate(events, start=sequence):
+        apply(after, event, number)
+    return after
+
+
+def own(state: type_state) -> type_state:
+    """Return the same state, to be changed by ``apply``: the given one stays as it is."""
+    return {**state, "fields": dict(state["fields"]), "runs": state["runs"].copy()}
+
+
+def apply(state: type_state, event: NewEvent, sequence: int) -> None:
+    """Let the state, which is the caller's own, take one more event in."""
+    data = event.data
+    if event.type in _OF_A_RUN:  # nearly all are
+        if not data.get("superseded"):  # a result that came too late changes nothing
+            _apply_to_run(state, event, sequence)
+    elif event.type == EventType.TIMELINE_STARTED:
+        state["fields"].update(data.get("fields", {}))
+        if "parent" in data:
+            state["parent"] = data["parent"]
+        if "schedule" in data:
+            state["schedule"] = data["schedule"]
+    elif event.type in _ENDINGS:
+        state["ended"] = str(_ENDINGS[EventType(event.type)])
+        state.pop("paused", None)
+    elif event.type == EventType.CANCEL_REQUESTED:
+        _cancel(state, data, sequence)
+    elif event.type == EventType.ROUND_BEGUN:
+        _begin_round(state, data)
+    elif event.type == EventType.AMENDED:
+        state["fields"].update(data.get("changes", {}))
+        if "renamed" in data:
+            _rename(state, data["renamed"]["steps"], data["renamed"]["fields"])
+            state["renamed"] = {**state.get("renamed", {}), **data["renamed"]["steps"]}
+    elif event.type == EventType.ERASED:
+        state["erased"] = True
+    elif event.type == EventType.STEP_ASSIGNED:
+        _assign(state, run_key(event.step, event.item), data.get("assigned"), sequence)
+    elif event.type == EventType.LINKS_REVOKED:
+        state["revoked"] = {**state.get("revoked", {}), run_key(event.step, event.item): sequence}
+    elif event.type == EventType.PAUSED:
+        state["paused"] = True
+    elif event.type == EventType.RESUMED:
+        state.pop("paused", None)
+
+
+def _apply_to_run(state: type_state, event: NewEvent, sequence: int) -> None:
+    data, runs = event.data, state["runs"]
+    name = name_of(event) if "round" in data else RunName(event.step, event.item)
+    key = run_key(*name)
+    before = runs.get(key, {})
+    fresh = event.type == EventType.STEP_DUE and ("of" in data or "each" in data or "planned" in data)
+    runs[key] = run = _run_after({} if fresh else before, event, sequence)
+    if event.item and not name.round:
+        begin_item(runs, event, before, run)
+        count(runs, event.step, before, run)
+    elif "each" in data:
+        list_items(runs, event, sequence)
+    if not name.round and event.step in state.get("rounds", {}):
+        run["round"] = state["rounds"][event.step]
+    state["fields"].update(data.get("changes", {}))
+    if data.get("links"):
+        state["links"] = sorted({*state.get("links", ()), *data["links"]})
+    if event.type == EventType.STEP_CALLED and data.get("key"):
+        state["keys"] = {**state.get("keys", {}), data["key"]: [key, data.get("digest")]}
+    elif event.type == EventType.STEP_REJECTED:  # a rejected call frees its key: it had no effect
+        state["keys"] = {name: call for name, call in state.get("keys", {}).items() if call[0] != key}
+    elif "of" in run and run["status"] in DONE:
+        _mark_undone(state, run["of"], sequence)
+        if run["of"].startswith(f"{key}@"):  # a child of an earlier round: its step begins anew
+            del runs[key]
+    elif data.get("fatal"):
+        state["failing"] = True
+    elif event.type == EventType.STEP_DUE and "of" not in data and event.step == state.get("undoing", {}).get("then"):
+        del state["undoing"]
+    if name.round:
+        _leave(state, key)
+
+
+def _leave(state: type_state, key: str) -> None:
+    """Let go of a run of an earlier round that has come to its end. Nothing waits for it; it may be undone."""
+    run = state["runs"][key]
+    if run["status"] in MOVING or run["status"] == StepStatus.BLOCKED or awaits_child(run):
+        return
+    del state["runs"][key]
+    if run["status"] == StepStatus.COMPLETED:
+        state["past"] = {**state.get("past", {}), key: run}
+
+
+def _assign(state: type_state, key: str, to: Mapping[str, str] | None, sequence: int) -> None:
+    """Let a run be somebody's. Its fence stays: who executes it goes on."""
+    run = {name: value for name, value in state["runs"][key].items() if name != "assigned"}
+    state["runs"][key] = run | ({"assigned": dict(to)} if to else {})
+    state["revoked"] = {**state.get("revoked", {}), key: sequence}
+
+
+def _cancel(state: type_state, data: Mapping[str, Any], sequence: int) -> None:
+    state["cancelling"] = True
+    state.pop("ended", None)  # a child that had completed is undone with its parent
+    state.pop("undoing", None)
+    if data.get("compensate"):
+        state["compensating"] = True
+    runs = state["runs"]
+    for key in data.get("cancelled", ()):
+        before = runs.get(key, {})
+        runs[key] = {"status": str(StepStatus.CANCELLED), "fence": sequence}
+        runs[key] |= {name: before[name] for name in _OF_ITEMS if name in before}
+        if split_key(key).round:
+            _leave(state, key)
+        else:
+            count(runs, split_key(key).step, before, runs[key])
+
+
+def _begin_round(state: type_state, data: Mapping[str, Any]) -> None:
+    rounds, past = dict(state.get("rounds", {})), dict(state.get("past", {}))
+    for key in keys_of(state, data["rounds"]):
+        run = state["runs"].pop(key)
+        if key in data["kept"]:
+            past[data["kept"][key]] = run
+        elif earlier := data.get("going_on", {}).get(key):
+            state["runs"][earlier] = run | {"round": split_key(earlier).round}
+    state["rounds"] = rounds | data["rounds"]
+    state["past"] = past
+    state["fields"].update(data["fields"])
+    for name in data["unset"]:
+        state["fields"].pop(name, None)
+    state["undoing"] = {"runs": data["undo"], "then": data["to"]}
+
+
+def _rename(state: type_state, steps: Mapping[str, str], fields: Mapping[str, str]) -> None:
+    def renamed(key: str) -> str:
+        step = split_key(key)[0]
+        return steps.get(step, step) + key[len(step) :]
+
+    state["fields"] = {fields.get(name, name): value for name, value in state["fields"].items()}
+    for part in ("runs", "rounds", "past"):
+        if part in state:
+            state[part] = type(state[part])({renamed(key): value for key, value in state[part].items()})
+    for part in ("runs", "past"):
+        for key, run in state.get(part, {}).items():
+            if "of" in run:
+                state[part][key] = {**run, "of": renamed(run["of"])}
+    if "keys" in state:
+        state["keys"] = {name: [renamed(run), digest] for name, (run, digest) in state["keys"].items()}
+    if "links" in state:
+        state["links"] = [renamed(key) for key in state["links"]]
+    if "revoked" in state:
+        state["revoked"] = {renamed(key): sequence for key, sequence in state["revoked"].items()}
+    if "undoing" in state:
+        undoing = state["undoing"]
+        state["undoing"] = {"runs": [renamed(key) for key in undoing["runs"]], "then": renamed(undoing["then"])}
+
+
+def _mark_undone(state: type_state, key: str, sequence: int) -> None:
+    if key in state["runs"]:
+        state["runs"][key] = {**state["runs"][key], "undone": sequence}
+    else:
+        state["past"] = {**state["past"], key: {**state["past"][key], "undone": sequence}}
+
+
+def _run_after(run: type_run, event: NewEvent, sequence: int) -> type_run:
+    data = event.data
+    after: type_run = {name: run[name] for name in _LASTING if name in run} if run else {}
+    after["fence"] = sequence
+    after["attempt"] = event.attempt if event.attempt is not None else run.get("attempt", 0)
+    if event.type == EventType.STEP_DUE:
+        after["status"] = str(StepStatus.WAITING if data.get("waiting") else StepStatus.DUE)
+        after |= {"error": run["error"]} if "error" in run else {}  # why somebody tries it again
+    else:
+        after["status"] = str(_STATUS_AFTER[event.type])
+    if data:
+        _take_in(after, data, sequence)
+    if event.type == EventType.STEP_CALLED:
+        after |= {"call": sequence, "digest": data.get("digest"), "key": data.get("key"), "attempt": 0}
+        if data.get("early"):
+            after |= {"early": True, "status": str(StepStatus.UPCOMING)}
+    elif event.type == EventType.STEP_REJECTED:
+        for name in ("call", "digest", "key", "sealed"):
+            after.pop(name, None)
+    if after["status"] != StepStatus.UPCOMING:
+        after.pop("item", None)
+    return after
+
+
+def _take_in(after: type_run, data: Mapping[str, Any], sequence: int) -> None:
+    """Let what the event says of the run stand in it."""
+    if data.get("cancelled"):  # its child was, as the timeline itself is
+        after["status"] = str(StepStatus.CANCELLED)
+    if data.get("stopped"):  # its worker ended: nothing was wrong with the attempt
+        after["attempt"] -= 1
+    if data.get("progressed") or data.get("timed"):  # attempts are counted anew
+        after["attempt"] = 0
+    if data.get("late"):  # its deadline had passed when a person asked for it all the same
+        after.pop("until", None)
+    after |= {name: data[name] for name in _TOLD if name in data}
+    if "value" in data:
+        after["value"] = sequence
+    if "each" in data:
+        after |= {"each": {"count": data["each"]}, "enough": data.get("enough"), "begun": 0}
+        after["status"] = str(status_of_all(after))

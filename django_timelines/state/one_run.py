@@ -1,0 +1,40 @@
+"""Where one run stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..runs import type_run
+from .statuses import KEPT, LATE, LATER, MOVING, OPEN, TAKES_CALLS, StepStatus
+
+
+def is_open(run: Mapping[str, Any]) -> bool:
+    """Tell whether a run was reached and is not settled. An overdue one that nothing goes on from may still be done."""
+    return run["status"] in OPEN or (run["status"] == StepStatus.OVERDUE and not run.get("final"))
+
+
+def is_begun(run: Mapping[str, Any]) -> bool:
+    """Tell whether an open run is under way: somebody has tried it, or its child has begun."""
+    if run["status"] in (StepStatus.DUE, StepStatus.BLOCKED):
+        return bool(run["attempt"]) and "each" not in run
+    return (run["status"] in MOVING and "each" not in run) or awaits_child(run)
+
+
+def awaits_child(run: Mapping[str, Any]) -> bool:
+    """Tell whether a run waits for the end of the timeline that it began."""
+    return "child" in run and run["status"] in (StepStatus.WAITING, StepStatus.OVERDUE) and not run.get("final")
+
+
+def takes_calls(run: type_run) -> bool:
+    """Tell whether a run waits for somebody to call it; an overdue one that may still be done does."""
+    return run["status"] in TAKES_CALLS and is_open(run)
+
+
+def counted_as(run: type_run) -> str:
+    """Return the name under which a run is counted; empty for one that is upcoming."""
+    if run["status"] == StepStatus.UPCOMING:
+        return KEPT if run.get("early") else ""
+    if run["status"] == StepStatus.OVERDUE and run.get("final"):
+        return LATE
+    return LATER if run["status"] == StepStatus.DUE and "due" in run else str(run["status"])

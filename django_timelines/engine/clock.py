@@ -25,7 +25,8 @@ from ..registry import Declaration
 from ..state import RunName, StepStatus, name_at
 from ..store import Ring, Snapshot
 from . import bells
-from .advance import By, advance
+from .advance import advance
+from .advanced import By
 from .failure import after_interruption, without_code
 from .family import hear, unheard
 from .patience import conflict_if_transient

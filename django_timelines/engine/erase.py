@@ -20,7 +20,8 @@ from ..exceptions import Conflict, Refused
 from ..models import Event, Item, Timeline
 from ..state import ENDED, Runs, empty, fold, run_key
 from ..store import Snapshot
-from .advance import By, advance
+from .advance import advance
+from .advanced import By
 from .cancel import clean_reason
 from .operate import say_why
 from .runner import commit, load

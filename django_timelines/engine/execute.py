@@ -26,7 +26,7 @@ from ..state import RunName, run_key
 from ..steps import Delivery, Step
 from ..store import Snapshot
 from . import bells, leaks
-from .advance import Advance
+from .advanced import Advance
 from .batches import Batches
 from .block import Block
 from .body import Failed, run_body, secrets_of, timed_out, type_ended

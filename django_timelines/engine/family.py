@@ -35,10 +35,12 @@ from ..state import (
     type_state,
 )
 from ..store import Snapshot
-from .advance import Advance, By, advance, notice_row
+from .advance import advance
+from .advanced import Advance, By
 from .asked import Input
 from .cancel import cancellation
 from .failure import gave_up
+from .notices import notice_row
 from .patience import Patience
 from .renames import brought_up
 from .runner import Runner, commit, load

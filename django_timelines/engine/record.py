@@ -13,7 +13,8 @@ from ..exceptions import Conflict, LeaseLost
 from ..items import with_all
 from ..state import RunName, awaits_child, fold, is_open, name_at, run_key
 from ..store import Snapshot
-from .advance import Advance, advance
+from .advance import advance
+from .advanced import Advance
 from .assignee import still_waiting
 from .body import Completed, Failed, NotTaken, Timed, type_ended
 from .cancel import cancellation

@@ -13,7 +13,8 @@ from ..models import Run
 from ..registry import Declaration
 from ..state import StepStatus, in_state, split_key, type_state
 from ..store import Snapshot
-from .advance import By, advance
+from .advance import advance
+from .advanced import By
 from .patience import Patience
 from .runner import commit, load
 

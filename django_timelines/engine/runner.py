@@ -23,7 +23,7 @@ from ..state import RunName, fold, run_key, type_state
 from ..steps import Delivery, Step
 from ..store import Change, Snapshot
 from . import bells, slots
-from .advance import Advance, By
+from .advanced import Advance, By
 from .patience import Patience, conflict_if_transient
 from .unique import see_who_has
 

@@ -43,7 +43,7 @@ from .asking import (
 )
 from .beside import changed, in_state, keys_of, lies_beside, loaded, stored, type_state
 from .folding import apply, empty, fold, name_at, name_of, own
-from .one_run import awaits_child, is_begun, is_open, takes_calls
+from .one_run import awaits_child, is_begun, is_open, is_settled, takes_calls
 from .statuses import (
     DONE,
     ENDED,
@@ -86,6 +86,7 @@ __all__ = [
     "is_begun",
     "is_late",
     "is_open",
+    "is_settled",
     "items_of",
     "kept_calls",
     "keys_of",

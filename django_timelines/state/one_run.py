@@ -26,6 +26,11 @@ def awaits_child(run: Mapping[str, Any]) -> bool:
     return "child" in run and run["status"] in (StepStatus.WAITING, StepStatus.OVERDUE) and not run.get("final")
 
 
+def is_settled(run: type_run | None) -> bool:
+    """Tell whether a run has come to its end."""
+    return run is not None and run["status"] != StepStatus.UPCOMING and not is_open(run)
+
+
 def takes_calls(run: type_run) -> bool:
     """Tell whether a run waits for somebody to call it; an overdue one that may still be done does."""
     return run["status"] in TAKES_CALLS and is_open(run)

@@ -11,7 +11,7 @@ from django.db.models import Q
 from .. import conf, moments, store
 from ..actors import ActorType, acting, this_process
 from ..engine import clock
-from ..engine.advance import By
+from ..engine.advanced import By
 from ..engine.claim import claim
 from ..engine.execute import run_from
 from ..engine.follow import follow_all

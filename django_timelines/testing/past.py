@@ -9,7 +9,8 @@ from django.db import router
 
 from .. import moments, store
 from ..actors import Actor, ActorType
-from ..engine.advance import By, advance
+from ..engine.advance import advance
+from ..engine.advanced import By
 from ..engine.failure import gave_up
 from ..engine.unique import see_who_has
 from ..events import EventType, NewEvent

@@ -7,7 +7,8 @@ from django.test import Client
 
 from django_timelines.actors import SYSTEM
 from django_timelines.admin.notes import notes_of
-from django_timelines.engine.advance import By, advance
+from django_timelines.engine.advance import advance
+from django_timelines.engine.advanced import By
 from django_timelines.engine.runner import commit, load
 from django_timelines.events import EventType, NewEvent
 from django_timelines.models import Event

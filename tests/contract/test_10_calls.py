@@ -7,7 +7,8 @@ from django.core.exceptions import ObjectDoesNotExist, ValidationError
 
 from django_timelines import store
 from django_timelines.actors import SYSTEM
-from django_timelines.engine.advance import By, advance
+from django_timelines.engine.advance import advance
+from django_timelines.engine.advanced import By
 from django_timelines.engine.claim import claim
 from django_timelines.engine.execute import run_from
 from django_timelines.engine.runner import Runner, commit

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import uuid
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from pathlib import Path
 from .servers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
+MARK = "CHAOS_CREW"
 SHIFTS = (0, 0, 0, -2, 2, -4, 4)  # seconds by which a process's clock is wrong
 
 
@@ -31,7 +33,7 @@ class Member:
 
 @dataclass
 class Crew:
-    """All of them. ``sessions``: every process that we started began a session, by which its children are found."""
+    """All of them. ``mark``: what their environment has, and that of their children, by which orphans are found."""
 
     directory: Path
     environment: dict[str, str]
@@ -39,7 +41,7 @@ class Crew:
     shifts: tuple[int, ...] = SHIFTS
     port: int = field(default_factory=free_port)
     members: list[Member] = field(default_factory=list)
-    sessions: set[int] = field(default_factory=set)
+    mark: str = field(default_factory=lambda: uuid.uuid4().hex)
     counted: Counter[str] = field(default_factory=Counter)
     lock: threading.RLock = field(default_factory=threading.RLock)
     ended: bool = False
@@ -87,12 +89,11 @@ class Crew:
                 member.process.wait()
 
     def end(self) -> None:
-        """End all processes of our sessions, orphans too."""
+        """End all processes of ours, orphans too."""
         with self.lock:
             self.ended = True
-            for session in self.sessions:
-                for pid in in_session(session):
-                    signal_to(pid, signal.SIGKILL)
+            for pid in marked(f"{MARK}={self.mark}"):
+                signal_to(pid, signal.SIGKILL)
             for member in self.members:
                 if member.process is not None:
                     member.process.wait()
@@ -103,7 +104,7 @@ class Crew:
         return sum(text in line for log in logs for line in log.read_text(errors="replace").splitlines())
 
     def _start(self, member: Member, shift: int) -> None:
-        environment = {**os.environ, **self.environment, "CHAOS_SHIFT": str(shift)}
+        environment = {**os.environ, **self.environment, "CHAOS_SHIFT": str(shift), MARK: self.mark}
         with (self.directory / f"{member.name.replace(' ', '_')}.out").open("ab") as log:
             member.process = subprocess.Popen(
                 member.command,
@@ -115,7 +116,6 @@ class Crew:
                 start_new_session=True,
             )
         member.may_die = False
-        self.sessions.add(member.process.pid)
 
 
 def children(pid: int) -> list[int]:
@@ -125,15 +125,15 @@ def children(pid: int) -> list[int]:
     return []
 
 
-def in_session(session: int) -> list[int]:
-    """Return the processes of a session."""
-    return [int(path.name) for path in Path("/proc").glob("[0-9]*") if _session_of(path) == session]
+def marked(mark: str) -> list[int]:
+    """Return the processes with this in their environment. An hour uses the same process ids, and so sessions, again."""
+    return [int(path.name) for path in Path("/proc").glob("[0-9]*") if mark.encode() in _environment_of(path)]
 
 
-def _session_of(process: Path) -> int | None:
-    with suppress(OSError, ValueError, IndexError):  # it has just ended
-        return int((process / "stat").read_text().rpartition(")")[2].split()[3])
-    return None
+def _environment_of(process: Path) -> list[bytes]:
+    with suppress(OSError):  # it has just ended, or is another user's
+        return (process / "environ").read_bytes().split(b"\0")
+    return []
 
 
 def signal_to(pid: int, number: signal.Signals) -> None:

@@ -60,7 +60,7 @@ def _of_a_round(event: Event) -> type_notes:
             yield _("goes on beside it"), ", ".join(map(_run, going_on.values()))
         if withdrawn := data.get("withdrawn"):
             yield _("withdrawn"), ", ".join(_run(key) for key in withdrawn)
-    if ending := data.get("cancelled"):
+    if event.type == EventType.CANCEL_REQUESTED and (ending := data.get("cancelled")):
         yield _("ended with it"), ", ".join(_run(key) for key in ending)
     if data.get("compensate"):
         yield _("what completed is undone"), ""

@@ -51,6 +51,18 @@ def test_a_step_leads_to_its_child_and_the_child_back_to_its_parent(root: Client
     assert "<dt>Parent</dt>" not in text
 
 
+def test_the_page_of_a_parent_that_was_cancelled_with_its_children_says_so(root: Client) -> None:
+    supper = eaten("soup")
+    assert supper.bill.status == "waiting"
+
+    supper.timeline.cancel(reason="the guest left")
+    drain()
+
+    text = text_of(root, supper)
+    assert Supper.get(supper.pk).bill.status == "cancelled"
+    assert "was cancelled." in text
+
+
 def test_the_family_is_a_tree_on_the_page_of_each_of_them(root: Client) -> None:
     plan["thank"] = lambda supper: Dish.start(name="coffee")
     supper = eaten("soup", "cake")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.templatetags.static import static
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from example_project.contacts.views import import_contacts, sample
 from example_project.outbox.views import outbox
@@ -22,4 +24,5 @@ urlpatterns = [
     path("outbox/", outbox, name="outbox"),
     path("timelines/", include("django_timelines.urls")),
     path("admin/", admin.site.urls),
+    path("favicon.ico", RedirectView.as_view(url=static("site/icon.svg"))),  # the admin's pages name no icon
 ]

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 from django.core.mail import EmailMessage
+from django.test import Client
 
+import example_project.site
 from example_project.databases import database
 from example_project.outbox.backend import EmailBackend
 from example_project.outbox.models import Mail
@@ -26,6 +28,13 @@ def test_the_source_is_shown_to_the_letter_and_escaped() -> None:
         '<span class="comment"># &lt;why&gt;</span>\n'
         '        <span class="keyword">return</span> <span class="string">&quot;&quot;&quot;a\n  b&quot;&quot;&quot;</span>\n'
     )
+
+
+def test_a_browser_that_asks_for_an_icon_by_itself_is_given_the_site_s(visitor: Client) -> None:
+    asked = visitor.get("/favicon.ico")
+
+    assert asked["Location"] == "/static/site/icon.svg"
+    assert (Path(example_project.site.__file__).parent / asked["Location"].strip("/")).is_file()
 
 
 def test_only_web_addresses_become_links_and_all_else_is_escaped() -> None:

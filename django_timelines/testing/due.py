@@ -32,9 +32,14 @@ def drain(using: str | None = None) -> int:
     """Run all that is due, in this thread, until nothing is; return how many attempts were claimed. Projections follow.
 
     What an unexpected error in a body raised is recorded and then raised, as in ``with recorded_errors()`` it is not.
-    Waits, backoffs, deadlines and leases that end in the future stay there: ``travel`` first.
+    Waits, backoffs, deadlines and leases that end in the future stay there: ``travel`` first. The timelines' clock stands
+    still meanwhile: of what begins to wait while it is drained nothing is run, however short the wait or slow the test.
     """
-    using = using or router.db_for_write(Timeline)
+    with moments.standing_still():
+        return _drain(using or router.db_for_write(Timeline))
+
+
+def _drain(using: str) -> int:
     begin_new(using, since=EVER)
     for claimed in range(TOO_MANY):
         keep_time(using)

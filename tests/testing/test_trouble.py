@@ -15,11 +15,12 @@ from django_timelines.models import Lease, Timeline
 from django_timelines.placements import embedded
 from django_timelines.signals import appended
 from django_timelines.testing import Crash, assert_holds, crash_at, deliver_twice, drain, fail_step, given, travel
+from django_timelines.workflows import RetryAfter
 from tests.shop.here import HERE
 from tests.shop.models import Entry
 from tests.shop.workflows import Order, Vault, plan, ran
 
-from .workflows import Postcard
+from .workflows import Postcard, Telegram
 
 pytestmark = pytest.mark.usefixtures("committed")
 LATER = timedelta(minutes=2)  # a lease is over by then
@@ -362,3 +363,24 @@ def test_what_does_not_hold_is_said(broken: Callable[[Any], Any], said: str, com
         transaction.set_rollback(True, using=HERE)
 
     assert rows.values("state", "status").get() == rows_before
+
+
+def test_what_waits_for_another_attempt_is_not_drained_with_it_however_short_the_wait() -> None:
+    telegram = Telegram.start(to="Ada")
+
+    with fail_step(Telegram.send, OSError("the wire is down")):
+        drain()
+
+    assert Telegram.get(telegram.pk).send.status == "retrying"
+    with travel(timedelta(seconds=1)):
+        drain()
+    assert Telegram.get(telegram.pk).send.status == "completed"
+
+
+def test_an_attempt_that_need_not_wait_is_drained_at_once() -> None:
+    telegram = Telegram.start(to="Ada")
+
+    with fail_step(Telegram.send, RetryAfter(0)):
+        drain()
+
+    assert Telegram.get(telegram.pk).send.status == "completed"

@@ -11,3 +11,15 @@ class Postcard(Workflow):
     @step(delivery=AT_LEAST_ONCE, retry=Retry(3, wait=timedelta(seconds=10), jitter=False, on=OSError))
     async def post(self, to: str) -> None:
         """Bring it to the post."""
+
+
+class Telegram(Workflow):
+    """Sent by itself, and again after no time at all."""
+
+    @step
+    def write(self, to: str) -> None:
+        """Say whom it is to."""
+
+    @step(after=write, retry=Retry(3, wait=timedelta(milliseconds=1), on=OSError))
+    def send(self) -> None:
+        """Tap it out."""

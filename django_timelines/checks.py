@@ -112,10 +112,10 @@ def check_workflows(app_configs: Sequence[AppConfig] | None = None, **kwargs: An
 
 
 def _assigned_twice(declaration: registry.Declaration) -> Iterator[CheckMessage]:
-    """Name steps that may run at once and assign the same field (clause 12 of the contract)."""
-    assigned = {name: _assigned(step.body) & set(declaration.fields) for name, step in declaration.steps.items()}
+    """Name steps that may run at once and assign the same field (clause 12 of the contract). What undoes or reminds is none."""
     ancestors = declaration.graph.ancestors()
-    for one, other in itertools.combinations(declaration.steps, 2):
+    assigned = {name: _assigned(declaration.step(name).body) & set(declaration.fields) for name in ancestors}
+    for one, other in itertools.combinations(ancestors, 2):
         fields = assigned[one] & assigned[other]
         if fields and one not in ancestors[other]:
             yield Warning(

@@ -1,12 +1,14 @@
 """``manage.py check`` names what is set wrongly, and the near miss."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core import checks
 from django.db import connection
 
-from django_timelines.checks import check_database, check_settings, check_site, check_workflows
+from django_timelines.checks import _assigned_twice, check_database, check_settings, check_site, check_workflows
+from django_timelines.workflows import Workflow, step
 
 
 def ids(found: list[checks.CheckMessage]) -> dict[str | None, str]:
@@ -95,9 +97,6 @@ def test_plain_sqlite_is_asked_for_better_settings() -> None:
 
 
 def test_steps_that_may_run_at_once_and_assign_the_same_field_are_named() -> None:
-    from django_timelines.checks import _assigned_twice
-    from django_timelines.workflows import Workflow, step
-
     class Both(Workflow):
         total: int = 0
 
@@ -133,3 +132,27 @@ def test_a_model_that_exactly_once_does_not_cover_is_named(settings: Any) -> Non
 
     expected = "exactly-once steps, but shop.Entry is written to 'archive' and the timelines to 'default'."
     assert f"shop.Order has {expected}" in found
+
+
+def test_what_undoes_a_step_or_reminds_of_it_may_assign_what_steps_assign() -> None:
+    class Loan(Workflow):
+        book: str
+        times: int = 0
+
+        @step
+        def lend(self, book: str) -> None:
+            self.book, self.times = book, 0
+
+        @lend.undo
+        def take_back(self) -> None:
+            self.book = ""
+
+        @step(after=lend, manual=True, remind=timedelta(days=2))
+        def give_back(self) -> None:
+            self.book, self.times = "", 0
+
+        @give_back.reminder
+        def nudge(self) -> None:
+            self.times += 1
+
+    assert list(_assigned_twice(Loan._declaration)) == []

@@ -88,7 +88,9 @@ def _next(
 
 
 def _waits(run: type_run, state: type_state) -> bool:
-    return bool(run) and takes_calls(run) and not ("ended" in state or state.get("cancelling"))
+    """Tell whether somebody is to be reminded of this run. Of a step with items that is each of them, not the step."""
+    waits = bool(run) and takes_calls(run) and "each" not in run
+    return waits and not ("ended" in state or state.get("cancelling"))
 
 
 def _goes_on(old: type_run | None, new: type_run | None) -> bool:

@@ -237,6 +237,30 @@ def test_each_item_is_reminded_of_for_itself_at_the_times_of_a_function():
     assert Poll.get(poll.pk).timeline.status == "completed"
 
 
+def test_at_a_fixed_time_too_each_item_is_reminded_of_and_not_the_step_as_a_whole(deploy):
+    parcel = deploy("""
+        class Parcel(Workflow):
+            voters: list[str]
+            @step
+            def call(self, voters: list[str]):
+                self.voters = voters
+            @step(after=call, each="voters", remind=timedelta(days=1))
+            def vote(self, voter: str, yes: bool): ...
+            @vote.reminder
+            def ask_again(self, voter: str):
+                ran[f"asked {voter}"] += 1
+    """)
+    begun = parcel.start(voters=["ada", "bob"])
+    drain()
+
+    assert list(Run.objects.filter(step="ask_again").order_by("item").values_list("item", flat=True)) == ["ada", "bob"]
+    begun.vote["ada"](True)
+    with travel(timedelta(hours=25)):
+        drain()
+
+    assert (ran["asked ada"], ran["asked bob"]) == (0, 1)
+
+
 def test_a_rejected_call_begins_to_wait_anew(deploy):
     parcel = deploy("""
         class Parcel(Workflow):

@@ -51,7 +51,20 @@ _STRUCTURE = frozenset(
         "each",
         "enough",
     }
-    | {"to", "rounds", "unset", "kept", "undo", "withdrawn", "cancelled", "compensate", "sealed", "renamed", "forced"}
+    | {
+        "to",
+        "rounds",
+        "unset",
+        "kept",
+        "undo",
+        "going_on",
+        "withdrawn",
+        "cancelled",
+        "compensate",
+        "sealed",
+        "renamed",
+        "forced",
+    }
 )
 _BY_NAME = frozenset(
     {"fields", "changes", "changes_kept_back", "theirs", "input", "errors"}

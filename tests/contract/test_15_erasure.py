@@ -12,10 +12,11 @@ from django_timelines.engine.prune import prune
 from django_timelines.exceptions import PermanentFailure, Refused, Rejected
 from django_timelines.models import Event, Run, SealedInput, Timeline
 from django_timelines.state import timeline_status
-from django_timelines.testing import drain, recorded_errors, travel
+from django_timelines.testing import assert_holds, drain, recorded_errors, travel
+from django_timelines.testing.due import carry_out
 from tests.shop.here import HERE
 from tests.shop.models import Entry
-from tests.shop.workflows import Letter, Order, Paid, Trip, Vault, plan, ran
+from tests.shop.workflows import Issue, Letter, Order, Paid, Trip, Vault, plan, ran
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -111,6 +112,24 @@ def test_an_erased_timeline_of_many_events_is_scrubbed_to_the_last(monkeypatch: 
 
 
 # Pruning
+
+
+def test_a_timeline_on_which_an_earlier_round_went_on_is_erased_too() -> None:
+    issue = Issue.start(pages=["one"])
+    carry_out(Run.objects.get(timeline=issue.pk, step="read"), HERE, alone=True)
+    carry_out(
+        Run.objects.get(timeline=issue.pk, step="bill"), HERE, alone=True
+    )  # a child, which goes on beside the new round
+    Issue.get(issue.pk).find_a_mistake()
+    drain()
+    Issue.get(issue.pk).timeline.cancel(reason="no paper")
+    drain()
+
+    Issue.get(issue.pk).timeline.erase(reason="asked for it")
+
+    begun = Event.objects.get(timeline=issue.pk, type="RoundBegun")
+    assert begun.data["going_on"] == {"bill": "bill@1"}
+    assert_holds(Issue.get(issue.pk))
 
 
 def test_pruning_takes_what_ended_long_ago_with_all_that_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,9 @@ from django_timelines.models import Run
 from django_timelines.testing import drain, recorded_errors
 from django_timelines.testing.due import carry_out
 from tests.rules.test_3_each import spill
-from tests.shop.workflows import Bar, Dish, Supper, plan
+from tests.shop.workflows import Bar, Dish, Jury, Supper, plan
 
-from .conftest import a_parcel, lose_step, page_of
+from .conftest import a_parcel, lose_step, page_of, post, verb_of
 
 pytestmark = pytest.mark.django_db(databases="__all__", transaction=True)
 
@@ -142,3 +142,22 @@ def test_items_of_a_step_that_the_code_lost_are_capped_too(root: Client, monkeyp
     lose_step(monkeypatch, Bar, "make")
 
     assert "and 10 more" in text_of(root, bar)
+
+
+def test_the_page_of_a_parent_says_that_it_was_cancelled_with_its_children(root: Client) -> None:
+    supper = eaten("soup")
+    supper.timeline.cancel(reason="the cook is ill")
+    drain()
+
+    assert Supper.get(supper.pk).timeline.status == "cancelled"
+    assert supper.timeline.events.filter(step="bill", data__cancelled=True).exists()
+    assert "the cook is ill" in text_of(root, supper)
+
+
+def test_links_to_one_of_many_items_are_revoked_on_a_page_of_its_own(root: Client) -> None:
+    jury = Jury.start(members=[{"name": "Ada", "seat": 1}, {"name": "Bob", "seat": 2}])
+    link = Jury.get(jury.pk).vote["Bob"].link()
+
+    post(root, verb_of("revoke", jury, "vote[Bob]"), reason="lost")
+
+    assert root.get(link).status_code == 410

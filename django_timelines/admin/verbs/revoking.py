@@ -10,8 +10,9 @@ from django.utils.translation import gettext_lazy
 from ... import registry, store
 from ...actors import of_user
 from ...engine.revoke import revoke_links
+from ...items import status_of
 from ...models import Timeline
-from ...state import OPEN, StepStatus, split_key, step_status
+from ...state import OPEN, StepStatus, split_key
 from .base import Outlook, Verb, is_known, title, type_asked
 
 
@@ -19,7 +20,7 @@ def _can_revoke(timeline: Timeline, key: str) -> bool:
     name = split_key(key)
     if not is_known(timeline, key) or not registry.get(timeline.workflow).step(name[0]).waits:
         return False
-    status = step_status(timeline.state, *name)
+    status = status_of(timeline, key)
     was_made = {key, name[0]} & {*timeline.state.get("links", ())}
     return status in OPEN | {StepStatus.OVERDUE} or (status is StepStatus.UPCOMING and bool(was_made))
 

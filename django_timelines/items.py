@@ -29,7 +29,7 @@ from .state import (
 )
 from .store import Snapshot
 
-AHEAD = 50  # of the next items that are read at a time
+AHEAD = 50  # of the next items that are read at a time, if no more are needed
 MANY = 200  # more items than that a snapshot does not hold from one commit to the next
 
 
@@ -81,7 +81,9 @@ def _rows(using: str, timeline: uuid.UUID, wanted: Wanted) -> QuerySet[Item]:
             chosen |= Q(step=step, item__in=items)
         return rows.filter(chosen)
     rows = rows.filter(step=wanted.step) if wanted.step else rows
-    return rows if wanted.first is None else rows.filter(index__range=(wanted.first, wanted.first + AHEAD - 1))
+    if wanted.first is None:
+        return rows
+    return rows.filter(index__range=(wanted.first, wanted.first + max(wanted.count, AHEAD) - 1))
 
 
 def _went_on(snapshot: Snapshot) -> bool:

@@ -45,11 +45,12 @@ def item_step(key: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Runs of items that are to be read: those of these keys; of a step all, or those from an index of its list on."""
+    """Runs of items that are to be read: those of these keys; of a step all, or so many from an index of its list on."""
 
     keys: frozenset[str] = frozenset()
     step: str = ""
     first: int | None = None
+    count: int = 0
 
 
 class Runs(dict[str, type_run]):
@@ -87,7 +88,7 @@ class Runs(dict[str, type_run]):
             (item, run) for item, run in self._sorted(step).items() if first <= run.get("index", -1) < first + count
         ]
         if len(found) < count and step in self.left_out:
-            raise ItemsNotLoaded(Wanted(step=step, first=first))
+            raise ItemsNotLoaded(Wanted(step=step, first=first, count=count))
         return dict(found)
 
     def lacks(self, key: str) -> bool:

@@ -131,6 +131,26 @@ def test_no_more_than_at_once_are_open_and_blocked_ones_make_room() -> None:
     assert_holds(fresh(tray))
 
 
+def test_a_deploy_that_lets_all_of_many_items_begin_at_once_begins_them_when_the_next_is_done(deploy: Any) -> None:
+    code = """
+        class Parcel(Workflow):
+            stamps: list[str]
+            @step
+            def take(self, stamps: list[str]):
+                self.stamps = stamps
+            @step(after=take, each="stamps", at_once=1)
+            def lick(self, stamp: str): ...
+    """
+    parcel = deploy(code).start(stamps=[f"stamp {number}" for number in range(70)])
+    deploy(code.replace(", at_once=1", ""))
+
+    carry_out(Run.objects.get(timeline=parcel.pk), parcel.timeline.using, alone=True)
+
+    assert Run.objects.filter(timeline=parcel.pk, status="due").count() == 69
+    drain()
+    assert fresh(parcel).timeline.status == "completed"
+
+
 def test_enough_votes_settle_and_nobody_else_is_asked() -> None:
     jury = Jury.start(members=[{"name": "Ada", "seat": 1}, {"name": "Bob", "seat": 2}, {"name": "Cy", "seat": 3}])
     assert jury.timeline.status == "waiting"

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import CommandError
+
+from django_timelines.workflows import Limit, Workflow, step
 
 from .conftest import a_blocked_order, type_ask, type_say
 
@@ -27,8 +32,39 @@ def test_outcomes_joins_guards_and_deadlines_are_drawn(say: type_say) -> None:
     assert "  sorry   after left.failed\n" in fork
     assert "  join    after left, right\n" in fork
     assert "  finish  after join or sorry\n" in fork
-    assert "  arrive   after invite          waits for a call, within 3 days, 0:00:00\n" in visit
+    assert "  arrive   after invite          waits for a call, within 3 days\n" in visit
     assert "  welcome  after arrive          guarded\n" in visit
+
+
+def test_rounds_limits_and_what_is_said_of_people_are_drawn(say: type_say) -> None:
+    class Audit(Workflow):
+        owner: User
+
+        @step
+        def begin(self, owner: User) -> None:
+            self.owner = owner
+
+        @step(after=begin, assigned="owner", remind=timedelta(days=2), limit=3)
+        def weigh(self, grams: int) -> None: ...
+
+        @weigh.reminder
+        def nudge(self) -> None: ...
+
+        @step(after=weigh, remind=[timedelta(days=1), timedelta(days=3)], limit=Limit(1, per="owner"))
+        def judge(self, verdict: str) -> None: ...
+
+        @judge.reminder
+        def nudge_again(self) -> None: ...
+
+        @step(after=judge, manual=True, assigned=lambda audit: audit.owner, again=weigh)
+        def give_back(self) -> None: ...
+
+    assert say("graph", Audit._declaration.label).splitlines()[1:] == [
+        "  begin      begins       waits for a call",
+        "  weigh      after begin  waits for a call, assigned to owner, reminds every 2 days, limited to 3 at once",
+        "  judge      after weigh  waits for a call, reminds after 1 day, 3 days, limited to 1 at once for each value",
+        "  give_back  after judge  waits for a call, assigned as its function says, then again from weigh",
+    ]
 
 
 def test_a_class_is_drawn_for_mermaid(say: type_say) -> None:

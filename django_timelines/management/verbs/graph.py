@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.management.color import Style
@@ -13,6 +14,7 @@ from ... import registry
 from ...diagram import as_file, diagram_of
 from ...graph import Node
 from ...models import Timeline
+from ...people import Reminding
 from ...registry import Declaration
 from ...state import StepStatus, step_status
 from ...steps import Delivery, Each
@@ -116,9 +118,27 @@ def _notes(declaration: Declaration, node: Node) -> Iterator[str]:
         yield "guarded"
     for option, value in (("delay", step.delay), ("until", step.until), ("within", step.within)):
         if value is not None:
-            yield f"{option} {'as its function says' if callable(value) else value}"
+            yield f"{option} {'as its function says' if callable(value) else _span(value)}"
+    if step.assigned is not None:
+        yield f"assigned {'as its function says' if callable(step.assigned) else f'to {step.assigned}'}"
+    if step.remind is not None:
+        yield f"reminds {_reminding(step.remind)}"
+    if step.limit is not None:
+        yield f"limited to {step.limit.number} at once" + (" for each value" if step.limit.per is not None else "")
     if step.delivery is not Delivery.EXACTLY_ONCE:
         yield str(step.delivery).replace("_", " ")
+    if step.again is not None:
+        yield f"then again from {step.again.name}"
+
+
+def _span(value: timedelta | datetime) -> str:
+    return str(value).removesuffix(", 0:00:00")
+
+
+def _reminding(remind: Reminding | Callable[[Any], Any]) -> str:
+    if not isinstance(remind, Reminding):
+        return "as its function says"
+    return f"every {_span(remind.every)}" if remind.every else f"after {', '.join(map(_span, remind.after))}"
 
 
 def _each(each: Each) -> Iterator[str]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import CommandError
+from django.utils import timezone
 
 from django_timelines.management.verbs import show
 from django_timelines.models import Event, Timeline
 from django_timelines.testing import drain
+from django_timelines.workflows import Workflow, step
 from tests.shop.factories import OrderFactory, VisitFactory
 from tests.shop.here import HERE
 from tests.shop.workflows import Bar, Order, Supper, Vault, Visit
@@ -255,3 +260,33 @@ def test_show_caps_children_and_items(ask: type_ask, say: type_say, monkeypatch:
     assert "0 of 1,000\n" in said
     assert "\n  (and 980 more)\n" in said
     assert ask("show", str(bar.pk))["steps"][1]["items"] == {"settled": 0, "count": 1000}
+
+
+def test_show_says_for_whom_a_step_waits_and_until_when(say: type_say) -> None:
+    class Lease(Workflow):
+        tenant: User
+
+        @step
+        def offer(self, tenant: User) -> None:
+            self.tenant = tenant
+
+        @step(after=offer, manual=True, assigned="tenant", within=timedelta(days=3))
+        def sign(self) -> None: ...
+
+    lease = Lease.start(tenant=User.objects.create_user("ada"))
+    drain()
+
+    said = say("show", str(lease.pk)).splitlines()[-1]
+
+    until = timezone.localtime(Lease.get(lease.pk).timeline.runs.get(step="sign").until)
+    assert {"waits for a call", "for ada", f"until {until:%Y-%m-%d %H:%M:%S}"} == {
+        part.rpartition("  ")[2] for part in said.split(" · ")
+    }
+
+
+def test_show_tells_a_step_that_waits_for_its_timeline_from_one_that_waits_for_a_call(say: type_say) -> None:
+    supper = Supper.start(guest="Ada", dishes=[])
+    drain()
+    supper = Supper.get(supper.pk)
+
+    assert f" waits for timeline {supper.bill.child.pk}\n" in say("show", str(supper.pk))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -9,6 +10,7 @@ from typing import Any
 
 from django.core.management.color import Style
 
+from ... import moments
 from ...audit import through, who
 from ...engine.history import state_at
 from ...exceptions import Unknown
@@ -24,6 +26,7 @@ from .times import moment, written
 VALUE = 80  # characters of a field's value; JSON has the whole of it
 DETAIL = 60
 CHILDREN = 50  # the newest of them
+NOISE = ("digest", "through", "instead_of", "timed", "slots", "child")  # said elsewhere, or the engine's own
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -161,8 +164,13 @@ def _told(event: Event) -> Iterator[str]:
         elif name in ("changes", "fields", "input") and isinstance(value, dict):
             yield from (f"{field}={value_text(one)}" for field, one in value.items())
         elif name == "waiting":
-            yield "waits for a call"
-        elif name not in ("digest", "through", "instead_of") and value not in ("", None):
+            child = event.data.get("child")
+            yield f"waits for timeline {uuid.UUID(child)}" if child else "waits for a call"
+        elif name == "assigned":
+            yield f"for {value['label']}" if value else "for all who may call it"
+        elif name in ("due", "until") and value:
+            yield f"{name} {moment(moments.from_text(value))}"
+        elif name not in NOISE and value not in ("", None):
             yield f"{name}: {value_text(value)}"
 
 

@@ -26,7 +26,7 @@ def content_security_policy(
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        if not (settings.DEBUG and response.status_code == 500):
+        if not (settings.DEBUG and response.status_code in (404, 500)):
             response.setdefault("Content-Security-Policy", POLICY)
         return response
 

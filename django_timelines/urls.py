@@ -16,8 +16,8 @@ urlpatterns = [
     path("api/", api.timelines, name="api"),
     path("api/<uuid:pk>/", api.timeline, name="api_timeline"),
     path("api/<uuid:pk>/events/", api.events, name="api_events"),
-    path("api/<uuid:pk>/steps/<str:run>/", api.step, name="api_step"),
-    path("api/<uuid:pk>/steps/<str:run>/assign/", api.assign, name="api_assign"),
+    path("api/<uuid:pk>/steps/<path:run>/assign/", api.assign, name="api_assign"),
+    path("api/<uuid:pk>/steps/<path:run>/", api.step, name="api_step"),  # an item may have a slash in its name
     path("open/<str:token>/", views.open_link, name="open"),
     path("call/<str:token>/", views.CallLinkView.as_view(), name="call"),
 ]

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from urllib.parse import quote
 
 import pytest
 from django.contrib.auth.models import User
@@ -10,7 +11,7 @@ from django.test import Client
 from django_timelines.models import Timeline
 from django_timelines.testing import drain
 from example_project.signup.workflows import Signup
-from tests.shop.workflows import Order, Vault, ran
+from tests.shop.workflows import Jury, Order, Vault, ran
 
 from .workflows import Expense, Moving
 
@@ -283,3 +284,14 @@ def test_no_answer_holds_inputs_fields_or_secrets(customer, ada, order):
     assert "open sesame" not in said
     assert "the owner's name" not in said
     assert "customer" not in said.replace("The customer pays.", "")
+
+
+@pytest.mark.parametrize("name", ["Ada/Bob", "Ada@2", "]", "50%"])
+def test_an_item_is_called_whatever_its_name_is(customer, ada, name):
+    jury = Jury.using(actor=ada).start(members=[{"name": name, "seat": 1}, {"name": "Cy", "seat": 2}])
+    drain()
+
+    answer = post(customer, of(jury, "steps", quote(f"vote[{name}]", safe="")), input={"points": 3})
+
+    assert (answer.status_code, answer.json()["outcome"]) == (200, "completed")
+    assert Jury.get(jury.pk).vote[name].status == "completed"

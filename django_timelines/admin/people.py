@@ -20,7 +20,7 @@ class AssignForm(ReasonForm):
         label=gettext_lazy("To"),
         required=False,
         max_length=254,
-        help_text=gettext_lazy("A user's name, or the beginning of it. Nobody: it is for all who may call it."),
+        help_text=gettext_lazy("A user's name, or the beginning of it. Left empty, it is for all who may call it."),
     )
 
     def __init__(self, *args: Any, asker: Any, **options: Any) -> None:

@@ -20,5 +20,8 @@ def check_allowed(step: Step[...], workflow: Any, actor: Actor | None) -> None:
     actor = actor or actors.current()
     user = policy.user_of(actor)
     if not allows(step, workflow, user, holds_link=actor.type == ActorType.LINK):
-        words = {"step": step.name.replace("_", " "), "actor": actor}
-        raise NotAllowed(_("%(actor)s may not call “%(step)s”. Who may is said in its allowed=.") % words)
+        words = {"step": step.name.replace("_", " "), "actor": actor, "name": step.name}
+        said = _("%(actor)s may not call “%(step)s”. Who may is said in its allowed=.") % words
+        if actor.type == ActorType.SYSTEM:  # code that has not said for whom it calls
+            said += " " + _("Code names who calls: %(name)s.using(actor=user)(…).") % words
+        raise NotAllowed(said)

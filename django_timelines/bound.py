@@ -406,6 +406,7 @@ class BoundStep(Generic[P]):
     __iter__ = None  # or Python would make an endless list of items
 
     def __repr__(self) -> str:
+        self._workflow._run(self._run)  # of an item that was not read, too
         return f"<{self._workflow!r} {run_key(*self._run)}: {step_status(self._workflow._snapshot.state, *self._run)}>"
 
 

@@ -70,6 +70,12 @@ def test_a_template_reads_steps_and_items() -> None:
         odd.make["status"]["status"]
 
 
+def test_an_item_is_shown_with_where_it_stands() -> None:
+    bar = Bar.start(drinks=["latte", "mocha"])
+
+    assert repr(fresh(bar).make["mocha"]) == f"<<shop.Bar {bar.pk} running> make[mocha]: due>"
+
+
 def test_an_item_that_fails_blocks_alone_and_is_retried_alone() -> None:
     plan["make"] = spill("mocha")
     bar = Bar.start(drinks=["latte", "mocha", "tea"])

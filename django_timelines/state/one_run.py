@@ -11,7 +11,8 @@ from .statuses import KEPT, LATE, LATER, MOVING, OPEN, TAKES_CALLS, StepStatus
 
 def is_open(run: Mapping[str, Any]) -> bool:
     """Tell whether a run was reached and is not settled. An overdue one that nothing goes on from may still be done."""
-    return run["status"] in OPEN or (run["status"] == StepStatus.OVERDUE and not run.get("final"))
+    is_final = run.get("final") or "each" in run  # a step is overdue when all of its items are done with
+    return run["status"] in OPEN or (run["status"] == StepStatus.OVERDUE and not is_final)
 
 
 def is_begun(run: Mapping[str, Any]) -> bool:

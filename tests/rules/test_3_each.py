@@ -1,5 +1,6 @@
 """Rule 3: ``each=`` makes one run for each item, each with its own attempts; the list is read once, when the step is reached."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from django_timelines.exceptions import DeclarationError, PermanentFailure, Refu
 from django_timelines.items import read_all
 from django_timelines.models import Event, Item, Run, Timeline
 from django_timelines.state import MOVING, items_of
-from django_timelines.testing import assert_holds, drain, recorded_errors
+from django_timelines.testing import assert_holds, drain, recorded_errors, travel
 from django_timelines.testing.due import carry_out
 from django_timelines.workflows import Workflow, step
 from tests.shop.models import Entry
@@ -186,6 +187,32 @@ def test_too_few_are_a_failure_that_the_class_goes_on_from() -> None:
     jury = fresh(jury)
     assert (jury.vote["Ada"].status, jury.vote.status, jury.vote["Cy"].status) == ("failed", "failed", "not taken")
     assert (jury.adjourn.status, jury.announce.status) == ("completed", "not reached")
+
+
+def test_a_step_of_which_items_are_overdue_is_overdue_and_the_class_goes_on_from_that(deploy: Any) -> None:
+    parcel = deploy("""
+        class Parcel(Workflow):
+            names: list[str]
+            @step
+            def take(self, names: list[str]):
+                self.names = names
+            @step(after=take, each="names", within=timedelta(days=2))
+            def sign(self, name: str, yes: bool): ...
+            @step(after=sign)
+            def send(self): ...
+            @step(after=sign.overdue)
+            def send_back(self):
+                ran["send_back"] += 1
+    """).start(names=["ada", "bob"])
+    drain()
+    fresh(parcel).sign["ada"](True)
+
+    with travel(timedelta(days=3)):
+        drain()
+
+    parcel = fresh(parcel)
+    assert (parcel.sign.status, parcel.sign["bob"].status, parcel.send.status) == ("overdue", "overdue", "not reached")
+    assert (ran["send_back"], parcel.timeline.status) == (1, "completed")
 
 
 def test_a_call_names_an_item_that_is_there() -> None:

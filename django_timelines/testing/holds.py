@@ -6,14 +6,14 @@ from django.db import router
 
 from ..engine.history import state_at
 from ..models import Timeline
-from ..state import lies_beside, open_runs, run_key, split_key, stored, timeline_status, type_state
+from ..state import ENDED, lies_beside, open_runs, run_key, split_key, stored, timeline_status, type_state
 from ..workflows import Workflow
 
 
 def assert_holds(timeline: Timeline | Workflow | None = None) -> None:
     """Check a timeline (all of them, if none is named): its events are numbered without a gap, and its row is their fold.
 
-    So are the rows of its open runs.
+    So are the rows of its open runs, of which there is one until it has ended.
     """
     if timeline is None:
         for one in Timeline.objects.using(router.db_for_write(Timeline)):
@@ -35,6 +35,8 @@ def _check(timeline: Timeline) -> None:
     opened = {key: run for key, run in open_runs(state).items() if "each" not in run}
     folded = {run["fence"]: (*split_key(key)[:2], run["status"], run["attempt"]) for key, run in opened.items()}
     _same(timeline, "its open runs", rows, folded)
+    if not rows and timeline.status not in ENDED:
+        raise AssertionError(f"{timeline}: nothing of it is open, and it has not ended.")
 
 
 def _items(timeline: Timeline, state: type_state) -> tuple[object, object]:

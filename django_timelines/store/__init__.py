@@ -1,0 +1,31 @@
+"""The only writer, and what it reads: it knows databases, and nothing of workflows."""
+
+from .change import Change, Snapshot, type_slot
+from .leasing import heartbeat, leases, sweep_leases, with_live_lease
+from .noting import Ring, await_slot, note, rang, sighted, take_notices, take_value
+from .reading import EVERYTHING, cursor_of, find, load, paused, snapshot_of
+from .writing import commit
+
+__all__ = [
+    "EVERYTHING",
+    "Change",
+    "Ring",
+    "Snapshot",
+    "await_slot",
+    "commit",
+    "cursor_of",
+    "find",
+    "heartbeat",
+    "leases",
+    "load",
+    "note",
+    "paused",
+    "rang",
+    "sighted",
+    "snapshot_of",
+    "sweep_leases",
+    "take_notices",
+    "take_value",
+    "type_slot",
+    "with_live_lease",
+]

@@ -1,0 +1,53 @@
+"""Leases: by the database's clock, in rows that no commit needs."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import connections
+from django.db.models import BooleanField, Exists, OuterRef, Q
+from django.db.models.expressions import RawSQL
+
+from ..databases import later
+from ..models import Lease, Run
+from ..state import StepStatus
+
+
+def heartbeat(using: str, holders: Sequence[str], seconds: float) -> int:
+    """Lengthen the leases of these holders; return how many there were."""
+    connection = connections[using]
+    expires, ahead = later(connection, seconds)
+    places = ", ".join(["%s"] * len(holders))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE django_timelines_lease SET expires = {expires} WHERE holder IN ({places})",  # noqa: S608
+            [ahead, *holders],
+        )
+        return int(cursor.rowcount)
+
+
+def leases(using: str, runs: Sequence[uuid.UUID]) -> dict[uuid.UUID, datetime | None]:
+    """Return which of these runs have a lease: when it ends, or None if it has ended, by the database's clock."""
+    held = Lease.objects.using(using).filter(run__in=runs, run__status=StepStatus.RUNNING)
+    rows = held.values_list("run_id", "expires", _is_live(using))
+    return {run: expires if is_live else None for run, expires, is_live in rows}
+
+
+def with_live_lease(using: str) -> Q:
+    """Return the condition for open runs that are being executed, under a lease that has not ended by the database's clock."""
+    live = Lease.objects.using(using).filter(_is_live(using), run=OuterRef("pk"))
+    return Q(Exists(live), status=StepStatus.RUNNING)
+
+
+def _is_live(using: str) -> RawSQL:
+    now, ahead = later(connections[using])
+    return RawSQL(f"expires > {now}", [ahead], output_field=BooleanField())  # noqa: S611 (one placeholder, ours)
+
+
+def sweep_leases(using: str) -> None:
+    """Delete the leases that were left behind, and have ended: of runs that nobody executes, or that are no longer open."""
+    running = Run.objects.using(using).filter(pk=OuterRef("run_id"), status=StepStatus.RUNNING)
+    left = Lease.objects.using(using).exclude(_is_live(using)).exclude(Exists(running))
+    left.order_by()._raw_delete(using)

@@ -1,0 +1,84 @@
+"""What is noted beside the events: no head moves and no fence changes."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connections, transaction
+
+from ..databases import begin_writing
+from ..models import Notice, Run, Sighting, UniqueValue
+from ..statements import insert, insert_new, send, type_row, update
+from .change import lease_lost
+
+
+def note(using: str, timeline: uuid.UUID, step: str, fence: int, row: type_row) -> None:
+    """Note on an open run how far it has come; ``LeaseLost`` if it went on to a newer event.
+
+    The run's row is taken until the commit: whoever gives the attempt to somebody else waits, and then finds the cursor.
+    """
+    where = {"timeline": timeline, "fence": fence}
+    send(connections[using], [update(using, Run, row, where, lease_lost(timeline, step, fence))])
+
+
+def await_slot(using: str, timeline: uuid.UUID, fence: int, digest: uuid.UUID, ring: datetime) -> None:
+    """Note that a due run waits for a slot of this limit, unless it went on."""
+    rows = Run.objects.using(using).filter(timeline=timeline, fence=fence)
+    rows.update(awaits=digest, rings=0, ring=ring)
+
+
+def take_value(using: str, digest: uuid.UUID, timeline: uuid.UUID) -> bool:
+    """Let a timeline hold a unique value unless another does; return whether it does."""
+    statement = insert_new(using, UniqueValue, {"digest": digest, "timeline": timeline})
+    with connections[using].cursor() as cursor:
+        cursor.execute(statement.sql, statement.values)
+        return bool(cursor.rowcount == 1)
+
+
+def take_notices(using: str, taken: Sequence[uuid.UUID], answers: Sequence[type_row]) -> None:
+    """Take notices that change nothing, and answer."""
+    with transaction.atomic(using=using):
+        Notice.objects.using(using).filter(id__in=taken).delete()
+        send(connections[using], insert(using, Notice, answers))
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """What is noted of an open run, as it was read: that its bell is rung ``more`` times, where, and when to look next."""
+
+    run: Run
+    more: int
+    placement: str
+    next: datetime
+
+
+def rang(using: str, rings: Sequence[Ring]) -> list[Ring]:
+    """Note all of these that no other clock has noted first, and of which the run did not go on; return those.
+
+    No event and no fence changes. The rows are as they were read, and then as they were written. However many there are, these
+    are two statements, and one more for each other number of rings, placement or time.
+    """
+    connection = connections[using]
+    rows = Run.objects.using(using)
+    with transaction.atomic(using=using):
+        begin_writing(connection)
+        skips = connection.features.has_select_for_update_skip_locked  # who has one notes it
+        found = rows.select_for_update(skip_locked=skips).filter(pk__in=[one.run.pk for one in rings])
+        now = {id: (fence, times) for id, fence, times in found.order_by("pk").values_list("pk", "fence", "rings")}
+        ours = [one for one in rings if now.get(one.run.pk) == (one.run.fence, one.run.rings)]
+        alike: dict[tuple[int, str, datetime], list[uuid.UUID]] = {}
+        for one in ours:
+            alike.setdefault((one.run.rings + one.more, one.placement, one.next), []).append(one.run.pk)
+        for (times, placement, next), ids in alike.items():
+            rows.filter(pk__in=ids).update(rings=times, placement=placement, ring=next)
+    for one in ours:
+        one.run.rings, one.run.placement, one.run.ring = one.run.rings + one.more, one.placement, one.next
+    return ours
+
+
+def sighted(using: str, name: str, at: datetime) -> None:
+    """Note that a clock or an embedded worker was seen."""
+    Sighting.objects.using(using).update_or_create(name=name, defaults={"at": at})

@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Iterator
 from socket import socket as tcp_socket
 
@@ -221,18 +222,20 @@ def test_a_commit_in_an_event_loops_thread_waits_for_no_hint(server, signup):
     assert asyncio.run(story()) == 99
 
 
-def test_a_runner_that_goes_on_sends_its_first_hint_and_its_last(server, signup):
+def test_a_runner_that_goes_on_sends_its_first_hint_and_its_last(server):
+    timeline = uuid.uuid4()  # of which nobody has said anything yet
+
     async def story():
         receiver = shared_layer()
         channel = await receiver.new_channel()
-        await receiver.group_add(group_of(signup.pk), channel)
-        await until(lambda: server.subscribers(group_of(signup.pk)) == 1)
+        await receiver.group_add(group_of(timeline), channel)
+        await until(lambda: server.subscribers(group_of(timeline)) == 1)
         for sequence in (11, 12, 13, 14):
-            sender.send_hint(signup.pk, sequence, more=True)
-        sender.send_hint(signup.pk, 15)
+            sender.send_hint(timeline, sequence, more=True)
+        sender.send_hint(timeline, 15)
         await asyncio.sleep(sender.PAUSE * 2)  # for what would come later
         await asyncio.to_thread(sender.sender.flush)
-        sender.send_hint(signup.pk, 99)
+        sender.send_hint(timeline, 99)
         heard = []
         while heard[-1:] != [99]:
             message = await asyncio.wait_for(receiver.receive(channel), PATIENCE)
@@ -243,14 +246,16 @@ def test_a_runner_that_goes_on_sends_its_first_hint_and_its_last(server, signup)
     assert asyncio.run(story()) == [11, 15, 99]
 
 
-def test_of_a_runner_whose_next_step_takes_long_the_newest_hint_follows(server, signup):
+def test_of_a_runner_whose_next_step_takes_long_the_newest_hint_follows(server):
+    timeline = uuid.uuid4()  # of which nobody has said anything yet
+
     async def story():
         receiver = shared_layer()
         channel = await receiver.new_channel()
-        await receiver.group_add(group_of(signup.pk), channel)
-        await until(lambda: server.subscribers(group_of(signup.pk)) == 1)
+        await receiver.group_add(group_of(timeline), channel)
+        await until(lambda: server.subscribers(group_of(timeline)) == 1)
         for sequence in (11, 12, 13):
-            sender.send_hint(signup.pk, sequence, more=True)
+            sender.send_hint(timeline, sequence, more=True)
         heard = [(await asyncio.wait_for(receiver.receive(channel), PATIENCE))["sequence"] for _ in range(2)]
         await receiver.flush()
         return heard

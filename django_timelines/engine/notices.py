@@ -29,7 +29,7 @@ def notices(before: Snapshot, after: Snapshot) -> Iterator[type_row]:
         )
         if awaits_child(old) and (turned or not goes_on) and new.get("of") == old.get("of"):
             yield notice_row(uuid.UUID(old["child"]), after.id, after.head, Notice.CANCEL, name, compensate=compensate)
-        if "of" in new and awaits_child(new) and "of" not in old:
+        if "of" in new and awaits_child(new) and new["of"] != old.get("of"):
             yield notice_row(uuid.UUID(new["child"]), after.id, after.head, Notice.CANCEL, name, compensate=True)
 
 

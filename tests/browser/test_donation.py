@@ -137,7 +137,8 @@ def test_a_second_tab_goes_on_by_itself_and_keeps_what_was_chosen_there(demo: Si
     expect(third.get_by_role("alert").first).to_contain_text("“select amount” is done already.")
     expect(third.get_by_label("Your name")).to_be_visible()
     assert (
-        demo.ask("SELECT fields FROM django_timelines_timeline WHERE id = '{}'", timeline)[0][0].count('"amount":5') == 1
+        demo.ask("SELECT fields FROM django_timelines_timeline WHERE id = '{}'", timeline)[0][0].count('"amount":5')
+        == 1
     )
 
 

@@ -286,3 +286,15 @@ def test_a_step_may_start_another_timeline_which_knows_why() -> None:
     first = Event.objects.get(timeline=coffee.pk, sequence=1)
     assert first.cause_timeline == supper.pk
     assert Event.objects.get(timeline=supper.pk, sequence=first.cause).step == "thank"
+
+
+def test_a_child_of_an_earlier_round_is_undone_behind_the_one_of_this_round() -> None:
+    supper = ate("soup")
+    supper.timeline.rewind(to="cooking", reason="cold")
+    supper = fresh(supper)
+
+    supper.timeline.cancel(reason="closed", compensate=True)
+
+    assert fresh(supper).timeline.status == "cancelled"
+    assert [dish.status for dish in Dish.timelines.all()] == ["cancelled", "cancelled"]
+    assert Entry.objects.filter(text="threw away soup").count() == 2

@@ -36,35 +36,17 @@ def declare(
 ) -> Declaration:
     """Return what this subclass of ``root`` declares, and turn its annotations into fields."""
     label = registry.label_for(cls.__module__, cls.__name__)
-    steps = {
-        name: value for base in reversed(cls.__mro__) for name, value in vars(base).items() if isinstance(value, Step)
-    }
-    for name, declared in steps.items():
-        _check_name(label, name)
-        declared.name = name
-        declared.parameters = _parameters(label, declared)
-        _take_item(label, declared)
-        _check_undo(label, declared, steps)
-        _check_reminder(label, declared, steps)
-        _check_allowed(label, declared)
-        _check_times(label, declared)
+    steps = _steps(cls, label)
     fields = _fields(cls, root, label, steps)
     for declared in steps.values():
         _check_each(label, declared, fields)
         _check_assigned(label, declared, fields)
-        if unknown := [name for name in declared.results if name not in fields]:
-            raise DeclarationError(
-                f"{label}.{declared.name}: results= names {unknown[0]!r}, which is no field. Declare it."
-            )
+        _check_results(label, declared, fields)
+    _check_renames(label, steps, fields)
     inputs = {
         name: {p.name: field_for(f"{label}.{name}", p.name, p.annotation) for p in declared.parameters}
         for name, declared in steps.items()
     }
-    for old, new in [(step.renamed_from, name) for name, step in steps.items()] + [
-        (field.renamed_from, name) for name, field in fields.items()
-    ]:
-        if old in steps or old in fields:
-            raise DeclarationError(f"{label}.{new} is renamed from {old!r}, which is there still. Take one away.")
     items = {
         name: field_for(f"{label}.{name}", declared.item.name, declared.item.annotation)
         for name, declared in steps.items()
@@ -85,6 +67,23 @@ def declare(
         limit=of_class,
         limited=_limited(label, of_class, steps, fields),
     )
+
+
+def _steps(cls: type[Any], label: str) -> dict[str, Step[...]]:
+    """Return the steps of a class and its bases by name, each with what its body takes."""
+    steps = {
+        name: value for base in reversed(cls.__mro__) for name, value in vars(base).items() if isinstance(value, Step)
+    }
+    for name, declared in steps.items():
+        _check_name(label, name)
+        declared.name = name
+        declared.parameters = _parameters(label, declared)
+        _take_item(label, declared)
+        _check_undo(label, declared, steps)
+        _check_reminder(label, declared, steps)
+        _check_allowed(label, declared)
+        _check_times(label, declared)
+    return steps
 
 
 def _limited(
@@ -260,6 +259,21 @@ def _check_assigned(label: str, declared: Step[...], fields: dict[str, Field]) -
             f"{label}.{declared.name}: assigned={given!r} is no field that is a user. "
             f"Declare {given}: {settings.AUTH_USER_MODEL.rpartition('.')[2]}, or write a function that returns one."
         )
+
+
+def _check_results(label: str, declared: Step[...], fields: dict[str, Field]) -> None:
+    if unknown := [name for name in declared.results if name not in fields]:
+        raise DeclarationError(
+            f"{label}.{declared.name}: results= names {unknown[0]!r}, which is no field. Declare it."
+        )
+
+
+def _check_renames(label: str, steps: dict[str, Step[...]], fields: dict[str, Field]) -> None:
+    named: dict[str, Step[...] | Field] = {**steps, **fields}
+    for new, renamed in named.items():
+        old = renamed.renamed_from
+        if old in named:
+            raise DeclarationError(f"{label}.{new} is renamed from {old!r}, which is there still. Take one away.")
 
 
 def _check_times(label: str, declared: Step[...]) -> None:

@@ -26,8 +26,9 @@ from django.urls import reverse
 from django.views.decorators.debug import sensitive_variables
 
 from . import links, policy, registry, store
-from .bound import BoundStep, actor_of, any_of, step, subworkflow, with_options
+from .bound import BoundStep, actor_of, with_options
 from .declarations import declare
+from .decorators import any_of, step, subworkflow
 from .domain import Event
 from .engine import call, erase, explain, history, operate, pause, revoke
 from .engine.asked import Options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
@@ -55,13 +56,29 @@ def start(declaration: Declaration, options: Options, args: tuple[Any, ...], kwa
     digest = key_digest(declaration.label, options.key) if options.key else None
     if known := started_with(declaration, options.key, using):
         return _same_start(known, RunName(entry.name), given, options)
-    actor = options.actor or actors.current()
-    id = new_id()
-    defaults = {
-        name: field.encode(field.default) for name, field in declaration.fields.items() if field.default is not UNSET
-    }
-    cause = actors.current_cause()
-    family = cause.correlation if cause else id
+    before, begun = _new(declaration, options, digest, using)
+    runner = _runner(options.actor or actors.current(), using)
+    if options.schedule:
+        runner = replace(runner, placement=NOWHERE)
+    patience = Patience()
+    while True:
+        try:
+            after = _begin(declaration, before, begun, given, runner)
+            actors.note_started(before.id)
+            return after
+        except (IntegrityError, Rejected, Conflict) as error:
+            # two at once: the other was first, and its effects may be why we were rejected
+            known = started_with(declaration, options.key, using, lock=runner.in_transaction)
+            if known and known.id != before.id:
+                return _same_start(known, RunName(entry.name), given, options)
+            if not isinstance(error, Conflict):
+                raise
+            patience.after(error)
+
+
+def _new(declaration: Declaration, options: Options, digest: uuid.UUID | None, using: str) -> tuple[Snapshot, NewEvent]:
+    """Return a timeline that has no event yet, and its first."""
+    actor, cause, id = options.actor or actors.current(), actors.current_cause(), new_id()
     before = Snapshot(
         id,
         declaration.label,
@@ -69,31 +86,18 @@ def start(declaration: Declaration, options: Options, args: tuple[Any, ...], kwa
         0,
         "",
         empty(),
-        family,
+        cause.correlation if cause else id,
         options.key,
         digest,
         actor.id if actor.type == "user" else "",
     )
-    keyed: dict[str, Any] = {"key": options.key} if options.key else {}
-    keyed |= {"schedule": dict(options.schedule)} if options.schedule else {}
-    begun = NewEvent(EventType.TIMELINE_STARTED, data={"fields": defaults} | keyed, at=moments.now())
-    runner = _runner(actor, using)
-    if options.schedule:
-        runner = replace(runner, placement=NOWHERE)
-    patience = Patience()
-    while True:
-        try:
-            after = _begin(declaration, before, begun, given, runner)
-            actors.note_started(id)
-            return after
-        except (IntegrityError, Rejected, Conflict) as error:
-            # two at once: the other was first, and its effects may be why we were rejected
-            known = started_with(declaration, options.key, using, lock=runner.in_transaction)
-            if known and known.id != id:
-                return _same_start(known, RunName(entry.name), given, options)
-            if not isinstance(error, Conflict):
-                raise
-            patience.after(error)
+    fields = {
+        name: field.encode(field.default) for name, field in declaration.fields.items() if field.default is not UNSET
+    }
+    data: dict[str, Any] = {"fields": fields}
+    data |= {"key": options.key} if options.key else {}
+    data |= {"schedule": dict(options.schedule)} if options.schedule else {}
+    return before, NewEvent(EventType.TIMELINE_STARTED, data=data, at=moments.now())
 
 
 def _begin(declaration: Declaration, before: Snapshot, begun: NewEvent, given: Input, runner: Runner) -> Snapshot:

@@ -1,13 +1,15 @@
 """How PostgreSQL writes a change: one statement, so that a commit is one round trip and asks nothing first.
 
 The timeline's row is moved if its head and the fences of its runs are what the writer knew; everything else hangs on that, so
-that a conflict has written nothing. All values travel as one JSON document: the text of the statement depends only on which
-tables it touches, and is prepared where the connection's ``OPTIONS`` set ``prepare_threshold``.
+that a conflict has written nothing. Rows travel as one JSON document: the text of the statement depends only on which tables it
+touches, and is prepared where the connection's ``OPTIONS`` set ``prepare_threshold``. Fences travel beside it: how many runs a
+document names the database cannot know when it plans, and it would read all that are open, of ten thousand items, to find one.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
@@ -46,13 +48,16 @@ def write(connection: BaseDatabaseWrapper, document: type_row, known: tuple[UUID
     parts = [name for name in _PARTS if document.get(name)] + [
         name for name in (_FIELDS,) if name in document["timeline"]
     ]
-    sql = _sql(not known[1], tuple(parts))
-    values: list[Any] = [_encode(document)]
+    id, head = known
+    gone, released = document.pop("gone"), document.pop("released")
+    fences = [row["old_fence"] for row in document["changed"]] + gone
+    values = {"document": _encode(document), "id": id, "head": head}
+    values |= {"fences": _array(fences), "gone": _array(gone), "released": _array(released)}
     connection.ensure_connection()
     raw: Any = connection.connection
     itself = alone and raw.info.transaction_status == _idle()
     with _committing_itself(connection, raw) if itself else nullcontext(), cursor_of(connection) as cursor:
-        cursor.execute(sql, [*values, *known] if known[1] else values)
+        cursor.execute(_sql(not head, tuple(parts), max(map(len, (fences, gone, released))) <= 1), values)
         return bool(cursor.fetchone()[0])
 
 
@@ -89,6 +94,10 @@ def _text(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else value.hex if isinstance(value, UUID) else str(value)
 
 
+def _array(fences: list[int]) -> str:
+    return f"{{{','.join(map(str, fences))}}}"
+
+
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=_text).encode
 
 
@@ -117,7 +126,9 @@ def _values(model: type[Model], *, without: tuple[str, ...] = ()) -> str:
 
 _OF_A_WALK = ("cursor", "progress")  # written between commits; here they only begin anew
 _OLD = '"old_fence" int'
-_SAME = 'r."timeline_id" = moved."id" AND r."fence" = n."old_fence"'
+_SAME = 'r."timeline_id" = moved."id" AND r."fence" = n."old_fence" AND r."fence" = ANY(%(fences)s::int[])'
+_OF_SEVERAL, _OF_ONE = re.compile(r"= ANY\(%\((\w+)\)s::int\[\]\)"), r"= (%(\1)s::int[])[1]"
+"""How a run is looked up by its fence. One is the rule, and equality what every plan finds it by."""
 
 
 def _insert(model: type[Model], part: str, *, without: tuple[str, ...] = ()) -> str:
@@ -134,9 +145,8 @@ IN_NO_SNAPSHOT = "current_setting('transaction_isolation') = 'read committed'"
 
 def _released() -> str:
     return (
-        f"DELETE FROM {Lease._meta.db_table} l USING moved, d, {Run._meta.db_table} r, "  # noqa: S608
-        f"jsonb_to_recordset(d.doc->'released') AS n({_OLD}) "
-        f"WHERE l.run_id = r.id AND {_SAME} AND {IN_NO_SNAPSHOT}"
+        f"DELETE FROM {Lease._meta.db_table} l USING moved, {Run._meta.db_table} r "  # noqa: S608
+        f"WHERE l.run_id = r.id AND r.timeline_id = moved.id AND r.fence = ANY(%(released)s::int[]) AND {IN_NO_SNAPSHOT}"
     )
 
 
@@ -152,8 +162,8 @@ def _changed() -> str:
 
 def _gone() -> str:
     return (
-        f"DELETE FROM {Run._meta.db_table} r USING moved, d, "  # noqa: S608
-        f"jsonb_to_recordset(d.doc->'gone') AS n({_OLD}) WHERE {_SAME}"
+        f"DELETE FROM {Run._meta.db_table} r USING moved "  # noqa: S608
+        "WHERE r.timeline_id = moved.id AND r.fence = ANY(%(gone)s::int[])"
     )
 
 
@@ -210,12 +220,13 @@ _PARTS: dict[str, Callable[[], str]] = {
 
 
 @cache
-def _sql(begins: bool, parts: tuple[str, ...]) -> str:
-    return f"WITH {', '.join(_clauses(begins, parts))} SELECT count(*) FROM moved"  # noqa: S608
+def _sql(begins: bool, parts: tuple[str, ...], of_one: bool) -> str:
+    sql = f"WITH {', '.join(_clauses(begins, parts))} SELECT count(*) FROM moved"  # noqa: S608
+    return _OF_SEVERAL.sub(_OF_ONE, sql) if of_one else sql
 
 
 def _clauses(begins: bool, parts: tuple[str, ...]) -> Iterator[str]:
-    yield "d AS MATERIALIZED (SELECT %s::jsonb AS doc)"
+    yield "d AS MATERIALIZED (SELECT %(document)s::jsonb AS doc)"
     yield f"moved AS ({_begun() if begins else _moved(parts)} RETURNING {_ID})"
     for part in parts:
         if part == _FIELDS:
@@ -242,10 +253,10 @@ def _moved(parts: tuple[str, ...]) -> str:
     sets = ", ".join(f'"{name}" = n."{name}"' for name in moves)
     columns = ", ".join(f'"{name}" {_columns(Timeline)[name][1]}' for name in moves)
     ours = (
-        f"AND NOT EXISTS (SELECT 1 FROM jsonb_to_recordset(d.doc->'fences') AS f({_OLD}) "  # noqa: S608
-        f"LEFT JOIN {Run._meta.db_table} r ON r.timeline_id = {table}.id AND r.fence = f.old_fence WHERE r.id IS NULL)"
+        f"AND cardinality(%(fences)s::int[]) = (SELECT count(*) FROM {Run._meta.db_table} r "  # noqa: S608
+        f"WHERE r.timeline_id = {table}.id AND r.fence = ANY(%(fences)s::int[]))"
     )
     return (
         f"UPDATE {table} SET {sets} FROM d, jsonb_to_record(d.doc->'timeline') AS n({columns}) "  # noqa: S608
-        f"WHERE {table}.id = %s AND {table}.head = %s {ours if fenced else ''}"
+        f"WHERE {table}.id = %(id)s AND {table}.head = %(head)s {ours if fenced else ''}"
     )

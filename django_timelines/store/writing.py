@@ -79,15 +79,13 @@ def _document(change: Change) -> dict[str, Any]:
         elif row:
             changed.append(known | row | {"anew": "cursor" in row})
         else:
-            gone.append(known)
+            gone.append(fence)
         if name in change.leased:
             leased.append({"id": (row or {})["id"]} if fence is None else known)
-    released = [{"old_fence": fence} for fence in change.released]
     lease = {"holder": change.holder, "seconds": change.lease_seconds}
     return {
         "timeline": _timeline_row(change) if not change.before.head else _moved_row(change),
-        "fences": changed + gone,
-        "released": released,
+        "released": change.released,
         "changed": changed,
         "gone": gone,
         "opened": opened,

@@ -20,7 +20,8 @@ from .exceptions import ItemsNotLoaded
 from .models import Run, Timeline, TimelineQuerySet
 from .registry import Declaration
 from .rules import allows, is_here
-from .state import TAKES_CALLS, revoked_at, split_key, waiting_steps
+from .runs import can_be_stored
+from .state import TAKES_CALLS, revoked_at, run_key, split_key, waiting_steps
 
 SESSION_KEY = "django_timelines"
 GUEST_KEY = "django_timelines_guest"  # those that a link has shown to this session, until links to them are revoked
@@ -33,12 +34,17 @@ def may_view(timeline: Timeline, user: Any, session: Any) -> bool:
 
 
 def may_call(timeline: Timeline, step: str, user: Any, session: Any) -> bool:
-    """Ask the configured policy. What runs by itself, or is not there, is nobody's to call from outside."""
+    """Ask the configured policy. What runs by itself, or is not there, is nobody's to call from outside.
+
+    However the caller has written it, the policy is given the one name that the run has: what it compares is what is called.
+    """
     declaration = registry.find(timeline.workflow)
-    declared = declaration.steps.get(declaration.current(split_key(step)[0])) if declaration else None
-    if declared is None or not declared.waits:
+    name, item, round = split_key(step)
+    current = declaration.current(name) if declaration else name
+    declared = declaration.steps.get(current) if declaration else None
+    if declared is None or not declared.waits or not can_be_stored(step):
         return False
-    return bool(import_string(conf.can_call())(timeline, step, user=user, session=session))
+    return bool(import_string(conf.can_call())(timeline, run_key(current, item, round), user=user, session=session))
 
 
 def may_start(declaration: Declaration, user: Any) -> bool:
@@ -90,7 +96,7 @@ def can_call(timeline: Timeline, step: str, *, user: Any, session: Any) -> bool:
         return False
     if _is_staff(user, "django_timelines.change_timeline"):
         return True
-    return step not in timeline.state.get("links", ()) and timeline.id.hex in _remembered(session, SESSION_KEY)
+    return timeline.id.hex in _remembered(session, SESSION_KEY) and not _is_its_holders(declaration, timeline, step)
 
 
 def is_for(timeline: Timeline, step: str, user: Any) -> bool:
@@ -104,18 +110,32 @@ def is_for(timeline: Timeline, step: str, user: Any) -> bool:
         return False
     if declared.allowed:
         return allows(declared, declaration.make(timeline), user)
-    return bool(has) or (step not in timeline.state.get("links", ()) and _started(timeline, user))
+    return bool(has) or (_started(timeline, user) and not _is_its_holders(declaration, timeline, step))
+
+
+def _is_its_holders(declaration: Declaration, timeline: Timeline, run: str) -> bool:
+    """Tell whether a body made a link to the run, under whatever name its step had then."""
+    return not {*timeline.state.get("links", ())}.isdisjoint(_keys_of(declaration, run))
+
+
+def _keys_of(declaration: Declaration, run: str) -> list[str]:
+    """Return the keys by which the state may know a run: its step may have had another name before."""
+    name, item, round = split_key(run)
+    return [run_key(known, item, round) for known in declaration.names_of(name)]
 
 
 def who_has(timeline: Timeline, run: str) -> str:
     """Return the primary key of the user to whom the run was given; empty if it is for all who may call it."""
+    declaration = registry.find(timeline.workflow)
+    keys = _keys_of(declaration, run) if declaration else [run]
     try:
-        has = timeline.state["runs"].get(run, {}).get("assigned")
+        found = [timeline.state["runs"].get(key, {}).get("assigned") for key in keys]
     except ItemsNotLoaded:
-        step, item, _round = split_key(run)
-        rows = Run.objects.using(timeline.using).filter(timeline=timeline.pk, step=step, item=item)
+        item = split_key(run).item
+        names = [split_key(key).step for key in keys]
+        rows = Run.objects.using(timeline.using).filter(timeline=timeline.pk, step__in=names, item=item)
         return rows.values_list("assigned", flat=True).first() or ""
-    return str(has["id"]) if has else ""
+    return next((str(has["id"]) for has in found if has), "")
 
 
 def may_assign(user: Any) -> bool:

@@ -6,6 +6,7 @@ it touches. What asks for one that was left out is told so, by ``ItemsNotLoaded`
 
 from __future__ import annotations
 
+import re
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 from .exceptions import ItemsNotLoaded
 
 type_run = dict[str, Any]
+_NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 
 class RunName(NamedTuple):
@@ -35,6 +37,11 @@ def split_key(key: str) -> RunName:
     round = int(number) if head and number.isdecimal() and len(number) < 10 else 0
     step, bracket, item = (head if round else key).partition("[")
     return RunName(step, item.removesuffix("]") if bracket else "", round)
+
+
+def can_be_stored(text: str) -> bool:
+    """Tell whether a database could hold this: no NUL, no lone surrogate. What it cannot is the name of nothing."""
+    return _NO_TEXT.search(text) is None
 
 
 def item_step(key: str) -> str:
@@ -110,7 +117,7 @@ class Runs(dict[str, type_run]):
         return dict(sorted(found, key=lambda pair: _index(pair[1])))
 
     def _is_left_out(self, key: str) -> bool:
-        return item_step(key) in self.left_out
+        return item_step(key) in self.left_out and can_be_stored(key)
 
     def _check(self, key: str) -> None:
         if self.left_out and key not in self.known and self._is_left_out(key):

@@ -1,11 +1,15 @@
 """Who may call a step: its own ``allowed=`` wherever the call comes from, and the policy for what comes from outside."""
 
+from urllib.parse import quote
+
 import pytest
 from django.contrib.auth.models import AnonymousUser, Permission, User
 from django.core.exceptions import PermissionDenied
 from django.test import Client
 
 from django_timelines import policy
+from django_timelines.engine.renames import brought_up
+from django_timelines.engine.runner import load
 from django_timelines.exceptions import DeclarationError, NotAllowed
 from django_timelines.models import Timeline
 from django_timelines.testing import drain
@@ -169,6 +173,69 @@ def test_the_link_counts_as_made_even_if_the_body_failed_after_it(ada, monkeypat
 
     assert Signup.get(signup.pk).activate.status == "waiting"
     assert not may(ada, signup, "activate")
+
+
+@pytest.mark.parametrize(
+    "written", ["activate[", "activate[]", "activate[]]", "activate[x]", "activate@1", "activate@01"]
+)
+def test_a_step_is_its_links_holders_however_a_caller_writes_its_name(ada, browser_of, written):
+    browser, signup = browser_of(ada), Signup.using(actor=ada).start(email="ada@example.org", password="correct horse")
+    drain()
+
+    by_page = browser.post(signup.get_absolute_url(), {"timelines-step": written})
+    by_api = browser.post(
+        f"/timelines/api/{signup.pk}/steps/{quote(written, safe='')}/", {}, content_type="application/json"
+    )
+
+    assert {by_page.status_code, by_api.status_code} <= {403, 404}
+    assert Signup.get(signup.pk).activate.status == "waiting"
+
+
+def test_a_step_that_was_renamed_is_its_links_holders_still(ada, deploy):
+    before = """
+        class Parcel(Workflow):
+            @step
+            def take(self): ...
+
+            @step(after=take, delivery=AT_LEAST_ONCE)
+            def tell(self):
+                self.sign.link()
+
+            @step(after=tell, manual=True)
+            def sign(self): ...
+    """
+    parcel = deploy(before).using(actor=ada).start()
+    drain()
+
+    now = deploy(before.replace("sign", "confirm").replace("manual=True", 'manual=True, renamed_from="sign"'))
+
+    assert not may(ada, parcel, "sign")
+    assert not may(ada, parcel, "confirm")
+    brought_up(now._declaration, load(parcel.pk, "default"))
+    assert not may(ada, parcel, "sign")
+    assert not may(ada, parcel, "confirm")
+
+
+def test_a_policy_is_asked_of_the_name_that_the_step_has_now(ada, deploy, settings):
+    before = """
+        class Parcel(Workflow):
+            @step
+            def take(self): ...
+
+            @step(after=take, manual=True)
+            def sign(self): ...
+    """
+    parcel = deploy(before).using(actor=ada).start()
+    deploy(before.replace("def sign", "def hand_over").replace("manual=True", 'manual=True, renamed_from="sign"'))
+    settings.TIMELINES = {**settings.TIMELINES, "CAN_CALL": "tests.calls.test_allowed.no_hand_over"}
+
+    assert not may(ada, parcel, "hand_over")
+    assert not may(ada, parcel, "sign")
+    assert not may(ada, parcel, "hand_over[]")
+
+
+def no_hand_over(timeline, step, *, user, session):
+    return step != "hand_over"
 
 
 def test_what_runs_by_itself_is_nobodys_to_call_from_outside(ada):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,11 +20,11 @@ from ..fields import text
 from ..links import CallLink
 from ..references import models_in
 from ..registry import Declaration
+from ..runs import can_be_stored
 from ..state import RunName
 from ..steps import Step
 
 KEY_LIMIT = 200
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class Options:
     """The ``name`` and ``tick`` of the schedule that begins a timeline. Its caller executes nothing."""
 
     def __post_init__(self) -> None:
-        if len(self.key) > KEY_LIMIT or "\x00" in self.key or _SURROGATE.search(self.key):
+        if len(self.key) > KEY_LIMIT or not can_be_stored(self.key):
             raise Rejected(f"A key has at most {KEY_LIMIT} characters, no NUL and no lone surrogate.", "invalid_key")
 
 

@@ -13,6 +13,7 @@ from ..actors import Actor, ActorType
 from ..events import NewEvent
 from ..exceptions import FieldUnset, NotAllowed, PermanentFailure, Rejected
 from ..rules import allows, is_here
+from ..runs import can_be_stored
 from ..state import RunName, StepStatus, run_key, type_run
 from ..steps import Step
 from ..store import Snapshot
@@ -53,9 +54,11 @@ def user_named(name: str) -> Any:
     """Return the user of this name; ``Rejected`` if there is none."""
     users = get_user_model()
     try:
-        return users._default_manager.get_by_natural_key(name)
+        if can_be_stored(name):
+            return users._default_manager.get_by_natural_key(name)
     except users.DoesNotExist:
-        raise Rejected({"user": [_("There is no user %(name)s.") % {"name": name}]}) from None
+        pass
+    raise Rejected({"user": [_("There is no user %(name)s.") % {"name": name}]})
 
 
 def user_who_has(run: type_run) -> Any:

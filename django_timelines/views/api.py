@@ -30,6 +30,7 @@ from ..exceptions import NotAllowed, Refused, Rejected, Unknown
 from ..models import Timeline
 from ..outline import Line, outline
 from ..registry import Declaration
+from ..runs import can_be_stored
 from ..state import Outcome, split_key, waits_for_call
 from ..steps import Step
 from ..store import snapshot_of
@@ -143,12 +144,12 @@ def _begin(request: HttpRequest) -> HttpResponse:
 
 def _list(request: HttpRequest) -> HttpResponse:
     rows = policy.known_to(Timeline.objects.using(router.db_for_write(Timeline)), *viewer(request))
-    if workflow := request.GET.get("workflow"):
+    if workflow := _asked(request, "workflow"):
         declaration = registry.find(workflow)
         rows = rows.filter(workflow__in=declaration.names if declaration else [workflow])
-    if status := request.GET.get("status"):
+    if status := _asked(request, "status"):
         rows = rows.filter(status=status)
-    if before := request.GET.get("before"):
+    if before := _asked(request, "before"):
         try:
             rows = rows.filter(pk__lt=uuid.UUID(before))
         except ValueError:
@@ -156,6 +157,13 @@ def _list(request: HttpRequest) -> HttpResponse:
     found = list(rows.order_by("-pk")[: PAGE + 1])
     shown = [_summary(row) for row in found[:PAGE] if may_view(request, row)]
     return JsonResponse({"timelines": shown, "before": str(found[PAGE - 1].pk) if len(found) > PAGE else None})
+
+
+def _asked(request: HttpRequest, name: str) -> str:
+    asked = request.GET.get(name, "")
+    if not can_be_stored(asked):
+        raise BadRequest(_("%(name)s= holds what is no text.") % {"name": name})
+    return asked
 
 
 def _summary(row: Timeline) -> dict[str, Any]:

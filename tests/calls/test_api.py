@@ -286,6 +286,23 @@ def test_no_answer_holds_inputs_fields_or_secrets(customer, ada, order):
     assert "customer" not in said.replace("The customer pays.", "")
 
 
+@pytest.mark.parametrize("asked", ["workflow=%00", "status=%00", "before=%00"])
+def test_what_no_database_holds_is_asked_for_in_vain(customer, asked):
+    assert customer.get(f"{API}?{asked}").json()["error"]["reason"] == "malformed"
+
+
+@pytest.mark.parametrize("name", ["", "a\x00", "x" * 5000, "ada]", "ada#2", ".."])
+def test_an_item_that_cannot_be_is_called_in_vain(customer, ada, name):
+    jury = Jury.using(actor=ada).start(members=[{"name": "ada", "seat": 1}])
+    drain()
+
+    by_api = post(customer, of(jury, "steps", quote(f"vote[{name}]", safe="")), input={"points": 3})
+    by_page = customer.post(jury.get_absolute_url(), {"timelines-step": f"vote[{name}]", "points": "3"})
+
+    assert {by_api.status_code, by_page.status_code} <= {403, 404, 409}
+    assert Jury.get(jury.pk).vote["ada"].status == "waiting"
+
+
 @pytest.mark.parametrize("name", ["Ada/Bob", "Ada@2", "]", "50%"])
 def test_an_item_is_called_whatever_its_name_is(customer, ada, name):
     jury = Jury.using(actor=ada).start(members=[{"name": name, "seat": 1}, {"name": "Cy", "seat": 2}])

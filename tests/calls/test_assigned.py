@@ -314,6 +314,16 @@ def test_the_api_gives_it_to_somebody_who_may_and_says_who_has_it(ada, grace, bo
     assert called.json()["outcome"] == "completed"
 
 
+@pytest.mark.parametrize("name", ["", "\x00", "\ud800", "x" * 5000])
+def test_the_api_gives_nothing_to_a_name_that_nobody_has(boss, browser_of, name):
+    claim = reported(by=boss)
+    boss = permitted(boss, "assign_timeline", "view_timeline")
+
+    answer = send(browser_of(boss), f"/timelines/api/{claim.pk}/steps/look/assign/", json.dumps({"to": name}))
+
+    assert (answer.status_code, list(answer.json()["error"]["fields"])) == (400, ["user"])
+
+
 def test_the_admin_gives_it_to_somebody_found_by_name(ada, grace, boss):
     claim, root = reported(by=boss), Client()
     root.force_login(User.objects.create_superuser("root"))

@@ -4,6 +4,7 @@ python -m tests.crash                                          # all databases, 
 python -m tests.crash --database sqlite --every 10             # every tenth point, from a random one of the first ten
 python -m tests.crash --database sqlite --every 10 --within 40 # as many scenarios as can be begun in 40 seconds
 python -m tests.crash --database sqlite --scenario start/away --point 7
+python -m tests.crash --database sqlite --part 2/4             # the second of four shares, to be run side by side
 """
 
 import argparse
@@ -35,6 +36,9 @@ def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.crash", description="Stop a process dead at every point.")
     parser.add_argument("--database", choices=DATABASES, help="one of them, else all")
     parser.add_argument("--scenario", help="by name, or name/placement; else all")
+    parser.add_argument(
+        "--part", type=_part, default=(1, 1), metavar="K/N", help="the K-th of N shares of the scenarios"
+    )
     parser.add_argument("--point", type=int, help="only this one, by number")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="every N-th point")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="where --every begins")  # noqa: S311
@@ -43,11 +47,20 @@ def _asked() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _part(text: str) -> tuple[int, int]:
+    share, shares = (int(number) for number in text.split("/"))
+    if not 1 <= share <= shares:
+        raise ValueError(text)
+    return share, shares
+
+
 def _crash(asked: argparse.Namespace) -> int:
     from . import harness, world  # the apps are ready only now
 
     began, chance = time.monotonic(), random.Random(asked.seed)  # noqa: S311
     cases = harness.cases(asked.scenario) or sys.exit(f"There is no scenario {asked.scenario!r}.")
+    share, shares = asked.part
+    cases = cases[share - 1 :: shares]
     if asked.every > 1 or asked.within:
         print(f"{asked.database}: --every {asked.every} --seed {asked.seed}")
     if asked.within:

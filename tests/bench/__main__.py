@@ -6,6 +6,7 @@ python -m tests.bench inline     # only these figures
 python -m tests.bench flat --plans   # and how the database goes about it
 python -m tests.bench peers      # other systems: see tests/bench/peers
 python -m tests.bench flat --timelines 1000000
+python -m tests.bench projections --events 100000  # ten times as many: a million
 """
 
 import argparse
@@ -68,11 +69,12 @@ def main() -> None:
     parser.add_argument(
         "--timelines", type=int, help="how many there are at most, of which the figures should not depend"
     )
+    parser.add_argument("--events", type=int, help="how many a long timeline has")
     asked = parser.parse_args()
     if problem := missing_postgres():
         sys.exit(f"There is {problem}. All yardsticks need one.")
     effort = QUICK if asked.quick else FULL
-    effort = replace(effort, timelines=asked.timelines) if asked.timelines else effort
+    effort = replace(effort, **{name: given for name in ("timelines", "events") if (given := getattr(asked, name))})
     busy = os.getloadavg()[0] > 0.7 * (os.cpu_count() or 1)
     hints.off()
     with databases.own(), databases.own_redis() as no_redis:

@@ -186,6 +186,8 @@ def _was_let_in(session: Any, timeline: Timeline) -> bool:
 
 
 def _remember(session: Any, key: str, timelines: list[str]) -> None:
+    if session is None:  # a site without sessions: nobody is remembered
+        return
     known = [entry for entry in _remembered(session, key) if entry not in timelines]
     cast("MutableMapping[str, Any]", session)[key] = [*known, *timelines][-REMEMBERED:]
 

@@ -85,7 +85,8 @@ class CallLinkView(WorkflowView):
         if call.form.is_valid():
             try:
                 if carry_out(followed.declaration, followed.timeline, call, actor=followed.actor, link=followed.link):
-                    return to_page(self.request, followed.timeline)
+                    # the link itself tells where its step stands
+                    return to_page(self.request, followed.timeline, otherwise=self.request.get_full_path())
             except NotAllowed:
                 raise
             except Refused as refused:  # somebody went back to the form and changed it, say

@@ -21,7 +21,7 @@ from ..frames import Seen
 from ..models import Timeline
 from ..outline import is_moving
 from ..sight import look_at
-from .visible import may_view, sentences_of, status_of, visible
+from .visible import may_view, sentences_of, status_of, viewer, visible
 
 REFUSED = "django_timelines/link_refused.html"
 
@@ -69,10 +69,14 @@ def refuse(request: HttpRequest, refused: Refused, timeline: Timeline | None = N
     return private(render(request, REFUSED, context, status=status_of(refused)))
 
 
-def to_page(request: HttpRequest, timeline: Timeline) -> HttpResponse:
-    """Lead to the timeline's page, which the link's holder may see from now on."""
-    policy.let_in(request.session, timeline)
-    return private(HttpResponseRedirect(_address(timeline)))
+def to_page(request: HttpRequest, timeline: Timeline, otherwise: str = "") -> HttpResponse:
+    """Lead to the timeline's page, which the link's holder may see from now on.
+
+    ``otherwise``: where to if they may not, on a site that keeps no sessions, or whose policy says so.
+    """
+    policy.let_in(viewer(request)[1], timeline)
+    leads_on = not otherwise or may_view(request, timeline)
+    return private(HttpResponseRedirect(_address(timeline) if leads_on else otherwise))
 
 
 def _address(timeline: Timeline | None) -> str:

@@ -45,6 +45,18 @@ def test_pressing_the_button_calls_the_step_and_leads_to_the_timelines_page(clie
     assert Signup.get(signup.pk).activate.status == "completed"
 
 
+def test_a_site_that_keeps_no_sessions_calls_the_step_and_says_so_at_the_link(client, signup, settings):
+    settings.MIDDLEWARE = [one for one in settings.MIDDLEWARE if one.endswith(("CommonMiddleware", "ActorMiddleware"))]
+
+    answer = client.post(path_in_mail())
+
+    assert (answer.status_code, answer["Location"]) == (302, path_in_mail())
+    assert Signup.get(signup.pk).activate.status == "completed"
+    assert "“activate” is done already." in client.get(path_in_mail()).content.decode()
+    assert client.get(signup.timeline.link().removeprefix("https://example.org")).status_code == 302
+    assert client.get(signup.get_absolute_url()).status_code == 404
+
+
 def test_a_double_click_has_one_effect_and_the_same_answer(client, signup):
     key = key_in(client.get(path_in_mail()))
 

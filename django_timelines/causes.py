@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from django.db.models import Q
@@ -70,10 +70,18 @@ def read_place(text: str) -> type_place | None:
         return None
 
 
-def causes_of(timeline: Timeline, after: type_place | None = None, most: int = MOST) -> Causes:
-    """Return the events of the timeline's family behind this place, in two queries that read neither state nor payload."""
+def causes_of(
+    timeline: Timeline,
+    after: type_place | None = None,
+    most: int = MOST,
+    sees: Callable[[Timeline], bool] = lambda timeline: True,
+) -> Causes:
+    """Return the events of the timeline's family behind this place, in two queries that read neither state nor payload.
+
+    ``sees`` tells whether the reader may see one of the family; what they may not is left out.
+    """
     rows = list(_rows(timeline, after))
-    shown = {row.pk: row for row in rows[:MOST_TIMELINES]}
+    shown = {row.pk: row for row in rows[:MOST_TIMELINES] if sees(row)}
     found = Event.objects.using(timeline.using).defer("data").filter(timeline__in=shown)
     if after is not None:
         found = found.exclude(timeline=after[0], sequence__lte=after[1])
@@ -81,8 +89,8 @@ def causes_of(timeline: Timeline, after: type_place | None = None, most: int = M
     is_more = len(events) > most or len(rows) > MOST_TIMELINES
     events = events[:most]
     by_place = {(event.timeline_id, event.sequence): event for event in events}
-    last = (events[-1].timeline_id, events[-1].sequence) if is_more and events else None
-    return Causes(_tree(shown, events, by_place), by_place, _led_to(events), last)
+    last = (events[-1].timeline_id, events[-1].sequence) if events else (rows[-1].pk, 0) if rows else None
+    return Causes(_tree(shown, events, by_place), by_place, _led_to(events), last if is_more else None)
 
 
 def _rows(timeline: Timeline, after: type_place | None) -> Iterable[Timeline]:

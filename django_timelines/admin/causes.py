@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from django.urls import reverse
@@ -70,11 +70,11 @@ class TimelineBranch:
 class CausesPage:
     """The page as a reader asked for it."""
 
-    def __init__(self, timeline: Timeline, after: str, site_name: str) -> None:
+    def __init__(self, timeline: Timeline, after: str, site_name: str, sees: Callable[[Timeline], bool]) -> None:
         self._here = timeline
         self._site_name = site_name
         self._after = read_place(after)
-        self._causes: Causes = causes_of(timeline, self._after)
+        self._causes: Causes = causes_of(timeline, self._after, sees=sees)
         self._titles = {branch.timeline.pk: words.timeline_title(branch.timeline) for branch in self._all()}
 
     @property

@@ -36,13 +36,14 @@ class TimelineChangeList(ChangeList):
         return ["-id"]
 
     def get_results(self, request: HttpRequest) -> None:
-        """Read one page and one row more, which tells whether there is another."""
+        """Read one page and one row more, which tells whether there is another; show what this person may see of it."""
         rows, older, newer = self._page()
-        _add_starters(rows)
-        self.result_list = rows
-        self.result_count = self.full_result_count = len(rows)
+        seen = [row for row in rows if self.model_admin.has_view_permission(request, row)]
+        _add_starters(seen)
+        self.result_list = seen
+        self.result_count = self.full_result_count = len(seen)
         self.show_full_result_count = False
-        self.show_admin_actions = bool(rows)
+        self.show_admin_actions = bool(seen)
         self.can_show_all = self.multi_page = self.show_all = False
         self.paginator = self.model_admin.get_paginator(request, self.queryset, self.list_per_page)
         if rows and older:

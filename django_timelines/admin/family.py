@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.db.models.fields.json import KT
@@ -38,8 +39,11 @@ class Family:
     more: int
 
 
-def family_of(timeline: Timeline, site_name: str) -> Family:
-    """Look for the family in three queries, whose rows carry no state; of a large one the oldest, and this one."""
+def family_of(timeline: Timeline, site_name: str, sees: Callable[[Timeline], bool]) -> Family:
+    """Look for the family in three queries, whose rows carry no state; of a large one the oldest, and this one.
+
+    ``sees`` tells whether the reader may see one of them.
+    """
     rows = timeline.family.defer("state", "fields").annotate(
         step=KT("state__parent__step"), item=KT("state__parent__item")
     )
@@ -49,6 +53,7 @@ def family_of(timeline: Timeline, site_name: str) -> Family:
     for row in rows.filter(pk__in=[pk for pk in (timeline.pk, timeline.parent) if pk and pk not in shown]):
         shown[row.pk] = row
         more -= 1
+    shown = {pk: row for pk, row in shown.items() if sees(row)}
     origins = _origins(shown, timeline.using)
     members = {row.pk: _member(row, depth, timeline, site_name) for row, depth in _tree(shown, origins)}
     return Family(list(members.values()), members.get(timeline.parent) if timeline.parent else None, max(0, more))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import cached_property
 
 from django.contrib.admin import AdminSite
@@ -18,6 +18,7 @@ from ..diagram import Diagram, diagram_of
 from ..engine.explain import Explanation, explain
 from ..exceptions import Unknown
 from ..models import Event, Timeline
+from ..policy import may_view
 from ..state import ENDED
 from . import words
 from .events import EventPage, events_of
@@ -26,6 +27,11 @@ from .fields import FieldRow, fields_of, row_of
 from .pauses import Banner, pauses_of
 from .steps import Button, StepRow, button_of, steps_of
 from .verbs import VERBS
+
+
+def seen_by(request: HttpRequest) -> Callable[[Timeline], bool]:
+    """Return what tells whether the one policy lets this person see a timeline."""
+    return lambda timeline: may_view(timeline, request.user, request.session)
 
 
 class Page:
@@ -144,7 +150,7 @@ class Page:
     @cached_property
     def family(self) -> Family:
         """The timelines that led to one another, this one among them."""
-        return family_of(self.timeline, self._site.name)
+        return family_of(self.timeline, self._site.name, seen_by(self._request))
 
     @cached_property
     def fields(self) -> list[FieldRow]:

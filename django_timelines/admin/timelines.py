@@ -25,7 +25,7 @@ from .causes import CausesPage
 from .changelist import TimelineChangeList
 from .confirm import confirm
 from .filters import FILTERS
-from .page import Page
+from .page import Page, seen_by
 from .selected import ACTIONS, ticked
 from .verbs import VERBS, allowed_verbs
 
@@ -184,7 +184,7 @@ class TimelineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             raise Http404
         if not self.has_view_permission(request, timeline):
             raise PermissionDenied
-        page = CausesPage(timeline, request.GET.get("after", ""), self.admin_site.name)
+        page = CausesPage(timeline, request.GET.get("after", ""), self.admin_site.name, seen_by(request))
         return self.render(request, "causes", timeline, {"page": page})
 
     def verb_view(self, request: HttpRequest, pk: uuid.UUID, verb: str, run: str = "") -> HttpResponse:

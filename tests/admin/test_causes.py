@@ -107,6 +107,21 @@ def test_a_large_family_has_pages_that_miss_nothing(root: Client, monkeypatch: p
     )
 
 
+def test_pages_go_on_behind_what_the_reader_may_not_see(monkeypatch: pytest.MonkeyPatch) -> None:
+    supper = eaten("soup", "fish", "cake")
+    dishes = set(supper.timeline.children.filter(workflow="shop.Dish").values_list("pk", flat=True))
+    bill = supper.timeline.children.filter(workflow="shop.Bill").values_list("pk", flat=True)[0]
+    monkeypatch.setattr(causes, "MOST_TIMELINES", 1)
+    pages = [causes_of(supper.timeline, sees=lambda timeline: timeline.pk in dishes)]
+
+    while pages[-1].next and len(pages) < 20:
+        pages.append(causes_of(supper.timeline, pages[-1].next, sees=lambda timeline: timeline.pk in dishes))
+
+    found = {timeline for page in pages for timeline, _sequence in page.events}
+    assert (found, pages[-1].next) == (dishes, None)
+    assert bill not in found
+
+
 def test_a_later_page_names_what_is_on_an_earlier_one(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     supper = eaten("soup")
     after = f"{supper.pk.hex}-3"

@@ -7,15 +7,16 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 
 from django_timelines.admin import family
-from django_timelines.models import Run
+from django_timelines.models import Run, Timeline
 from django_timelines.testing import drain, recorded_errors
 from django_timelines.testing.due import carry_out
 from tests.rules.test_3_each import spill
 from tests.shop.workflows import Bar, Dish, Jury, Supper, plan
 
-from .conftest import a_parcel, lose_step, page_of, post, verb_of
+from .conftest import LIST, a_parcel, lose_step, page_of, post, verb_of
 
 pytestmark = pytest.mark.django_db(databases="__all__", transaction=True)
 
@@ -82,6 +83,26 @@ def test_the_family_is_a_tree_on_the_page_of_each_of_them(root: Client) -> None:
     ]
     assert tree(text_of(root, supper.bill.child)) == drawn
     assert 'aria-label="Family"' not in text_of(root, a_parcel())
+
+
+def test_a_site_that_hides_a_timeline_hides_it_wherever_the_admin_names_the_family(root: Client, settings: Any) -> None:
+    supper = eaten("soup")
+    bill = supper.bill.child
+    settings.TIMELINES = {**settings.TIMELINES, "CAN_VIEW": "tests.admin.test_family.no_bill"}
+
+    page = text_of(root, supper)
+    causes = root.get(reverse("admin:django_timelines_timeline_causes", args=[supper.pk])).content.decode()
+    listed = root.get(LIST).context["cl"].result_list
+
+    assert [title for _, title, _ in tree(page)] == ["Supper", "Dish"]
+    assert f"event-{bill.pk.hex}-1" not in causes
+    assert f"event-{supper.pk.hex}-1" in causes
+    assert sorted(one.workflow for one in listed) == ["shop.Dish", "shop.Supper"]
+    assert root.get(page_of(bill)).status_code == 403
+
+
+def no_bill(timeline: Timeline, *, user: Any, session: Any) -> bool:
+    return timeline.workflow != "shop.Bill"
 
 
 def test_of_a_large_family_the_oldest_are_listed_and_the_one_that_is_looked_at(

@@ -11,9 +11,11 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from .. import registry
 from ..state import TimelineStatus
+from .counts import open_at
 from .search import labels
-from .words import workflow_title
+from .words import step_title, workflow_title
 
 _NEVER = frozenset({TimelineStatus.FAILED})  # reserved for a later version
 
@@ -64,8 +66,39 @@ class WorkflowOf(SimpleListFilter):
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Keep those of one workflow."""
-        return queryset.filter(workflow=self.value()) if self.value() else queryset
+        """Keep those of one workflow, also under the names that it had before."""
+        label = self.value()
+        return queryset.filter(workflow__in=_names(label)) if label else queryset
 
 
-FILTERS = (NeedsAPerson, Status, WorkflowOf)
+class OpenStep(SimpleListFilter):
+    """Those on which a step is open. Offered once a workflow is chosen: a step is one of its."""
+
+    title = gettext_lazy("open step")
+    parameter_name = "step"
+
+    def __init__(self, request: HttpRequest, params: Any, model: Any, model_admin: Any) -> None:
+        self._workflow = request.GET.get(WorkflowOf.parameter_name, "")
+        super().__init__(request, params, model, model_admin)
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Offer the steps of the workflow that is chosen."""
+        declaration = registry.find(self._workflow)
+        return [(name, step_title(name)) for name in declaration.graph.nodes] if declaration else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Keep the newest on which it is open: they are looked for among the open runs, which no ended timeline has."""
+        step = self.value()
+        if not step:
+            return queryset
+        if "\x00" in step:
+            return queryset.none()
+        return queryset.filter(pk__in=open_at(queryset.db, registry.get(self._workflow), step))
+
+
+def _names(label: str) -> tuple[str, ...]:
+    declaration = registry.find(label)
+    return declaration.names if declaration and declaration.label == label else (label,)
+
+
+FILTERS = (NeedsAPerson, Status, WorkflowOf, OpenStep)

@@ -27,6 +27,7 @@ from .fields import FieldRow, fields_of, row_of
 from .pauses import Banner, pauses_of
 from .steps import Button, StepRow, button_of, steps_of
 from .verbs import VERBS
+from .workflows import page_of
 
 
 def seen_by(request: HttpRequest) -> Callable[[Timeline], bool]:
@@ -47,6 +48,12 @@ class Page:
     def workflow(self) -> str:
         """The workflow's name."""
         return words.workflow_title(self.timeline.workflow)
+
+    @property
+    def workflow_url(self) -> str:
+        """The page of its workflow; empty where the code no longer has the class."""
+        declaration = registry.find(self.timeline.workflow)
+        return page_of(declaration.label, self._site.name) if declaration else ""
 
     @property
     def badge(self) -> SafeString:
@@ -117,7 +124,7 @@ class Page:
         """The pauses of everything, or of its workflow, that hold it."""
         if self.timeline.status in ENDED:
             return []
-        return pauses_of(self.timeline, self.timeline.using, self._request.user, self._site.name)
+        return pauses_of(self.timeline.workflow, self.timeline.using, self._request.user, self._site.name)
 
     @cached_property
     def steps(self) -> list[StepRow]:

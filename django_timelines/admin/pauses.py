@@ -21,7 +21,7 @@ from .. import registry
 from ..actors import of_user
 from ..engine import pause
 from ..exceptions import Refused, Rejected
-from ..models import Pause, Timeline
+from ..models import Pause
 from ..store import EVERYTHING
 from . import words
 from .forms import ReasonForm
@@ -42,11 +42,11 @@ class Banner:
     url: str
 
 
-def pauses_of(timeline: Timeline | None, using: str, user: Any, site_name: str) -> list[Banner]:
-    """Return the pauses that there are, or those that hold this timeline."""
+def pauses_of(workflow: str | None, using: str, user: Any, site_name: str) -> list[Banner]:
+    """Return the pauses that there are, or those that hold the timelines of this workflow."""
     pauses = Pause.objects.using(using).order_by("workflow")
-    if timeline is not None:
-        pauses = pauses.filter(workflow__in=(EVERYTHING, timeline.workflow))
+    if workflow is not None:
+        pauses = pauses.filter(workflow__in=(EVERYTHING, workflow))
     may = user.has_perm(VERBS["pause"].permission)
     url = reverse("admin:django_timelines_timeline_resume_all", current_app=site_name)
     once = {registry.current(one.workflow): one for one in pauses}  # a renamed workflow is paused under all its names

@@ -17,6 +17,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from .. import registry
 from ..actors import through
 from ..models import Timeline
 from ..policy import may_view
@@ -28,6 +29,7 @@ from .filters import FILTERS
 from .page import Page, seen_by
 from .selected import ACTIONS, ticked
 from .verbs import VERBS, allowed_verbs
+from .workflows import WorkflowList, WorkflowPage
 
 
 @admin.register(Timeline)
@@ -151,12 +153,21 @@ class TimelineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         ]
         all_of_them = [
             path(f"{name}/", self.admin_site.admin_view(view), name=f"django_timelines_timeline_{name}")
-            for name, view in (("pause_all", self.pause_all_view), ("resume_all", self.resume_all_view))
+            for name, view in (
+                ("pause_all", self.pause_all_view),
+                ("resume_all", self.resume_all_view),
+                ("workflows", self.workflows_view),
+            )
         ]
+        workflow = path(
+            "workflows/<str:label>/",
+            self.admin_site.admin_view(self.workflow_view),
+            name="django_timelines_timeline_workflow",
+        )
         causes = path(
             "<uuid:pk>/causes/", self.admin_site.admin_view(self.causes_view), name="django_timelines_timeline_causes"
         )
-        return [*verbs, causes, *all_of_them, *super().get_urls()]
+        return [*verbs, causes, *all_of_them, workflow, *super().get_urls()]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -207,6 +218,23 @@ class TimelineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def resume_all_view(self, request: HttpRequest) -> HttpResponse:
         """Ask whether to end such a pause; do it on POST."""
         return pauses.resume_all(self, request)
+
+    def workflows_view(self, request: HttpRequest) -> HttpResponse:
+        """List the workflows, each with how many of its timelines are where."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        page = WorkflowList(request, self.admin_site, self.get_queryset(request).db)
+        return self.render(request, "workflows", None, {"page": page, "title": _("Workflows")})
+
+    def workflow_view(self, request: HttpRequest, label: str) -> HttpResponse:
+        """Show what one workflow declares, and how many of its runs are open on each step."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        declaration = registry.find(label)
+        if declaration is None:
+            raise Http404
+        page = WorkflowPage(declaration, request, self.admin_site, self.get_queryset(request).db)
+        return self.render(request, "workflow", None, {"page": page, "title": declaration.title})
 
     def render(
         self, request: HttpRequest, template: str, timeline: Timeline | None, context: dict[str, Any]

@@ -23,13 +23,15 @@ def diagram_of(
     timeline: Timeline | None = None,
     *,
     rows: Mapping[str, str] | None = None,
+    open_runs: Mapping[str, Mapping[str, int]] | None = None,
     child_url: Callable[[uuid.UUID], str] | None = None,
 ) -> Diagram:
     """Draw a class, or where a timeline stands on it, from its row alone.
 
     ``rows``: where on the page a step has its row, by its name. ``child_url`` returns the page of a timeline that a step began.
+    ``open_runs``: of a class, how many runs are open on each step, by status.
     """
-    return Sketch(declaration, timeline, rows or {}, child_url).diagram
+    return Sketch(declaration, timeline, rows or {}, open_runs or {}, child_url).diagram
 
 
 def as_file(diagram: Diagram) -> str:

@@ -15,7 +15,7 @@ from ..graph import Dependency, Node, answer
 from ..models import Timeline
 from ..outline import title_of
 from ..registry import Declaration
-from ..state import StepStatus, settled_items, step_status, type_run, type_state
+from ..state import GRAVEST_FIRST, StepStatus, settled_items, step_status, type_run, type_state
 from ..steps import Step
 from .parts import MARK, STACK, Box, Diagram, Line, Tab
 
@@ -33,6 +33,7 @@ class Sketch:
         declaration: Declaration,
         timeline: Timeline | None,
         rows: Mapping[str, str],
+        open_runs: Mapping[str, Mapping[str, int]],
         child_url: Callable[[uuid.UUID], str] | None,
     ) -> None:
         self._declaration = declaration
@@ -40,6 +41,7 @@ class Sketch:
         self._state: type_state | None = timeline.state if timeline else None
         self._nodes = declaration.graph.nodes
         self._rows = rows
+        self._open_runs = open_runs
         self._child_url = child_url
 
     @property
@@ -104,7 +106,8 @@ class Sketch:
         return _BESIDE + (MARK if self._has_mark(node) else 0.0)
 
     def _has_mark(self, node: Node) -> bool:
-        return self._timeline is not None and (self._waits(node) or self._step(node).child is not None)
+        is_standing = self._timeline is not None or bool(self._open(node))
+        return is_standing and (self._waits(node) or self._step(node).child is not None)
 
     def _box(self, node: Node, drawing: Drawing) -> Box:
         step, frame, word = self._step(node), drawing.frames[node.name], self._word(node)
@@ -139,15 +142,25 @@ class Sketch:
     # What they say
 
     def _word(self, node: Node) -> str:
-        """Say where the step stands; of a class, what kind of step it is."""
+        """Say where the step stands; of a class, how many runs are open there, or what kind of step it is."""
         if self._state is None:
-            return _each(node) or self._kind(node)
+            return self._counted(node) or _each(node) or self._kind(node)
         run = self._run(node)
         word = _("undone") if "undone" in run else _(self._status(node))
         if "each" in run:
             settled, count = settled_items(self._state, node.name)
             word = _("%(status)s, %(settled)d of %(count)d") % {"status": word, "settled": settled, "count": count}
         return word
+
+    def _counted(self, node: Node) -> str:
+        runs = self._open(node)
+        said = [
+            _("%(count)d %(status)s") % {"count": runs[one], "status": _(one)} for one in GRAVEST_FIRST if one in runs
+        ]
+        return ", ".join(said)
+
+    def _open(self, node: Node) -> Mapping[str, int]:
+        return self._open_runs.get(node.name, {})
 
     def _round(self, node: Node) -> str:
         """Say which round it is in, from the second one on."""
@@ -165,9 +178,10 @@ class Sketch:
         yield _("%(step)s: %(word)s") % {"step": title_of(node.name), "word": self._word(node)}
         if said := self._round(node):
             yield capfirst(said)
-        if self._state is not None or node.each:
+        is_standing = self._state is not None or bool(self._open(node))
+        if is_standing or node.each:
             yield capfirst(self._kind(node))
-        if self._state is not None and node.each:
+        if is_standing and node.each:
             yield capfirst(_each(node))
         if self._step(node).when is not None:
             yield _("Only if its guard says so")
@@ -179,7 +193,9 @@ class Sketch:
             yield _("Sends the work back to %(step)s") % {"step": title_of(again.name)}
 
     def _status(self, node: Node) -> str:
-        return str(step_status(self._state, node.name)) if self._state is not None else ""
+        if self._state is None:
+            return next((str(one) for one in GRAVEST_FIRST if one in self._open(node)), "")
+        return str(step_status(self._state, node.name))
 
     def _css(self, node: Node) -> str:
         if "undone" in self._run(node):

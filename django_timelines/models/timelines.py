@@ -101,7 +101,7 @@ class Timeline(models.Model):
         )
         constraints = (models.CheckConstraint(condition=models.Q(head__gte=1), name="timelines_head_from_1"),)
         indexes = (  # each in the order of the lists, newest first; the primary key serves the list without a filter
-            models.Index(fields=["status", "id"], name="timelines_by_status"),
+            models.Index(fields=["status", "id", "workflow"], name="timelines_by_status"),  # and counts by it alone
             models.Index(fields=["workflow", "id"], name="timelines_by_workflow"),
             models.Index(fields=["started_by", "id"], name="timelines_by_starter"),
             models.Index(fields=["correlation"], name="timelines_by_family"),

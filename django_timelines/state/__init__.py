@@ -47,6 +47,7 @@ from .one_run import awaits_child, is_begun, is_open, is_settled, takes_calls
 from .statuses import (
     DONE,
     ENDED,
+    GRAVEST_FIRST,
     KEPT,
     LATE,
     LATER,
@@ -62,6 +63,7 @@ from .statuses import (
 __all__ = [
     "DONE",
     "ENDED",
+    "GRAVEST_FIRST",
     "KEPT",
     "LATE",
     "LATER",

@@ -82,4 +82,13 @@ TAKES_CALLS = frozenset({StepStatus.WAITING, StepStatus.OVERDUE})
 OPEN_AS = frozenset({*OPEN, StepStatus.OVERDUE, LATER})
 SETTLED_AS = frozenset({*DONE, *BROKEN, LATE, StepStatus.NOT_TAKEN})
 ENDED = frozenset({TimelineStatus.COMPLETED, TimelineStatus.FAILED, TimelineStatus.CANCELLED})
+GRAVEST_FIRST = (
+    StepStatus.BLOCKED,
+    StepStatus.OVERDUE,
+    StepStatus.RETRYING,
+    StepStatus.RUNNING,
+    StepStatus.DUE,
+    StepStatus.WAITING,
+)
+"""Where an open run may stand."""
 WANTS_A_LOOK = (StepStatus.BLOCKED, StepStatus.FAILED, StepStatus.RUNNING, StepStatus.RETRYING, StepStatus.OVERDUE)

@@ -137,10 +137,11 @@ def follow(
     settled = [key for key, old, new in changed(before.state, state) if _standing(new) not in ("", _standing(old))]
     settled = [key for key in settled if not split_key(key).round]  # nothing waits for what an earlier round began
     if declaration is not None and not state.get("cancelling") and not state.get("failing"):
-        back = _sent_back(declaration, state, settled)
+        for key in settled:
+            state = _append(_sent_back(declaration, state, key, at), before, state, appended)
+        left = [key for key in settled if key in state["runs"]]  # no new round has taken it along
         first = before.head + 1 + len(appended)
-        decided = [back] if back else declaration.graph.decide(state, settled, first, at)
-        state = _append(decided, before, state, appended)
+        state = _append(declaration.graph.decide(state, left, first, at), before, state, appended)
     if state.get("failing") and not state.get("cancelling"):
         reason = _("A step failed, and the parent goes on from that.")
         state = _append([cancellation(declaration, state, reason)], before, state, appended)
@@ -153,13 +154,15 @@ def follow(
     return state
 
 
-def _sent_back(declaration: Declaration, state: type_state, settled: list[str]) -> NewEvent | None:
-    """Return the round that a step with ``again=`` begins by being done, if it is of the current one."""
-    for key in settled:
-        step, run = declaration.steps.get(key), state["runs"][key]
-        if step is not None and step.again is not None and run["status"] in DONE:
-            return begin_again(declaration, state, key, step.again.name)
-    return None
+def _sent_back(declaration: Declaration, state: type_state, key: str, at: datetime) -> list[NewEvent]:
+    """Return the round that a step with ``again=`` begins by being done, if it is still of the current one."""
+    step = declaration.steps.get(key)
+    if step is None or step.again is None or state["runs"].get(key, {}).get("status") not in DONE:
+        return []
+    begun = begin_again(declaration, state, key, step.again.name)
+    if "undo" in begun.data:
+        return [begun]  # its first step is reached once nothing is left to undo
+    return [begun, *declaration.graph.reach(declaration.graph.nodes[step.again.name], state, at)]
 
 
 def _append(events: list[NewEvent], before: Snapshot, state: type_state, appended: list[NewEvent]) -> type_state:
@@ -185,7 +188,11 @@ def _take(declaration: Declaration, before: type_state, after: type_state, take:
     begun = [
         split_key(key)
         for key, _old, run in changed(before, after)
-        if run and run["status"] == StepStatus.DUE and "due" not in run and "each" not in run
+        if run
+        and run["status"] == StepStatus.DUE
+        and "due" not in run
+        and "each" not in run
+        and not split_key(key).round  # which was due before, and has a bell
     ]
     for name, step in declaration.steps.items():
         found = next((one for one in begun if one[0] == name), None)

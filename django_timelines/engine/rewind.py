@@ -11,7 +11,18 @@ from django.utils.translation import gettext as _
 from ..events import EventType, NewEvent
 from ..exceptions import Refused
 from ..registry import Declaration
-from ..state import StepStatus, is_begun, is_open, keys_of, run_key, split_key, step_status, type_state
+from ..state import (
+    StepStatus,
+    is_begun,
+    is_open,
+    keys_of,
+    name_of,
+    run_key,
+    split_key,
+    step_status,
+    type_run,
+    type_state,
+)
 from ..store import Snapshot
 from .history import events_of
 from .undo import undoable
@@ -59,16 +70,25 @@ def plan_rewind(declaration: Declaration, now: Snapshot, to: str, *, undo: bool 
 def begin_again(declaration: Declaration, state: type_state, step: str, to: str) -> NewEvent:
     """Return the event of a round that a step sends the work back to. Fields stay as they are, and nothing is undone.
 
-    What somebody has begun goes on beside the new round, which nobody waits for; what nobody has begun is withdrawn.
+    What somebody has begun goes on beside the new round, which nobody waits for; what nobody has begun is withdrawn. What a
+    person's rewind is undoing comes to its end first, as far as the new round does its steps again; else beside it.
     """
     steps = [to, *_after(declaration, to)]
     rounds = {name: state.get("rounds", {}).get(name, 1) + 1 for name in steps}
     keys = {key: _earlier(key, rounds) for key in keys_of(state, rounds)}
+    keys |= {key: key for key in keys if _undoes(state["runs"][key])}
     kept = {key: keys[key] for key in undoable(declaration, state) if key in keys}
     going_on = {key: keys[key] for key in keys if is_begun(state["runs"][key])}
     withdrawn = [key for key in keys if is_open(state["runs"][key]) and key not in going_on]
-    data: dict[str, Any] = {"to": to, "rounds": rounds, "fields": {}, "unset": [], "kept": kept, "undo": []}
+    data: dict[str, Any] = {"to": to, "rounds": rounds, "fields": {}, "unset": [], "kept": kept}
+    undoing = state.get("undoing", {"runs": [], "then": to})
+    data |= {"undo": undoing["runs"]} if undoing["then"] in rounds else {}
     return NewEvent(EventType.ROUND_BEGUN, step, data=data | {"going_on": going_on, "withdrawn": withdrawn})
+
+
+def _undoes(run: type_run) -> bool:
+    """Tell whether this is a step's child that is being undone: it keeps the step's key until that is done."""
+    return "of" in run and is_open(run)
 
 
 def _earlier(key: str, rounds: Mapping[str, int]) -> str:
@@ -103,19 +123,24 @@ def _after(declaration: Declaration, to: str) -> list[str]:
 def _fields_without(declaration: Declaration, events: Iterable[NewEvent], steps: Collection[str]) -> dict[str, Any]:
     """Return the fields as they would be if the runs of these steps had not been; nor those that were taken back before.
 
-    What others changed stays: a parallel branch, a person's correction.
+    What others changed stays: a parallel branch, a person's correction, the rounds before the work was sent back.
     """
     written: list[tuple[str, dict[str, Any]]] = []
     for event in events:
         if event.type == EventType.ROUND_BEGUN:
-            taken_back = {declaration.current(step) for step in event.data["rounds"]}
-            written = [(step, fields) for step, fields in written if step not in taken_back]
+            again = {declaration.current(step) for step in event.data["rounds"]}
+            stays = "going_on" in event.data  # a step sent the work back
+            written = [
+                (_BEFORE if step in again else step, said) for step, said in written if stays or step not in again
+            ]
         if event.type in _SETS_FIELDS:
-            written.append((declaration.current(event.step), event.data.get(_SETS_FIELDS[EventType(event.type)], {})))
+            step = declaration.current(event.step) if not name_of(event).round else _BEFORE
+            written.append((step, event.data.get(_SETS_FIELDS[EventType(event.type)], {})))
     kept = [fields for step, fields in written if step not in steps]
     return {declaration.renamed_fields.get(name, name): value for fields in kept for name, value in fields.items()}
 
 
+_BEFORE = ""  # the step of what no rewind takes back: it was of an earlier round
 _SETS_FIELDS = {
     EventType.TIMELINE_STARTED: "fields",
     **dict.fromkeys(

@@ -165,7 +165,7 @@ def _apply_to_run(state: type_state, event: NewEvent, sequence: int) -> None:
     if event.type == EventType.STEP_CALLED and data.get("key"):
         state["keys"] = {**state.get("keys", {}), data["key"]: [key, data.get("digest")]}
     elif event.type == EventType.STEP_REJECTED:  # a rejected call frees its key: it had no effect
-        state["keys"] = {name: call for name, call in state.get("keys", {}).items() if call[0] != key}
+        state["keys"] = {name: call for name, call in state.get("keys", {}).items() if name != before.get("key")}
     elif "of" in run and run["status"] in DONE:
         _mark_undone(state, run["of"], sequence)
         if run["of"].startswith(f"{key}@"):  # a child of an earlier round: its step begins anew
@@ -219,13 +219,14 @@ def _begin_round(state: type_state, data: Mapping[str, Any]) -> None:
         if key in data["kept"]:
             past[data["kept"][key]] = run
         elif earlier := data.get("going_on", {}).get(key):
-            state["runs"][earlier] = run | {"round": split_key(earlier).round}
+            state["runs"][earlier] = run | {"round": split_key(earlier).round} if earlier != key else run
     state["rounds"] = rounds | data["rounds"]
     state["past"] = past
     state["fields"].update(data["fields"])
     for name in data["unset"]:
         state["fields"].pop(name, None)
-    state["undoing"] = {"runs": data["undo"], "then": data["to"]}
+    if "undo" in data:
+        state["undoing"] = {"runs": data["undo"], "then": data["to"]}
 
 
 def _rename(state: type_state, steps: Mapping[str, str], fields: Mapping[str, str]) -> None:

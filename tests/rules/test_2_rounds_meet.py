@@ -1,0 +1,110 @@
+"""Rule 2: the work is sent back while something else goes on with the same timeline: a rewind, another step's end, a call."""
+
+from typing import Any
+
+import pytest
+from django.core.exceptions import ValidationError
+
+from django_timelines.engine.claim import claim
+from django_timelines.engine.execute import execute
+from django_timelines.exceptions import PermanentFailure
+from django_timelines.models import Run
+from django_timelines.testing import assert_holds, drain, recorded_errors
+from tests.races.workers import worker
+from tests.shop.workflows import Draft, Issue, plan, ran
+
+from .workflows import Comic, Opinion, Survey
+
+pytestmark = pytest.mark.django_db(databases="__all__")
+
+
+def fresh(workflow: Any) -> Any:
+    drain()
+    return type(workflow).get(workflow.pk)
+
+
+def reviewed(comic: Any, verdict: str) -> Any:
+    fresh(comic).review(verdict=verdict)
+    return fresh(comic)
+
+
+def fail(workflow: Any) -> None:
+    raise PermanentFailure("The pen is dry.")
+
+
+def test_a_rewind_leaves_what_earlier_rounds_set() -> None:
+    plan["draw"] = fail
+    with recorded_errors():
+        comic = reviewed(reviewed(Comic.start(), "poor"), "good")
+    assert (comic.words, comic.verdict, comic.timeline.status) == (1, "good", "blocked")
+
+    preview = comic.timeline.preview_rewind(to="typeset")
+    assert (preview.fields, preview.unset) == ({}, ())
+    comic.timeline.rewind(to="review", reason="misread")
+
+    comic = Comic.get(comic.pk)
+    assert (comic.words, comic.verdict, comic.review.status) == (1, "poor", "waiting")
+    assert_holds(comic)
+
+
+def test_a_rewind_that_undoes_comes_to_its_end_though_the_work_is_sent_back_meanwhile() -> None:
+    comic = fresh(Comic.start())
+    comic.review(verdict="poor")
+    comic.timeline.rewind(to="draw", reason="smudged", undo=True)
+    row = Run.objects.get(timeline=comic.pk, step="rewrite")
+    rewriting = claim(comic.pk, ("rewrite", ""), row.fence, worker("one"))
+    assert rewriting is not None
+    execute(rewriting, worker("one"))
+
+    comic = fresh(comic)
+    assert (ran["rub_out"], ran["draw"]) == (1, 2)
+    assert (comic.draw.status, comic.review.status, comic.pictures) == ("completed", "waiting", 1)
+    comic = reviewed(comic, "good")
+    assert (comic.publish.status, comic.timeline.status) == ("completed", "completed")
+    assert_holds(comic)
+
+
+def test_what_ended_in_the_same_commit_as_the_step_that_sends_back_goes_on() -> None:
+    survey = fresh(Survey.start())
+    critic, reader = survey.critic.child, survey.reader.child
+    for child in (critic, reader):
+        Opinion.get(child.pk).answer()
+
+    survey = fresh(survey)
+    assert (survey.critic.status, survey.critic.child.pk != critic.pk) == ("waiting", True)
+    assert (survey.reader.status, survey.count.status) == ("completed", "completed")
+    assert_holds(survey)
+
+
+def test_a_child_that_a_rewind_undoes_comes_to_its_end_before_the_work_that_is_sent_back_begins() -> None:
+    issue = fresh(Issue.start(pages=[]))
+    issue.bill.child.tip(amount=1)
+    issue = fresh(issue)
+    assert issue.bill.status == "completed"
+
+    issue.timeline.rewind(to="bill", reason="the wrong price", undo=True)
+    Issue.get(issue.pk).find_a_mistake()
+    issue = fresh(issue)
+
+    assert (ran["refund"], ran["read"], ran["charge"]) == (1, 2, 2)
+    assert (issue.bill.status, issue.bill.child.tip.status, issue.timeline.status) == ("waiting", "waiting", "waiting")
+    assert_holds(issue)
+
+
+def test_a_rejected_call_frees_no_key_of_an_earlier_round(place: Any) -> None:
+    place("shop.Draft", review="embedded")
+    draft = Draft.start(text="x")
+    draft.review.using(key="evt_1")(verdict="poor")
+    drain()
+    plan["review"] = say_no
+    Draft.get(draft.pk).review.using(key="evt_2")(verdict="odd")
+    drain()
+    del plan["review"]
+
+    assert Draft.get(draft.pk).review.using(key="evt_1")(verdict="poor") == "unsettled"
+    assert (ran["review"], Draft.get(draft.pk).review.status) == (2, "waiting")
+    assert Draft.get(draft.pk).review.using(key="evt_2")(verdict="good") == "due"
+
+
+def say_no(workflow: Any) -> None:
+    raise ValidationError("Nobody says that.")

@@ -61,9 +61,12 @@ class Declaration:
         return (current, former) if former else (current,)
 
     def is_behind(self, state: type_state) -> bool:
-        """Tell whether newer code has been there: it calls a step that is known here by a name that is not."""
-        renamed: dict[str, str] = state.get("renamed", {})
-        return any(old in self.steps and new not in self.steps for old, new in renamed.items())
+        """Tell whether newer code has been there: it calls a step or a field that is known here by a name that is not."""
+        return any(
+            old in known and new not in known
+            for known, renamed in ((self.steps, "renamed"), (self.fields, "renamed_fields"))
+            for old, new in state.get(renamed, {}).items()
+        )
 
     @property
     def title(self) -> str:

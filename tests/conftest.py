@@ -26,7 +26,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 from django_timelines.workflows import *
 from django_timelines.workflows import RenamedFrom
-from tests.shop.workflows import ran
+from tests.shop.workflows import plan, ran
 """
 
 

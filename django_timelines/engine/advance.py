@@ -83,6 +83,8 @@ def _advance(
     passing: RunName | None,
 ) -> Advance:
     at = moments.now()
+    if declaration is not None and declaration.is_behind(before.state):
+        declaration = None  # what comes next is newer code's to say
     appended = _said_through(events, by)
     state = fold(before.state, appended, before.head + 1)
     state = follow(declaration, before, state, appended, at)

@@ -103,6 +103,7 @@ class Failed:
     secrets: tuple[str, ...] = field(default=(), repr=False)
     guard_passed: bool = False
     is_rejection: bool = False  # the body said no to its input, as opposed to what it left behind
+    in_time: bool = False  # before the body began
     links: frozenset[str] = frozenset()  # the mail may have gone out all the same
 
     def describe(self) -> dict[str, str]:
@@ -166,7 +167,7 @@ def _run_body(declaration: Declaration, name: RunName, frame: Frame, given: Mapp
     workflow = declaration.workflow._in_body(frame)
     run = frame.snapshot.state["runs"].get(run_key(*name), {})
     passed = step.when is None or bool(run.get("guard_passed"))
-    in_body = False
+    begun = in_body = False
     try:
         if step.asks_when and not run.get("timed") and not (step.waits and run.get("call")):
             return Timed(_when_due(step, workflow) | who_gets(step, workflow, given) | plan_of(step, workflow))
@@ -176,7 +177,7 @@ def _run_body(declaration: Declaration, name: RunName, frame: Frame, given: Mapp
             passed = True
         # Django's error reports hide the parameters that this names
         body = sensitive_variables()(step.body) if secret else step.body
-        in_body = True
+        begun = in_body = True
         returned = _call(step, body, workflow, given)
         in_body = False
         child = _child(step, returned) if step.child is not None else None
@@ -184,13 +185,16 @@ def _run_body(declaration: Declaration, name: RunName, frame: Frame, given: Mapp
         if changes and declaration.unique is not None:
             declaration.unique.check(workflow)
         return Completed(changes, frame.recorded, frame.cancel, frozenset(frame.links), child, tuple(frame.given))
-    except (LeaseLost, Stopped, Again, KeyboardInterrupt):
+    except Stopped as stopped:
+        stopped.in_time = not begun
+        raise
+    except (LeaseLost, Again, KeyboardInterrupt):
         raise
     except BaseException as error:
         hidden = secrets_of(declaration, name, given)
         rejection = in_body and isinstance(error, ValidationError)
         guard_passed = passed and step.when is not None
-        return Failed(_as_failure(error, step), hidden, guard_passed, rejection, frozenset(frame.links))
+        return Failed(_as_failure(error, step), hidden, guard_passed, rejection, not begun, frozenset(frame.links))
 
 
 def _when_due(step: Step[...], workflow: Any) -> dict[str, Any]:

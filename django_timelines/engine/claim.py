@@ -77,7 +77,7 @@ def _slots(
 
 def _held_back(declaration: Declaration | None, snapshot: Snapshot) -> str:
     if declaration is not None and declaration.is_behind(snapshot.state):
-        return "newer code has given its steps other names, and goes on with it"
+        return "newer code calls its steps or fields by other names, and goes on with it"
     if snapshot.is_held:
         return "its workflow, or everything, is paused"
     return "the timeline is paused" if snapshot.state.get("paused") else ""

@@ -230,7 +230,7 @@ def _name_of(run: Run, snapshot: Snapshot) -> RunName:
 
 
 def _leaves_to_newer_code(declaration: Declaration | None, snapshot: Snapshot, run: Run) -> bool:
-    """Tell whether newer code has given the timeline's steps other names. A clock of that code looks at it."""
+    """Tell whether newer code calls the timeline's steps or fields otherwise. A clock of that code looks at it."""
     if declaration is None or not declaration.is_behind(snapshot.state):
         return False
     store.rang(snapshot.using, [Ring(run, 1, run.placement, bells.next_ring(run.rings, moments.now()))])

@@ -127,7 +127,8 @@ def execute(held: Held, runner: Runner) -> tuple[Advance | None, type_ended | No
             except Exception as error:  # a type that changed, a row that is gone: the attempt's own failure
                 if held.declaration.secrets(held.step.name):
                     error = ValueError(f"The stored input no longer fits ({type(error).__name__}).")
-                return record(held, Failed(error), runner), Failed(error)
+                failed = Failed(error, in_time=True)
+                return record(held, failed, runner), failed
             if held.step.delivery is Delivery.EXACTLY_ONCE:
                 return _exactly_once(held, runner)
             return _outside(held, runner)
@@ -135,7 +136,7 @@ def execute(held: Held, runner: Runner) -> tuple[Advance | None, type_ended | No
         logger.warning("%s", lost)
     except Stopped as stopped:
         leaks.mend()
-        give_back(held, runner, between_items=isinstance(stopped, AtCheckpoint))
+        give_back(held, runner, between_items=isinstance(stopped, AtCheckpoint), in_time=stopped.in_time)
     return None, None
 
 

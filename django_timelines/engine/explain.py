@@ -86,7 +86,9 @@ def _explained(sight: Sight, *, publicly: bool = False) -> Explanation:
         public = _("It cannot go on at the moment; somebody has to look at it.")
         reasons.append(Reason("unknown_workflow", sentence % {"label": timeline.workflow}, public))
     elif declaration.is_behind(timeline.state):
-        sentence = _("Newer code has given its steps other names, and goes on with it; this code does not know them.")
+        sentence = _(
+            "Newer code calls its steps or fields by other names, and goes on with it; this code does not know them."
+        )
         reasons.append(Reason("older_code", sentence))
     if timeline.state.get("cancelling"):
         sentence = _("It is being cancelled; what was begun comes to its end first.")

@@ -83,16 +83,18 @@ def after_stop(
     *,
     progressed: bool = False,
     between_items: bool = False,
+    in_time: bool = False,
 ) -> list[NewEvent]:
     """Return the events of an attempt that its worker gave back, because it ends. It counts as none, and is due again at once.
 
     ``between_items``: nothing of it is under way. Where the timeline is being cancelled, it has come to a known end.
+    ``in_time``: its body had not begun, so that one which is delivered at most once is due again, too.
     """
     step = declaration.step(name[0])
     if between_items and state.get("cancelling") and step.undoes is None:
         error = {"type": "", "message": "It was stopped between two items: the timeline is cancelled.", "traceback": ""}
         return [NewEvent(EventType.STEP_FAILED, *name, data={"reason": "cancelled", "error": error}, attempt=attempt)]
-    if step.delivery is Delivery.AT_MOST_ONCE:
+    if step.delivery is Delivery.AT_MOST_ONCE and not in_time:
         return after_interruption(declaration, state, name, attempt)
     data: dict[str, Any] = {"due": moments.to_text(moments.now()), "stopped": True}
     data |= {"progressed": True} if progressed else {}

@@ -74,7 +74,10 @@ def begin_child(
 
 
 def hear(timeline: uuid.UUID, runner: Runner) -> list[Bell]:
-    """Let a timeline take what others told it; return the bells that are for this runner to answer."""
+    """Let a timeline take what others told it; return the bells that are for this runner to answer.
+
+    Where newer code has renamed its steps or fields, the notices stay for that.
+    """
     patience, refused = Patience(), ""
     while notices := list(Notice.objects.using(runner.using).filter(timeline=timeline).order_by("id")[:MANY]):
         try:
@@ -82,6 +85,8 @@ def hear(timeline: uuid.UUID, runner: Runner) -> list[Bell]:
         except Unknown:  # it was pruned
             return _take_unchanged(timeline, notices, runner, ended=0)
         declaration = registry.find(snapshot.workflow)
+        if declaration is not None and declaration.is_behind(snapshot.state):
+            return []  # newer code hears it
         events = _meant(declaration, snapshot, notices, refused)
         if not events:
             return _take_unchanged(timeline, notices, runner, snapshot.head if "ended" in snapshot.state else None)

@@ -27,8 +27,10 @@ class TimedOut(BaseException):
 class Stopped(BaseException):
     """Raised in a body whose worker ends, and at its end where the timeline is newer code's by then.
 
-    A ``BaseException``: no ``except Exception`` swallows it.
+    A ``BaseException``: no ``except Exception`` swallows it. ``in_time``: the body had not begun, so it has had no effect.
     """
+
+    in_time = False
 
 
 class AtCheckpoint(Stopped):

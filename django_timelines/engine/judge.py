@@ -13,6 +13,7 @@ from ..links import CallLink
 from ..registry import Declaration
 from ..state import DONE, MOVING, Outcome, RunName, StepStatus, awaits_child, run_key, step_status, type_state
 from .assignee import check_theirs
+from .behind import refuse_if_behind
 from .links import check_link
 
 
@@ -65,6 +66,8 @@ def outcome_of(state: type_state, name: RunName) -> Outcome:
 def judge(declaration: Declaration, state: type_state, call: Call) -> Verdict:
     """Judge a call; ``Refused`` with reason and sentence if it cannot be made."""
     step = call.name[0]
+    if step in state.get("renamed", {}):
+        refuse_if_behind(declaration, state)
     check_item(declaration, state, call.name)
     if call.key and call.key in state.get("keys", {}):
         earlier_run, earlier_digest = state["keys"][call.key]

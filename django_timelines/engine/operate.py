@@ -22,6 +22,7 @@ from ..registry import Declaration
 from ..state import ENDED, Outcome, RunName, StepStatus, is_late, run_key, step_status
 from ..store import Snapshot
 from .advance import advance
+from .behind import refuse_if_behind
 from .cancel import cancellation, clean_reason
 from .execute import go_on
 from .history import as_it_ended
@@ -197,6 +198,7 @@ def append(
         if exact and snapshot.head != head:
             raise MovedOn(_("The timeline has moved on since you saw it."))
         snapshot = brought_up(declaration, snapshot)
+        refuse_if_behind(declaration, snapshot.state)
         new = event(snapshot)
         if new is None:
             return snapshot

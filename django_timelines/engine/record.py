@@ -58,12 +58,17 @@ def record(held: Held, ended: type_ended, runner: Runner, *, may_rerun: bool = F
             inside = connections[runner.using].in_atomic_block
             snapshot = load(snapshot.id, snapshot.using, lock=inside, names=[held.name])
             name = check_ours(held, snapshot)
-            if held.declaration.is_behind(
-                snapshot.state
-            ):  # what comes next is newer code's to say, so it executes it, too
-                raise Stopped(f"Newer code has given the steps of timeline {snapshot.id} other names.") from conflict
+            if held.declaration.is_behind(snapshot.state):
+                # what comes next is newer code's to say, so it executes it, too
+                raise _too_late(ended, snapshot) from conflict
             if may_rerun:
                 _check_fields(held, ended, snapshot)
+
+
+def _too_late(ended: type_ended, snapshot: Snapshot) -> Stopped:
+    stopped = Stopped(f"Newer code calls steps or fields of timeline {snapshot.id} otherwise.")
+    stopped.in_time = isinstance(ended, NotTaken | Timed) or (isinstance(ended, Failed) and ended.in_time)
+    return stopped
 
 
 def _advance(held: Held, name: RunName, ended: type_ended, snapshot: Snapshot, runner: Runner) -> Advance:

@@ -24,6 +24,7 @@ from ..state import (
     type_state,
 )
 from ..store import Snapshot
+from .behind import refuse_if_behind
 from .history import events_of
 from .undo import undoable
 
@@ -101,6 +102,7 @@ _MISSING = object()
 
 
 def _check(declaration: Declaration, state: type_state, to: str) -> None:
+    refuse_if_behind(declaration, state)
     if "ended" in state or state.get("cancelling"):
         raise Refused(_("The timeline has ended or is being cancelled: nothing is done again."), "settled")
     if "undoing" in state:

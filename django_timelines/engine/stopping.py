@@ -58,14 +58,14 @@ def _wait(seconds: float) -> None:
         body.done.wait(max(0, deadline - time.monotonic()))
 
 
-def give_back(held: Held, runner: Runner, *, between_items: bool = False) -> None:
-    """Say that the attempt was interrupted: it is due again at once, and counts as none."""
+def give_back(held: Held, runner: Runner, *, between_items: bool = False, in_time: bool = False) -> None:
+    """Say that the attempt was interrupted: it is due again at once, and counts as none. ``in_time``: its body had not begun."""
     patience = Patience()
     while True:
         snapshot = load(held.snapshot.id, held.snapshot.using, names=[held.name])
         try:
             name = check_ours(held, snapshot)
-            said = {"progressed": held.progressed, "between_items": between_items}
+            said = {"progressed": held.progressed, "between_items": between_items, "in_time": in_time}
             events = after_stop(held.declaration, snapshot.state, name, held.attempt, **said)
             commit(advance(held.declaration, snapshot, events, runner.by(held.fence)))
         except Conflict as conflict:

@@ -9,6 +9,7 @@ The state is a JSON object, the same in the timeline's row and in memory::
      "keys": {"evt_17": "register"},
      "rounds": {"charge": 3}, "past": {"charge@1": {…}},
      "links": ["activate"], "revoked": {"activate": 9},
+     "renamed": {"weigh": "measure"}, "renamed_fields": {"address": "street"},
      "ended": "completed"}
 
 ``fence`` is the sequence of the newest event of the run: it proves who holds its attempt, and no two open runs have the same.
@@ -18,7 +19,7 @@ item, and one that stands for them all: it counts them, and is settled when they
 state, a row each, and are read where they are needed (``Runs``): what is said of all of them is a matter of counts. The fields
 are a column of their own, which is written when they change. ``links``
 names the runs whose link a body made, ``revoked`` those whose links were revoked, with the event that did it (``""``: the
-timeline's own).
+timeline's own). ``renamed`` and ``renamed_fields``: what the code called otherwise before.
 """
 
 from ..runs import RunName, Runs, run_key, split_key, type_run

@@ -132,7 +132,9 @@ def apply(state: type_state, event: NewEvent, sequence: int) -> None:
         state["fields"].update(data.get("changes", {}))
         if "renamed" in data:
             _rename(state, data["renamed"]["steps"], data["renamed"]["fields"])
-            state["renamed"] = {**state.get("renamed", {}), **data["renamed"]["steps"]}
+            for part, names in (("renamed", "steps"), ("renamed_fields", "fields")):
+                if data["renamed"][names]:
+                    state[part] = {**state.get(part, {}), **data["renamed"][names]}
     elif event.type == EventType.ERASED:
         state["erased"] = True
     elif event.type == EventType.STEP_ASSIGNED:

@@ -6,6 +6,7 @@ changes, and a word in ``test_interleavings.py`` that does it to both.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ ATTEMPTS, WAIT, LEASE = 2, 20, 60  # tries in all, seconds before the second, se
 NO_AMOUNT = -1
 
 OPEN = {"due", "running", "retrying", "waiting", "blocked"}
+GOES_ON = OPEN - {"waiting"}  # beside a round that began after its own
 DONE = {"completed", "skipped"}
 OUTCOMES = {"skipped": "completed", "running": "due"} | {
     same: same for same in ("completed", "due", "retrying", "blocked", "failed", "not taken")
@@ -30,6 +32,7 @@ class Declared:
     is_called: bool = False
     goes_on_from_failure: bool = False
     undoes: str = ""
+    again: str = ""  # where it sends the work back to
 
 
 STEPS = {
@@ -41,8 +44,8 @@ STEPS = {
     "pay": Declared(EXACTLY, (("begin", "done"),), is_called=True),
     "refund": Declared(EXACTLY, undoes="pay"),
     "send": Declared(MOST, (("pack", "done"), ("pay", "done")), goes_on_from_failure=True),
-    "search": Declared(EXACTLY, (("send", "failed"),)),
-    "apologise": Declared(EXACTLY, (("announce", "failed"),)),
+    "search": Declared(EXACTLY, (("send", "failed"),), again="begin"),
+    "apologise": Declared(EXACTLY, (("announce", "failed"),), again="begin"),
 }
 UNDO_OF = {declared.undoes: name for name, declared in STEPS.items() if declared.undoes}
 
@@ -57,10 +60,13 @@ class Done:
     undone: str = ""  # how: by its undo, which completed, or by a person, who skipped that
 
 
-@dataclass
+@dataclass(eq=False)
 class Run:
-    """Where a step should stand."""
+    """Where a step should stand, in its current round or in an earlier one that goes on."""
 
+    step: str
+    round: int = 1
+    is_earlier: bool = False
     status: str = "upcoming"
     attempt: int = 0
     turn: int = 0  # which of its events is the newest: a bell or an attempt of an earlier one is void
@@ -70,10 +76,18 @@ class Run:
     looked_at: float = 0  # when the clock looks at it next
     saw: int = 0  # the total as the attempt's body sees it
     call: Any = None  # the input of the call that it has
+    key: str = ""  # that of this call
     of: Done | None = None  # what it undoes
-    round: int = 1
-    effects: int = 0  # rows of an exactly-once body that must be there
-    chances: int = 0  # how often an at-most-once body may have begun: once for each time that somebody made it due
+
+    @property
+    def name(self) -> str:
+        """What it is called: ``pack``, or in an earlier round ``pack@1``."""
+        return f"{self.step}@{self.round}" if self.is_earlier else self.step
+
+    @property
+    def is_begun(self) -> bool:
+        """Tell whether somebody has tried it, and it has not come to its end."""
+        return self.status in GOES_ON and self.attempt > 0
 
 
 @dataclass
@@ -92,7 +106,10 @@ class Model:
     undoing: list[Done] | None = None
     then: str = ""  # where the new round begins
     keys: dict[str, tuple[str, Any]] = field(default_factory=dict)
-    runs: dict[str, Run] = field(default_factory=lambda: {name: Run() for name in STEPS})
+    runs: dict[str, Run] = field(default_factory=lambda: {name: Run(name) for name in STEPS})
+    effects: Counter[str] = field(default_factory=Counter)  # rows of exactly-once bodies that must be there
+    chances: Counter[str] = field(default_factory=Counter)
+    """How often an at-most-once body may have begun: once for each time that somebody made it due."""
 
     # what somebody sees
 
@@ -127,18 +144,22 @@ class Model:
         """Say what a call answers as things stand."""
         return OUTCOMES.get(self.status(step), "unsettled")
 
-    def runnable(self) -> list[str]:
-        """Return the steps whose time has come and that nobody has."""
+    def runnable(self) -> list[Run]:
+        """Return the runs whose time has come and that nobody has."""
         if self.paused or self.everything_paused:
             return []
-        return [name for name, run in self.runs.items() if run.status in ("due", "retrying") and run.due_at <= self.now]
+        return [run for run in self.runs.values() if run.status in ("due", "retrying") and run.due_at <= self.now]
+
+    def earlier(self) -> list[str]:
+        """Return the names of the runs of earlier rounds, which go on beside the current one."""
+        return [name for name, run in self.runs.items() if run.is_earlier]
 
     # what people do
 
     def begin(self) -> None:
         """Start it."""
         self.runs["begin"].call = "note"
-        self._complete("begin")
+        self._complete(self.runs["begin"])
 
     def judge(self, step: str, given: Any, key: str) -> str:
         """Say what becomes of a call: ``accept``, ``same``, or a refusal."""
@@ -164,29 +185,30 @@ class Model:
         if given == NO_AMOUNT and not elsewhere:
             return "refused: invalid"
         run = self.runs[step]
-        run.call, run.attempt = given, 0
+        run.call, run.key, run.attempt = given, key, 0
         if key:
             self.keys[key] = (step, given)
-        self._due(step)
+        self._due(run)
         if not elsewhere:
-            self.claim(step, run.turn)
-            self.end(step, run.turn, ending)
+            self.claim(run, run.turn)
+            self.end(run, run.turn, ending)
         return self.outcome(step)
 
-    def retry(self, step: str, *, force: bool = False) -> str:
-        """Try it again now; by force also over an attempt that is being executed."""
-        status = self.status(step)
-        if status not in ("due", "retrying", "blocked", *(["running"] if force else [])):
+    def retry(self, name: str, *, force: bool = False) -> str:
+        """Try a run again now; by force also over an attempt that is being executed."""
+        run = self.runs[name]
+        if run.status not in ("due", "retrying", "blocked", *(["running"] if force else [])):
             return "refused: not_applicable"
-        if status != "due":
-            self._due(step)
+        if run.status != "due":
+            self._due(run)
         return "due"
 
-    def skip(self, step: str) -> str:
+    def skip(self, name: str) -> str:
         """Go past it."""
-        if self.status(step) not in ("due", "retrying", "blocked", "waiting"):
+        run = self.runs[name]
+        if run.status not in ("due", "retrying", "blocked", "waiting"):
             return "refused: not_applicable"
-        self._settle(step, "skipped")
+        self._settle(run, "skipped")
         return "completed"
 
     def cancel(self, *, compensate: bool = False) -> str:
@@ -196,11 +218,11 @@ class Model:
         if self.cancelling:
             return "refused: cancelling"
         self.cancelling, self.compensating, self.undoing = True, compensate, None
-        for name, run in self.runs.items():
-            begun = run.status == "running" or (run.status in ("due", "retrying") and run.attempt > 0)
-            goes_on = STEPS[name].undoes or (begun and STEPS[name].delivery != EXACTLY)
+        for run in list(self.runs.values()):
+            begun = run.is_begun and run.status != "blocked"
+            goes_on = STEPS[run.step].undoes or (begun and STEPS[run.step].delivery != EXACTLY)
             if run.status in OPEN and not goes_on:
-                self._set(name, "cancelled")
+                self._set(run, "cancelled")
                 run.call = None
         self._go_on()
         return "None"
@@ -213,16 +235,16 @@ class Model:
             return "refused: rewinding"
         if STEPS[to].undoes or self.status(to) in ("upcoming", "not taken", "not reached"):
             return "refused: not_applicable"
-        again = [name for name in STEPS if name == to or self._comes_after(name, to)]
+        again = self._from(to)
         undoable = [
             done for done in self._undoable() if done.step in again and done.round == self.runs[done.step].round
         ]
         self.undoing, self.then = undoable if undo else [], to
         self.fields = [(step, fields) for step, fields in self.fields if step not in again]
-        for name in again:
-            self._set(name, "upcoming")
-            run = self.runs[name]
-            run.attempt, run.call, run.round = 0, None, run.round + 1
+        for run in [run for run in self.runs.values() if run.step in again]:
+            self._set(run, "upcoming")  # of an earlier round: it ends
+        for step in again:
+            self.runs[step] = Run(step, self.runs[step].round + 1)
         self._go_on()
         return "None"
 
@@ -255,112 +277,119 @@ class Model:
 
     # what workers and clocks do
 
-    def claim(self, step: str, turn: int) -> bool:
+    def claim(self, run: Run, turn: int) -> bool:
         """Answer a bell that was rung for this turn; tell whether the attempt is the caller's now."""
-        run = self.runs[step]
-        if run.turn != turn or step not in self.runnable():
+        if run.turn != turn or run not in self.runnable():
             return False
-        self._hold(step, self.now + LEASE)
+        self._hold(run, self.now + LEASE)
         return True
 
-    def is_superseded(self, step: str, turn: int) -> bool:
+    def is_superseded(self, run: Run, turn: int) -> bool:
         """Tell whether what an attempt of this turn does must not be applied."""
-        return self.runs[step].holder != turn
+        return run.holder != turn
 
-    def end(self, step: str, turn: int, ending: str, *, takes: bool = False) -> str | None:
-        """Let an attempt that is not superseded end; return the step that its runner goes on with."""
-        assert not self.is_superseded(step, turn)
-        run, due_before = self.runs[step], self._due_now()
+    def end(self, run: Run, turn: int, ending: str, *, takes: bool = False) -> Run | None:
+        """Let an attempt that is not superseded end; return the run that its runner goes on with."""
+        assert not self.is_superseded(run, turn)
+        due_before = self._due_now()
         if run.call == NO_AMOUNT:  # the body says no to it
-            self._set(step, "waiting")
-            run.call = None
-            self.keys = {key: call for key, call in self.keys.items() if call[0] != step}
-        elif ending == "completed" and self._is_overtaken(step):
-            self._set(step, "blocked")  # with both values, until a person picks one
+            self.keys.pop(run.key, None)
+            run.call, run.key = None, ""
+            self._set(run, "waiting")
+            self._go_on()
+        elif ending == "completed" and self._is_overtaken(run):
+            self._set(run, "blocked")  # with both values, until a person picks one
         elif ending == "completed":
-            self._complete(step)
+            self._complete(run)
         else:
-            self._try_again_or_give_up(step, may_retry=ending == "failed", wait=WAIT)
-        new = [name for name in self._due_now() if name not in due_before]
+            self._try_again_or_give_up(run, may_retry=ending == "failed", wait=WAIT)
+        new = [one for one in self._due_now() if one not in due_before]
         if not takes or not new or self.paused:
             return None
         self._hold(new[0], run.leased_until)
         return new[0]
 
-    def heartbeat(self, step: str, turn: int) -> None:
+    def heartbeat(self, run: Run, turn: int) -> None:
         """Lengthen the lease of an attempt, if it has one."""
-        if not self.is_superseded(step, turn):
-            self.runs[step].leased_until = self.now + LEASE
+        if not self.is_superseded(run, turn):
+            run.leased_until = self.now + LEASE
 
-    def lose_lease(self, step: str, turn: int) -> None:
+    def lose_lease(self, run: Run, turn: int) -> None:
         """Let a lease be over now."""
-        if not self.is_superseded(step, turn):
-            self.runs[step].leased_until = self.runs[step].looked_at = self.now - 1
+        if not self.is_superseded(run, turn):
+            run.leased_until = run.looked_at = self.now - 1
 
     def tick(self) -> None:
         """Rescue what its runner left."""
         if self.everything_paused:
             return
-        for name, run in self.runs.items():
+        for run in list(self.runs.values()):
             if run.status != "running" or run.looked_at > self.now:
                 continue
             if run.leased_until > self.now:
                 continue
-            if STEPS[name].delivery == MOST and not self.cancelling:
-                self._set(name, "blocked")
+            if STEPS[run.step].delivery == MOST and not self.cancelling:
+                self._set(run, "blocked")
             else:
-                self._try_again_or_give_up(name, may_retry=STEPS[name].delivery != MOST, wait=0)
+                self._try_again_or_give_up(run, may_retry=STEPS[run.step].delivery != MOST, wait=0)
 
     # what follows
 
-    def _due_now(self) -> list[str]:
-        return [name for name, run in self.runs.items() if run.status == "due"]
+    def _due_now(self) -> list[Run]:
+        return [run for run in self.runs.values() if run.status == "due"]
 
-    def _set(self, step: str, status: str) -> None:
-        run = self.runs[step]
+    def _set(self, run: Run, status: str) -> None:
         run.status, run.holder, run.turn = status, None, run.turn + 1
+        if run.is_earlier and status not in GOES_ON:
+            self.runs.pop(run.name, None)  # nothing asks how it ended
 
-    def _due(self, step: str) -> None:
-        self._set(step, "due")
-        self.runs[step].due_at = self.now
-        self.runs[step].chances += 1
+    def _due(self, run: Run) -> None:
+        self._set(run, "due")
+        run.due_at = self.now
+        self.chances[run.step] += 1
 
-    def _hold(self, step: str, leased_until: float) -> None:
-        self._set(step, "running")
-        run = self.runs[step]
+    def _hold(self, run: Run, leased_until: float) -> None:
+        self._set(run, "running")
         run.holder, run.attempt, run.saw = run.turn, run.attempt + 1, self.total
         run.leased_until, run.looked_at = leased_until, self.now + LEASE
 
-    def _is_overtaken(self, step: str) -> bool:
+    def _is_overtaken(self, run: Run) -> bool:
         """Tell whether the field that its body changed was changed meanwhile, and its effect stands. An undo changes none."""
-        declared = STEPS[step]
-        return declared.delivery != EXACTLY and not declared.undoes and self.runs[step].saw != self.total
+        declared = STEPS[run.step]
+        return declared.delivery != EXACTLY and not declared.undoes and run.saw != self.total
 
-    def _complete(self, step: str) -> None:
-        run = self.runs[step]
-        run.effects += STEPS[step].delivery == EXACTLY
-        if not STEPS[step].undoes:
-            receipt = {"receipt": run.call} if step == "pay" else {}
-            self.fields.append((step, {"total": self.total + 1} | receipt))
-            self.done.append(Done(step, run.round, self.total))
-        self._settle(step, "completed")
+    def _complete(self, run: Run) -> None:
+        self.effects[run.step] += STEPS[run.step].delivery == EXACTLY
+        if not STEPS[run.step].undoes:
+            receipt = {"receipt": run.call} if run.step == "pay" else {}
+            self.fields.append(("" if run.is_earlier else run.step, {"total": self.total + 1} | receipt))
+            self.done.append(Done(run.step, run.round, self.total))
+        self._settle(run, "completed")
 
-    def _try_again_or_give_up(self, step: str, *, may_retry: bool, wait: float) -> None:
-        run = self.runs[step]
-        if may_retry and STEPS[step].delivery != MOST and run.attempt < ATTEMPTS:
-            self._set(step, "retrying")
+    def _try_again_or_give_up(self, run: Run, *, may_retry: bool, wait: float) -> None:
+        declared = STEPS[run.step]
+        if may_retry and declared.delivery != MOST and run.attempt < ATTEMPTS:
+            self._set(run, "retrying")
             run.due_at = self.now + wait
-        elif STEPS[step].goes_on_from_failure or (self.cancelling and not STEPS[step].undoes):
-            self._settle(step, "failed")
+        elif declared.goes_on_from_failure or (self.cancelling and not declared.undoes):
+            self._settle(run, "failed")
         else:
-            self._set(step, "blocked")
+            self._set(run, "blocked")
 
-    def _settle(self, step: str, status: str) -> None:
-        self._set(step, status)
-        if (of := self.runs[step].of) is not None:
-            of.undone = status
+    def _settle(self, run: Run, status: str) -> None:
+        self._set(run, status)
+        if run.of is not None:
+            run.of.undone = status
+        if not self.cancelling and not run.is_earlier:
+            if STEPS[run.step].again and status in DONE:
+                self._send_back(STEPS[run.step].again)
+            else:
+                self._decide()
+        self._go_on()
+
+    def _decide(self) -> None:
         for name, declared in STEPS.items():
-            if self.runs[name].status != "upcoming" or not declared.after or self.cancelling:
+            if self.runs[name].status != "upcoming" or not declared.after:
                 continue
             if self.undoing is not None and name == self.then:  # its round has not begun yet
                 continue
@@ -368,18 +397,31 @@ class Model:
             if None in answers:
                 continue
             if "broken" in answers:
-                self._set(name, "not reached")
+                self._set(self.runs[name], "not reached")
             elif "done" not in answers:
-                self._set(name, "not taken")
+                self._set(self.runs[name], "not taken")
             else:
                 self._reach(name)
-        self._go_on()
+
+    def _send_back(self, to: str) -> None:
+        """Begin a new round: fields stay, and what somebody has begun goes on beside it."""
+        again = self._from(to)
+        self.fields = [("" if step in again else step, fields) for step, fields in self.fields]
+        for step in again:
+            run = self.runs[step]
+            self.runs[step] = Run(step, run.round + 1)
+            if run.is_begun:
+                run.is_earlier = True
+                self.runs[run.name] = run
+            else:
+                self._set(run, "upcoming")
+        self.undoing, self.then = self.undoing or [], to  # what a person rewound is undone all the same
 
     def _reach(self, step: str) -> None:
         if STEPS[step].is_called:
-            self._set(step, "waiting")
+            self._set(self.runs[step], "waiting")
         else:
-            self._due(step)
+            self._due(self.runs[step])
 
     def _answer(self, step: str, outcome: str) -> str | None:
         status = self.runs[step].status
@@ -389,6 +431,9 @@ class Model:
             return {"failed": "done", "not reached": "broken"}.get(status, "not taken")
         return "done" if status in DONE else "not taken" if status == "not taken" else "broken"
 
+    def _from(self, to: str) -> list[str]:
+        return [name for name in STEPS if name == to or self._comes_after(name, to)]
+
     def _comes_after(self, name: str, step: str) -> bool:
         return any(one == step or self._comes_after(one, step) for one, _outcome in STEPS[name].after)
 
@@ -397,14 +442,14 @@ class Model:
 
     def _go_on(self) -> None:
         """Undo what is to be undone, one at a time, the last completed first; then begin the round, or see the end."""
-        still_open = [name for name, run in self.runs.items() if run.status in OPEN]
-        undoing_now = still_open if self.compensating else [name for name in still_open if STEPS[name].undoes]
+        still_open = [run for run in self.runs.values() if run.status in OPEN]
+        undoing_now = still_open if self.compensating else [run for run in still_open if STEPS[run.step].undoes]
         listed = self.undoing if self.undoing is not None else self._undoable() if self.compensating else []
         left = [done for done in listed if not done.undone]
         if left and not undoing_now:
             run = self.runs[UNDO_OF[left[-1].step]]
             run.of, run.attempt, run.call = left[-1], 0, None
-            self._due(UNDO_OF[left[-1].step])
+            self._due(run)
         elif self.undoing is not None and not undoing_now:
             self.undoing = None
             self._reach(self.then)

@@ -38,15 +38,16 @@ from django_timelines.engine.pause import pause_all, resume_all
 from django_timelines.engine.record import record
 from django_timelines.engine.runner import Held, Runner
 from django_timelines.exceptions import LeaseLost, PermanentFailure, Refused
-from django_timelines.models import Lease, Run
+from django_timelines.models import Lease
+from django_timelines.models import Run as Row
 from django_timelines.placements import stopping
-from django_timelines.runs import RunName
+from django_timelines.runs import split_key
 from django_timelines.testing import assert_holds, drain, recorded_errors
 from tests.races.at_once import meanwhile
 from tests.shop.here import HERE
 from tests.shop.models import Entry
 
-from .model import EXACTLY, LEAST, MOST, NO_AMOUNT, STEPS, UNDO_OF, Done, Model
+from .model import EXACTLY, LEAST, MOST, NO_AMOUNT, STEPS, UNDO_OF, Done, Model, Run
 from .workflows import Quest, plan, ran, undone_at
 
 ENDINGS = st.sampled_from(["completed", "completed", "failed", "failed for good"])
@@ -74,12 +75,22 @@ class Worker:
 
     runner: Runner
     held: Held
-    step: str
+    run: Run
     turn: int
     takes: bool
 
+    @property
+    def step(self) -> str:
+        return self.run.step
+
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(f"<{self.runner.actor.label} with {self.step}, turn {self.turn}>")  # as Hypothesis shows it
+        printer.text(f"<{self.runner.actor.label} with {self.run.name}, turn {self.turn}>")  # as Hypothesis shows it
+
+
+def bound(errand: Quest, run: str) -> Any:
+    """Return what a person acts on: ``pack``, or ``pack@1`` of an earlier round."""
+    name = split_key(run)
+    return getattr(errand, name.step).using(round=name.round)
 
 
 def raise_what(ending: str) -> None:
@@ -96,15 +107,16 @@ class Interleavings(RuleBasedStateMachine):
     @initialize(
         skipped=st.sampled_from([[], ["pack"], ["pack", "pay"]]),
         done=st.sampled_from([[], ["announce"], ["pack", "announce"], ["pay", "announce", "pack"]]),
+        failed=st.sampled_from(["", "", "announce", "send"]),
         then=st.sampled_from(["", "", "cancel and undo", "rewind and undo"]),
     )
-    def begin(self, skipped: list[str], done: list[str], then: str) -> None:
+    def begin(self, skipped: list[str], done: list[str], failed: str, then: str) -> None:
         moments.offset = timedelta(0)
         ran.clear()
         plan.clear()
         undone_at.clear()
         resume_all(using=HERE)
-        self.model, self.workers, self.bells = Model(), list[Worker](), list[tuple[str, int, int]]()
+        self.model, self.workers, self.bells = Model(), list[Worker](), list[tuple[Run, int, int]]()
         self.asleep: list[tuple[Worker, Any, str]] = []  # an outside body has run; its end is not recorded yet
         self.errand = Quest.start(note="note")
         self.model.begin()
@@ -112,22 +124,27 @@ class Interleavings(RuleBasedStateMachine):
             self.skip(step)
         for step in done:  # so is what can be undone
             self.do_now(step)
+        if failed:  # and what is sent back
+            self.do_now(failed, "failed for good")
         if then and not self.model.ended:
             self.by_hand(then, "begin")
 
-    def do_now(self, step: str) -> None:
+    def do_now(self, step: str, ending: str = "completed") -> None:
         """Let somebody do it at once, if it is not skipped."""
         if step == "pay":
-            self.call("pay", 1, "", "completed", False)
-        elif step in self.model.runnable():
-            self.listen()
-            self.claim(*next(bell for bell in self.bells if bell[0] == step), takes=False)
-            self.execute(self.workers.pop(), "completed")
+            self.call("pay", 1, "", ending, False)
+        elif (run := self.model.runs[step]) in self.model.runnable():
+            self.answer_newest(run)
+            self.execute(self.workers.pop(), ending)
+
+    def answer_newest(self, run: Run, *, takes: bool = False) -> None:
+        self.listen()
+        self.claim(*next(bell for bell in reversed(self.bells) if bell[0] is run), takes=takes)
 
     @precondition(lambda self: self.model.ended)
     @rule()
     def begin_another(self) -> None:
-        self.begin([], [], "")
+        self.begin([], [], "", "")
 
     # people
 
@@ -147,6 +164,11 @@ class Interleavings(RuleBasedStateMachine):
         """Do what a person can do by hand."""
         if deed != "cancel" or self.model.now > 50:  # not too early: there would be little left to interleave
             self.by_hand(deed, step)
+
+    @precondition(lambda self: self.model.earlier())
+    @rule(data=st.data(), deed=st.sampled_from(["retry", "force", "skip"]))
+    def act_on_an_earlier_round(self, data: st.DataObject, deed: str) -> None:
+        self.by_hand(deed, data.draw(st.sampled_from(self.model.earlier())))
 
     @rule(deed=st.sampled_from(["pause", "resume", "resume", "pause all", "resume all", "resume all"]))
     def hold(self, deed: str) -> None:
@@ -169,14 +191,14 @@ class Interleavings(RuleBasedStateMachine):
         else:
             self.pause_or_resume(deed)
 
-    def retry(self, step: str) -> None:
-        self.agree(lambda errand: getattr(errand, step).retry(), self.model.retry(step))
+    def retry(self, run: str) -> None:
+        self.agree(lambda errand: bound(errand, run).retry(), self.model.retry(run))
 
-    def force(self, step: str) -> None:
-        self.agree(lambda errand: getattr(errand, step).retry(force=True), self.model.retry(step, force=True))
+    def force(self, run: str) -> None:
+        self.agree(lambda errand: bound(errand, run).retry(force=True), self.model.retry(run, force=True))
 
-    def skip(self, step: str) -> None:
-        self.agree(lambda errand: getattr(errand, step).skip(reason="done by hand"), self.model.skip(step))
+    def skip(self, run: str) -> None:
+        self.agree(lambda errand: bound(errand, run).skip(reason="done by hand"), self.model.skip(run))
 
     def cancel(self, *, compensate: bool = False) -> None:
         expected = self.model.cancel(compensate=compensate)
@@ -217,17 +239,17 @@ class Interleavings(RuleBasedStateMachine):
     @precondition(lambda self: self.model.runnable())
     @rule(data=st.data(), takes=st.booleans())
     def answer_the_newest_bell(self, data: st.DataObject, takes: bool) -> None:
-        step = data.draw(st.sampled_from(self.model.runnable()))
-        self.claim(*next(bell for bell in reversed(self.bells) if bell[0] == step), takes=takes)
+        self.answer_newest(data.draw(st.sampled_from(self.model.runnable())), takes=takes)
 
-    def claim(self, step: str, fence: int, turn: int, *, takes: bool) -> None:
+    def claim(self, run: Run, fence: int, turn: int, *, takes: bool) -> None:
         since = float("inf" if takes else "-inf")  # how quick it is must not depend on this machine
         name = f"worker {len(self.bells)}"
         runner = Runner(Actor(ActorType.WORKER, name, name), "embedded", HERE, since=since)
-        held = claim(self.errand.pk, (step, ""), fence, runner)
-        assert (held is not None) is self.model.claim(step, turn)
+        held = claim(self.errand.pk, (run.step, ""), fence, runner)
+        assert (held is not None) is self.model.claim(run, turn)
         if held is not None:
-            self.workers.append(Worker(runner, held, step, self.model.runs[step].turn, takes))
+            assert held.attempt == run.attempt
+            self.workers.append(Worker(runner, held, run, run.turn, takes))
 
     @precondition(lambda self: self.workers)
     @rule(data=st.data(), ending=ENDINGS)
@@ -260,17 +282,20 @@ class Interleavings(RuleBasedStateMachine):
         if deed == "pay":
             self.call("pay", 1, "", "completed", False)
         elif deed == "force mine":
-            self.force(worker.step)
+            self.force_this(worker)
         elif not deed.startswith("rescue"):
             self.by_hand(deed, step)
         else:
             self.expire(worker)
             self.tick()
-            self.listen()
-            if deed == "rescue and end" and worker.step in self.model.runnable():
-                self.claim(*self.bells[-1], takes=False)
+            if deed == "rescue and end" and worker.run in self.model.runnable():
+                self.answer_newest(worker.run)
                 self.execute(self.workers.pop(), "completed")
         plan.update(mine)
+
+    def force_this(self, worker: Worker) -> None:
+        if worker.run in self.model.runs.values():  # not if its round is gone
+            self.force(worker.run.name)
 
     def execute(self, worker: Worker, ending: str, in_the_middle: Callable[[], Any] | None = None) -> None:
         held, step = worker.held, worker.step
@@ -293,15 +318,15 @@ class Interleavings(RuleBasedStateMachine):
 
     def went_on(self, worker: Worker, result: Any, ending: str) -> None:
         """Compare what became of the attempt; its runner may have the next step now."""
-        if self.model.is_superseded(worker.step, worker.turn):
+        if self.model.is_superseded(worker.run, worker.turn):
             assert result is None
             return
         assert result is not None
-        taken = self.model.end(worker.step, worker.turn, ending, takes=worker.takes)
-        assert result.taken == (RunName(taken) if taken else None)
+        taken = self.model.end(worker.run, worker.turn, ending, takes=worker.takes)
+        assert result.taken == (split_key(taken.name) if taken else None)
         if taken:
             worker.held = Held(worker.held.declaration, result.after, result.taken)
-            worker.step, worker.turn = taken, self.model.runs[taken].turn
+            worker.run, worker.turn = taken, taken.turn
             self.workers.append(worker)
 
     @precondition(lambda self: any(STEPS[worker.step].delivery != EXACTLY for worker in self.workers))
@@ -338,13 +363,13 @@ class Interleavings(RuleBasedStateMachine):
         if what == "dies":
             self.workers.remove(worker)
         elif what.startswith("is forced"):
-            self.force(worker.step)
+            self.force_this(worker)
             if what.endswith("ends"):
                 self.workers.remove(worker)
                 self.execute(worker, "completed")
         elif what == "beats":
             store.heartbeat(HERE, [worker.runner.by().holder], 60)
-            self.model.heartbeat(worker.step, worker.turn)
+            self.model.heartbeat(worker.run, worker.turn)
         else:
             self.expire(worker)
             if what == "is rescued":
@@ -355,9 +380,9 @@ class Interleavings(RuleBasedStateMachine):
     def expire(self, worker: Worker) -> None:
         ago = moments.now() - timedelta(seconds=1)
         leases = Lease.objects.using(HERE).filter(holder=worker.runner.by().holder)
-        Run.objects.using(HERE).filter(lease__in=leases).update(ring=ago)
+        Row.objects.using(HERE).filter(lease__in=leases).update(ring=ago)
         leases.update(expires=ago)
-        self.model.lose_lease(worker.step, worker.turn)
+        self.model.lose_lease(worker.run, worker.turn)
 
     @rule()
     def wait(self) -> None:
@@ -374,16 +399,19 @@ class Interleavings(RuleBasedStateMachine):
     @invariant()
     def listen(self) -> None:
         """Keep the bell of whatever is due, to ring it some time."""
-        rows = Run.objects.using(HERE).filter(timeline=self.errand.pk, status__in=("due", "retrying"))
-        for step, fence in rows.values_list("step", "fence"):
-            bell = (step, fence, self.model.runs[step].turn)
-            if bell not in self.bells:
-                self.bells.append(bell)
+        names = {run["fence"]: name for name, run in Quest.get(self.errand.pk).timeline.state["runs"].items()}
+        rows = Row.objects.using(HERE).filter(timeline=self.errand.pk, status__in=("due", "retrying"))
+        for fence in rows.values_list("fence", flat=True):
+            run = self.model.runs[names[fence]]
+            if (run, fence, run.turn) not in self.bells:
+                self.bells.append((run, fence, run.turn))
 
     @invariant()
     def the_model_holds(self) -> None:
         errand, model = Quest.get(self.errand.pk), self.model
         assert {step: str(getattr(errand, step).status) for step in STEPS} == {s: model.status(s) for s in STEPS}
+        earlier = {name: run["status"] for name, run in errand.timeline.state["runs"].items() if "@" in name}
+        assert earlier == {name: model.runs[name].status for name in model.earlier()}
         assert errand.timeline.status == model.timeline()
         assert errand.timeline.state["fields"] == {
             name: model.value(name) for name in ("total", "receipt") if model.value(name) is not None
@@ -395,12 +423,12 @@ class Interleavings(RuleBasedStateMachine):
         for step, declared in STEPS.items():
             rows = found[step]
             if declared.delivery == EXACTLY:
-                assert (step, rows) == (step, model.runs[step].effects)
+                assert (step, rows) == (step, model.effects[step])
             elif declared.delivery == LEAST:
                 assert (step, rows) == (step, ran[step])
             else:
                 assert declared.delivery == MOST
-                assert ran[step] == rows <= model.runs[step].chances
+                assert ran[step] == rows <= model.chances[step]
 
     def key_of_undo(self, done: Done) -> str:
         return f"{self.errand.pk.hex}-{UNDO_OF[done.step]}" + (f"@{done.round}" if done.round > 1 else "")
@@ -428,9 +456,9 @@ class Interleavings(RuleBasedStateMachine):
             self.model.now += 75
             self.tick()
             while due := self.model.runnable():
-                self.model.claim(due[0], self.model.runs[due[0]].turn)
-                self.model.end(due[0], self.model.runs[due[0]].turn, "completed")
-            drain(HERE)
+                self.answer_newest(due[0])
+                self.execute(self.workers.pop(), "completed")
+            assert drain(HERE) == 0
         self.the_model_holds()
         self.the_contract_holds()
         assert {run.status for run in self.model.runs.values()} & {"due", "running", "retrying"} == set()

@@ -1,4 +1,4 @@
-"""One step of each kind, side by side and in a row, all of which change one field; some can be undone."""
+"""One step of each kind, side by side and in a row, all of which change one field; some can be undone, some send back."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -57,11 +57,11 @@ class Quest(Workflow):
     def send(self) -> None:
         body(self, "send")
 
-    @step(after=send.failed, retry=TWICE)
+    @step(after=send.failed, retry=TWICE, again=begin)
     def search(self) -> None:
         body(self, "search")
 
-    @step(after=announce.failed, retry=TWICE)
+    @step(after=announce.failed, retry=TWICE, again=begin)
     def apologise(self) -> None:
         body(self, "apologise")
 

@@ -50,6 +50,12 @@ class Declaration:
         """The fields that had another name before: that name, and theirs."""
         return {field.renamed_from: name for name, field in self.fields.items() if field.renamed_from}
 
+    @cached_property
+    def limits_cross(self) -> bool:
+        """Tell whether a step comes under two limits of which neither counts all that the other does."""
+        pairs = [pair for pair in self.limited.values() if pair[1:]]
+        return any(of_class.per is not None and own.per != of_class.per for of_class, own in pairs)
+
     def current(self, step: str) -> str:
         """Return the name that a step has now."""
         return self.renamed_steps.get(step, step)

@@ -1,8 +1,11 @@
 """So many attempts at once: ``limit=``. A slot is a row with a unique number, held from the claim's commit to the attempt's end.
 
-An attempt that finds none stays due, and its run notes which limit it waits for. Those that wait longest come first: whoever
-comes later leaves free slots to them. When a slot is free the first of them is called up, by a bell; who does not come within
-seconds (its workers are away) keeps nobody else waiting. The clock calls up, too: a process may die before it could.
+An attempt that finds none stays due, and its run notes which limit it waits for. The oldest runs come first: whoever is younger
+leaves free slots to them. When a slot is free the first of them is called up, by a bell; who does not come within seconds (its
+workers are away) keeps nobody else waiting. The clock calls up, too: a process may die before it could. An attempt that needs
+two slots takes both or none, and waits at one limit at a time, so that the other does not stand idle for it. Where two limits
+cross, younger ones could pass it for ever, at each while it waits at the other: for the one of a class that waits longest a
+slot is kept at both.
 """
 
 from __future__ import annotations
@@ -12,11 +15,12 @@ import random
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.db.models import Q, QuerySet
 
 from .. import conf, moments, registry, store
-from ..models import Run, Slot, Timeline
+from ..models import Run, Slot, Timeline, first_id_at
 from ..placements import Bell
 from ..registry import Declaration
 from ..state import RunName, StepStatus
@@ -26,7 +30,11 @@ from . import bells
 from .values import digest_of, value_of
 
 logger = logging.getLogger("django_timelines")
+LONG = timedelta(minutes=1)  # after which a run that needs two slots has one kept
 MANY = 100  # limits that one look of the clock sees to, and runs that are called up at once where there is no limit any more
+
+
+_TO_BE_CLAIMED = (StepStatus.DUE, StepStatus.RETRYING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +71,9 @@ def choose(snapshot: Snapshot, name: RunName, fence: int, limits: list[Wanted]) 
     if run is None:
         return None
     chosen: list[type_row] = []
+    kept = _kept(snapshot.using, snapshot.workflow, run)
     for limit in limits:
-        number = _free(snapshot.using, limit, run)
+        number = _free(snapshot.using, limit, run, kept)
         if number is None:
             _wait(run, snapshot.using, limit, limits)
             return None
@@ -98,17 +107,35 @@ def standing(timeline: Timeline, run: Run) -> tuple[int, int]:
     return _held(timeline.using, run.awaits).count(), number
 
 
-def _free(using: str, limit: Wanted, run: Run) -> int | None:
-    """Return the number of a slot that this run may take now.
+def _free(using: str, limit: Wanted, run: Run, kept: frozenset[uuid.UUID]) -> int | None:
+    """Return the number of a slot that this run may take now. ``kept``: the limits of which one is another run's.
 
     Where fewer slots are allowed than before, whoever comes takes the first that is free, so that two cannot be one too many.
     """
     held = set(_held(using, limit.digest).values_list("number", flat=True))
-    left = limit.number - len(held)
+    left = limit.number - len(held) - (limit.digest in kept)
     if left <= 0 or _waiting(using, limit.digest).exclude(_passed_over()).filter(id__lt=run.id)[:left].count() == left:
         return None
     free = [number for number in range(limit.number) if number not in held]
     return free[0] if max(held, default=0) >= limit.number else random.choice(free)  # noqa: S311
+
+
+def _kept(using: str, workflow: str, run: Run) -> frozenset[uuid.UUID]:
+    """Return the limits of which a slot is kept for the run of this class that waits longest, if that is older than this one.
+
+    It comes first at the limit at which it waits; this is about the other one that it comes under.
+    """
+    declaration = registry.find(workflow)
+    if declaration is None or not declaration.limits_cross:
+        return frozenset()
+    waiting = Run.objects.using(using).filter(awaits__isnull=False, status__in=_TO_BE_CLAIMED)
+    older = waiting.filter(
+        timeline__workflow__in=declaration.names, id__lt=min(run.id, first_id_at(moments.now() - LONG))
+    )
+    oldest = older.exclude(_passed_over()).select_related("timeline").order_by("id").first()
+    if oldest is None:
+        return frozenset()
+    return frozenset(limit.digest for limit in _limits_of(oldest.timeline, oldest)) - {oldest.awaits}
 
 
 def _wait(run: Run, using: str, limit: Wanted, limits: list[Wanted]) -> None:
@@ -125,6 +152,7 @@ def _call_up(using: str, digest: uuid.UUID, *, ring: bool) -> None:
         return
     number = next((limit.number for limit in _limits_of(first.timeline, first) if limit.digest == digest), None)
     left = MANY if number is None else number - _held(using, digest).count()
+    left -= digest in _kept(using, first.timeline.workflow, first)
     left -= waiting.filter(_called_up()).count()
     for run in waiting.filter(rings=0)[: max(0, left)]:
         placement, at = bells.retry_placement_of(run.timeline.workflow, run.step), moments.now()
@@ -151,7 +179,7 @@ def _held(using: str, digest: uuid.UUID) -> QuerySet[Slot]:
 
 
 def _waiting(using: str, digest: uuid.UUID) -> QuerySet[Run]:
-    return Run.objects.using(using).filter(awaits=digest, status__in=(StepStatus.DUE, StepStatus.RETRYING))
+    return Run.objects.using(using).filter(awaits=digest, status__in=_TO_BE_CLAIMED)
 
 
 def _called_up() -> Q:

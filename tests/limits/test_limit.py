@@ -23,7 +23,7 @@ from django_timelines.models import Event, Run, Slot
 from django_timelines.state import RunName
 from django_timelines.testing import assert_holds, drain, recorded_errors, travel
 from django_timelines.workflows import Limit, Workflow, step
-from tests.limits.workflows import Caller, Import, Plant
+from tests.limits.workflows import Caller, Desk, Import, Plant
 from tests.shop.here import HERE
 from tests.shop.workflows import Order, plan, ran
 
@@ -383,6 +383,32 @@ def test_whoever_comes_later_leaves_the_slot_to_those_that_wait_unless_they_do_n
     assert held(newer, "load")
     assert claimed(waiting, "load") is None
     assert Slot.objects.count() == 2
+
+
+def test_who_needs_two_slots_comes_to_its_turn_though_others_pass_it_at_each() -> None:
+    oldest = Desk.start(owner="Ada", account="joint")
+    tidying = [Desk.start(owner="Ada", account=f"Ada's {n}") for n in range(4)]
+    posting = [Desk.start(owner=f"owner {n}", account="joint") for n in range(4)]
+    tidies, posts = held(tidying[0], "tidy"), held(posting[0], "post")
+    assert claimed(oldest, "post") is None
+    ended(tidies)
+    assert claimed(oldest, "post") is None
+    tidies = held(tidying[1], "tidy")  # it passes the oldest, which waits for the other one
+    ended(posts)
+    assert claimed(oldest, "post") is None
+    posts = held(posting[1], "post")  # and so does this
+    travel(timedelta(minutes=2))
+
+    ended(tidies)
+    assert claimed(oldest, "post") is None
+    assert claimed(tidying[2], "tidy") is None
+    ended(posts)
+    assert claimed(posting[2], "post") is None
+    ended(held(oldest, "post"))
+
+    drain()
+    assert [fresh(one).post.status for one in (oldest, *posting)] == ["completed"] * 5
+    assert [fresh(one).tidy.status for one in tidying] == ["completed"] * 4
 
 
 @pytest.mark.redis

@@ -171,3 +171,22 @@ class Plant(Workflow, limit=Limit(1, per="place")):
     @step(after=[water, weed], limit=5)
     def harvest(self) -> None:
         body(self, "harvest")
+
+
+class Desk(Workflow, limit=Limit(1, per="owner")):
+    """Two limits that cross: one thing at a time for an owner, and one posting at a time for an account, whoever owns it."""
+
+    owner: str
+    account: str
+
+    @step
+    def open(self, owner: str, account: str) -> None:
+        self.owner, self.account = owner, account
+
+    @step(after=open, limit=Limit(1, per="account"))
+    def post(self) -> None:
+        body(self, "post")
+
+    @step(after=open)
+    def tidy(self) -> None:
+        body(self, "tidy")

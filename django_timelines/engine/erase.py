@@ -1,7 +1,7 @@
 """Erasing a finished timeline: the one exception to "events are never edited". What it said goes, what happened stays.
 
 Payloads, error texts, keys and the labels of people become tombstones that keep the names: an event still says which field a
-step set, and no longer to what.
+step set, and no longer to what. An item's name is a value, too: from then on it has a number.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..actors import Actor, ActorType
 from ..events import EventType, NewEvent
 from ..exceptions import Conflict, Refused
 from ..models import Event, Item, Timeline
-from ..state import ENDED, Runs, empty, fold, run_key
+from ..state import ENDED, Runs, empty, fold, run_key, split_key
 from ..store import Snapshot
 from .advance import advance
 from .advanced import By
@@ -42,10 +42,11 @@ _STRUCTURE = frozenset(
         "progressed",
         "timed",
         "schedule",
+        "child",
+        "fatal",
         "superseded",
         "outcome",
         "guard_passed",
-        "of",
         "round",
         *("through", "remind", "planned", "since", "number"),
         "each",
@@ -55,17 +56,15 @@ _STRUCTURE = frozenset(
         "to",
         "rounds",
         "unset",
-        "kept",
-        "undo",
-        "going_on",
-        "withdrawn",
-        "cancelled",
         "compensate",
         "sealed",
         "renamed",
         "forced",
     }
 )
+_RUNS = frozenset(
+    {"of", "kept", "undo", "going_on", "withdrawn", "cancelled"}
+)  # keys of runs, in lists or by one another
 _BY_NAME = frozenset(
     {"fields", "changes", "changes_kept_back", "theirs", "input", "errors"}
 )  # values, by the name of each
@@ -91,43 +90,84 @@ def erase(snapshot: Snapshot, reason: str, actor: Actor | None = None) -> Snapsh
         return _scrub(result.after)
 
 
+class _Numbers(dict[str, str]):
+    """The numbers that items have instead of their names, from 1 in the order in which the events come to them."""
+
+    def __missing__(self, item: str) -> str:
+        self[item] = str(len(self) + 1)
+        return self[item]
+
+    def of(self, item: str) -> str:
+        """Return the number of an item; nothing for a run that is none's."""
+        return self[item] if item else ""
+
+    def in_runs(self, said: Any) -> Any:
+        """Return keys of runs with numbers in them."""
+        if isinstance(said, Mapping):
+            return {self.in_runs(key): self.in_runs(value) for key, value in said.items()}
+        if isinstance(said, list):
+            return [self.in_runs(one) for one in said]
+        if not isinstance(said, str):
+            return said
+        step, item, round = split_key(said)
+        return run_key(step, self.of(item), round)
+
+
 def _scrub(after: Snapshot) -> Snapshot:
-    state, last = empty(), None
+    state, last, numbers = empty(), None, _Numbers()
     events = Event.objects.using(after.using).filter(timeline=after.id).order_by("sequence")
     while batch := list((events.filter(sequence__gt=last) if last else events)[:BATCH]):
         for event in batch:
-            _bury(event)
+            _bury(event, numbers)
             new = NewEvent(event.type, event.step, event.item, 0, event.data, event.attempt, event.version)
             state = fold(state, [new], event.sequence)
-        Event.objects.using(after.using).bulk_update(batch, ["data", "actor_id", "actor_label"])
+        Event.objects.using(after.using).bulk_update(batch, ["item", "data", "actor_id", "actor_label"])
         last = batch[-1].sequence
     Timeline.objects.using(after.using).filter(pk=after.id).update(
         state=state, fields=state["fields"], key="", digest=None, started_by=""
     )
-    _scrub_items(after, state["runs"])
+    _scrub_items(after, state["runs"], numbers)
     return replace(after, state=state, key="", digest=None, started_by="")
 
 
-def _scrub_items(after: Snapshot, runs: Runs) -> None:
+def _scrub_items(after: Snapshot, runs: Runs, numbers: _Numbers) -> None:
+    """Write the rows of all items anew: one's number may have been another's name."""
     rows = Item.objects.using(after.using).filter(timeline=after.id)
-    for row in rows.iterator(BATCH):
-        rows.filter(step=row.step, item=row.item).update(state=runs[run_key(row.step, row.item)], head=after.head)
+    scrubbed = [
+        Item(
+            timeline_id=after.id,
+            step=row.step,
+            item=numbers[row.item],
+            index=row.index,
+            status=row.status,
+            head=after.head,
+            state=runs[run_key(row.step, numbers[row.item])],
+        )
+        for row in rows
+    ]
+    rows._raw_delete(after.using)
+    Item.objects.using(after.using).bulk_create(scrubbed, BATCH)
 
 
-def _bury(event: Event) -> None:
+def _bury(event: Event, numbers: _Numbers) -> None:
     if event.type != EventType.ERASED:
-        event.data = _tombstones(event.data, is_ours=event.type in set(EventType))
+        event.item = numbers.of(event.item)
+        event.data = _tombstones(event.data, numbers, is_ours=event.type in set(EventType))
         if event.actor_type in _PEOPLE:
             event.actor_id = event.actor_label = ""
 
 
-def _tombstones(data: Mapping[str, Any], *, is_ours: bool) -> dict[str, Any]:
+def _tombstones(data: Mapping[str, Any], numbers: _Numbers, *, is_ours: bool) -> dict[str, Any]:
     buried: dict[str, Any] = {}
     for name, value in data.items():
         if is_ours and name in _STRUCTURE:
             buried[name] = value
         elif is_ours and name == "rest" and value:
-            buried[name] = [[item, TOMBSTONE] for item, _value in value]
+            buried[name] = [[numbers[item], TOMBSTONE] for item, _value in value]
+        elif is_ours and name in _RUNS:
+            buried[name] = numbers.in_runs(value)
+        elif is_ours and name == "parent" and isinstance(value, Mapping):
+            buried[name] = {**value, "item": ""}
         elif is_ours and name in _BY_NAME and isinstance(value, Mapping):
             buried[name] = dict.fromkeys(value, TOMBSTONE)
         elif is_ours and name == "error" and isinstance(value, Mapping):

@@ -6,17 +6,19 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.test import Client
 
 from django_timelines.engine import prune as pruning
 from django_timelines.engine.prune import prune
 from django_timelines.exceptions import PermanentFailure, Refused, Rejected
-from django_timelines.models import Event, Run, SealedInput, Timeline
+from django_timelines.models import Event, Item, Run, SealedInput, Timeline
 from django_timelines.state import timeline_status
 from django_timelines.testing import assert_holds, drain, recorded_errors, travel
 from django_timelines.testing.due import carry_out
 from tests.shop.here import HERE
 from tests.shop.models import Entry
-from tests.shop.workflows import Issue, Letter, Order, Paid, Trip, Vault, plan, ran
+from tests.shop.workflows import Issue, Letter, Order, Paid, Supper, Trip, Vault, plan, ran
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -130,6 +132,31 @@ def test_a_timeline_on_which_an_earlier_round_went_on_is_erased_too() -> None:
     begun = Event.objects.get(timeline=issue.pk, type="RoundBegun")
     assert begun.data["going_on"] == {"bill": "bill@1"}
     assert_holds(Issue.get(issue.pk))
+
+
+def test_erasing_a_family_leaves_none_of_its_names_and_every_page_of_it(client: Client) -> None:
+    root = User.objects.create_superuser("root")
+    client.force_login(root)
+    supper = Supper.using(actor=root).start(guest="Zaphod", dishes=["Zaphod's soup", "Zaphod's fish"])
+    drain()
+    Supper.get(supper.pk).bill.child.tip(amount=1)
+    drain()
+    Supper.get(supper.pk).timeline.cancel(reason="Zaphod left", compensate=True)
+    drain()
+    family = [*Timeline.objects.filter(correlation=supper.pk)]
+    ids = [timeline.pk for timeline in family]
+
+    for timeline in family:
+        timeline.erase(reason="asked for it")
+
+    rows = [list(model.objects.filter(timeline__in=ids).values()) for model in (Event, Item, Run)]
+    rows += [list(Timeline.objects.filter(pk__in=ids).values_list("state", "fields", "key"))]
+    assert "Zaphod" not in str(rows)
+    assert Supper.get(supper.pk).bill.child.pk in ids
+    for timeline in Timeline.objects.filter(correlation=supper.pk):
+        assert_holds(timeline.subject)
+        assert client.get(timeline.get_absolute_url()).status_code == 200
+        call_command("timelines", "show", str(timeline.pk))
 
 
 def test_pruning_takes_what_ended_long_ago_with_all_that_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -275,13 +275,15 @@ def test_an_early_call_of_an_item_that_waits_for_room_is_taken_when_its_turn_com
     assert (fresh(desk).said, fresh(desk).timeline.status) == (["Welcome, Ada", "Hello, Bob"], "completed")
 
 
-def test_an_erased_timeline_keeps_the_names_of_its_items_and_forgets_what_they_were() -> None:
-    tray = Tray.start(cups=list("abcde"))
+def test_an_erased_timeline_numbers_its_items_and_forgets_what_they_were_called() -> None:
+    tray = Tray.start(cups=["Ada", "2", "Bob", "1", "Cy"])
     tray.timeline.cancel(reason="closed")
     tray.timeline.erase(reason="asked to")
 
     items = list(Item.objects.filter(timeline=tray.pk).order_by("index").values_list("item", "state__item"))
-    assert items == [("a", None), ("b", None), ("c", None), ("d", None), ("e", None)]
+    assert sorted(items) == [("1", None), ("2", None), ("3", None), ("4", None), ("5", None)]
+    assert not {"Ada", "Bob", "Cy"} & {*Event.objects.filter(timeline=tray.pk).values_list("item", flat=True)}
+    assert "Ada" not in str(list(Event.objects.filter(timeline=tray.pk).values_list("data", flat=True)))
     assert_holds(fresh(tray))
 
 

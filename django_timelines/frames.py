@@ -29,7 +29,7 @@ from .actors import ActorType
 from .children import version_of
 from .models import Event, Timeline
 from .outline import outline_of
-from .sight import TOLD, Sight
+from .sight import ALL, TOLD, Sight
 
 FRAGMENT = "django_timelines/timeline.html"
 _VERSION = re.compile(r"[0-9a-f]{0,16}")
@@ -46,8 +46,8 @@ class Seen(NamedTuple):
 
 
 def read_sequence(text: Any) -> int | None:
-    """Read ``?after=``: a sequence of ten digits at most, or None for what is none."""
-    return int(text) if isinstance(text, str) and _SEQUENCE.fullmatch(text) else None
+    """Read ``?after=``: a sequence of ten digits at most, or None for what is none. No event has a larger one than ``ALL``."""
+    return min(int(text), ALL) if isinstance(text, str) and _SEQUENCE.fullmatch(text) else None
 
 
 def read_version(text: str) -> str:

@@ -10,7 +10,7 @@ from django.db.backends.signals import connection_created
 from django.test.utils import CaptureQueriesContext
 
 from django_timelines.engine.pause import pause_all, resume_all
-from django_timelines.frames import Seen
+from django_timelines.frames import Seen, read_sequence
 from django_timelines.live.hub import Hub, hub
 from django_timelines.live.reading import read
 from django_timelines.live.threads import in_thread
@@ -218,6 +218,13 @@ def test_one_statement_sees_what_several_see(signup):
     assert [list(event) for event in one.events] == [list(event) for event in several.events]
     runs = several.timeline.state["runs"].values()
     assert one.times_of(runs) == several.times_of(runs)
+
+
+def test_a_page_that_has_seen_what_cannot_be_is_sent_nothing_and_is_no_error(signup):
+    found = read(signup.pk, {Seen(read_sequence("9999999999") or 0, "", "en-us")})
+
+    assert found is not None
+    assert (found.head, found.frames) == (signup.timeline.head, {})
 
 
 def test_a_timeline_that_is_not_there_is_none(transactional_db):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, get_args, get_origin
@@ -19,6 +20,7 @@ from .exceptions import DeclarationError
 from .references import KeyOnly, with_references
 from .steps import SECRET, Parameter
 
+DEEPEST = 26  # levels of a payload: MariaDB takes 32, and what lies around it are some
 UNSET: Any = type("Unset", (), {"__repr__": lambda self: "<unset>"})()
 _CONFIG = pydantic.ConfigDict(arbitrary_types_allowed=False, allow_inf_nan=False, ser_json_inf_nan="constants")
 
@@ -110,7 +112,7 @@ def field_for(workflow: str, name: str, annotation: Any, default: Any = UNSET) -
 
 
 def text(payload: Any) -> str:
-    """Write a payload as JSON text; ``ValidationError`` for NaN, NUL characters, lone surrogates and what is too large."""
+    """Write a payload as JSON text; ``ValidationError`` for NaN, NUL characters, lone surrogates and the too large or deep."""
     try:
         written = json.dumps(payload, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
         size = len(written.encode())
@@ -120,6 +122,10 @@ def text(payload: Any) -> str:
         raise ValidationError(f"This cannot be stored as JSON: {error}.", code="invalid") from None
     if "\\u0000" in written and _has_nul(payload):
         raise ValidationError("A text holds a NUL character, which the database cannot store.", code="invalid")
+    if written.count("[") + written.count("{") > DEEPEST and _is_deep(payload):
+        raise ValidationError(
+            f"This is nested more than {DEEPEST} levels deep, which MariaDB cannot store.", code="too_deep"
+        )
     if size > conf.REFUSE_BYTES:
         raise ValidationError(
             f"This is {size:,} bytes long; at most {conf.REFUSE_BYTES:,} are stored. Keep it in a file and store its name.",
@@ -130,6 +136,17 @@ def text(payload: Any) -> str:
             f"A payload of {size:,} bytes: each change of a field of its timeline writes it again.", RuntimeWarning, 2
         )
     return written
+
+
+def _is_deep(payload: Any) -> bool:
+    level = [payload]
+    for _depth in range(DEEPEST + 1):
+        level = [part for one in level for part in _parts(one)]
+    return bool(level)
+
+
+def _parts(payload: Any) -> Iterable[Any]:
+    return payload.values() if isinstance(payload, dict) else payload if isinstance(payload, list | tuple) else ()
 
 
 def _has_nul(payload: Any) -> bool:

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from pydantic import AfterValidator
 
 from django_timelines.exceptions import Refused
-from django_timelines.models import Timeline
+from django_timelines.models import Event, Timeline
 from django_timelines.testing import drain
 from django_timelines.workflows import Retry, Workflow, step
 from tests.shop.models import Entry
@@ -17,6 +17,10 @@ from tests.shop.models import Entry
 from .workflows import Box
 
 pytestmark = pytest.mark.django_db(databases="__all__")
+
+
+def nested(levels: int) -> Any:
+    return [nested(levels - 1)] if levels > 1 else []
 
 
 @pytest.mark.parametrize(
@@ -34,6 +38,9 @@ pytestmark = pytest.mark.django_db(databases="__all__")
         10**5000,
         object(),
         Box,
+        nested(30),
+        {"a": nested(30)},
+        nested(900),
     ],
     ids=lambda content: type(content).__name__,
 )
@@ -42,6 +49,13 @@ def test_what_no_database_can_hold_is_rejected_and_nothing_is_left(content: Any)
         Box.start(content=content)
 
     assert Timeline.objects.count() == 0
+
+
+def test_what_is_nested_as_deeply_as_any_database_takes_is_kept() -> None:
+    box = Box.start(content={"a": nested(25)})
+
+    assert box.timeline.status == "completed"
+    assert Event.objects.get(timeline=box.pk, type="StepCalled").data["input"] == {"content": {"a": nested(25)}}
 
 
 @pytest.mark.parametrize("key", [[1], {}, object()], ids=["list", "dict", "object"])

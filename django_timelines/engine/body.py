@@ -7,7 +7,7 @@ import inspect
 import os
 import traceback
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ from .asked import Input, check_input
 from .assignee import who_gets
 from .interrupt import Again, Stopped, TimedOut
 from .remind import plan_of
+from .sealing import secrets_of
 
 if TYPE_CHECKING:
     from .batches import Batches
@@ -258,22 +259,6 @@ def _as_failure(error: BaseException, step: Step[...]) -> Exception:
 def timed_out(step: Step[...]) -> TimeoutError:
     """Return the error of an attempt that took too long."""
     return TimeoutError(f"It did not end within its timeout of {step.timeout}.")
-
-
-def secrets_of(declaration: Declaration, name: RunName, given: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the texts that no error may show: the secrets, those inside of them, and how ``repr`` writes them."""
-    texts = {text for parameter in declaration.secrets(name[0]) for text in _texts(given.get(parameter))}
-    return tuple(sorted(texts | {repr(text)[1:-1] for text in texts}, key=len, reverse=True))
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        value = [*value.values()]
-    if isinstance(value, list | tuple | set | frozenset):
-        for one in value:
-            yield from _texts(one)
-    elif value not in (None, "", True, False):
-        yield str(value)
 
 
 def errors_of(error: ValidationError) -> Any:

@@ -29,7 +29,7 @@ from . import bells, leaks
 from .advanced import Advance
 from .batches import Batches
 from .block import Block
-from .body import Failed, run_body, secrets_of, timed_out, type_ended
+from .body import Failed, run_body, timed_out, type_ended
 from .claim import claim, prepare
 from .family import hear
 from .interrupt import Again, AtCheckpoint, Stopped, TimedOut
@@ -37,6 +37,7 @@ from .leases import keeper
 from .patience import Patience
 from .record import Stale, check_ours, record, record_superseded
 from .runner import Held, Runner, load
+from .sealing import secrets_of
 from .stopping import give_back, heeding_sigterm, may_be_stopped
 
 logger = logging.getLogger("django_timelines")

@@ -4,10 +4,13 @@ import json
 import logging
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote, quote_plus
 
+import pydantic
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import connections
+from django.utils.html import escape
 
 from django_timelines.fields import field_for
 from django_timelines.models import Event, SealedInput, Timeline
@@ -83,6 +86,46 @@ def test_an_error_does_not_show_how_a_secret_would_be_written_in_code(shown: Cal
 
     assert "KeyError" in shown()
     assert "xyzzy" not in shown()
+
+
+@pytest.mark.parametrize(
+    "written", [quote, lambda code: quote(code, safe=""), quote_plus, escape, json.dumps, lambda code: code.encode()]
+)
+def test_an_error_does_not_show_a_secret_as_addresses_pages_and_messages_write_it(
+    shown: Callable[[], str], written: Callable[[str], object]
+) -> None:
+    class Sent(Workflow):
+        @step
+        def begin(self, code: Secret[str]) -> None:
+            raise OSError(f"GET https://example.org/?code={written(code)} failed")
+
+    code = "xy/zz y&\N{LATIN SMALL LETTER U WITH DIAERESIS}"
+
+    with recorded_errors():
+        Sent.start(code=code)
+
+    assert "failed" in shown()
+    assert str(written(code)) not in shown()
+    assert "zz" not in shown()
+
+
+class Card(pydantic.BaseModel):
+    """What is typed to pay."""
+
+    number: str
+
+
+def test_an_error_does_not_show_a_field_of_a_secret_object(shown: Callable[[], str]) -> None:
+    class Paid(Workflow):
+        @step
+        def begin(self, card: Secret[Card]) -> None:
+            raise OSError(f"{card.number} was declined")
+
+    with recorded_errors():
+        Paid.start(card=Card(number="4111 1111"))
+
+    assert "*** was declined" in shown()
+    assert "4111" not in shown()
 
 
 def test_a_secret_whose_type_has_changed_is_not_shown(place: Any, shown: Callable[[], str]) -> None:

@@ -1,11 +1,14 @@
 """Clause 3: the database is the truth, Redis is a doorbell."""
 
+import json
+import zlib
 from collections.abc import Callable
 from datetime import timedelta
 
 import django_rq
 import pytest
 from django.db import transaction
+from django_rq.settings import QUEUES
 from rq import SimpleWorker
 
 from django_timelines import moments
@@ -45,6 +48,22 @@ def test_one_wake_up_goes_on_with_the_next_due_steps_placed_there(place: Callabl
     assert Order.get(order.pk).pay.status == "waiting"
     assert (ran["pack"], ran["announce"]) == (1, 1)
     assert queues[0].job_ids == []
+
+
+@pytest.mark.redis
+def test_a_queue_whose_jobs_are_json_rings_as_well(
+    place: Callable[..., None], queues: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(QUEUES["default"], "SERIALIZER", "rq.serializers.JSONSerializer")
+    place(background="rq:default")
+    order = Order.start(customer="Ada")
+
+    queue = django_rq.get_queue("default")
+    job = queue.connection.hget(f"rq:job:{queue.job_ids[0]}", "data")
+    assert json.loads(zlib.decompress(job))[0] == "django_timelines.engine.execute.answer"
+    SimpleWorker([queue], connection=queue.connection, serializer=queue.serializer).work(burst=True)
+
+    assert Order.get(order.pk).pay.status == "waiting"
 
 
 @pytest.mark.redis

@@ -63,11 +63,8 @@ def _placements() -> Iterator[CheckMessage]:
     ]
     for label, placement in conf.placements().items():
         if label != conf.BACKGROUND and label not in known:
-            yield Error(
-                f"TIMELINES['PLACEMENT'] places {label!r}, which is no step.",
-                hint=_near(label, known),
-                id="timelines.E005",
-            )
+            message = f"TIMELINES['PLACEMENT'] places {label!r}, which is no step."
+            yield Error(message, hint=_near_step(label, known), id="timelines.E005")
         scheme = str(placement).partition(":")[0]
         if scheme not in placements.SCHEMES:
             hint = _near(scheme, placements.SCHEMES)
@@ -214,6 +211,15 @@ def check_database(databases: Iterable[str] | None = None, **kwargs: Any) -> lis
                 Warning("SQLite answers “database is locked” to parallel writers.", hint=hint, id="timelines.W030")
             )
     return found
+
+
+def _near_step(label: str, known: Sequence[str]) -> str:
+    """Tell who places a workflow, maybe misspelt, that its steps are placed one by one."""
+    workflow = next(iter(difflib.get_close_matches(label, registry.everything(), 1)), "")
+    if label.count(".") != 1 or not workflow:
+        return _near(label, known)
+    steps = ", ".join(repr(step) for step in known if step.startswith(f"{workflow}."))
+    return f"Steps are placed, each by its name: {steps}."
 
 
 def _near(name: object, known: Iterable[str]) -> str:

@@ -33,6 +33,11 @@ def test_the_tests_settings_are_in_order() -> None:
             "timelines.E005",
             "Did you mean 'shop.Order.announce'?",
         ),
+        (
+            {"PLACEMENT": {"coffee.Bild": "rq:mail"}},
+            "timelines.E005",
+            "each by its name: 'coffee.Build.line_up', 'coffee.Build.make'",
+        ),
         ({"PLACEMENT": {"*": "embeded"}}, "timelines.E006", "Did you mean 'embedded'?"),
         ({"PLACEMENT": {"*": "inline"}}, "timelines.E007", "embedded, rq:<queue> or tasks:<backend>"),
         ({"PLACEMENT": {"*": "rq:nowhere"}}, "timelines.E008", "no queue 'nowhere'; it has default, mail"),

@@ -36,7 +36,7 @@ def test_outcomes_joins_guards_and_deadlines_are_drawn(say: type_say) -> None:
     assert "  welcome  after arrive          guarded\n" in visit
 
 
-def test_rounds_limits_and_what_is_said_of_people_are_drawn(say: type_say) -> None:
+def test_rounds_limits_and_what_is_said_of_people_are_drawn(say: type_say, ask: type_ask) -> None:
     class Audit(Workflow):
         owner: User
 
@@ -64,6 +64,12 @@ def test_rounds_limits_and_what_is_said_of_people_are_drawn(say: type_say) -> No
         "  weigh      after begin  waits for a call, assigned to owner, reminds every 2 days, limited to 3 at once",
         "  judge      after weigh  waits for a call, reminds after 1 day, 3 days, limited to 1 at once for each value",
         "  give_back  after judge  waits for a call, assigned as its function says, then again from weigh",
+    ]
+    assert ask("graph", Audit._declaration.label)["steps"][1]["notes"] == [
+        "waits for a call",
+        "assigned to owner",
+        "reminds every 2 days",
+        "limited to 3 at once",
     ]
 
 
@@ -137,6 +143,7 @@ def test_programs_are_given_the_graph(ask: type_ask) -> None:
         "delivery": "exactly once",
         "each": None,
         "begins": None,
+        "notes": [],
     }
     assert steps[1]["within"] == 259200.0
 

@@ -188,6 +188,7 @@ def _document(drawn: _Drawn, node: Node) -> dict[str, Any]:
         "delivery": str(step.delivery),
         "each": asdict(node.each) if node.each else None,
         "begins": step.child._declaration.label if step.child is not None else None,
+        "notes": list(_notes(drawn.declaration, node)),
     } | ({"status": str(status)} if status else {})
 
 

@@ -42,6 +42,7 @@ class PossibleCall:
     seen: int | None  # the newest event that the page knew of
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
     errors: tuple[str, ...] = ()  # what a worker said to the last input
+    other: Timeline | None = None  # which is in the way of this one, for those who may see it
 
     @property
     def token(self) -> SafeString:

@@ -30,7 +30,7 @@ from ..steps import Step
 from ..workflows import Workflow
 from .calls import KEY, SEEN, STEP, PossibleCall, carry_out, known_input, possible_call, possible_calls
 from .changes import changes_since
-from .visible import form_key, may_call, not_yours, sentences_of, status_of, viewer, visible
+from .visible import form_key, may_call, not_yours, other_of, sentences_of, status_of, viewer, visible
 
 PAGE, STEP_PAGE, START_PAGE = (f"django_timelines/{name}.html" for name in ("timeline_page", "step_page", "start_page"))
 
@@ -87,12 +87,13 @@ class StartView(WorkflowView):
         declaration, entry = self._entry()
         known = self._known(declaration, entry)
         form = self._form(declaration, entry, request.POST, known)
-        key = form_key(request, KEY)
+        key, other = form_key(request, KEY), None
         if form.is_valid():
             try:
                 begun = declaration.workflow.using(key=key).start(**input_of(form, entry) | known)
             except Rejected as rejected:
                 add_errors(form, rejected)
+                other = other_of(request, rejected)
             except NotAllowed:
                 raise
             except Refused:  # somebody went back to the form and changed it
@@ -100,7 +101,7 @@ class StartView(WorkflowView):
                 form.add_error(None, _("This form was sent already. Send it again to begin another time."))
             else:
                 return HttpResponseRedirect(self.get_success_url(begun))
-        return self._page(declaration, entry, known, form, key)
+        return self._page(declaration, entry, known, form, key, other)
 
     def _entry(self) -> tuple[Declaration, Step[...]]:
         if self.workflow is None:
@@ -120,7 +121,13 @@ class StartView(WorkflowView):
 
     @sensitive_variables()
     def _page(
-        self, declaration: Declaration, entry: Step[...], known: dict[str, Any], form: Any, key: str = ""
+        self,
+        declaration: Declaration,
+        entry: Step[...],
+        known: dict[str, Any],
+        form: Any,
+        key: str = "",
+        other: Timeline | None = None,
     ) -> HttpResponse:
         call = PossibleCall(
             run="",
@@ -130,6 +137,7 @@ class StartView(WorkflowView):
             form=form,
             seen=0,
             key=key or uuid.uuid4().hex,
+            other=other,
         )
         about = (declaration.workflow.__doc__ or "").strip().partition("\n")[0]
         context = {"title": declaration.title, "about": about, "call": call, "calls": [call], "form": form}

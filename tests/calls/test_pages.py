@@ -54,6 +54,19 @@ def handed_in(client: Client) -> Expense:
 # Beginning
 
 
+def test_a_start_that_is_not_unique_leads_to_the_other_those_who_may_see_it(client, settings):
+    settings.DEBUG = True
+    url = "/timelines/start/workflows.Moving/"
+    first = client.post(url, {"address": "Main Street 1"})["Location"]
+
+    mine, anothers = (browser.post(url, {"address": "Main Street 1"}) for browser in (client, Client()))
+
+    for page in (mine, anothers):
+        assert "There is a “Moving” of the same address under way already." in page.content.decode()
+    assert f'<a href="{first}">See the one that is under way</a>' in mine.content.decode()
+    assert first not in anothers.content.decode()
+
+
 def test_a_form_is_sent_and_its_timelines_page_follows(client):
     page = client.get("/expense/")
     answer = client.post("/expense/", sent(page, owner="ada", amount="5"))

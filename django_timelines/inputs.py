@@ -150,9 +150,9 @@ def _for_type(
     if issubclass(annotation, Model):
         return forms.ModelChoiceField(annotation._default_manager.all(), **options)
     if issubclass(annotation, pydantic.EmailStr):
-        return forms.EmailField(**options, **_lengths(limits))
+        return forms.EmailField(**options, **_lengths(limits), empty_value=None)
     if issubclass(annotation, pydantic.AnyUrl):
-        return forms.URLField(**options, assume_scheme="https")
+        return forms.URLField(**options, assume_scheme="https", empty_value=None)
     if annotation is str:
         return forms.CharField(**options, **_lengths(limits), empty_value=None if optional else "")
     if annotation in (int, float, Decimal):

@@ -147,6 +147,12 @@ def test_what_is_none_of_the_type_is_said_at_its_field(db, name: str, typed: Any
     assert says in form.errors[name][0]
 
 
+def test_an_address_that_may_be_none_may_be_left_empty() -> None:
+    field = form_field(field_for("Shop", "site", pydantic.HttpUrl | None), required=False)
+
+    assert field.clean("") is None
+
+
 def test_a_value_that_was_stored_is_shown_as_a_person_types_it() -> None:
     def shown(annotation: Any, stored: Any) -> Any:
         class Form(forms.Form):

@@ -58,6 +58,17 @@ def test_children_go_on_beside_their_parent_and_report_back() -> None:
     supper.thank()
     assert fresh(supper).timeline.status == "completed"
     assert Notice.objects.count() == 0
+
+
+@pytest.mark.parametrize("away", [timedelta(days=-1), timedelta(days=1)])
+def test_a_drain_lets_a_parent_hear_of_its_child_wherever_the_clock_stands(away: timedelta) -> None:
+    supper = ate("soup")
+
+    with travel(away):
+        supper.bill.child.tip(amount=1)
+        supper = fresh(supper)
+
+    assert (supper.bill.status, Notice.objects.count()) == ("completed", 0)
     assert_holds()
 
 

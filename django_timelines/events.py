@@ -49,8 +49,8 @@ class EventType(StrEnum):
     ROUND_BEGUN = "RoundBegun"
     """From a step on, once more. ``data``: ``to``, ``rounds`` (the new round of each step done again), ``fields`` and
     ``unset`` (what fields go back to), ``kept`` (completed runs that may be undone later), ``undo`` (those that are undone
-    first), ``going_on`` (runs that were begun, and the key that each has from now on), ``withdrawn`` (open runs that end with
-    it), ``reason``."""
+    first; not there if a rewind of other steps goes on beside it), ``going_on`` (where a step sent the work back: runs that
+    were begun, and the key that each has from now on), ``withdrawn`` (open runs that end with it), ``reason``."""
     AMENDED = "Amended"
     """A person corrected fields. ``data``: ``changes``, ``reason``; ``renamed`` where the code renamed steps and fields."""
     PAUSED = "Paused"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -141,6 +142,26 @@ def test_it_is_retried_in_its_round() -> None:
     assert events_of(paper, "proof")[2:] == kinds
     keys = Entry.objects.filter(text__startswith="key").values_list("text", flat=True)
     assert list(keys) == ["key proof"]  # the first attempt raised before it: the key is the round's
+
+
+def test_who_sends_the_work_back_goes_on_with_nothing_of_the_earlier_round() -> None:
+    paper = reviewed()
+    plan["proof"] = fail
+    with recorded_errors():
+        execute(claimed(paper, "proof"), worker("one"))
+    del plan["proof"]
+    assert fresh(paper).proof.retry() == "due"
+    quick = replace(worker("two"), since=float("inf"))  # it goes on with what its attempt makes due
+
+    held = claim(paper.pk, ("send_back", ""), row_of(paper, "send_back").fence, quick)
+    assert held is not None
+    result, _ended = execute(held, quick)
+
+    assert result is not None
+    assert result.taken is None
+    drain(HERE)
+    attempts = Event.objects.filter(timeline=paper.pk, step="proof", type="AttemptStarted").order_by("sequence")
+    assert list(attempts.values_list("attempt", flat=True)) == [1, 2]
 
 
 def test_its_worker_may_die_and_the_clock_rescues_it() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -14,8 +14,9 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from .. import moments, registry
+from ..events import EventType
 from ..items import read_named
-from ..models import Pause, Run, Sighting, Timeline
+from ..models import Event, Pause, Run, Sighting, Timeline
 from ..sight import Sight, look_at
 from ..state import ENDED, RunName, StepStatus, TimelineStatus, awaits_child, name_at, run_key, type_run
 from . import bells
@@ -76,7 +77,7 @@ def explain_publicly(sight: Sight) -> Explanation:
 def _explained(sight: Sight, *, publicly: bool = False) -> Explanation:
     timeline, runs = sight.timeline, sight.runs
     if timeline.status in ENDED:
-        words = {"status": capfirst(_(timeline.status)), "when": _moment(timeline.changed_at)}
+        words = {"status": capfirst(_(timeline.status)), "when": _moment(_ended_at(timeline))}
         since = _ended(_("%(status)s on %(when)s.") % words)
         return Explanation((Reason(timeline.status, since, since),))
     reasons = []
@@ -255,6 +256,18 @@ def _clock(timeline: Timeline, runs: list[Run]) -> list[Reason]:
         return [Reason("no_clock", _("No clock has been seen: start the site, or manage.py timelines_clock."))]
     sentence = _("No clock has been seen since %(when)s: start the site, or manage.py timelines_clock.")
     return [Reason("no_clock", sentence % {"when": _moment(seen)})]
+
+
+_ENDINGS = (EventType.TIMELINE_COMPLETED, EventType.TIMELINE_FAILED, EventType.TIMELINE_CANCELLED)
+
+
+def _ended_at(timeline: Timeline) -> datetime:
+    """Return when it ended: with its newest event, unless it was erased or links were revoked, which comes after the end."""
+    if not timeline.state.get("erased") and not timeline.state.get("revoked"):
+        return timeline.changed_at
+    ends = Event.objects.using(timeline.using).filter(timeline=timeline.id, type__in=_ENDINGS)
+    at: datetime | None = ends.order_by("-sequence").values_list("at", flat=True).first()
+    return at or timeline.changed_at
 
 
 def _ended(sentence: str) -> str:

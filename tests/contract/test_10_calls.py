@@ -1,5 +1,6 @@
 """Clauses 10, 11 and 12: refusals explain themselves, early calls are kept, double calls count once, no update is lost."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,11 +16,11 @@ from django_timelines.engine.runner import Runner, commit
 from django_timelines.events import NewEvent
 from django_timelines.exceptions import Refused, Rejected
 from django_timelines.models import Run, Timeline
-from django_timelines.testing import drain
+from django_timelines.testing import drain, travel
 from django_timelines.workflows import BoundStep
 from tests.shop.here import HERE
 from tests.shop.models import Entry
-from tests.shop.workflows import Fork, Order, Visit, plan, ran
+from tests.shop.workflows import Fork, Letter, Order, Visit, plan, ran
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -142,6 +143,19 @@ def test_explain_says_what_it_waits_for_and_that_no_clock_was_seen() -> None:
 
     assert [reason.reason for reason in explanation.reasons] == ["waiting", "no_clock"]
     assert "somebody to call “arrive”" in str(explanation)
+
+
+def test_explain_says_when_it_ended_whatever_was_appended_since() -> None:
+    letter = Letter.start(to="Bob")
+    drain()
+    said = str(Letter.get(letter.pk).timeline.explain())
+
+    with travel(timedelta(days=3)):
+        letter.timeline.revoke_links(reason="the wrong address")
+        letter.timeline.erase(reason="asked for it")
+
+    assert str(Letter.get(letter.pk).timeline.explain()) == said
+    assert said.startswith("Completed on ")
 
 
 def test_a_body_does_not_call_its_own_timelines_steps() -> None:

@@ -19,11 +19,12 @@ logger = logging.getLogger("django_timelines")
 LASTS = 30.0  # seconds
 BEAT = 10.0  # seconds after which something is sent although there is nothing to tell
 BACK = 500  # ms after which the page comes back
-HEADERS = [
+NO_STORE = (b"cache-control", b"no-store")
+HEADERS = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-store"),
+    NO_STORE,
     (b"x-accel-buffering", b"no"),  # nginx would keep it back
-]
+)
 _ADDRESS = re.compile(r"(?:^|/)(?P<timeline>[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})/live/$")
 
 
@@ -34,10 +35,11 @@ class TimelineStream:
         """Serve one stream."""
         stream = await admit(_Stream, scope, send, asked_of(scope) | _last_seen(scope))
         if stream is None:
-            await send({"type": "http.response.start", "status": 404, "headers": HEADERS[1:2]})
+            await send({"type": "http.response.start", "status": 404, "headers": [NO_STORE]})
             await send({"type": "http.response.body", "body": b""})
             return
-        await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+        # a list of this answer's own: Channels adds this visitor's cookie to it
+        await send({"type": "http.response.start", "status": 200, "headers": [*HEADERS]})
         await stream.say(f"retry: {BACK}\nevent: hello\ndata: {BACK}\n\n")
         watching = hub()
         watching.join(stream.timeline, stream)

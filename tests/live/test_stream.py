@@ -5,7 +5,11 @@ import json
 import uuid
 
 import pytest
+from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
+from django.contrib.auth.models import User
+from django.db import connections
+from django.test import Client
 
 from django_timelines.live import stream, watcher
 from django_timelines.live.asgi import with_streams
@@ -13,7 +17,7 @@ from django_timelines.live.hub import hub
 from django_timelines.live.threads import in_thread
 from django_timelines.models import Timeline
 
-from .sockets import PATIENCE
+from .sockets import PATIENCE, Visitor
 
 STREAM = (b"accept", b"text/event-stream")
 
@@ -156,3 +160,26 @@ def test_a_timeline_that_was_deleted_is_over(visitor, signup):
 
     head = signup.timeline.head
     assert asyncio.run(story()) == "end"
+
+
+def test_no_stream_hands_out_the_cookie_of_another_visitor(visitor, signup, settings):
+    settings.SESSION_SAVE_EVERY_REQUEST = True
+    other = Client()
+    other.force_login(User.objects.create_superuser("root"))
+    visitors = [visitor, Visitor(other.session.session_key)]
+
+    async def story():
+        cookies = []
+        for one in visitors:
+            stream = Stream(one, signup.pk, STREAM)
+            assert await stream.begin() == 200
+            cookies.append([value.decode() for name, value in stream.start["headers"] if name == b"Set-Cookie"])
+            await stream.event()
+            await stream.leave()
+        await sync_to_async(connections.close_all)()  # of the thread in which the sessions were saved
+        return cookies
+
+    first, second = asyncio.run(story())
+    assert [len(first), len(second)] == [1, 1]
+    assert visitors[0].session in first[0]
+    assert visitors[1].session in second[0]

@@ -156,7 +156,9 @@ def _look(declaration: Declaration, declared: Declared, row: Schedule, actor: Ac
         return _move(row, **moves, outcome=TickOutcome.SKIPPED)
     if not is_open:
         return _begin(declaration, declared, row, tick, actor, moves)
-    if declared.overlap == Overlap.QUEUE and len(row.queue) < MOST:
+    if declared.overlap == Overlap.QUEUE:
+        if len(row.queue) >= MOST:
+            return False  # it is to come still, and once there is room it was missed
         return _move(row, **moves, queue=[*row.queue, moments.to_text(tick)], outcome=TickOutcome.QUEUED)
     logger.warning("%s begins nothing at %s: the timeline of the tick before is open.", row, tick)
     return _move(row, **moves, outcome=TickOutcome.REFUSED)

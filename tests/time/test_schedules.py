@@ -195,6 +195,28 @@ def test_a_queue_keeps_its_order_before_a_new_tick(daily: Any) -> None:
     assert row().queue == [moments.to_text(noon(4))]
 
 
+@pytest.mark.parametrize(("missed", "next_one"), [("all", 102), ("once", 150)])
+def test_a_tick_that_finds_the_queue_full_is_to_come_still(daily: Any, missed: str, next_one: int) -> None:
+    parcel = daily(f"overlap='queue', missed={missed!r}", cron="* * * * *")
+    minutes = [noon(1) + timedelta(minutes=number) for number in range(151)]
+    for minute in minutes[1:102]:
+        at(minute)
+        tick()
+    drain()
+    at(minutes[150])
+    tick()
+    assert started() == [minutes[1]]
+    assert [moments.from_text(text) for text in row().queue] == minutes[2:102]
+    assert row().next_tick == minutes[102]
+
+    parcel.get(Timeline.objects.get().pk).sign()
+    tick()
+
+    assert started() == minutes[1:3]
+    assert [moments.from_text(text) for text in row().queue] == [*minutes[3:102], minutes[next_one]]
+    assert_holds()
+
+
 # Europe/Berlin: on 31 March 2030 02:00 becomes 03:00, on 27 October 2030 03:00 becomes 02:00
 @pytest.mark.parametrize(
     ("cron", "begin", "expected"),

@@ -81,7 +81,11 @@ def _try(case: Any, asked: argparse.Namespace, first: int) -> tuple[int, int]:
     """Try a scenario's points; return how many there were, and how many findings."""
     from . import harness
 
-    undisturbed = harness.record(case)
+    try:
+        undisturbed = harness.record(case)
+    except harness.Unplayed as problem:
+        print(f"{asked.database:8}  {case!s:40}  fails though nobody dies\n{problem}")
+        return 0, 1
     if asked.list:
         print(case, *(f"{number:4} {name}" for number, name in enumerate(undisturbed.points, 1)), sep="\n")
         return 0, 0

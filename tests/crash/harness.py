@@ -42,6 +42,10 @@ class Record:
     end: dict[str, Any]
 
 
+class Unplayed(Exception):
+    """The undisturbed run of a scenario failed already."""
+
+
 def cases(wanted: str | None) -> list[Case]:
     """Return all cases, or those of ``scenario`` or ``scenario/placement``."""
     every = [Case(name, placed) for name, scenario in SCENARIOS.items() for placed in scenario.placed]
@@ -59,7 +63,11 @@ def record(case: Case) -> Record:
         world.clean()
         return {"points": points.passed, "end": end}
 
-    return Record(**_answer(world.apart(run)))
+    played = world.apart(run)
+    if played.answer is None:
+        world.apart(lambda: _clean(case))
+        raise Unplayed(played.problem or "The recording run died.")
+    return Record(**played.answer)
 
 
 def crash(case: Case, number: int, undisturbed: Record) -> list[str]:
@@ -131,9 +139,3 @@ def _afterwards(scenario: Scenario) -> list[str]:
     for act in scenario.after:
         act()
     return list(findings.at_any_moment(scenario))
-
-
-def _answer(exit: world.Exit) -> Any:
-    if exit.answer is None:
-        raise SystemExit(exit.problem or "The recording run died.")
-    return exit.answer

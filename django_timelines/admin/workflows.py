@@ -102,6 +102,7 @@ class StepRow:
     title: str
     doc: str
     kind: str
+    each: str
     child: str
     child_url: str
     placement: str
@@ -189,6 +190,7 @@ class WorkflowPage:
             words.step_title(node.name),
             step.doc.partition("\n")[0],
             "" if child else _("waits for a call") if is_called else _("runs by itself"),
+            _("for each of %(field)s") % {"field": node.each.field} if node.each else "",
             child.title if child else "",
             page_of(child.label, self._site.name) if child else "",
             first,
@@ -200,7 +202,7 @@ class WorkflowPage:
         known = name in self._declaration.steps
         kind = "" if known else _("The code no longer has it.")
         placement = placement_of(self.label, name) if known else ""
-        return StepRow(words.step_title(name), "", kind, "", "", placement, "", self._runs(name))
+        return StepRow(words.step_title(name), "", kind, "", "", "", placement, "", self._runs(name))
 
     def _runs(self, name: str) -> list[Count]:
         runs = self._open.get(name, {})

@@ -108,6 +108,12 @@ def test_a_step_that_begins_a_timeline_leads_to_its_workflow(root: Client) -> No
     assert f'begins <a href="{WORKFLOWS}coffee.Payment/">Payment</a>' in text
 
 
+def test_a_step_with_items_says_of_what(root: Client) -> None:
+    said = row_of(text_of(root, f"{WORKFLOWS}coffee.Build/"), ">Make<")
+
+    assert "runs by itself, for each of drinks" in said
+
+
 def test_the_page_of_a_workflow_has_its_pauses_and_the_pause(staff) -> None:
     client, nobody = staff("view", "pause"), staff("view", name="bob")
     assert f'href="{LIST}pause_all/?workflow=workflows.Parcel"' in text_of(client, PARCEL)

@@ -108,9 +108,12 @@ def in_step(cause: Cause) -> Iterator[None]:
 
 
 def note_started(timeline: uuid.UUID) -> None:
-    """Remember that this context began a timeline: its request's session may see it."""
+    """Remember that this context began a timeline: its request's session may see it. Not what a step's body begins.
+
+    Who may see and move that on must not depend on where the body runs.
+    """
     started = _started.get()
-    if started is not None:
+    if started is not None and current_cause() is None:
         started.append(timeline)
 
 

@@ -79,6 +79,7 @@ def start(declaration: Declaration, options: Options, args: tuple[Any, ...], kwa
 def _new(declaration: Declaration, options: Options, digest: uuid.UUID | None, using: str) -> tuple[Snapshot, NewEvent]:
     """Return a timeline that has no event yet, and its first."""
     actor, cause, id = options.actor or actors.current(), actors.current_cause(), new_id()
+    is_theirs = actor.type == "user" and (cause is None or options.actor is not None)  # a body says whose it is
     before = Snapshot(
         id,
         declaration.label,
@@ -89,7 +90,7 @@ def _new(declaration: Declaration, options: Options, digest: uuid.UUID | None, u
         cause.correlation if cause else id,
         options.key,
         digest,
-        actor.id if actor.type == "user" else "",
+        actor.id if is_theirs else "",
     )
     fields = {
         name: field.encode(field.default) for name, field in declaration.fields.items() if field.default is not UNSET

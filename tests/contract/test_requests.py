@@ -9,6 +9,8 @@ from django.db import connections
 from django.test import Client
 
 from django_timelines.models import Timeline
+from django_timelines.testing import drain
+from django_timelines.workflows import Workflow, step
 from tests.shop.here import HERE
 from tests.shop.models import Entry
 from tests.shop.workflows import Order, ran
@@ -59,3 +61,44 @@ def test_an_atomic_request_that_fails_leaves_nothing(client: Client, atomic_requ
     assert client.get("/order/?customer=Ada&fail").status_code == 500
 
     assert (Timeline.objects.count(), Entry.objects.count(), ran["announce"]) == (0, 0, 0)
+
+
+class Inquiry(Workflow):
+    """Begun by a step of another workflow: staff looks at it."""
+
+    @step
+    def open(self) -> None: ...
+
+    @step(after=open, manual=True)
+    def approve(self) -> None: ...
+
+
+class Complaint(Workflow):
+    """A visitor complains; an inquiry begins, which nobody waits for."""
+
+    inquiry: str = ""
+
+    @step
+    def complain(self) -> None: ...
+
+    @step(after=complain)
+    def inquire(self) -> None:
+        self.inquiry = str(Inquiry.start().pk)
+
+
+@pytest.mark.parametrize("where", ["inline", "embedded"])
+def test_what_a_body_begins_is_not_the_visitors_wherever_it_runs(
+    client: Client, place: Any, settings: Any, where: str
+) -> None:
+    settings.DEBUG = True
+    client.force_login(get_user_model().objects.create_user(username="ada"))
+    place(Complaint._declaration.label, inquire=where)
+    page = client.post(f"/timelines/start/{Complaint._declaration.label}/")["Location"]
+    drain()
+
+    inquiry = Inquiry.get(Complaint.get(page.split("/")[2]).inquiry)
+
+    assert client.get(page).status_code == 200
+    assert client.get(inquiry.get_absolute_url()).status_code == 404
+    assert client.post(inquiry.get_absolute_url(), {"timelines-step": "approve"}).status_code == 404
+    assert (inquiry.timeline.started_by, Inquiry.get(inquiry.pk).approve.status) == ("", "waiting")

@@ -10,15 +10,18 @@ from typing import Any
 from django.db import connections
 from django.db.models import Case, Q, QuerySet, Value, When
 
+from .events import EventType
 from .exceptions import Conflict, ItemsNotLoaded
-from .models import Item, Timeline
+from .models import Event, Item, Timeline
 from .runs import RunName, Runs, Wanted
 from .state import (
     TAKES_CALLS,
     WANTS_A_LOOK,
     StepStatus,
     in_state,
+    is_to_undo,
     keys_to_show,
+    names_of,
     run_key,
     split_key,
     step_status,
@@ -30,6 +33,7 @@ from .state import (
 from .store import Snapshot
 
 AHEAD = 50  # of the next items that are read at a time, if no more are needed
+AHEAD_OF_UNDO = 5  # of the last events among which the next item to be undone is looked for
 MANY = 200  # more items than that a snapshot does not hold from one commit to the next
 
 
@@ -60,9 +64,10 @@ def with_items(snapshot: Snapshot, wanted: Wanted) -> Snapshot:
     Where a transaction sees what was when it began (MariaDB, MySQL) they are locked, which reads past that.
     """
     connection = connections[snapshot.using]
-    rows = _rows(snapshot.using, snapshot.id, wanted)
-    if connection.in_atomic_block and connection.vendor == "mysql":
-        rows = rows.select_for_update()
+    locks = connection.in_atomic_block and connection.vendor == "mysql"
+    keys = _completed_last(snapshot, wanted, locks=locks) if wanted.of else wanted.keys
+    rows = _rows(snapshot.using, snapshot.id, replace(wanted, keys=keys))
+    rows = rows.select_for_update() if locks else rows
     found = list(rows.values_list("step", "item", "head", "state"))
     if any(head > snapshot.head for _step, _item, head, _state in found) or (not found and _went_on(snapshot)):
         raise Conflict(f"Timeline {snapshot.id} went on since event {snapshot.head}. Begin again.")
@@ -70,8 +75,28 @@ def with_items(snapshot: Snapshot, wanted: Wanted) -> Snapshot:
     return replace(snapshot, state=_with(snapshot.state, read, wanted))
 
 
+def _completed_last(snapshot: Snapshot, wanted: Wanted, *, locks: bool) -> frozenset[str]:
+    """Return the key of the item that completed last, found by its event: where items stand is in no order of time."""
+    known_as = names_of(snapshot.state)
+    names = [name for name, now in known_as.items() if now in wanted.of] + [*wanted.of]
+    events = Event.objects.using(snapshot.using).filter(timeline=snapshot.id, type=EventType.STEP_COMPLETED)
+    events = events.filter(step__in=names, sequence__gt=wanted.after).exclude(item="").order_by("-sequence")
+    events, before = events.select_for_update() if locks else events, wanted.before
+    while batch := list(events.filter(sequence__lt=before).values_list("step", "item", "sequence")[:AHEAD_OF_UNDO]):
+        keys = {run_key(known_as.get(step, step), item): sequence for step, item, sequence in reversed(batch)}
+        rows = _rows(snapshot.using, snapshot.id, Wanted(frozenset(keys))).values_list("step", "item", "state")
+        runs = {run_key(step, item): run for step, item, run in rows}
+        left = [key for key, run in runs.items() if is_to_undo(run) and run["fence"] == keys[key]]
+        if left:
+            return frozenset({max(left, key=lambda key: keys[key])})
+        before = batch[-1][2]
+    return frozenset()
+
+
 def _rows(using: str, timeline: uuid.UUID, wanted: Wanted) -> QuerySet[Item]:
     rows = Item.objects.using(using).filter(timeline=timeline)
+    if wanted.of and not wanted.keys:
+        return rows.none()
     if wanted.keys:
         named: dict[str, set[str]] = {}
         for step, item, _round in map(split_key, wanted.keys):

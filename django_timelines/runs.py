@@ -52,32 +52,42 @@ def item_step(key: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Runs of items that are to be read: those of these keys; of a step all, or so many from an index of its list on."""
+    """Runs of items that are to be read: those of these keys; of a step all, or so many from an index of its list on; or of
+    some steps the one that completed last, after one event and before another.
+    """
 
     keys: frozenset[str] = frozenset()
     step: str = ""
     first: int | None = None
     count: int = 0
+    of: frozenset[str] = frozenset()
+    after: int = 0
+    before: int = 0
 
 
 class Runs(dict[str, type_run]):
-    """Runs by key. ``left_out`` names the steps of whose items not all are here; ``known`` the keys that were looked for."""
+    """Runs by key. ``left_out`` names the steps of whose items not all are here; ``known`` the keys that were looked for.
 
-    __slots__ = ("known", "left_out")
+    ``since``: of some steps all items are here that completed from this event on and are not undone.
+    """
+
+    __slots__ = ("known", "left_out", "since")
 
     def __init__(
         self,
         runs: Mapping[str, type_run] | Iterable[tuple[str, type_run]] = (),
         left_out: Iterable[str] = (),
         known: Iterable[str] = (),
+        since: tuple[frozenset[str], int] | None = None,
     ) -> None:
         super().__init__(runs)
         self.left_out = frozenset(left_out)
         self.known = frozenset(known)
+        self.since = since
 
     def copy(self) -> Runs:
         """Return another one with the same runs."""
-        return Runs(self.here(), self.left_out, self.known)
+        return Runs(self.here(), self.left_out, self.known, self.since)
 
     def here(self) -> dict[str, type_run]:
         """Return the runs that are here, which may be a part of them: for what works run by run."""
@@ -98,6 +108,12 @@ class Runs(dict[str, type_run]):
             raise ItemsNotLoaded(Wanted(step=step, first=first, count=count))
         return dict(found)
 
+    def lacks_before(self, steps: frozenset[str], before: int) -> int:
+        """Return from which event on all items of these steps are here that completed and are not undone; at most ``before``."""
+        if steps.isdisjoint(self.left_out):
+            return 0
+        return min(self.since[1], before) if self.since and self.since[0] == steps else before
+
     def lacks(self, key: str) -> bool:
         """Tell whether it is unknown if there is such a run."""
         return (
@@ -110,7 +126,10 @@ class Runs(dict[str, type_run]):
     def with_these(self, runs: Mapping[str, type_run], wanted: Wanted) -> Runs:
         """Return the same with runs that were read. Those that were here stay: they may be newer."""
         whole = {wanted.step} if wanted.step and wanted.first is None else set()
-        return Runs({**runs, **self.here()}, self.left_out - whole, self.known | wanted.keys)
+        since = self.since
+        if wanted.of:
+            since = wanted.of, min((run["fence"] for run in runs.values()), default=wanted.after + 1)
+        return Runs({**runs, **self.here()}, self.left_out - whole, self.known | wanted.keys, since)
 
     def _sorted(self, step: str) -> dict[str, type_run]:
         found = [(split_key(key).item, run) for key, run in dict.items(self) if item_step(key) == step]
@@ -162,7 +181,7 @@ class Runs(dict[str, type_run]):
         return super().items()
 
     def __reduce__(self) -> Any:
-        return Runs, (self.here(), self.left_out, self.known)
+        return Runs, (self.here(), self.left_out, self.known, self.since)
 
 
 def _index(run: type_run) -> int:

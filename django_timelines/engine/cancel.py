@@ -32,7 +32,7 @@ def clean_reason(reason: str) -> str:
 
 def _goes_on(declaration: Declaration | None, key: str, run: type_run) -> bool:
     if "each" in run:
-        return False  # it stands for its items, of which each comes to its own end
+        return "of" in run  # it stands for its items, of which each comes to its own end
     if awaits_child(run):
         return True  # the child is told, and tells of its end
     begun = is_begun(run) and run["status"] != StepStatus.BLOCKED  # due, and begun: a person tries it again

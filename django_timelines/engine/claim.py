@@ -17,7 +17,7 @@ from ..store import Snapshot
 from . import slots
 from .advance import advance
 from .failure import without_code
-from .history import state_at
+from .history import fields_at
 from .patience import Patience
 from .renames import brought_up
 from .runner import Held, Runner, commit, knowing, load
@@ -111,7 +111,7 @@ def _fields_then(held: Held) -> dict[str, Any]:
     state = held.snapshot.state
     of = state["runs"][run_key(*held.name)]["of"]
     undone = state["runs"].get(of) or state["past"][of]
-    fields = state_at(held.snapshot.id, held.snapshot.using, undone["fence"])["fields"]
+    fields = fields_at(held.snapshot, undone["fence"], undone.get("set", ()))
     return {held.declaration.renamed_fields.get(name, name): value for name, value in fields.items()}
 
 

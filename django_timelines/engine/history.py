@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
+from typing import Any
 
 from django.db.models import Q
 
@@ -46,3 +48,15 @@ def as_it_ended(before: Snapshot, after: Snapshot, name: RunName) -> type_state:
 def state_at(timeline: uuid.UUID, using: str, sequence: int) -> type_state:
     """Return the state as of an event."""
     return fold(empty(), events_of(timeline, using, sequence), 1)
+
+
+def fields_at(now: Snapshot, sequence: int, set_by: Sequence[int]) -> dict[str, Any]:
+    """Return the fields as of an event. ``set_by``: the few that say all of them, where an item knows; all up to the first do."""
+    first, *others = set_by or (sequence,)
+    fields: dict[str, Any] = state_at(now.id, now.using, first)["fields"]
+    rows = Event.objects.using(now.using).filter(timeline=now.id, sequence__in=others).order_by("sequence")
+    for type, data in rows.values_list("type", "data") if others else ():
+        fields.update(data["fields"] if type == EventType.ROUND_BEGUN else data.get("changes", {}))
+        for name in data.get("unset", ()):
+            fields.pop(name, None)
+    return fields

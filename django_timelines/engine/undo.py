@@ -10,14 +10,18 @@ from ..registry import Declaration
 from ..state import (
     StepStatus,
     anything_open,
+    completed_last,
     in_state,
     is_open,
+    is_to_undo,
     items_of,
     run_key,
     split_key,
     type_run,
     type_state,
 )
+
+EVER = 2**31 - 1  # as a sequence: nothing is undone yet
 
 
 def next_undo(declaration: Declaration, state: type_state, at: datetime) -> list[NewEvent]:
@@ -30,29 +34,48 @@ def next_undo(declaration: Declaration, state: type_state, at: datetime) -> list
         return []
     if anything_open(state) if every else any(is_open(run) and "of" in run for run in state["runs"].here().values()):
         return []
-    left = undoable(declaration, state)
-    if undoing is not None:
-        left = [key for key in left if key in undoing["runs"]]
-        if not left:
-            return declaration.graph.reach(declaration.graph.nodes[undoing["then"]], state, at)
-    return [_undo(declaration, state, left[0])] if left else []
+    if undoing is None:
+        last = _completed_last(declaration, state)
+        return [_undo(declaration, state, last)] if last else []
+    left = [key for key in undoable(declaration, state) if key in undoing["runs"]]
+    if not left:
+        return declaration.graph.reach(declaration.graph.nodes[undoing["then"]], state, at)
+    return [_undo(declaration, state, left[0])]
+
+
+def _completed_last(declaration: Declaration, state: type_state) -> str:
+    """Return the run that completed last of those that are left to undo; empty for none. Items are read one by one."""
+    runs = _in_state(declaration, state)
+    found = max(runs, key=lambda key: runs[key]["fence"], default="")
+    steps = frozenset(_steps_with_items(declaration, state))
+    after = runs[found]["fence"] if found else 0
+    item = completed_last(state, steps, after, state.get("undone_from", EVER)) if steps else ""
+    return item or found
 
 
 def undoable(declaration: Declaration, state: type_state) -> list[str]:
     """Return the completed runs that have an undo and are not undone, the last completed first."""
+    runs = _in_state(declaration, state)
+    for step in _steps_with_items(declaration, state):
+        items = {run_key(step, item): run for item, run in items_of(state, step).items()}
+        runs |= {key: run for key, run in items.items() if _can_be_undone(declaration, key, run)}
+    return sorted(runs, key=lambda key: -runs[key]["fence"])
+
+
+def _in_state(declaration: Declaration, state: type_state) -> dict[str, type_run]:
+    """Return those of them that are no items of the current round."""
     runs = state.get("past", {}) | dict(in_state(state))
-    for step, run in in_state(state):
-        may_be = declaration.undo_of(step) is not None or _begins_a_child(declaration, step)
-        if may_be and run.get("each", {}).get(StepStatus.COMPLETED):
-            runs |= {run_key(step, item): one for item, one in items_of(state, step).items()}
-    found = [key for key, run in runs.items() if _can_be_undone(declaration, key, run)]
-    return sorted(found, key=lambda key: -runs[key]["fence"])
+    return {key: run for key, run in runs.items() if _can_be_undone(declaration, key, run)}
+
+
+def _steps_with_items(declaration: Declaration, state: type_state) -> list[str]:
+    """Return the steps of which items may be undone."""
+    steps = [step for step, run in in_state(state) if run.get("each", {}).get(StepStatus.COMPLETED)]
+    return [step for step in steps if declaration.undo_of(step) is not None or _begins_a_child(declaration, step)]
 
 
 def _can_be_undone(declaration: Declaration, key: str, run: type_run) -> bool:
-    completed = run["status"] == StepStatus.COMPLETED and "undone" not in run and "each" not in run
-    step = split_key(key)[0]
-    return completed and ("child" in run or declaration.undo_of(step) is not None)
+    return is_to_undo(run) and ("child" in run or declaration.undo_of(split_key(key)[0]) is not None)
 
 
 def _undo(declaration: Declaration, state: type_state, key: str) -> NewEvent:

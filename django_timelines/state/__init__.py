@@ -10,6 +10,7 @@ The state is a JSON object, the same in the timeline's row and in memory::
      "rounds": {"charge": 3}, "past": {"charge@1": {…}},
      "links": ["activate"], "revoked": {"activate": 9},
      "renamed": {"weigh": "measure"}, "renamed_fields": {"address": "street"},
+     "set": {"": 5, "email": 9}, "undone_from": 12,
      "ended": "completed"}
 
 ``fence`` is the sequence of the newest event of the run: it proves who holds its attempt, and no two open runs have the same.
@@ -19,18 +20,22 @@ item, and one that stands for them all: it counts them, and is settled when they
 state, a row each, and are read where they are needed (``Runs``): what is said of all of them is a matter of counts. The fields
 are a column of their own, which is written when they change. ``links``
 names the runs whose link a body made, ``revoked`` those whose links were revoked, with the event that did it (``""``: the
-timeline's own). ``renamed`` and ``renamed_fields``: what the code called otherwise before.
+timeline's own). ``set`` says which event set a field last, if that was after the first items were reached (``""``); an item that
+completes takes those events along, so that whoever undoes it reads no others. ``undone_from``: of a timeline that is undone, all
+that completed from this event on is. ``renamed`` and ``renamed_fields``: what the code called otherwise before.
 """
 
 from ..runs import RunName, Runs, run_key, split_key, type_run
 from .asking import (
     anything_open,
+    completed_last,
     count_items,
     earlier_keys,
     is_late,
     items_of,
     kept_calls,
     keys_to_show,
+    names_of,
     open_runs,
     revoked_at,
     round_of,
@@ -44,7 +49,7 @@ from .asking import (
 )
 from .beside import changed, in_state, keys_of, lies_beside, loaded, stored, type_state
 from .folding import apply, empty, fold, name_at, name_of, own
-from .one_run import awaits_child, is_begun, is_open, is_settled, takes_calls
+from .one_run import awaits_child, is_begun, is_open, is_settled, is_to_undo, takes_calls
 from .statuses import (
     DONE,
     ENDED,
@@ -81,6 +86,7 @@ __all__ = [
     "apply",
     "awaits_child",
     "changed",
+    "completed_last",
     "count_items",
     "earlier_keys",
     "empty",
@@ -90,6 +96,7 @@ __all__ = [
     "is_late",
     "is_open",
     "is_settled",
+    "is_to_undo",
     "items_of",
     "kept_calls",
     "keys_of",
@@ -98,6 +105,7 @@ __all__ = [
     "loaded",
     "name_at",
     "name_of",
+    "names_of",
     "open_runs",
     "own",
     "revoked_at",

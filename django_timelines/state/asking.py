@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime
 
-from ..runs import RunName, Runs, run_key, split_key, type_run
+from ..exceptions import ItemsNotLoaded
+from ..runs import RunName, Runs, Wanted, item_step, run_key, split_key, type_run
 from .beside import in_state, type_state
-from .one_run import counted_as, is_open, takes_calls
+from .one_run import counted_as, is_open, is_to_undo, takes_calls
 from .statuses import KEPT, MOVING, OPEN_AS, SETTLED_AS, TAKES_CALLS, WANTS_A_LOOK, StepStatus, TimelineStatus
 
 
@@ -15,6 +16,17 @@ def round_of(state: type_state, step: str) -> int:
     """Return which round a step is in: 1 until the work comes back to it."""
     number: int = state.get("rounds", {}).get(step, 1)
     return number
+
+
+def names_of(state: type_state) -> dict[str, str]:
+    """Return the names that steps of this timeline had, each with the one that it has by now."""
+    renamed: dict[str, str] = state.get("renamed", {})
+    found = {}
+    for old, new in renamed.items():
+        while new in renamed and new != old:
+            new = renamed[new]
+        found[old] = new
+    return found
 
 
 def revoked_at(state: type_state, step: str = "", item: str = "") -> int:
@@ -56,6 +68,17 @@ def items_of(state: type_state, step: str) -> dict[str, type_run]:
     """Return the runs of a step's items, by item, in the order of the list."""
     runs: Runs = state["runs"]
     return runs.of(step)
+
+
+def completed_last(state: type_state, steps: frozenset[str], after: int, before: int) -> str:
+    """Return the item of these steps that completed last, between two events, and is not undone; empty if there is none."""
+    runs: Runs = state["runs"]
+    here = {key: run["fence"] for key, run in runs.here().items() if item_step(key) in steps and is_to_undo(run)}
+    found = max((key for key in here if after < here[key] < before), key=lambda key: here[key], default="")
+    known = runs.lacks_before(steps, before)
+    if known > after + 1 and (not found or here[found] < known):
+        raise ItemsNotLoaded(Wanted(of=steps, after=after, before=known))
+    return found
 
 
 def count_items(state: type_state, step: str) -> int:

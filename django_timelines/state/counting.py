@@ -44,6 +44,14 @@ def count(runs: Runs, step: str, before: type_run, run: type_run) -> None:
     runs[step] = after
 
 
+def count_undo(runs: Runs, event: NewEvent, before: type_run, step: str, sequence: int) -> None:
+    """Let the undo of an item be one of many: a run stands for all of the undos of this step's items, as one does for these."""
+    begun: type_run = {"fence": sequence, "attempt": 0, "each": {"count": 0}, "enough": None, "begun": 0}
+    every: type_run = runs.get(event.step) or begun
+    counts = every["each"] | {"count": every["each"]["count"] + (not before)}
+    runs[event.step] = {**every, "status": str(StepStatus.RUNNING), "each": counts, "of": step}
+
+
 def status_of_all(every: type_run) -> StepStatus:
     """Say where a step with items stands. ``enough``: how many must be done; all, unless it says so."""
     counts, enough = every["each"], every["enough"]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ..events import EventType, NewEvent
 from ..runs import RunName, Runs, run_key, split_key, type_run
-from .beside import keys_of, type_state
+from .beside import keys_of, lies_beside, type_state
 from .counting import begin_item, count, list_items, status_of_all
 from .one_run import awaits_child
+from .renaming import rename
 from .statuses import DONE, MOVING, StepStatus, TimelineStatus
+from .undoing import begin_undo, mark_undone
 
 _ENDINGS = {
     EventType.TIMELINE_COMPLETED: TimelineStatus.COMPLETED,
@@ -116,7 +118,7 @@ def apply(state: type_state, event: NewEvent, sequence: int) -> None:
         if not data.get("superseded"):  # a result that came too late changes nothing
             _apply_to_run(state, event, sequence)
     elif event.type == EventType.TIMELINE_STARTED:
-        state["fields"].update(data.get("fields", {}))
+        _set(state, data.get("fields", {}), sequence)
         if "parent" in data:
             state["parent"] = data["parent"]
         if "schedule" in data:
@@ -128,10 +130,11 @@ def apply(state: type_state, event: NewEvent, sequence: int) -> None:
         _cancel(state, data, sequence)
     elif event.type == EventType.ROUND_BEGUN:
         _begin_round(state, data)
+        _set(state, data["fields"], sequence, data["unset"])
     elif event.type == EventType.AMENDED:
-        state["fields"].update(data.get("changes", {}))
+        _set(state, data.get("changes", {}), sequence)
         if "renamed" in data:
-            _rename(state, data["renamed"]["steps"], data["renamed"]["fields"])
+            rename(state, data["renamed"]["steps"], data["renamed"]["fields"])
             for part, names in (("renamed", "steps"), ("renamed_fields", "fields")):
                 if data["renamed"][names]:
                     state[part] = {**state.get(part, {}), **data["renamed"][names]}
@@ -153,6 +156,8 @@ def _apply_to_run(state: type_state, event: NewEvent, sequence: int) -> None:
     key = run_key(*name)
     before = runs.get(key, {})
     fresh = event.type == EventType.STEP_DUE and ("of" in data or "each" in data or "planned" in data)
+    if fresh and "of" in data:
+        begin_undo(state, event, before, sequence)
     runs[key] = run = _run_after({} if fresh else before, event, sequence)
     if event.item and not name.round:
         begin_item(runs, event, before, run)
@@ -161,7 +166,11 @@ def _apply_to_run(state: type_state, event: NewEvent, sequence: int) -> None:
         list_items(runs, event, sequence)
     if not name.round and event.step in state.get("rounds", {}):
         run["round"] = state["rounds"][event.step]
-    state["fields"].update(data.get("changes", {}))
+    _set(state, data.get("changes", {}), sequence)
+    if "each" in data:
+        state.setdefault("set", {"": sequence})
+    elif event.type == EventType.STEP_COMPLETED and lies_beside(runs, key):
+        run["set"] = sorted({*state.get("set", {}).values()})
     if data.get("links"):
         state["links"] = sorted({*state.get("links", ()), *data["links"]})
     if event.type == EventType.STEP_CALLED and data.get("key"):
@@ -169,7 +178,7 @@ def _apply_to_run(state: type_state, event: NewEvent, sequence: int) -> None:
     elif event.type == EventType.STEP_REJECTED:  # a rejected call frees its key: it had no effect
         state["keys"] = {name: call for name, call in state.get("keys", {}).items() if name != before.get("key")}
     elif "of" in run and run["status"] in DONE:
-        _mark_undone(state, run["of"], sequence)
+        mark_undone(state, run["of"], sequence)
         if run["of"].startswith(f"{key}@"):  # a child of an earlier round: its step begins anew
             del runs[key]
     elif data.get("fatal"):
@@ -178,6 +187,18 @@ def _apply_to_run(state: type_state, event: NewEvent, sequence: int) -> None:
         del state["undoing"]
     if name.round:
         _leave(state, key)
+
+
+def _set(state: type_state, fields: Mapping[str, Any], sequence: int, unset: Collection[str] = ()) -> None:
+    """Let fields have other values. From the first step with items on it is noted which event set each of them last.
+
+    So an item that has completed tells by which few events the fields were what they were by then.
+    """
+    state["fields"].update(fields)
+    for name in unset:
+        state["fields"].pop(name, None)
+    if "set" in state and (fields or unset):
+        state["set"] = {**state["set"], **dict.fromkeys([*fields, *unset], sequence)}
 
 
 def _leave(state: type_state, key: str) -> None:
@@ -201,6 +222,7 @@ def _cancel(state: type_state, data: Mapping[str, Any], sequence: int) -> None:
     state["cancelling"] = True
     state.pop("ended", None)  # a child that had completed is undone with its parent
     state.pop("undoing", None)
+    state.pop("undone_from", None)
     if data.get("compensate"):
         state["compensating"] = True
     runs = state["runs"]
@@ -224,42 +246,8 @@ def _begin_round(state: type_state, data: Mapping[str, Any]) -> None:
             state["runs"][earlier] = run | {"round": split_key(earlier).round} if earlier != key else run
     state["rounds"] = rounds | data["rounds"]
     state["past"] = past
-    state["fields"].update(data["fields"])
-    for name in data["unset"]:
-        state["fields"].pop(name, None)
     if "undo" in data:
         state["undoing"] = {"runs": data["undo"], "then": data["to"]}
-
-
-def _rename(state: type_state, steps: Mapping[str, str], fields: Mapping[str, str]) -> None:
-    def renamed(key: str) -> str:
-        step = split_key(key)[0]
-        return steps.get(step, step) + key[len(step) :]
-
-    state["fields"] = {fields.get(name, name): value for name, value in state["fields"].items()}
-    for part in ("runs", "rounds", "past"):
-        if part in state:
-            state[part] = type(state[part])({renamed(key): value for key, value in state[part].items()})
-    for part in ("runs", "past"):
-        for key, run in state.get(part, {}).items():
-            if "of" in run:
-                state[part][key] = {**run, "of": renamed(run["of"])}
-    if "keys" in state:
-        state["keys"] = {name: [renamed(run), digest] for name, (run, digest) in state["keys"].items()}
-    if "links" in state:
-        state["links"] = [renamed(key) for key in state["links"]]
-    if "revoked" in state:
-        state["revoked"] = {renamed(key): sequence for key, sequence in state["revoked"].items()}
-    if "undoing" in state:
-        undoing = state["undoing"]
-        state["undoing"] = {"runs": [renamed(key) for key in undoing["runs"]], "then": renamed(undoing["then"])}
-
-
-def _mark_undone(state: type_state, key: str, sequence: int) -> None:
-    if key in state["runs"]:
-        state["runs"][key] = {**state["runs"][key], "undone": sequence}
-    else:
-        state["past"] = {**state["past"], key: {**state["past"][key], "undone": sequence}}
 
 
 def _run_after(run: type_run, event: NewEvent, sequence: int) -> type_run:

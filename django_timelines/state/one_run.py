@@ -32,6 +32,11 @@ def is_settled(run: type_run | None) -> bool:
     return run is not None and run["status"] != StepStatus.UPCOMING and not is_open(run)
 
 
+def is_to_undo(run: type_run) -> bool:
+    """Tell whether a run has completed and is not undone. Of one that stands for its items these are."""
+    return run["status"] == StepStatus.COMPLETED and "undone" not in run and "each" not in run
+
+
 def takes_calls(run: type_run) -> bool:
     """Tell whether a run waits for somebody to call it; an overdue one that may still be done does."""
     return run["status"] in TAKES_CALLS and is_open(run)

@@ -1,0 +1,26 @@
+"""What is undone: how far a timeline has come with it, and which runs are."""
+
+from __future__ import annotations
+
+from ..events import NewEvent
+from ..runs import split_key, type_run
+from .beside import type_state
+from .counting import count_undo
+
+
+def begin_undo(state: type_state, event: NewEvent, before: type_run, sequence: int) -> None:
+    """Note how far a cancelled timeline is undone, the last completed first; the undos of items are counted as these are."""
+    of = event.data["of"]
+    if state.get("compensating"):
+        state["undone_from"] = (state["runs"].get(of) or state["past"][of])["fence"]
+    step = split_key(of).step
+    if event.item and event.step != step:
+        count_undo(state["runs"], event, before, step, sequence)
+
+
+def mark_undone(state: type_state, key: str, sequence: int) -> None:
+    """Let a run of this round, or of an earlier one, be undone."""
+    if key in state["runs"]:
+        state["runs"][key] = {**state["runs"][key], "undone": sequence}
+    else:
+        state["past"] = {**state["past"], key: {**state["past"][key], "undone": sequence}}

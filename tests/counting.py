@@ -1,0 +1,40 @@
+"""Counting what is read of a database, whichever it is: rows, by the table that a query names first."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import connections
+
+_TABLE = re.compile(r'FROM\s+["`]?(\w+)')
+
+
+@contextmanager
+def rows_read(using: str = "default") -> Iterator[Counter[str]]:
+    """Count the rows that queries answer meanwhile, by table without its prefix; statements of all sorts as ``statements``."""
+    found: Counter[str] = Counter()
+
+    def count(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        result = execute(sql, params, many, context)
+        found["statements"] += 1
+        table = _TABLE.search(sql)
+        if sql.lstrip().startswith("SELECT") and table:
+            found[table[1].removeprefix("django_timelines_")] += _answered(context, sql, params)
+        return result
+
+    with connections[using].execute_wrapper(count):
+        yield found
+
+
+def _answered(context: Any, sql: str, params: Any) -> int:
+    connection = context["connection"]
+    if connection.vendor != "sqlite":
+        return int(context["cursor"].cursor.rowcount)
+    with connection.wrap_database_errors:  # SQLite cannot tell before the last row is fetched
+        whole = f"SELECT count(*) FROM ({sql.replace('%s', '?')})"  # noqa: S608 (as Django asked it)
+        asked = connection.connection.cursor().execute(whole, params or ())
+    return int(asked.fetchone()[0])

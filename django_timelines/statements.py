@@ -90,6 +90,14 @@ def update(
     return Statement(f"UPDATE {model._meta.db_table} SET {sets} WHERE {found}", values + wanted, or_else)  # noqa: S608
 
 
+def update_each(alias: str, model: type[Model], rows: Sequence[tuple[type_row, type_row]]) -> None:
+    """Update each of several rows by values of its own: what is set, and where, under the same names for all."""
+    statements = [update(alias, model, row, where) for row, where in rows]
+    if statements:
+        with connections[alias].cursor() as cursor:
+            cursor.executemany(statements[0].sql, [statement.values for statement in statements])
+
+
 def delete(alias: str, model: type[Model], where: type_row, or_else: BaseException | None = None) -> Statement:
     """Delete the rows with these values."""
     found, wanted = matching(alias, model, where)

@@ -18,7 +18,8 @@ from ..actors import Actor, ActorType
 from ..events import EventType, NewEvent
 from ..exceptions import Conflict, Refused
 from ..models import Event, Item, Timeline
-from ..state import ENDED, Runs, empty, fold, run_key, split_key
+from ..state import ENDED, Runs, apply, empty, run_key, split_key
+from ..statements import update_each
 from ..store import Snapshot
 from .advance import advance
 from .advanced import By
@@ -28,6 +29,7 @@ from .runner import commit, load
 
 TOMBSTONE = None
 BATCH = 500
+_BURIED = ("item", "data", "actor_id", "actor_label")
 _PEOPLE = (ActorType.USER, ActorType.LINK)
 # what our own events say that is no text of anybody's: names, numbers, times
 _STRUCTURE = frozenset(
@@ -120,8 +122,9 @@ def _scrub(after: Snapshot) -> Snapshot:
         for event in batch:
             _bury(event, numbers)
             new = NewEvent(event.type, event.step, event.item, 0, event.data, event.attempt, event.version)
-            state = fold(state, [new], event.sequence)
-        Event.objects.using(after.using).bulk_update(batch, ["item", "data", "actor_id", "actor_label"])
+            apply(state, new, event.sequence)
+        rows = [({name: getattr(event, name) for name in _BURIED}, _where(event)) for event in batch]
+        update_each(after.using, Event, rows)
         last = batch[-1].sequence
     Timeline.objects.using(after.using).filter(pk=after.id).update(
         state=state, fields=state["fields"], key="", digest=None, started_by=""
@@ -147,6 +150,10 @@ def _scrub_items(after: Snapshot, runs: Runs, numbers: _Numbers) -> None:
     ]
     rows._raw_delete(after.using)
     Item.objects.using(after.using).bulk_create(scrubbed, BATCH)
+
+
+def _where(event: Event) -> dict[str, Any]:
+    return {"timeline": event.timeline_id, "sequence": event.sequence}
 
 
 def _bury(event: Event, numbers: _Numbers) -> None:

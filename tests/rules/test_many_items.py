@@ -101,3 +101,17 @@ def test_what_undoes_an_item_sees_the_fields_as_they_were_when_it_completed(depl
 
     assert sorted(ran) == ["a undone: a, none, 3", "b undone: b, first, 3", "c undone: c, second, 3"]
     assert_holds(shipping.get(parcel.pk))
+
+
+def test_erasing_many_items_takes_no_more_statements_than_erasing_a_few() -> None:
+    taken = {}
+    for count in (20, 120):
+        bar = Bar.start(drinks=[f"drink {number:05}" for number in range(count)])
+        bar.timeline.cancel(reason="closed")
+        with rows_read(bar.timeline.using) as read:
+            Bar.get(bar.pk).timeline.erase(reason="asked to")
+        taken[count] = read["statements"]
+        assert set(Item.objects.filter(timeline=bar.pk).values_list("state__item", flat=True)) == {None}
+        assert_holds(Bar.get(bar.pk))
+
+    assert taken[120] == taken[20]

@@ -56,7 +56,7 @@ def plan_rewind(declaration: Declaration, now: Snapshot, to: str, *, undo: bool 
     _check(declaration, now.state, to)
     steps = [to, *_after(declaration, to)]
     rounds = {step: now.state.get("rounds", {}).get(step, 1) + 1 for step in steps}
-    keys = keys_of(now.state, rounds)
+    keys = dict.fromkeys(keys_of(now.state, rounds))
     kept = {key: _earlier(key, rounds) for key in undoable(declaration, now.state) if key in keys}
     then = _fields_without(declaration, events_of(now.id, now.using, now.head), steps)
     fields = {name: value for name, value in then.items() if now.state["fields"].get(name, _MISSING) != value}

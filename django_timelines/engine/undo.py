@@ -37,10 +37,11 @@ def next_undo(declaration: Declaration, state: type_state, at: datetime) -> list
     if undoing is None:
         last = _completed_last(declaration, state)
         return [_undo(declaration, state, last)] if last else []
-    left = [key for key in undoable(declaration, state) if key in undoing["runs"]]
+    past = state.get("past", {})
+    left = [key for key in undoing["runs"] if key in past and _can_be_undone(declaration, key, past[key])]
     if not left:
         return declaration.graph.reach(declaration.graph.nodes[undoing["then"]], state, at)
-    return [_undo(declaration, state, left[0])]
+    return [_undo(declaration, state, max(left, key=lambda key: past[key]["fence"]))]
 
 
 def _completed_last(declaration: Declaration, state: type_state) -> str:

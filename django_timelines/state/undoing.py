@@ -19,8 +19,10 @@ def begin_undo(state: type_state, event: NewEvent, before: type_run, sequence: i
 
 
 def mark_undone(state: type_state, key: str, sequence: int) -> None:
-    """Let a run of this round, or of an earlier one, be undone."""
+    """Let a run be undone. One of an earlier round was kept for that alone."""
     if key in state["runs"]:
         state["runs"][key] = {**state["runs"][key], "undone": sequence}
     else:
-        state["past"] = {**state["past"], key: {**state["past"][key], "undone": sequence}}
+        state["past"] = {name: run for name, run in state["past"].items() if name != key}
+        if undoing := state.get("undoing"):
+            state["undoing"] = {**undoing, "runs": [name for name in undoing["runs"] if name != key]}

@@ -48,6 +48,19 @@ def test_undoing_one_of_many_items_reads_no_more_rows_than_one_of_a_few() -> Non
     assert read[120]["item"] + read[120]["event"] < 30
 
 
+def test_so_does_a_rewind_that_undoes_them_and_each_leaves_the_timelines_row() -> None:
+    read = {}
+    for count in (20, 120):
+        bar = made(count)
+        bar.timeline.rewind(to="make", reason="once more", undo=True)
+        undo(bar)
+        undo(bar)
+        read[count] = undo(bar)
+        assert len(Timeline.objects.get(pk=bar.pk).state["past"]) == count - 3
+
+    assert read[120] == read[20]
+
+
 def test_what_undoes_items_is_counted_and_stays_no_part_of_the_timelines_row() -> None:
     bar = made(12)
     bar.timeline.cancel(reason="closed", compensate=True)

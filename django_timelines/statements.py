@@ -21,11 +21,12 @@ type_columns = dict[str, tuple[str, Callable[[Any], Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL and its parameters. ``or_else``: what to raise unless it changes one row."""
+    """SQL and its parameters. ``or_else``: what to raise unless it changes so many rows."""
 
     sql: str
     values: list[Any]
     or_else: BaseException | None = None
+    rows: int = 1
 
 
 def send(connection: BaseDatabaseWrapper, statements: Sequence[Statement]) -> None:
@@ -39,7 +40,7 @@ def send(connection: BaseDatabaseWrapper, statements: Sequence[Statement]) -> No
 
 
 def _check(statement: Statement, changed: int) -> None:
-    if statement.or_else is not None and changed != 1:
+    if statement.or_else is not None and changed != statement.rows:
         raise statement.or_else
 
 
@@ -47,8 +48,13 @@ def insert(alias: str, model: type[Model], rows: Sequence[type_row]) -> list[Sta
     """Insert rows of the same fields, as many at a time as the database takes; no statement for no rows."""
     if not rows:
         return []
-    batch = max(1, (connections[alias].features.max_query_params or MOST_VALUES) // len(rows[0]))
+    batch = max(1, _most_values(alias) // len(rows[0]))
     return [_insert(alias, model, rows[first : first + batch]) for first in range(0, len(rows), batch)]
+
+
+def _most_values(alias: str) -> int:
+    """Return how many parameters a statement may have."""
+    return min(connections[alias].features.max_query_params or MOST_VALUES, MOST_VALUES)
 
 
 def _insert(alias: str, model: type[Model], rows: Sequence[type_row]) -> Statement:
@@ -102,6 +108,26 @@ def delete(alias: str, model: type[Model], where: type_row, or_else: BaseExcepti
     """Delete the rows with these values."""
     found, wanted = matching(alias, model, where)
     return Statement(f"DELETE FROM {model._meta.db_table} WHERE {found}", wanted, or_else)  # noqa: S608
+
+
+def delete_all(
+    alias: str,
+    model: type[Model],
+    where: type_row,
+    field: str,
+    values: Sequence[Any],
+    or_else: BaseException | None = None,
+) -> list[Statement]:
+    """Delete the rows of which a field has one of these values, as many at a time as the database takes."""
+    found, wanted = matching(alias, model, where) if where else ("1 = 1", [])
+    name, adapted = columns_of(alias, model)[field]
+    statements, batch = [], _most_values(alias) - len(wanted)
+    for first in range(0, len(values), batch):
+        some = [adapted(value) for value in values[first : first + batch]]
+        listed = ", ".join(["%s"] * len(some))
+        sql = f"DELETE FROM {model._meta.db_table} WHERE {found} AND {name} IN ({listed})"  # noqa: S608 (names are ours)
+        statements.append(Statement(sql, [*wanted, *some], or_else, len(some)))
+    return statements
 
 
 def matching(alias: str, model: type[Model], where: type_row) -> tuple[str, list[Any]]:

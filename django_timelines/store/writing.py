@@ -18,7 +18,7 @@ from ..databases import later
 from ..exceptions import Conflict, LeaseLost, ValueTaken
 from ..models import Event, Item, Lease, News, Notice, Run, SealedInput, Slot, Timeline, UniqueValue
 from ..state import RunName, stored
-from ..statements import Statement, delete, insert, insert_new, matching, send, type_row, update, upsert
+from ..statements import Statement, delete, delete_all, insert, insert_new, matching, send, type_row, update, upsert
 from .change import Change, lease_lost
 
 
@@ -112,18 +112,19 @@ def _rest(connection: BaseDatabaseWrapper, change: Change) -> Iterator[Statement
     alias, id = change.after.using, change.after.id
     yield from _of_limits(change)
     yield from _runs(connection, change)
+    gone: dict[str, list[str]] = {}
     for step, item, _round in change.items_gone:
-        yield delete(alias, Item, {"timeline": id, "step": step, "item": item})
+        gone.setdefault(step, []).append(item)
+    for step, items in gone.items():
+        yield from delete_all(alias, Item, {"timeline": id, "step": step}, "item", items)
     yield from upsert(alias, Item, change.items)
     yield from insert(alias, Event, [change.shared | event for event in change.events])
-    for call in change.unsealed:
-        yield delete(alias, SealedInput, {"timeline": id, "sequence": call})
+    yield from delete_all(alias, SealedInput, {"timeline": id}, "sequence", change.unsealed)
     yield from insert(alias, SealedInput, change.sealed)
     for child in change.children:
         yield from insert(alias, Timeline, [_timeline_row(child)])
         yield from _rest(connection, child)
-    for notice in change.heard:
-        yield delete(alias, Notice, {"id": notice})
+    yield from delete_all(alias, Notice, {}, "id", change.heard)
     yield from insert(alias, Notice, change.notices)
     yield from insert(alias, News, _news(change))
 
@@ -179,6 +180,7 @@ def _runs(connection: BaseDatabaseWrapper, change: Change) -> Iterator[Statement
     for released in change.released:
         yield _release(connection, id, released)
     opened: list[type_row] = []
+    gone: dict[int, LeaseLost] = {}
     for name, fence, row in _rows(change):
         where = {"timeline": id, "fence": fence}
         overtaken = lease_lost(id, name.step, fence)
@@ -187,7 +189,8 @@ def _runs(connection: BaseDatabaseWrapper, change: Change) -> Iterator[Statement
         elif row:
             yield update(alias, Run, row, where, overtaken)
         else:
-            yield delete(alias, Run, where, overtaken)
+            gone[fence] = overtaken
+    yield from delete_all(alias, Run, {"timeline": id}, "fence", list(gone), next(iter(gone.values()), None))
     yield from insert(alias, Run, opened)
     for name in change.leased:
         yield _lease(connection, change, (change.runs[name][1] or {})["fence"])

@@ -128,3 +128,18 @@ def test_erasing_many_items_takes_no_more_statements_than_erasing_a_few() -> Non
         assert_holds(Bar.get(bar.pk))
 
     assert taken[120] == taken[20]
+
+
+def test_ending_many_open_items_takes_no_more_statements_than_ending_a_few() -> None:
+    taken = {}
+    for count in (20, 100):
+        cancelled, rewound = (Bar.start(drinks=[f"drink {number:05}" for number in range(count)]) for _bar in range(2))
+        with rows_read(cancelled.timeline.using) as read:
+            cancelled.timeline.cancel(reason="closed")
+            rewound.timeline.rewind(to="line_up", reason="mistyped")
+        taken[count] = read["statements"]
+        assert (Bar.get(cancelled.pk).timeline.status, Bar.get(rewound.pk).make.status) == ("cancelled", "upcoming")
+        assert not Item.objects.filter(timeline=rewound.pk).exists()
+        assert_holds()
+
+    assert taken[100] == taken[20]

@@ -11,8 +11,8 @@ from django.db import connections
 from django.db.models import Case, Q, QuerySet, Value, When
 
 from .events import EventType
-from .exceptions import Conflict, ItemsNotLoaded
-from .models import Event, Item, Timeline
+from .exceptions import Conflict
+from .models import Event, Item, Run, Timeline
 from .runs import RunName, Runs, Wanted
 from .state import (
     TAKES_CALLS,
@@ -28,7 +28,7 @@ from .state import (
     takes_calls,
     type_run,
     type_state,
-    waiting_runs,
+    waiting_steps,
 )
 from .store import Snapshot
 
@@ -162,16 +162,31 @@ def status_of(timeline: Timeline, key: str) -> StepStatus:
     return step_status(read_named(timeline, [key]), *split_key(key))
 
 
-def waiting_keys(timeline: Timeline) -> list[str]:
-    """Return the keys of the runs that wait for somebody to call them, with these items read into the row's state."""
-    try:
-        return waiting_runs(timeline.state)
-    except ItemsNotLoaded:
-        rows = _rows(timeline.using, timeline.id, Wanted()).filter(status__in=TAKES_CALLS).order_by("step", "index")
-        read = {run_key(step, item): state for step, item, state in rows.values_list("step", "item", "state")}
-        timeline.state = _with(timeline.state, read, Wanted(frozenset(read)))
-        own = [key for key, run in in_state(timeline.state) if "each" not in run and takes_calls(run)]
-        return own + [key for key, run in read.items() if takes_calls(run)]
+def waiting_keys(timeline: Timeline, step: str, most: int, user: str = "") -> list[str]:
+    """Return the keys of a step's runs that wait for a call: of many items the first, before which come those that a user has.
+
+    ``user`` is the user's primary key. What is returned is read into the row's state.
+    """
+    if step not in waiting_steps(timeline.state):
+        return []
+    if "each" not in timeline.state["runs"][step]:
+        return [step]
+    theirs: Any = Case(When(assigned=user, then=Value(0)), When(assigned=None, then=Value(1)), default=Value(2))
+    rows = _waiting(timeline, step).order_by(theirs, "id").values_list("item", flat=True)[:most]
+    keys = [run_key(step, item) for item in rows]
+    runs = read_named(timeline, keys)["runs"]
+    return [key for key in keys if key in runs and takes_calls(runs[key])]
+
+
+def count_waiting(timeline: Timeline, step: str, user: str = "") -> int:
+    """Return how many of a step's runs wait for a call, without those that somebody else has."""
+    if step not in waiting_steps(timeline.state) or "each" not in timeline.state["runs"][step]:
+        return int(step in waiting_steps(timeline.state))
+    return _waiting(timeline, step).filter(Q(assigned=None) | Q(assigned=user)).count()
+
+
+def _waiting(timeline: Timeline, step: str) -> QuerySet[Run]:
+    return Run.objects.using(timeline.using).filter(timeline=timeline.id, step=step, status__in=TAKES_CALLS)
 
 
 def _read(timeline: Timeline, wanted: Wanted) -> None:

@@ -22,6 +22,7 @@ from .models import Event, Run, Timeline
 from .state import loaded, type_run
 
 MOST_EVENTS = 200
+MOST_ALIKE = 50  # open runs of a step with the same status
 MOST_TIMES = 100  # that come with the one statement; what else a page lists is asked for
 ALL = 2**31 - 1  # for whoever wants no events: all have been seen
 TOLD = ("sequence", "type", "step", "item", "attempt", "at", "actor_type", "actor_label")
@@ -35,9 +36,10 @@ type_told = Sequence[Any]
 class Sight:
     """A timeline as it was at one moment.
 
-    ``runs`` are its open ones, the oldest first. ``events`` are the newest after the one that was asked for. ``times`` say when
-    events were appended, by sequence: of some that runs came by to where they stand. ``seen`` are the children that somebody
-    looked at on its behalf, ``heads`` those of all timelines that a page of this one tells of, once they were asked for.
+    ``runs`` are its open ones, the oldest first; of a step's that stand alike ``MOST_ALIKE`` at most, as the state says how many
+    there are. ``events`` are the newest after the one that was asked for. ``times`` say when events were appended, by sequence:
+    of some that runs came by to where they stand. ``seen`` are the children that somebody looked at on its behalf, ``heads``
+    those of all timelines that a page of this one tells of, once they were asked for.
     """
 
     timeline: Timeline
@@ -78,7 +80,8 @@ def look(id: uuid.UUID, using: str, after: int = ALL) -> Sight | None:
 
 def look_at(timeline: Timeline, after: int = ALL) -> Sight:
     """Read the rest of a timeline whose row is there."""
-    runs = list(Run.objects.using(timeline.using).filter(timeline=timeline.id).defer(_UNREAD).order_by("id"))
+    found = Run.objects.using(timeline.using).filter(timeline=timeline.id).first_alike(MOST_ALIKE)
+    runs = list(found.defer(_UNREAD).order_by("id"))
     if after >= timeline.head:
         return Sight(timeline, runs, [], {})
     events = Event.objects.using(timeline.using).filter(timeline=timeline.id, sequence__lte=timeline.head)
@@ -131,11 +134,13 @@ def _sql() -> str:
     row = ", ".join(f't."{name}"' for name in _names(Timeline))
     run = ", ".join(f'r."{name}"' for name in _names(Run))
     event = ", ".join(f'e."{name}"' for name in TOLD)
+    columns = ", ".join(f'"{name}"' for name in _names(Run))
     newest = "COALESCE(NULLIF((r.run->>'undone')::int, 0), (r.run->>'fence')::int)"  # as newest_of
     return (
         f"SELECT {row}, "  # noqa: S608 (names are ours)
         f"(SELECT COALESCE(json_agg(json_build_array({run}) ORDER BY r.id), '[]') "
-        f"FROM {Run._meta.db_table} r WHERE r.timeline_id = t.id), "
+        f"FROM (SELECT {columns}, row_number() OVER (PARTITION BY step, status ORDER BY id) AS place "
+        f"FROM {Run._meta.db_table} WHERE timeline_id = t.id) r WHERE r.place <= {MOST_ALIKE}), "
         f"(SELECT COALESCE(json_agg(json_build_array({event}) ORDER BY e.sequence), '[]') FROM {Event._meta.db_table} e "
         f"WHERE e.timeline_id = t.id AND e.sequence > GREATEST(%s::int, t.head - {MOST_EVENTS})), "
         f"(SELECT COALESCE(json_object_agg(e.sequence, e.at), '{{}}') "

@@ -45,7 +45,8 @@ from .models import Timeline, TimelineQuerySet
 from .registry import Declaration
 from .retries import Retry
 from .schedules import schedule
-from .state import Outcome, StepStatus, revoked_at, timeline_status
+from .sight import MOST_ALIKE
+from .state import Outcome, StepStatus, revoked_at, timeline_status, waiting_steps
 from .steps import SECRET, Delivery
 from .store import Snapshot
 from .subject import Subject
@@ -325,7 +326,9 @@ class _Verbs:
         timeline.refresh_from_db()
 
     def waits_for(self, timeline: Timeline, user: Any) -> bool:
-        return any(policy.is_for(timeline, run, user) for run in waiting_keys(timeline))
+        steps = waiting_steps(timeline.state)
+        keys = [key for step in steps for key in waiting_keys(timeline, step, MOST_ALIKE, str(user.pk))]
+        return any(policy.is_for(timeline, run, user) for run in keys)
 
     def erase(self, timeline: Timeline, *, reason: str, actor: Any) -> None:
         erase.erase(store.snapshot_of(timeline), reason, actor_of(actor))

@@ -11,6 +11,7 @@ from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
 
 from ..models import Event, Run, Timeline
+from .words import NAMED_RUNS
 
 OLDER, NEWER = "before", "after"
 
@@ -29,7 +30,8 @@ class TimelineChangeList(ChangeList):
             self.params.pop(name, None)
             self.filter_params.pop(name, None)
         rows = super().get_queryset(request, exclude_parameters)
-        return rows.defer("state", "fields").prefetch_related(Prefetch("runs", Run.objects.order_by("id")))
+        first = Run.objects.counted().first_alike(NAMED_RUNS).order_by("id")
+        return rows.defer("state", "fields").prefetch_related(Prefetch("runs", first))
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
         """By id alone, which is by age."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Max
+from django.db.models import Max, Q
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
@@ -99,8 +99,9 @@ class StepRow:
 def steps_of(timeline: Timeline, allowed: Collection[str], site_name: str) -> list[StepRow]:
     """Return the steps in the order of the class, then those that only the timeline still has."""
     keys = _keys(timeline)
-    attempts, ends = _attempts(timeline), _ends(timeline, keys)
-    runs = {run.fence: run for run in timeline.runs.select_related("lease")}
+    attempts, ends = _attempts(timeline, keys), _ends(timeline, keys)
+    shown = timeline.runs.filter(fence__in={run_of(timeline, key).get("fence", 0) for key in keys})
+    runs = {run.fence: run for run in shown.select_related("lease")}
     leases = store.leases(timeline.using, [run.pk for run in runs.values()]) if runs else {}
     progress = progress_of(timeline, runs.values())
     rewinding = set(goals(timeline)) if "rewind" in allowed else set()
@@ -224,9 +225,15 @@ def _rewind_url(timeline: Timeline, step: str, site_name: str) -> str:
     return f"{url}?{urlencode({'to': step})}"
 
 
-def _attempts(timeline: Timeline) -> dict[tuple[str, str], Attempt]:
-    """Return the last attempt of each run, in two queries that read no payload."""
-    events = Event.objects.using(timeline.using).filter(timeline=timeline.id)
+def _attempts(timeline: Timeline, keys: list[str]) -> dict[tuple[str, str], Attempt]:
+    """Return the last attempt of each of these runs, in two queries that read no payload."""
+    named: dict[str, set[str]] = {}
+    for step, item, _round in map(split_key, keys):
+        named.setdefault(step, set()).add(item)
+    about = Q()
+    for step, items in named.items():
+        about |= Q(step=step, item__in=items)
+    events = Event.objects.using(timeline.using).filter(about, timeline=timeline.id)
     wanted = events.filter(type__in=[EventType.ATTEMPT_STARTED, *_ENDS])
     wanted = wanted.exclude(type=EventType.ATTEMPT_INTERRUPTED, data__superseded=True)  # of an attempt before the last
     wanted = wanted.filter(data__round__isnull=True)  # or of an earlier round

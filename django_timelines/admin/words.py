@@ -93,10 +93,10 @@ def moment_of(text: object) -> str:
 
 
 def stands(runs: Iterable[Run]) -> str:
-    """Say in one line where a timeline stands, from its open runs alone."""
+    """Say in one line where a timeline stands, from its open runs alone, of which the first are there."""
     runs = list(runs)
     named = [_stands(run) for run in runs[:NAMED_RUNS]]
-    if more := len(runs) - len(named):
+    if more := (getattr(runs[0], "open", len(runs)) if runs else 0) - len(named):
         named.append(ngettext("%(count)d more", "%(count)d more", more) % {"count": more})
     return " · ".join(named)
 

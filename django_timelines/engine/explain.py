@@ -18,7 +18,7 @@ from ..events import EventType
 from ..items import read_named
 from ..models import Event, Pause, Run, Sighting, Timeline
 from ..sight import Sight, look_at
-from ..state import ENDED, RunName, StepStatus, TimelineStatus, awaits_child, name_at, run_key, type_run
+from ..state import ENDED, RunName, StepStatus, TimelineStatus, awaits_child, count_alike, name_at, run_key, type_run
 from . import bells
 from .assignee import may_be_given, whose
 from .clock import SIGHTING
@@ -105,9 +105,10 @@ def _explained(sight: Sight, *, publicly: bool = False) -> Explanation:
                 reasons += _of_child(sight, name, details, publicly)
             else:
                 reasons += _reasons_of(timeline, run, name, details, publicly)
-        if alike[MOST:]:
+        number = max(len(alike), count_alike(timeline.state, alike[0].step, alike[0].status))
+        if number > MOST:
             more: dict[str, Any] = {
-                "count": len(alike) - MOST,
+                "count": number - MOST,
                 "step": alike[0].step.replace("_", " "),
                 "status": _(alike[0].status),
             }

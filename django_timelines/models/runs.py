@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models.functions import RowNumber
 from django.utils.translation import gettext_lazy as _
 
 from ..state import StepStatus
 from .columns import ExactCharField, new_id
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    """Open runs, of which a timeline may have very many."""
+
+    def first_alike(self, most: int) -> RunQuerySet:
+        """So many of those of a timeline's step that stand alike, the oldest."""
+        alike = models.Window(RowNumber(), [models.F("timeline"), models.F("step"), models.F("status")], "id")
+        return self.alias(place=alike).filter(place__lte=most)
+
+    def counted(self) -> RunQuerySet:
+        """Let each say with ``open`` how many its timeline has."""
+        return self.annotate(open=models.Window(models.Count("id"), [models.F("timeline")]))
 
 
 class Run(models.Model):
@@ -35,6 +49,8 @@ class Run(models.Model):
     assigned = models.CharField(_("assigned"), max_length=64, null=True, help_text=_("A user's primary key."))  # noqa: DJ001
     cursor = models.JSONField(null=True, help_text=_("How far a long step has come, and its fields there."))
     progress = models.JSONField(_("progress"), null=True, help_text=_("What pages show of that."))
+
+    objects = RunQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("open run")

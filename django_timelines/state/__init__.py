@@ -29,6 +29,7 @@ from ..runs import RunName, Runs, run_key, split_key, type_run
 from .asking import (
     anything_open,
     completed_last,
+    count_alike,
     count_items,
     earlier_keys,
     is_late,
@@ -43,7 +44,6 @@ from .asking import (
     standing,
     step_status,
     timeline_status,
-    waiting_runs,
     waiting_steps,
     waits_for_call,
 )
@@ -87,6 +87,7 @@ __all__ = [
     "awaits_child",
     "changed",
     "completed_last",
+    "count_alike",
     "count_items",
     "earlier_keys",
     "empty",
@@ -120,7 +121,6 @@ __all__ = [
     "timeline_status",
     "type_run",
     "type_state",
-    "waiting_runs",
     "waiting_steps",
     "waits_for_call",
 ]

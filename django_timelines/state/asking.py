@@ -9,7 +9,7 @@ from ..exceptions import ItemsNotLoaded
 from ..runs import RunName, Runs, Wanted, item_step, run_key, split_key, type_run
 from .beside import in_state, type_state
 from .one_run import counted_as, is_open, is_to_undo, takes_calls
-from .statuses import KEPT, MOVING, OPEN_AS, SETTLED_AS, TAKES_CALLS, WANTS_A_LOOK, StepStatus, TimelineStatus
+from .statuses import KEPT, LATER, MOVING, OPEN_AS, SETTLED_AS, TAKES_CALLS, WANTS_A_LOOK, StepStatus, TimelineStatus
 
 
 def round_of(state: type_state, step: str) -> int:
@@ -87,6 +87,12 @@ def count_items(state: type_state, step: str) -> int:
     return count
 
 
+def count_alike(state: type_state, step: str, status: str) -> int:
+    """Return how many items of a step stand so; 0 for one without."""
+    counts = state["runs"].get(step, {}).get("each", {})
+    return sum(counts.get(name, 0) for name in ((status, LATER) if status == StepStatus.DUE else (status,)))
+
+
 def settled_items(state: type_state, step: str) -> tuple[int, int]:
     """Return how many of a step's items are settled, and how many it has."""
     counts = state["runs"].get(step, {}).get("each", {})
@@ -121,20 +127,6 @@ def is_late(state: type_state, name: RunName, now: datetime) -> bool:
     """Tell whether the run's deadline has passed."""
     until = state["runs"].get(run_key(*name), {}).get("until")
     return until is not None and datetime.fromisoformat(until) <= now
-
-
-def waiting_runs(state: type_state) -> list[str]:
-    """Return the keys of the runs that wait for somebody to call them; overdue ones that may still be done are among them."""
-    if "ended" in state or state.get("cancelling"):
-        return []
-    runs: Runs = state["runs"]
-    found = []
-    for key, run in in_state(state):
-        if "each" not in run:
-            found += [key] if takes_calls(run) and not split_key(key).round else []
-        elif not TAKES_CALLS.isdisjoint(run["each"]):
-            found += [run_key(key, item) for item, one in runs.of(key).items() if takes_calls(one)]
-    return found
 
 
 def waits_for_call(state: type_state, key: str) -> bool:

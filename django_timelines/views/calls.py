@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils.formats import number_format
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import ngettext
 from django.views.decorators.debug import sensitive_variables
 
 from ..actors import Actor
 from ..engine.asked import Options
 from ..exceptions import Rejected
 from ..forms import add_errors, form_class, initial_of, input_of, make_form
-from ..items import run_of, waiting_keys
+from ..items import count_waiting, read_named, run_of, waiting_keys
 from ..links import CallLink
 from ..models import Timeline
 from ..outline import said, title_of
 from ..registry import Declaration
-from ..state import Outcome, run_key, split_key
+from ..state import Outcome, run_key, split_key, waits_for_call
 from ..steps import Step
 from ..workflows import BoundStep
-from .visible import may_call
+from .visible import may_call, viewer
 
 STEP, KEY, SEEN = "timelines-step", "timelines-key", "timelines-seen"
+MOST_CALLS = 20  # items of a step of which a page has the forms
 WAIT = 2  # seconds for which an answer is held back while a worker is about to have the next page ready
 
 
@@ -61,12 +65,41 @@ class PossibleCall:
         return bool(self.errors or self.form.errors)
 
 
-def possible_calls(request: HttpRequest, timeline: Timeline, declaration: Declaration) -> Iterator[PossibleCall]:
-    """Yield what waits for this visitor, in the order of the class."""
-    for name in declaration.steps:
-        for run in waiting_keys(timeline):
-            if split_key(run)[0] == name and may_call(request, timeline, run):
-                yield possible_call(timeline, declaration, run)
+def possible_calls(
+    request: HttpRequest, timeline: Timeline, declaration: Declaration, sent: PossibleCall | None = None
+) -> list[PossibleCall]:
+    """Return what waits for this visitor, in the order of the class; of a step with many items ``MOST_CALLS`` at most.
+
+    ``sent``: this one as it was sent, wherever in a long list it stands.
+    """
+    steps = [name for name, step in declaration.steps.items() if step.waits]
+    waiting = [run for name in steps for run in waiting_keys(timeline, name, MOST_CALLS, user_key(request))]
+    if sent is not None and sent.run not in waiting and call_now(request, timeline, declaration, sent.run):
+        waiting.insert(0, sent.run)
+    runs = [run for run in waiting if may_call(request, timeline, run)]
+    return [sent if sent is not None and run == sent.run else possible_call(timeline, declaration, run) for run in runs]
+
+
+def call_now(request: HttpRequest, timeline: Timeline, declaration: Declaration, run: str) -> PossibleCall | None:
+    """Return the call of this run, if it waits for this visitor."""
+    read_named(timeline, [run])
+    waits = waits_for_call(timeline.state, run) and split_key(run).step in declaration.steps
+    return possible_call(timeline, declaration, run) if waits and may_call(request, timeline, run) else None
+
+
+def more_calls(request: HttpRequest, timeline: Timeline, calls: list[PossibleCall]) -> str:
+    """Say how many more items wait of the steps of which as many as fit are shown; nothing if none does."""
+    shown = Counter(split_key(call.run).step for call in calls)
+    full = {step: number for step, number in shown.items() if number >= MOST_CALLS}
+    more = sum(max(0, count_waiting(timeline, step, user_key(request)) - full[step]) for step in full)
+    number = number_format(more, force_grouping=True)
+    return ngettext("And %(count)s more waits.", "And %(count)s more wait.", more) % {"count": number} if more else ""
+
+
+def user_key(request: HttpRequest) -> str:
+    """Return the primary key of whoever is logged in; empty for anybody else."""
+    user = viewer(request)[0]
+    return str(user.pk) if getattr(user, "is_authenticated", False) else ""
 
 
 @sensitive_variables()

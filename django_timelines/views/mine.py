@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,10 +15,10 @@ from django.views.decorators.cache import never_cache
 from django.views.generic import ListView
 
 from .. import moments, policy, registry
-from ..items import run_of, waiting_keys
+from ..items import count_waiting, run_of, waiting_keys
 from ..models import Timeline
-from ..outline import title_of
-from ..state import run_key, split_key
+from ..outline import MOST_ITEMS, title_of
+from ..state import run_key, split_key, waiting_steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Waiting:
     workflow: str
     title: str
     until: datetime | None
+    more: int = 0  # items of its step that wait and are not listed; the last one that is says so
 
     @property
     def is_overdue(self) -> bool:
@@ -51,13 +53,15 @@ class MyWorkView(LoginRequiredMixin, ListView):  # type: ignore[type-arg]
         found = super().get_context_data(**context)
         return found | {"waiting": [one for row in found["object_list"] for one in self._waiting(row)]}
 
-    def _waiting(self, row: Timeline) -> list[Waiting]:
-        declaration = registry.get(row.workflow)
-        return [
-            Waiting(row, declaration.title, _title(run), _until(row, run))
-            for run in waiting_keys(row)
-            if policy.is_for(row, run, self.request.user)
-        ]
+    def _waiting(self, row: Timeline) -> Iterator[Waiting]:
+        user, declaration = self.request.user, registry.get(row.workflow)
+        for step in sorted(waiting_steps(row.state)):
+            keys = waiting_keys(row, step, MOST_ITEMS, str(user.pk))
+            runs = [run for run in keys if policy.is_for(row, run, user)]
+            more = count_waiting(row, step, str(user.pk)) - len(runs) if len(runs) == MOST_ITEMS else 0
+            for run in runs:
+                left = more if run is runs[-1] and more > 0 else 0
+                yield Waiting(row, declaration.title, _title(run), _until(row, run), left)
 
 
 def _title(run: str) -> str:

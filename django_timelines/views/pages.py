@@ -28,7 +28,8 @@ from ..registry import Declaration
 from ..state import split_key
 from ..steps import Step
 from ..workflows import Workflow
-from .calls import KEY, SEEN, STEP, PossibleCall, carry_out, known_input, possible_call, possible_calls
+from . import calls as possible
+from .calls import KEY, SEEN, STEP, PossibleCall, call_now, carry_out, known_input, possible_call, possible_calls
 from .changes import changes_since
 from .visible import form_key, may_call, not_yours, other_of, sentences_of, status_of, viewer, visible
 
@@ -205,9 +206,9 @@ class CallingView(WorkflowView, ABC):
         timeline.refresh_from_db()
         notes = [*sentences_of(refused), *changes_since(timeline, seen)]
         fresh = possible_call(timeline, declaration, call.run)
-        waiting = {one.run for one in possible_calls(self.request, timeline, declaration)}
+        waits = call_now(self.request, timeline, declaration, call.run) is not None
         call.id, call.seen, call.key = fresh.id, fresh.seen, fresh.key
-        return self._page(timeline, declaration, call if call.run in waiting else None, notes, status_of(refused))
+        return self._page(timeline, declaration, call if waits else None, notes, status_of(refused))
 
 
 class TimelineView(CallingView):
@@ -231,8 +232,7 @@ class TimelineView(CallingView):
         notes: list[str] | None = None,
         status: int = 200,
     ) -> HttpResponse:
-        calls = list(possible_calls(self.request, timeline, declaration)) if declaration else []
-        calls = [call if call is not None and one.run == call.run else one for one in calls]
+        calls = possible_calls(self.request, timeline, declaration, call) if declaration else []
         drawn = outline(timeline)
         first = calls[0] if calls else None
         context = self.get_context_data(
@@ -241,6 +241,7 @@ class TimelineView(CallingView):
             outline=drawn,
             steps=drawn.lines,
             calls=calls,
+            more_calls=possible.more_calls(self.request, timeline, calls),
             call=first,
             form=first.form if first else None,
             notes=notes or [],
@@ -262,8 +263,7 @@ class StepView(CallingView):
     def get(self, request: HttpRequest, pk: uuid.UUID, **kwargs: Any) -> HttpResponseBase:
         """Show the form; where there is nothing to call, lead to the timeline's page."""
         timeline, declaration = self._timeline(pk)
-        waiting = {one.run: one for one in possible_calls(request, timeline, declaration)} if declaration else {}
-        call = waiting.get(self._asked_run(request))
+        call = call_now(request, timeline, declaration, self._asked_run(request)) if declaration else None
         if call is None or declaration is None:
             return HttpResponseRedirect(timeline.get_absolute_url())
         if self.form_class is not None:

@@ -51,14 +51,14 @@ def test_fifty_rows_cost_as_many_queries_as_five(root: Client, django_assert_num
         assert len(root.get(LIST).context["cl"].result_list) == 50
 
 
-def test_the_list_never_reads_a_state_and_never_counts(
+def test_the_list_never_reads_a_state_and_never_counts_timelines(
     root: Client, blocked: Parcel, django_assert_num_queries
 ) -> None:
     with django_assert_num_queries(8) as queries:
         root.get(LIST, {"status": "blocked", "workflow": "workflows.Parcel", "needs": "person"})
 
     statements = [query["sql"] for query in queries.captured_queries if "django_timelines" in query["sql"]]
-    assert not [statement for statement in statements if re.search('"state"|COUNT|OFFSET', statement)]
+    assert not [statement for statement in statements if re.search(r'"state"|COUNT\(\*\)|OFFSET', statement)]
 
 
 def test_pages_follow_one_another_by_key(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:

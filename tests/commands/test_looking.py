@@ -38,6 +38,7 @@ def test_a_list_begins_with_the_newest(ask: type_ask) -> None:
         "started_at": "",
         "changed_at": "",
         "open": [{"step": "pay", "status": "waiting"}],
+        "open_count": 1,
     }
 
 

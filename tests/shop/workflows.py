@@ -525,3 +525,17 @@ class Issue(Workflow):
     @step(after=[lay_out, bill])
     def print_it(self) -> None:
         body(self, "print_it")
+
+
+class Poll(Workflow):
+    """Everybody is asked, and answers when they like."""
+
+    people: list[str]
+
+    @step
+    def gather(self, people: list[str]) -> None:
+        self.people = people
+
+    @step(after=gather, each="people")
+    def answer(self, person: str, words: str) -> None:
+        with_item(self, person, "answer")

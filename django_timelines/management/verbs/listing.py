@@ -7,8 +7,10 @@ from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
 from django.core.management.color import Style
+from django.db.models import Prefetch
 
-from ...models import Timeline, TimelineQuerySet
+from ...models import Run, Timeline, TimelineQuerySet
+from ...sight import MOST_ALIKE
 from ...state import TimelineStatus, run_key
 from . import finding
 from .base import Answer, Verb, columns, of_status, type_options
@@ -34,7 +36,7 @@ def _number(text: str) -> int:
 
 
 def _run(options: type_options, style: Style) -> Answer:
-    found = list(_wanted(options).defer("state", "fields").prefetch_related("runs")[: options["limit"] + 1])
+    found = list(_wanted(options).defer("state", "fields").prefetch_related(_OPEN)[: options["limit"] + 1])
     shown, is_cut = found[: options["limit"]], len(found) > options["limit"]
     before = str(shown[-1].pk) if is_cut else None
     lines = columns([_row(one, style) for one in shown], style, HEADING) or ["There are no such timelines."]
@@ -68,8 +70,18 @@ def _before(options: type_options) -> uuid.UUID:
 
 def _row(timeline: Timeline, style: Style) -> list[Any]:
     status = of_status(timeline.status, style)
-    runs = ", ".join(f"{run} {run.status}" for run in timeline.runs.all())
+    opened = list(timeline.runs.all())
+    more = _count(opened) - len(opened)
+    runs = ", ".join([f"{run} {run.status}" for run in opened] + ([f"and {more:,} more"] if more else []))
     return [str(timeline.pk), timeline.workflow, status, moment(timeline.started_at), timeline.key, runs]
+
+
+_OPEN = Prefetch("runs", Run.objects.counted().first_alike(MOST_ALIKE).order_by("id"))
+
+
+def _count(opened: list[Run]) -> int:
+    """Return how many are open, of which the first were read."""
+    return int(getattr(opened[0], "open", 0)) if opened else 0
 
 
 def _document(timeline: Timeline) -> dict[str, Any]:
@@ -83,6 +95,7 @@ def _document(timeline: Timeline) -> dict[str, Any]:
         "started_at": written(timeline.started_at),
         "changed_at": written(timeline.changed_at),
         "open": runs,
+        "open_count": _count(list(timeline.runs.all())),
     }
 
 

@@ -120,13 +120,31 @@ def delete_all(
 ) -> list[Statement]:
     """Delete the rows of which a field has one of these values, as many at a time as the database takes."""
     found, wanted = matching(alias, model, where) if where else ("1 = 1", [])
-    name, adapted = columns_of(alias, model)[field]
-    statements, batch = [], _most_values(alias) - len(wanted)
+    begun = Statement(f"DELETE FROM {model._meta.db_table} WHERE {found}", wanted, or_else)  # noqa: S608 (names are ours)
+    return _of_all(alias, begun, columns_of(alias, model)[field], values)
+
+
+def update_all(
+    alias: str,
+    model: type[Model],
+    row: type_row,
+    where: type_row,
+    field: str,
+    values: Sequence[Any],
+    or_else: BaseException | None = None,
+) -> list[Statement]:
+    """Update the rows of which a field has one of these values, as many at a time as the database takes."""
+    return _of_all(alias, update(alias, model, row, where, or_else), columns_of(alias, model)[field], values)
+
+
+def _of_all(
+    alias: str, begun: Statement, column: tuple[str, Callable[[Any], Any]], values: Sequence[Any]
+) -> list[Statement]:
+    statements, (name, adapted), batch = [], column, _most_values(alias) - len(begun.values)
     for first in range(0, len(values), batch):
         some = [adapted(value) for value in values[first : first + batch]]
-        listed = ", ".join(["%s"] * len(some))
-        sql = f"DELETE FROM {model._meta.db_table} WHERE {found} AND {name} IN ({listed})"  # noqa: S608 (names are ours)
-        statements.append(Statement(sql, [*wanted, *some], or_else, len(some)))
+        sql = f"{begun.sql} AND {name} IN ({', '.join(['%s'] * len(some))})"
+        statements.append(Statement(sql, [*begun.values, *some], begun.or_else, len(some)))
     return statements
 
 

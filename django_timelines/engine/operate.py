@@ -32,6 +32,7 @@ from .renames import brought_up
 from .rewind import plan_rewind
 from .runner import Runner, commit, knowing, load
 
+THE_TIMELINE = RunName("")  # what is about no run
 type_verb = Callable[[Snapshot], NewEvent | list[NewEvent] | None]
 
 
@@ -129,7 +130,7 @@ def amend(
         text({**now.state["fields"], **changes})
         return NewEvent(EventType.AMENDED, data={"reason": clean_reason(reason), "changes": changes})
 
-    return append(declaration, snapshot, event, actor, exact=exact)
+    return append(declaration, snapshot, event, actor, THE_TIMELINE, exact=exact)
 
 
 def rewind(
@@ -183,7 +184,7 @@ def append(
 ) -> Snapshot:
     """Append a person's event, judged on what is true at its commit, and go on with what it made due.
 
-    ``name``: the run that it is about; without one it is about all.
+    ``name``: the run that it is about, or ``THE_TIMELINE``; without one it is about all.
     """
     runner = Runner(actor or actors.current(), INLINE, snapshot.using, in_callers_transaction(snapshot.using))
     patience, head = Patience(), snapshot.head

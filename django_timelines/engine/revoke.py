@@ -13,13 +13,12 @@ from ..state import RunName, type_state
 from ..store import Snapshot
 from .cancel import clean_reason
 from .judge import check_item
-from .operate import append, say_why
-
-THE_TIMELINE = RunName("")  # its own links, which let their holders look
+from .operate import THE_TIMELINE, append, say_why
 
 
 def revoke_links(snapshot: Snapshot, reason: str, actor: Actor | None = None, name: RunName = THE_TIMELINE) -> Snapshot:
-    """Let no link be good that was made of this run by now; of a step with items those of all, of the timeline its own.
+    """Let no link be good that was made of this run by now; of a step with items those of all, of the timeline its own, which
+    let their holders look.
 
     A new one is. Also on a timeline that has ended: its page is there still.
     """

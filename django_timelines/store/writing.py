@@ -18,7 +18,19 @@ from ..databases import later
 from ..exceptions import Conflict, LeaseLost, ValueTaken
 from ..models import Event, Item, Lease, News, Notice, Run, SealedInput, Slot, Timeline, UniqueValue
 from ..state import RunName, stored
-from ..statements import Statement, delete, delete_all, insert, insert_new, matching, send, type_row, update, upsert
+from ..statements import (
+    Statement,
+    delete,
+    delete_all,
+    insert,
+    insert_new,
+    matching,
+    send,
+    type_row,
+    update,
+    update_all,
+    upsert,
+)
 from .change import Change, lease_lost
 
 
@@ -175,22 +187,31 @@ def _timeline_row(change: Change) -> type_row:
     return row | {"parent": uuid.UUID(parent["timeline"]) if parent else None}
 
 
+_OF_ONE = ("fence", "item")  # of a run that goes on as it is
+
+
 def _runs(connection: BaseDatabaseWrapper, change: Change) -> Iterator[Statement]:
     alias, id = change.after.using, change.after.id
     for released in change.released:
         yield _release(connection, id, released)
+    where: type_row = {"timeline": id}
     opened: list[type_row] = []
-    gone: dict[int, LeaseLost] = {}
+    gone: dict[int, str] = {}  # the step by its fence
+    alike: dict[tuple[Any, ...], list[int]] = {}
     for name, fence, row in _rows(change):
-        where = {"timeline": id, "fence": fence}
-        overtaken = lease_lost(id, name.step, fence)
         if fence is None:
             opened.append(row or {})
+        elif row and row["fence"] == fence:  # paused, say, and many others with it
+            alike.setdefault(tuple(pair for pair in row.items() if pair[0] not in _OF_ONE), []).append(fence)
         elif row:
-            yield update(alias, Run, row, where, overtaken)
+            yield update(alias, Run, row, where | {"fence": fence}, lease_lost(id, name.step, fence))
         else:
-            gone[fence] = overtaken
-    yield from delete_all(alias, Run, {"timeline": id}, "fence", list(gone), next(iter(gone.values()), None))
+            gone[fence] = name.step
+    for pairs, fences in alike.items():
+        overtaken = lease_lost(id, dict(pairs)["step"], fences[0])
+        yield from update_all(alias, Run, dict(pairs), where, "fence", fences, overtaken)
+    for fence, step in [*gone.items()][:1]:
+        yield from delete_all(alias, Run, where, "fence", [*gone], lease_lost(id, step, fence))
     yield from insert(alias, Run, opened)
     for name in change.leased:
         yield _lease(connection, change, (change.runs[name][1] or {})["fence"])

@@ -130,11 +130,13 @@ def test_erasing_many_items_takes_no_more_statements_than_erasing_a_few() -> Non
     assert taken[120] == taken[20]
 
 
-def test_ending_many_open_items_takes_no_more_statements_than_ending_a_few() -> None:
+def test_what_a_person_does_to_many_open_items_takes_no_more_statements_than_to_a_few() -> None:
     taken = {}
     for count in (20, 100):
         cancelled, rewound = (Bar.start(drinks=[f"drink {number:05}" for number in range(count)]) for _bar in range(2))
         with rows_read(cancelled.timeline.using) as read:
+            cancelled.timeline.pause(reason="lunch")
+            cancelled.timeline.resume()
             cancelled.timeline.cancel(reason="closed")
             rewound.timeline.rewind(to="line_up", reason="mistyped")
         taken[count] = read["statements"]
@@ -143,3 +145,13 @@ def test_ending_many_open_items_takes_no_more_statements_than_ending_a_few() -> 
         assert_holds()
 
     assert taken[100] == taken[20]
+
+
+def test_correcting_a_field_reads_no_items() -> None:
+    bar = Bar.start(drinks=["latte", "mocha"])
+
+    with rows_read(bar.timeline.using) as read:
+        bar.timeline.amend(reason="mistyped", drink="tea")
+
+    assert read["item"] == 0
+    assert_holds(Bar.get(bar.pk))

@@ -8,7 +8,8 @@ from django.core.management.color import Style
 
 from ...engine.assign import assign
 from ...engine.assignee import user_named
-from ...engine.revoke import THE_TIMELINE, revoke_links
+from ...engine.operate import THE_TIMELINE
+from ...engine.revoke import revoke_links
 from ...state import split_key
 from ...store import snapshot_of
 from . import finding

@@ -12,7 +12,7 @@ from django_timelines.models import Item, Timeline
 from django_timelines.testing import assert_holds, drain, recorded_errors
 from django_timelines.testing.due import carry_out, next_due
 from tests.counting import rows_read
-from tests.shop.workflows import Bar, plan, ran
+from tests.shop.workflows import Bar, Supper, plan, ran
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -59,6 +59,19 @@ def test_so_does_a_rewind_that_undoes_them_and_each_leaves_the_timelines_row() -
         assert len(Timeline.objects.get(pk=bar.pk).state["past"]) == count - 3
 
     assert read[120] == read[20]
+
+
+def test_undoing_many_children_reads_a_few_rows_for_each() -> None:
+    supper = Supper.start(guest="all", dishes=[f"dish {number:05}" for number in range(30)])
+    drain()
+    supper.timeline.cancel(reason="closed", compensate=True)
+
+    with rows_read(supper.timeline.using) as read:
+        drain()
+
+    assert Supper.get(supper.pk).timeline.status == "cancelled"
+    assert read["item"] + read["event"] < 30 * 25
+    assert_holds()
 
 
 def test_what_undoes_items_is_counted_and_stays_no_part_of_the_timelines_row() -> None:

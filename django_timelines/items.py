@@ -167,10 +167,11 @@ def waiting_keys(timeline: Timeline, step: str, most: int, user: str = "") -> li
 
     ``user`` is the user's primary key. What is returned is read into the row's state.
     """
-    if step not in waiting_steps(timeline.state):
+    run = timeline.state["runs"].get(step)
+    if run is None or step not in waiting_steps(timeline.state):
         return []
-    if "each" not in timeline.state["runs"][step]:
-        return [step]
+    if "each" not in run:
+        return [step] if takes_calls(run) else []
     theirs: Any = Case(When(assigned=user, then=Value(0)), When(assigned=None, then=Value(1)), default=Value(2))
     rows = _waiting(timeline, step).order_by(theirs, "id").values_list("item", flat=True)[:most]
     keys = [run_key(step, item) for item in rows]
@@ -180,8 +181,8 @@ def waiting_keys(timeline: Timeline, step: str, most: int, user: str = "") -> li
 
 def count_waiting(timeline: Timeline, step: str, user: str = "") -> int:
     """Return how many of a step's runs wait for a call, without those that somebody else has."""
-    if step not in waiting_steps(timeline.state) or "each" not in timeline.state["runs"][step]:
-        return int(step in waiting_steps(timeline.state))
+    if "each" not in timeline.state["runs"].get(step, {}):
+        return len(waiting_keys(timeline, step, 1))
     return _waiting(timeline, step).filter(Q(assigned=None) | Q(assigned=user)).count()
 
 

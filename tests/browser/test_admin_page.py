@@ -18,6 +18,8 @@ from .live_site import LiveSite
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 PATIENCE = 20_000  # ms
+WORKFLOWS = f"{LIST}workflows/"
+PARCEL = f"{WORKFLOWS}workflows.Parcel/"
 # The contrast of each badge with its ground, after WCAG 2.2, "contrast ratio" and "relative luminance".
 CONTRASTS = """() => {
   const rgb = text => text.match(/[\\d.]+/g).map(Number);
@@ -126,6 +128,19 @@ def test_a_box_of_the_diagram_leads_to_its_row_by_keyboard_and_changes_with_the_
     assert admin.evaluate("window.forbidden") == []
 
 
+def test_a_box_of_a_workflow_leads_to_its_row_and_on_to_its_timelines_by_keyboard(admin: Page, site: LiveSite) -> None:
+    parcel = a_parcel("The scales are broken.")
+    a_parcel()
+    admin.goto(site.address + PARCEL)
+
+    admin.get_by_role("link", name="Weigh: 1 blocked. Runs by itself. After Pack").press("Enter")
+    expect(admin).to_have_url(f"{site.address}{PARCEL}#step-2")
+    admin.locator("#step-2").get_by_role("link", name="Blocked 1").press("Enter")
+
+    expect(admin.locator("#result_list tbody tr")).to_have_count(1)
+    expect(admin.locator("#result_list")).to_contain_text(str(parcel.pk)[:18])
+
+
 def test_a_diagram_that_is_too_large_begins_where_the_timeline_stands(admin: Page, site: LiveSite) -> None:
     parcel = a_parcel()
     admin.set_viewport_size({"width": 390, "height": 300})
@@ -173,7 +188,7 @@ def test_every_word_can_be_read_in_both_themes(admin: Page, site: LiveSite, them
     admin.emulate_media(color_scheme=theme)
 
     contrasts = []
-    for path in (LIST, *map(page_of, (blocked, retrying, done, skipped))):
+    for path in (LIST, WORKFLOWS, PARCEL, *map(page_of, (blocked, retrying, done, skipped))):
         admin.goto(site.address + path)
         contrasts += admin.evaluate(CONTRASTS)
 
@@ -186,6 +201,6 @@ def test_on_a_phone_only_the_tables_scroll(admin: Page, site: LiveSite) -> None:
     parcel = a_parcel("The_scales_are_broken" * 20)
     admin.set_viewport_size({"width": 400, "height": 800})
 
-    admin.goto(site.address + page_of(parcel))
-
-    assert admin.evaluate("document.documentElement.scrollWidth") <= 400
+    for path in (page_of(parcel), WORKFLOWS, PARCEL):
+        admin.goto(site.address + path)
+        assert admin.evaluate("document.documentElement.scrollWidth") <= 400

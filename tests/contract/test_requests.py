@@ -79,7 +79,7 @@ class Complaint(Workflow):
     inquiry: str = ""
 
     @step
-    def complain(self) -> None: ...
+    def complain(self, about: str) -> None: ...
 
     @step(after=complain)
     def inquire(self) -> None:
@@ -93,7 +93,7 @@ def test_what_a_body_begins_is_not_the_visitors_wherever_it_runs(
     settings.DEBUG = True
     client.force_login(get_user_model().objects.create_user(username="ada"))
     place(Complaint._declaration.label, inquire=where)
-    page = client.post(f"/timelines/start/{Complaint._declaration.label}/")["Location"]
+    page = client.post(f"/timelines/start/{Complaint._declaration.label}/", {"about": "the soup"})["Location"]
     drain()
 
     inquiry = Inquiry.get(Complaint.get(page.split("/")[2]).inquiry)

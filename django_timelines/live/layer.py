@@ -50,5 +50,5 @@ def read_hint(message: Any) -> tuple[uuid.UUID, int] | None:
         if message["type"] != HINT:
             return None
         return uuid.UUID(message["timeline"]), int(message["sequence"])
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
         return None

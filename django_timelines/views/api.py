@@ -12,9 +12,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.core.exceptions import BadRequest, ValidationError
+from django.core.exceptions import BadRequest, RequestDataTooBig, ValidationError
 from django.db import router
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -208,6 +208,10 @@ def _body(request: HttpRequest, *known: str) -> dict[str, Any]:
         raise BadRequest(_("Send application/json."))
     try:
         asked = json.loads(request.body)
+    except RequestDataTooBig:
+        raise BadRequest(_("This is too large.")) from None
+    except UnreadablePostError:
+        raise BadRequest(_("This has not come to its end.")) from None
     except (ValueError, RecursionError):
         raise BadRequest(_("This is no JSON.")) from None
     if not isinstance(asked, dict) or (set(asked) - set(known)):

@@ -178,6 +178,15 @@ def test_what_is_no_json_object_is_said(customer, order, body):
     assert (answer.status_code, answer.json()["error"]["reason"]) == (400, "malformed")
 
 
+def test_what_is_too_large_is_said(customer, order, settings):
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 20
+
+    answer = post(customer, of(order, "steps", "pay"), input={"amount": 5}, key="more than twenty letters")
+
+    assert (answer.status_code, answer.json()["error"]["message"]) == (400, "This is too large.")
+    assert Order.get(order.pk).pay.status == "waiting"
+
+
 def test_a_form_of_another_site_cannot_pass_for_json(customer, order):
     answer = customer.post(of(order, "steps", "pay"), json.dumps({"input": {"amount": 5}}), content_type="text/plain")
 

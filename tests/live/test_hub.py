@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django_timelines.engine.pause import pause_all, resume_all
 from django_timelines.frames import Seen, read_sequence
 from django_timelines.live.hub import Hub, hub
+from django_timelines.live.layer import read_hint
 from django_timelines.live.reading import read
 from django_timelines.live.threads import in_thread
 from django_timelines.models import Timeline
@@ -218,6 +219,23 @@ def test_one_statement_sees_what_several_see(signup):
     assert [list(event) for event in one.events] == [list(event) for event in several.events]
     runs = several.timeline.state["runs"].values()
     assert one.times_of(runs) == several.times_of(runs)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        None,
+        [],
+        {},
+        {"type": "another.app"},
+        {"type": "timeline.hint", "timeline": 5, "sequence": 1},
+        {"type": "timeline.hint", "timeline": "x", "sequence": 1},
+        {"type": "timeline.hint", "timeline": uuid.uuid4().hex, "sequence": float("inf")},
+        {"type": "timeline.hint", "timeline": uuid.uuid4().hex, "sequence": None},
+    ],
+)
+def test_a_message_that_is_no_hint_of_ours_is_none(message):
+    assert read_hint(message) is None
 
 
 def test_a_page_that_has_seen_what_cannot_be_is_sent_nothing_and_is_no_error(signup):

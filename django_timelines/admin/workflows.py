@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -26,8 +25,8 @@ from . import words
 from .counts import open_runs, open_timelines
 from .pauses import Banner, pauses_of
 from .schedules import ScheduleAdmin
+from .verbs import VERBS
 
-_PAUSE = "django_timelines.pause_timeline"
 _SHOWN_FIRST = (
     TimelineStatus.BLOCKED,
     TimelineStatus.RUNNING,
@@ -147,7 +146,7 @@ class WorkflowPage:
     @property
     def pause_url(self) -> str:
         """Where it is paused, for those who may."""
-        if not self._request.user.has_perm(_PAUSE):
+        if not self._request.user.has_perm(VERBS["pause"].permission):
             return ""
         url = reverse("admin:django_timelines_timeline_pause_all", current_app=self._site.name)
         return f"{url}?{urlencode({'workflow': self.label})}"
@@ -239,9 +238,10 @@ def _doc(declaration: Declaration) -> str:
 
 
 def _counts(site: AdminSite, label: str, counts: dict[str, int]) -> list[Count]:
-    shown: Iterable[str] = [status for status in _SHOWN_FIRST if status in counts]
     return [
-        Count(words.badge(status), counts[status], _list_of(site, workflow=label, status=status)) for status in shown
+        Count(words.badge(status), counts[status], _list_of(site, workflow=label, status=status))
+        for status in _SHOWN_FIRST
+        if status in counts
     ]
 
 

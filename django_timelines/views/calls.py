@@ -46,7 +46,8 @@ class PossibleCall:
     seen: int | None  # the newest event that the page knew of
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
     errors: tuple[str, ...] = ()  # what a worker said to the last input
-    other: Timeline | None = None  # which is in the way of this one, for those who may see it
+    rejected: Rejected | None = None  # what the step said to this one
+    other: Timeline | None = None  # which is in its way, for those who may see it
 
     @property
     def token(self) -> SafeString:
@@ -145,6 +146,7 @@ def carry_out(
             bound.wait(WAIT)
     except Rejected as rejected:
         add_errors(call.form, rejected)
+        call.rejected = rejected
         return False
     return True
 

@@ -75,6 +75,8 @@ class StartView(WorkflowView):
     It asks for the entry step's parameters. One that the address gives is not asked for; a template finds it by its name.
     """
 
+    _other: Timeline | None = None  # which is in the way of this one, for those who may see it
+
     @sensitive_variables()
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         """Show the form."""
@@ -88,13 +90,13 @@ class StartView(WorkflowView):
         declaration, entry = self._entry()
         known = self._known(declaration, entry)
         form = self._form(declaration, entry, request.POST, known)
-        key, other = form_key(request, KEY), None
+        key = form_key(request, KEY)
         if form.is_valid():
             try:
                 begun = declaration.workflow.using(key=key).start(**input_of(form, entry) | known)
             except Rejected as rejected:
                 add_errors(form, rejected)
-                other = other_of(request, rejected)
+                self._other = other_of(request, rejected)
             except NotAllowed:
                 raise
             except Refused:  # somebody went back to the form and changed it
@@ -102,7 +104,7 @@ class StartView(WorkflowView):
                 form.add_error(None, _("This form was sent already. Send it again to begin another time."))
             else:
                 return HttpResponseRedirect(self.get_success_url(begun))
-        return self._page(declaration, entry, known, form, key, other)
+        return self._page(declaration, entry, known, form, key)
 
     def _entry(self) -> tuple[Declaration, Step[...]]:
         if self.workflow is None:
@@ -122,13 +124,7 @@ class StartView(WorkflowView):
 
     @sensitive_variables()
     def _page(
-        self,
-        declaration: Declaration,
-        entry: Step[...],
-        known: dict[str, Any],
-        form: Any,
-        key: str = "",
-        other: Timeline | None = None,
+        self, declaration: Declaration, entry: Step[...], known: dict[str, Any], form: Any, key: str = ""
     ) -> HttpResponse:
         call = PossibleCall(
             run="",
@@ -138,7 +134,7 @@ class StartView(WorkflowView):
             form=form,
             seen=0,
             key=key or uuid.uuid4().hex,
-            other=other,
+            other=self._other,
         )
         about = (declaration.workflow.__doc__ or "").strip().partition("\n")[0]
         context = {"title": declaration.title, "about": about, "call": call, "calls": [call], "form": form}
@@ -196,6 +192,7 @@ class CallingView(WorkflowView, ABC):
         timeline.refresh_from_db()
         fresh = possible_call(timeline, declaration, call.run)
         call.id, call.seen = fresh.id, fresh.seen
+        call.other = other_of(self.request, call.rejected)
         return self._page(timeline, declaration, call)
 
     def _refused(

@@ -43,7 +43,7 @@ def sentences_of(refused: Refused) -> list[str]:
     return list(getattr(refused, "messages", None) or [str(refused)])
 
 
-def other_of(request: HttpRequest, refused: Refused) -> Timeline | None:
+def other_of(request: HttpRequest, refused: Refused | None) -> Timeline | None:
     """Return the timeline that a refusal names, if there is one and this visitor may see it."""
     if not isinstance(refused, NotUnique):
         return None

@@ -153,3 +153,21 @@ class Moving(Workflow, unique="address"):
     @step(after=begin, manual=True)
     def arrive(self) -> None:
         """The boxes are there."""
+
+
+class Desk(Workflow, unique="number"):
+    """Somebody comes and takes a desk."""
+
+    number: int
+
+    @step
+    def come(self, who: str) -> None:
+        """Somebody comes."""
+
+    @step(after=come)
+    def take(self, number: int) -> None:
+        self.number = number
+
+    @step(after=take, manual=True)
+    def leave(self) -> None:
+        """They leave it."""

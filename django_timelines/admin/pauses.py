@@ -35,8 +35,9 @@ _LIST = "admin:django_timelines_timeline_changelist"
 
 @dataclass(frozen=True, slots=True)
 class Banner:
-    """A pause that a page warns of. ``url`` is where to end it, if this person may."""
+    """A pause that a page warns of, of one workflow or of everything. ``url`` is where to end it, if this person may."""
 
+    workflow: str
     sentence: str
     reason: str
     url: str
@@ -51,7 +52,7 @@ def pauses_of(workflow: str | None, using: str, user: Any, site_name: str) -> li
     url = reverse("admin:django_timelines_timeline_resume_all", current_app=site_name)
     once = {registry.current(one.workflow): one for one in pauses}  # a renamed workflow is paused under all its names
     return [
-        Banner(_sentence(one), one.reason, f"{url}?{urlencode({'workflow': name})}" if may else "")
+        Banner(name, _sentence(one), one.reason, f"{url}?{urlencode({'workflow': name})}" if may else "")
         for name, one in once.items()
     ]
 

@@ -145,8 +145,9 @@ class WorkflowPage:
 
     @property
     def pause_url(self) -> str:
-        """Where it is paused, for those who may."""
-        if not self._request.user.has_perm(VERBS["pause"].permission):
+        """Where it is paused, if it is not yet, for those who may."""
+        is_paused = any(pause.workflow == self.label for pause in self.pauses)
+        if is_paused or not self._request.user.has_perm(VERBS["pause"].permission):
             return ""
         url = reverse("admin:django_timelines_timeline_pause_all", current_app=self._site.name)
         return f"{url}?{urlencode({'workflow': self.label})}"

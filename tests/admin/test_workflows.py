@@ -123,6 +123,7 @@ def test_the_page_of_a_workflow_has_its_pauses_and_the_pause(staff) -> None:
 
     assert "no parcels today" in text_of(client, PARCEL)
     assert "resume_all/?workflow=workflows.Parcel" in text_of(client, PARCEL)
+    assert "pause_all" not in text_of(client, PARCEL)
     assert "no parcels today" in text_of(nobody, PARCEL)
     assert "no parcels today" not in text_of(client, f"{WORKFLOWS}workflows.Gift/")
     assert "no parcels today" in text_of(client, WORKFLOWS)

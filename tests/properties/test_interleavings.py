@@ -65,6 +65,7 @@ DEEDS = st.sampled_from(
 )
 SENDS_BACK = st.sampled_from(["apologise", "search"])
 BUSY = st.sampled_from([["announce", "pack", "pay", "send"], ["announce", "pay"], ["pack"], []])
+FATES = st.sampled_from(["go on", "complete late", "are due again"])
 AMOUNTS = st.sampled_from([1, 2, NO_AMOUNT])
 KEYS = st.sampled_from(["", "", "evt_1", "evt_2"])
 
@@ -107,12 +108,12 @@ class Interleavings(RuleBasedStateMachine):
     """One errand, and everybody who has to do with it."""
 
     @initialize(
-        sent_back=st.lists(st.tuples(SENDS_BACK, BUSY), max_size=2),
+        sent_back=st.lists(st.tuples(SENDS_BACK, BUSY, FATES), max_size=2),
         skipped=st.sampled_from([[], ["pack"], ["pack", "pay"]]),
         done=st.sampled_from([[], ["announce"], ["pack", "announce"], ["pay", "announce", "pack"]]),
         then=st.sampled_from(["", "", "cancel and undo", "rewind and undo"]),
     )
-    def begin(self, sent_back: list[tuple[str, list[str]]], skipped: list[str], done: list[str], then: str) -> None:
+    def begin(self, sent_back: list[Any], skipped: list[str], done: list[str], then: str) -> None:
         moments.offset = timedelta(0)
         ran.clear()
         plan.clear()
@@ -122,8 +123,8 @@ class Interleavings(RuleBasedStateMachine):
         self.asleep: list[tuple[Worker, Any, str]] = []  # an outside body has run; its end is not recorded yet
         self.errand = Quest.start(note="note")
         self.model.begin()
-        for step, busy in sent_back:  # so that others go on beside the round
-            self.send_back(step, busy)
+        for way in sent_back:  # so that others go on beside the round
+            self.send_back(*way)
             self.call("begin", 1, "", "completed", False)
         for step in skipped:  # what comes late is rarely reached otherwise
             self.skip(step)
@@ -132,17 +133,17 @@ class Interleavings(RuleBasedStateMachine):
         if then and not self.model.ended:
             self.by_hand(then, "begin")
 
-    def do_now(self, step: str, ending: str = "completed") -> None:
+    def do_now(self, step: str, ending: str = "completed", *, takes: bool = False) -> None:
         """Let somebody do it at once, if it is not skipped."""
         if step == "pay":
             self.call("pay", 1, "", ending, False)
         elif (run := self.model.runs[step]) in self.model.runnable():
-            self.answer_newest(run)
+            self.answer_newest(run, takes=takes)
             self.execute(self.workers.pop(), ending)
 
     @precondition(lambda self: not self.model.paused and not self.model.everything_paused)
-    @rule(step=SENDS_BACK, busy=BUSY)
-    def send_back(self, step: str, busy: list[str]) -> None:
+    @rule(step=SENDS_BACK, busy=BUSY, fate=FATES)
+    def send_back(self, step: str, busy: list[str], fate: str) -> None:
         """Let it come to a new round, as far as that can be, while workers have these steps, which go on beside it."""
         failing = "announce" if step == "apologise" else "send"
         if step == "apologise":
@@ -150,11 +151,28 @@ class Interleavings(RuleBasedStateMachine):
         else:
             self.do_now("pack")
             self.do_now("pay")
-        for run in [self.model.runs[name] for name in busy if name != failing]:
+        workers = self.begin_now([name for name in busy if name != failing])
+        if fate == "are due again":
+            for worker in workers:
+                self.end_now(worker, "failed")
+                self.retry(worker.step)
+        self.do_now(failing, "failed for good")
+        self.do_now(step, takes=fate == "are due again")
+        if fate == "complete late":
+            for worker in workers:
+                self.end_now(worker, "completed")
+
+    def begin_now(self, steps: list[str]) -> list[Worker]:
+        """Let a worker have each of these that is due."""
+        before = len(self.workers)
+        for run in [self.model.runs[step] for step in steps]:
             if run in self.model.runnable():
                 self.answer_newest(run)
-        self.do_now(failing, "failed for good")
-        self.do_now(step)
+        return self.workers[before:]
+
+    def end_now(self, worker: Worker, ending: str) -> None:
+        self.workers.remove(worker)
+        self.execute(worker, ending)
 
     def answer_newest(self, run: Run, *, takes: bool = False) -> None:
         self.listen()
@@ -274,9 +292,7 @@ class Interleavings(RuleBasedStateMachine):
     @rule(data=st.data(), ending=ENDINGS)
     def end(self, data: st.DataObject, ending: str) -> None:
         """Body and record in one go, however late."""
-        worker = data.draw(st.sampled_from(self.workers))
-        self.workers.remove(worker)
-        self.execute(worker, ending)
+        self.end_now(data.draw(st.sampled_from(self.workers)), ending)
 
     @precondition(lambda self: any(self.may_interrupt(worker) for worker in self.workers))
     @rule(
@@ -432,6 +448,7 @@ class Interleavings(RuleBasedStateMachine):
         earlier = {name: run["status"] for name, run in errand.timeline.state["runs"].items() if "@" in name}
         assert earlier == {name: model.runs[name].status for name in model.earlier()}
         assert errand.timeline.status == model.timeline()
+        assert {*errand.timeline.state.get("keys", {})} == {*model.keys}
         assert errand.timeline.state["fields"] == {
             name: model.value(name) for name in ("total", "receipt") if model.value(name) is not None
         }

@@ -58,9 +58,13 @@ _TAKES_CALLS = frozenset({StepStatus.WAITING, StepStatus.OVERDUE, StepStatus.BLO
 
 def outcome_of(state: type_state, name: RunName) -> Outcome:
     """Return what a call of this step answers as things stand."""
-    if awaits_child(state["runs"].get(run_key(*name), {"status": ""})):
+    run = state["runs"].get(run_key(*name), {"status": ""})
+    if awaits_child(run):
         return Outcome.DUE
-    return OUTCOMES.get(step_status(state, *name), Outcome.UNSETTLED)
+    status = step_status(state, *name)
+    if status is StepStatus.UPCOMING and not run.get("early"):
+        return Outcome.UNSETTLED  # the call was of an earlier round
+    return OUTCOMES.get(status, Outcome.UNSETTLED)
 
 
 def judge(declaration: Declaration, state: type_state, call: Call) -> Verdict:

@@ -11,7 +11,7 @@ from django_timelines.exceptions import PermanentFailure
 from django_timelines.models import Run
 from django_timelines.testing import assert_holds, drain, recorded_errors
 from tests.races.workers import worker
-from tests.shop.workflows import Draft, Issue, plan, ran
+from tests.shop.workflows import Draft, Issue, Paper, plan, ran
 
 from .workflows import Comic, Opinion, Survey
 
@@ -104,6 +104,16 @@ def test_a_rejected_call_frees_no_key_of_an_earlier_round(place: Any) -> None:
     assert Draft.get(draft.pk).review.using(key="evt_1")(verdict="poor") == "unsettled"
     assert (ran["review"], Draft.get(draft.pk).review.status) == (2, "waiting")
     assert Draft.get(draft.pk).review.using(key="evt_2")(verdict="good") == "due"
+
+
+def test_a_call_of_an_earlier_round_that_comes_again_is_not_said_to_be_kept() -> None:
+    paper = Paper.start(text="x")
+    paper.review(verdict="poor")
+    paper.measure.using(key="evt_1")(pages=3)
+    drain()
+    assert (Paper.get(paper.pk).review.status, Paper.get(paper.pk).measure.status) == ("waiting", "upcoming")
+
+    assert Paper.get(paper.pk).measure.using(key="evt_1")(pages=3) == "unsettled"
 
 
 def say_no(workflow: Any) -> None:

@@ -225,13 +225,13 @@ def test_what_the_step_says_no_to_is_shown_with_what_was_typed(client, order):
 def test_a_call_that_takes_what_another_timeline_has_leads_to_that_one(client, settings):
     settings.DEBUG = True
     first, second = (
-        client.post("/timelines/start/workflows.Desk/", {"who": who})["Location"] for who in ("Ada", "Bob")
+        client.post("/timelines/start/workflows.Booth/", {"who": who})["Location"] for who in ("Ada", "Bob")
     )
     client.post(first, sent(client.get(first), number=7))
 
     page = client.post(second, sent(client.get(second), number=7)).content.decode()
 
-    assert "There is a “Desk” of the same number under way already." in page
+    assert "There is a “Booth” of the same number under way already." in page
     assert f'<a href="{first}">See the one that is under way</a>' in page
 
 

@@ -155,8 +155,8 @@ class Moving(Workflow, unique="address"):
         """The boxes are there."""
 
 
-class Desk(Workflow, unique="number"):
-    """Somebody comes and takes a desk."""
+class Booth(Workflow, unique="number"):
+    """Somebody comes and takes a booth."""
 
     number: int
 

@@ -32,8 +32,6 @@ from .values import digest_of, value_of
 logger = logging.getLogger("django_timelines")
 LONG = timedelta(minutes=1)  # after which a run that needs two slots has one kept
 MANY = 100  # limits that one look of the clock sees to, and runs that are called up at once where there is no limit any more
-
-
 _TO_BE_CLAIMED = (StepStatus.DUE, StepStatus.RETRYING)
 
 

@@ -134,8 +134,10 @@ def test_a_timeline_on_which_an_earlier_round_went_on_is_erased_too() -> None:
     assert_holds(Issue.get(issue.pk))
 
 
-def test_erasing_a_family_leaves_none_of_its_names_and_every_page_of_it(client: Client) -> None:
-    root = User.objects.create_superuser("root")
+def test_erasing_a_family_leaves_none_of_its_names_and_every_page_of_it(
+    client: Client, django_user_model: type[User]
+) -> None:
+    root = django_user_model.objects.create_superuser("root")
     client.force_login(root)
     supper = Supper.using(actor=root).start(guest="Zaphod", dishes=["Zaphod's soup", "Zaphod's fish"])
     drain()

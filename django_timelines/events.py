@@ -72,9 +72,11 @@ class EventType(StrEnum):
     revoked links, and the undoing of a child with its parent."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # to make a frozen one takes four times as long, and one outcome may decide hundreds of steps
 class NewEvent:
     """An event that is about to be appended. Its sequence and actor are the append's, and its time unless it has one.
+
+    Nobody changes one: several states may be made of it.
 
     ``round``: of a run that an earlier round has begun; its ``data`` tells it.
     """
@@ -90,4 +92,4 @@ class NewEvent:
 
     def __post_init__(self, round: int) -> None:
         if round:
-            object.__setattr__(self, "data", {**self.data, "round": round})
+            self.data = {**self.data, "round": round}

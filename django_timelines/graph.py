@@ -147,19 +147,17 @@ class Graph:
         waiting = self._waiting(node, at, state["runs"].get(run_key(node.name, item), {}))
         return NewEvent(EventType.STEP_DUE, node.name, item, data={"value": value} | waiting)
 
-    def _decision(self, node: Node, state: type_state, at: datetime) -> Iterator[NewEvent]:
+    def _decision(self, node: Node, state: type_state, at: datetime) -> list[NewEvent]:
         answers = [answer(dependency, state) for dependency in node.after]
         if node.joins == "any" and "done" in answers:
-            yield from self._left_behind(node, state)
-        elif None in answers:
-            return
-        elif "broken" in answers:
-            yield NewEvent(EventType.STEP_NOT_REACHED, node.name)
-            return
-        elif "done" not in answers:
-            yield NewEvent(EventType.STEP_NOT_TAKEN, node.name)
-            return
-        yield from self.reach(node, state, at)
+            return [*self._left_behind(node, state), *self.reach(node, state, at)]
+        if None in answers:
+            return []
+        if "broken" in answers:
+            return [NewEvent(EventType.STEP_NOT_REACHED, node.name)]
+        if "done" not in answers:
+            return [NewEvent(EventType.STEP_NOT_TAKEN, node.name)]
+        return self.reach(node, state, at)
 
     def _left_behind(self, node: Node, state: type_state) -> Iterator[NewEvent]:
         for step in dict.fromkeys(dependency.step for dependency in node.after):
@@ -187,8 +185,10 @@ class Graph:
         if node.asks_when:
             return {}
         due = at + node.delay if node.delay is not None else node.until
-        waits = node.waits and not run.get("early")  # a call that was kept is there already
-        return when_due(at, due, node.within) | ({"waiting": True} if waits else {})
+        data = when_due(at, due, node.within) if due is not None or node.within is not None else {}
+        if node.waits and not run.get("early"):  # a call that was kept is there already
+            data["waiting"] = True
+        return data
 
     def is_complete(self, state: type_state) -> bool:
         """Tell whether nothing is open: what was not decided by then never will be."""

@@ -19,20 +19,21 @@ _ENDINGS = {
     EventType.TIMELINE_FAILED: TimelineStatus.FAILED,
     EventType.TIMELINE_CANCELLED: TimelineStatus.CANCELLED,
 }
-_STATUS_AFTER: dict[str, StepStatus] = {
-    EventType.STEP_CALLED: StepStatus.DUE,
-    EventType.ATTEMPT_STARTED: StepStatus.RUNNING,
-    EventType.ATTEMPT_FAILED: StepStatus.RETRYING,
-    EventType.ATTEMPT_INTERRUPTED: StepStatus.RETRYING,
-    EventType.STEP_COMPLETED: StepStatus.COMPLETED,
-    EventType.STEP_UNDONE: StepStatus.COMPLETED,
-    EventType.STEP_REJECTED: StepStatus.WAITING,
-    EventType.STEP_FAILED: StepStatus.FAILED,
-    EventType.STEP_BLOCKED: StepStatus.BLOCKED,
-    EventType.STEP_SKIPPED: StepStatus.SKIPPED,
-    EventType.STEP_NOT_TAKEN: StepStatus.NOT_TAKEN,
-    EventType.STEP_NOT_REACHED: StepStatus.NOT_REACHED,
-    EventType.STEP_OVERDUE: StepStatus.OVERDUE,
+_WAITING, _DUE = StepStatus.WAITING.value, StepStatus.DUE.value
+_STATUS_AFTER: dict[str, str] = {  # as it is stored: text
+    EventType.STEP_CALLED: StepStatus.DUE.value,
+    EventType.ATTEMPT_STARTED: StepStatus.RUNNING.value,
+    EventType.ATTEMPT_FAILED: StepStatus.RETRYING.value,
+    EventType.ATTEMPT_INTERRUPTED: StepStatus.RETRYING.value,
+    EventType.STEP_COMPLETED: StepStatus.COMPLETED.value,
+    EventType.STEP_UNDONE: StepStatus.COMPLETED.value,
+    EventType.STEP_REJECTED: StepStatus.WAITING.value,
+    EventType.STEP_FAILED: StepStatus.FAILED.value,
+    EventType.STEP_BLOCKED: StepStatus.BLOCKED.value,
+    EventType.STEP_SKIPPED: StepStatus.SKIPPED.value,
+    EventType.STEP_NOT_TAKEN: StepStatus.NOT_TAKEN.value,
+    EventType.STEP_NOT_REACHED: StepStatus.NOT_REACHED.value,
+    EventType.STEP_OVERDUE: StepStatus.OVERDUE.value,
 }
 _OF_A_RUN = frozenset({*_STATUS_AFTER, EventType.STEP_DUE})  # recorded ones change nothing, whatever they carry
 # what a run keeps from event to event; the rest is the newest event's
@@ -152,21 +153,22 @@ def apply(state: type_state, event: NewEvent, sequence: int) -> None:
 
 def _apply_to_run(state: type_state, event: NewEvent, sequence: int) -> None:
     data, runs = event.data, state["runs"]
-    name = name_of(event) if "round" in data else RunName(event.step, event.item)
-    key = run_key(*name)
+    round = name_of(event).round if "round" in data else 0
+    key = run_key(event.step, event.item, round)
     before = runs.get(key, {})
     fresh = event.type == EventType.STEP_DUE and ("of" in data or "each" in data or "planned" in data)
     if fresh and "of" in data:
         begin_undo(state, event, before, sequence)
     runs[key] = run = _run_after({} if fresh else before, event, sequence)
-    if event.item and not name.round:
+    if event.item and not round:
         begin_item(runs, event, before, run)
         count(runs, event.step, before, run)
     elif "each" in data:
         list_items(runs, event, sequence)
-    if not name.round and event.step in state.get("rounds", {}):
+    if not round and event.step in state.get("rounds", {}):
         run["round"] = state["rounds"][event.step]
-    _set(state, data.get("changes", {}), sequence)
+    if changes := data.get("changes"):
+        _set(state, changes, sequence)
     if "each" in data:
         state.setdefault("set", {"": sequence})
     elif event.type == EventType.STEP_COMPLETED and lies_beside(runs, key):
@@ -185,7 +187,7 @@ def _apply_to_run(state: type_state, event: NewEvent, sequence: int) -> None:
         state["failing"] = True
     elif event.type == EventType.STEP_DUE and "of" not in data and event.step == state.get("undoing", {}).get("then"):
         del state["undoing"]
-    if name.round:
+    if round:
         _leave(state, key)
 
 
@@ -256,10 +258,10 @@ def _run_after(run: type_run, event: NewEvent, sequence: int) -> type_run:
     after["fence"] = sequence
     after["attempt"] = event.attempt if event.attempt is not None else run.get("attempt", 0)
     if event.type == EventType.STEP_DUE:
-        after["status"] = str(StepStatus.WAITING if data.get("waiting") else StepStatus.DUE)
+        after["status"] = _WAITING if data.get("waiting") else _DUE
         after |= {"error": run["error"]} if "error" in run else {}  # why somebody tries it again
     else:
-        after["status"] = str(_STATUS_AFTER[event.type])
+        after["status"] = _STATUS_AFTER[event.type]
     if data:
         _take_in(after, data, sequence)
     if event.type == EventType.STEP_CALLED:

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 from django.db import connections
+from django.test import TransactionTestCase
 
 from django_timelines import moments, registry
 from django_timelines.engine import bells
 from django_timelines.placements import stopping
 from django_timelines.retries import Retry
 
+from .emptying import emptied
 from .services import MISSING
 
 pytest_plugins = ["django_timelines.pytest_plugin"]  # its fixtures, and the check after each test: see pyproject.toml
@@ -37,6 +39,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             if os.environ.get("CI") == "true":
                 pytest.fail(reason, pytrace=False)
             pytest.skip(reason)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def emptied_quickly() -> Iterator[None]:
+    """Let a test with transactions of its own leave what a new database has, by deleting the rows that it wrote.
+
+    Django truncates all tables and makes content types and permissions anew, which takes longer than most tests.
+    """
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(TransactionTestCase, "_fixture_teardown", emptied)
+        yield
 
 
 @pytest.fixture(autouse=True)

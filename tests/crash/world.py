@@ -17,7 +17,7 @@ from typing import Any
 
 import django_rq
 from django.conf import settings
-from django.db import connections, transaction
+from django.db import connections
 
 from django_timelines import conf
 from django_timelines.models import (
@@ -28,15 +28,14 @@ from django_timelines.models import (
     Notice,
     Pause,
     Place,
-    Projection,
     Run,
-    Schedule,
     SealedInput,
     Sighting,
     Slot,
     Timeline,
     UniqueValue,
 )
+from tests.emptying import empty
 from tests.projections.models import Account, Seen, Thanks
 from tests.shop.models import Entry
 
@@ -63,7 +62,6 @@ WRITTEN = (
     Seen,
     Thanks,
 )
-TABLES = (*WRITTEN, Schedule, Projection)
 PATIENCE = 30  # seconds after which a process hangs
 
 
@@ -125,6 +123,7 @@ def own() -> Iterator[None]:
     try:
         with tempfile.TemporaryDirectory() as folder:
             outside.file = Path(folder) / "outside"
+            empty(USING)  # which looks for the tables once, before any process is forked
             gc.freeze()  # else each child copies what its collector looks at
             yield
     finally:
@@ -137,9 +136,7 @@ def clean() -> None:
     """Leave nothing for the next."""
     if queue_in_use():
         sweep([QUEUE, *(pk.hex for pk in Timeline.objects.values_list("pk", flat=True))])
-    with transaction.atomic(using=USING), connections[USING].cursor() as cursor:
-        for table in TABLES:
-            cursor.execute(f"DELETE FROM {table._meta.db_table}")  # noqa: S608 (names are ours)
+    empty(USING)
     outside.forget()
 
 

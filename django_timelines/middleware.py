@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.http import HttpRequest, HttpResponseBase
 
-from .actors import SYSTEM, Actor, acting, of_user
+from .actors import Actor, acting, of_user
 from .policy import remember
 
 TRACE_LIMIT = 55  # the length of a traceparent of version 00 (W3C Trace Context)
@@ -43,7 +43,7 @@ class ActorMiddleware:
 
 
 def _actor(request: HttpRequest) -> Actor:
-    return of_user(request.user) if hasattr(request, "user") else SYSTEM
+    return of_user(getattr(request, "user", None))
 
 
 def _trace(request: HttpRequest) -> str:

@@ -29,14 +29,15 @@ REMEMBERED = 50  # timelines of one session; the oldest is forgotten first
 
 
 def may_view(timeline: Timeline, user: Any, session: Any) -> bool:
-    """Ask the configured policy."""
-    return bool(import_string(conf.can_view())(timeline, user=user, session=session))
+    """Ask the configured policy. Whom nobody knows (None) is an anonymous user to it."""
+    return bool(import_string(conf.can_view())(timeline, user=_somebody(user), session=session))
 
 
 def may_call(timeline: Timeline, step: str, user: Any, session: Any) -> bool:
     """Ask the configured policy. What runs by itself, or is not there, is nobody's to call from outside.
 
     However the caller has written it, the policy is given the one name that the run has: what it compares is what is called.
+    Whom nobody knows (None) is an anonymous user to it.
     """
     declaration = registry.find(timeline.workflow)
     name, item, round = split_key(step)
@@ -44,7 +45,8 @@ def may_call(timeline: Timeline, step: str, user: Any, session: Any) -> bool:
     declared = declaration.steps.get(current) if declaration else None
     if declared is None or not declared.waits or not can_be_stored(step):
         return False
-    return bool(import_string(conf.can_call())(timeline, run_key(current, item, round), user=user, session=session))
+    run = run_key(current, item, round)
+    return bool(import_string(conf.can_call())(timeline, run, user=_somebody(user), session=session))
 
 
 def may_start(declaration: Declaration, user: Any) -> bool:
@@ -54,7 +56,7 @@ def may_start(declaration: Declaration, user: Any) -> bool:
     """
     entry = declaration.step(declaration.graph.entry.name)
     if entry.allowed:
-        return allows(entry, None, user)
+        return allows(entry, None, _somebody(user))
     return settings.DEBUG or _is_staff(user, "django_timelines.add_timeline")
 
 
@@ -160,9 +162,7 @@ def user_of(actor: Actor) -> Any:
     """Return the user that an actor is, as the database has it now; for a visitor or a link an anonymous one; else None."""
     if actor.type == ActorType.USER and actor.id:
         return get_user_model()._default_manager.filter(pk=actor.id).first()
-    if actor.type in (ActorType.USER, ActorType.LINK):
-        return import_string("django.contrib.auth.models.AnonymousUser")()
-    return None
+    return _somebody(None) if actor.type in (ActorType.USER, ActorType.LINK) else None
 
 
 def remember(session: Any, timelines: list[str]) -> None:
@@ -194,6 +194,10 @@ def _remember(session: Any, key: str, timelines: list[str]) -> None:
 
 def _remembered(session: Any, key: str) -> list[str]:
     return list(session.get(key, ())) if session is not None else []
+
+
+def _somebody(user: Any) -> Any:
+    return import_string("django.contrib.auth.models.AnonymousUser")() if user is None else user
 
 
 def _started(timeline: Timeline, user: Any) -> bool:

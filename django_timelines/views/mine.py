@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.mixins import LoginRequiredMixin
+from django.contrib.auth.models import AnonymousUser
 from django.db import router
 from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.generic import ListView
@@ -19,6 +21,7 @@ from ..items import count_waiting, run_of, waiting_keys
 from ..models import Timeline
 from ..outline import MOST_ITEMS, title_of
 from ..state import run_key, split_key, waiting_steps
+from .visible import viewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,12 @@ class MyWorkView(LoginRequiredMixin, ListView):  # type: ignore[type-arg]
 
     template_name = "django_timelines/mine.html"
     paginate_by = 50
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        """Take whoever asks on a site that knows no users for an anonymous visitor, who is led to the login."""
+        super().setup(request, *args, **kwargs)
+        if viewer(request)[0] is None:
+            request.user = AnonymousUser()
 
     def get_queryset(self) -> QuerySet[Timeline]:
         """Return the timelines on which a step waits for this user."""

@@ -9,7 +9,7 @@ in the app's ``forms.py``, which is imported when the first form of a workflow o
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Any, TypeVar
 
@@ -21,10 +21,7 @@ from django.views.decorators.debug import sensitive_variables
 from .exceptions import DeclarationError
 from .fields import UNSET
 from .inputs import form_field
-from .items import run_of
-from .models import Event, Timeline
 from .registry import Declaration
-from .state import split_key
 from .steps import Parameter, Step
 
 F = TypeVar("F", bound=type[forms.BaseForm])
@@ -67,21 +64,15 @@ def form_class(declaration: Declaration, step: Step[...]) -> type[forms.BaseForm
     return type(name, (forms.Form,), fields)
 
 
-def make_form(form: type[forms.BaseForm], data: Any, *, initial: Mapping[str, Any], without: Mapping[str, Any]) -> Any:
-    """Make a form object. It does not ask for what is known already (``without``)."""
-    made = form(data, initial=dict(initial), label_suffix="")
+def make_form(form: type[forms.BaseForm], data: Any, *, without: Iterable[str] = ()) -> Any:
+    """Make a form object. It does not ask for what is known already (``without``).
+
+    It shows what its own request sent (``data``), and nothing that an earlier one did: that may have been somebody else.
+    """
+    made = form(data, label_suffix="")
     for name in without:
         made.fields.pop(name, None)
     return made
-
-
-def initial_of(declaration: Declaration, timeline: Timeline, run: str) -> dict[str, Any]:
-    """Return what a step's form begins with where it comes back to somebody: what it was called with last."""
-    step, declared = split_key(run)[0], declaration.inputs[declaration.current(split_key(run)[0])]
-    comes_back = "errors" in run_of(timeline, run) or timeline.state.get("rounds", {}).get(step, 1) > 1
-    known = _last_input(timeline, run) if comes_back else {}
-    made = {name: form_field(declared[name], initial=value) for name, value in known.items() if name in declared}
-    return {name: field.initial for name, field in made.items()}
 
 
 @sensitive_variables()
@@ -113,13 +104,6 @@ def _default(field: Any, parameter: Parameter) -> Any:
         return field.encode(parameter.default)
     except ValidationError:  # a default that is no value of the type stands for "not given"
         return UNSET
-
-
-def _last_input(timeline: Timeline, run: str) -> dict[str, Any]:
-    step, item, _round = split_key(run)
-    calls = Event.objects.using(timeline.using).filter(timeline=timeline.id, type="StepCalled", step=step, item=item)
-    data = calls.order_by("-sequence").values_list("data", flat=True).first() or {}
-    return dict(data.get("input", {}))
 
 
 def _import_forms(declaration: Declaration) -> None:

@@ -18,7 +18,7 @@ from django.views.decorators.debug import sensitive_variables
 from ..actors import Actor
 from ..engine.asked import Options
 from ..exceptions import Rejected
-from ..forms import add_errors, form_class, initial_of, input_of, make_form
+from ..forms import add_errors, form_class, input_of, make_form
 from ..items import count_waiting, read_named, run_of, waiting_keys
 from ..links import CallLink
 from ..models import Timeline
@@ -110,9 +110,7 @@ def possible_call(
     """Return the call of this step, with its form as it is now, or with what was typed (``data``)."""
     step = declaration.step(split_key(run)[0])
     known = run_of(timeline, run)
-    made = make_form(
-        form or form_class(declaration, step), data, initial=initial_of(declaration, timeline, run), without={}
-    )
+    made = make_form(form or form_class(declaration, step), data)
     name, item, _round = split_key(run)
     id = f"timelines-{name}-{known.get('fence', 0)}"
     made.auto_id = f"{id}-%s"  # several forms on one page

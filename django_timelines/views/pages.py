@@ -120,7 +120,7 @@ class StartView(WorkflowView):
 
     @sensitive_variables()
     def _form(self, declaration: Declaration, entry: Step[...], data: Any, known: dict[str, Any]) -> Any:
-        return make_form(self.form_class or form_class(declaration, entry), data, initial={}, without=known)
+        return make_form(self.form_class or form_class(declaration, entry), data, without=known)
 
     @sensitive_variables()
     def _page(

@@ -187,3 +187,8 @@ class Diagram:
     def goes_back(self) -> bool:
         """Tell whether a step sends the work back."""
         return any(line.is_back for line in self.arrows)
+
+    @property
+    def went_back(self) -> bool:
+        """Tell whether a step has done so."""
+        return any(line.is_back and line.is_walked for line in self.arrows)

@@ -190,7 +190,9 @@ class Sketch:
             sentence = _("After any of %(steps)s") if _is_any(node) else _("After %(steps)s")
             yield sentence % {"steps": ", ".join(names)}
         if (again := self._step(node).again) is not None:
-            yield _("Sends the work back to %(step)s") % {"step": title_of(again.name)}
+            has_sent = self._has_sent_back(node.name, again.name)
+            sentence = _("Has sent the work back to %(step)s") if has_sent else _("Sends the work back to %(step)s")
+            yield sentence % {"step": title_of(again.name)}
 
     def _status(self, node: Node) -> str:
         if self._state is None:
@@ -221,8 +223,12 @@ class Sketch:
     def _line(self, route: Route) -> Line:
         arrow = route.arrow
         if arrow.outcome == AGAIN:
-            return Line(route, is_walked=False, is_aside=False, is_back=True)
+            return Line(route, self._has_sent_back(arrow.source, arrow.target), is_aside=False, is_back=True)
         return Line(route, self._is_walked(arrow), is_aside=arrow.outcome != "done", is_back=False)
+
+    def _has_sent_back(self, source: str, target: str) -> bool:
+        """Tell whether the timeline went back along this way, in whichever round."""
+        return self._state is not None and self._state.get("sent_back", {}).get(source) == target
 
     def _is_walked(self, arrow: Arrow) -> bool:
         """Tell whether the target was reached, and this is one of the ways that led to it."""

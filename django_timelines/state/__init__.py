@@ -7,7 +7,7 @@ The state is a JSON object, the same in the timeline's row and in memory::
               "make": {"status": "running", "fence": 7, "each": {"count": 2, "completed": 1, "running": 1}, …},
               "make[latte]": {…}, "make[mocha]": {…}},
      "keys": {"evt_17": "register"},
-     "rounds": {"charge": 3}, "past": {"charge@1": {…}},
+     "rounds": {"charge": 3}, "past": {"charge@1": {…}}, "sent_back": {"review": "charge"},
      "links": ["activate"], "revoked": {"activate": 9},
      "renamed": {"weigh": "measure"}, "renamed_fields": {"address": "street"},
      "set": {"": 5, "email": 9}, "undone_from": 12,
@@ -15,7 +15,8 @@ The state is a JSON object, the same in the timeline's row and in memory::
 
 ``fence`` is the sequence of the newest event of the run: it proves who holds its attempt, and no two open runs have the same.
 ``runs`` has those of each step's current round, and of earlier rounds (``charge@2``) what somebody had begun, until it comes to
-its end. Of what has ended there only what may still be undone is kept, in ``past``. A step with ``each=`` has one run for each
+its end. Of what has ended there only what may still be undone is kept, in ``past``. ``sent_back`` names the steps that have sent
+the work back, each with where to. A step with ``each=`` has one run for each
 item, and one that stands for them all: it counts them, and is settled when they are. The runs of its items are stored beside the
 state, a row each, and are read where they are needed (``Runs``): what is said of all of them is a matter of counts. The fields
 are a column of their own, which is written when they change. ``links``

@@ -131,6 +131,8 @@ def apply(state: type_state, event: NewEvent, sequence: int) -> None:
         _cancel(state, data, sequence)
     elif event.type == EventType.ROUND_BEGUN:
         _begin_round(state, data)
+        if event.step:  # by being done; a person's rewind names none
+            state["sent_back"] = {**state.get("sent_back", {}), event.step: data["to"]}
         _set(state, data["fields"], sequence, data["unset"])
     elif event.type == EventType.AMENDED:
         _set(state, data.get("changes", {}), sequence)

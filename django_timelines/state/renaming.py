@@ -31,6 +31,8 @@ def rename(state: type_state, steps: Mapping[str, str], fields: Mapping[str, str
         state["links"] = [renamed(key) for key in state["links"]]
     if "revoked" in state:
         state["revoked"] = {renamed(key): sequence for key, sequence in state["revoked"].items()}
+    if "sent_back" in state:
+        state["sent_back"] = {renamed(step): renamed(to) for step, to in state["sent_back"].items()}
     if "undoing" in state:
         undoing = state["undoing"]
         state["undoing"] = {"runs": [renamed(key) for key in undoing["runs"]], "then": renamed(undoing["then"])}

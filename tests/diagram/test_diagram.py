@@ -6,6 +6,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from django.template.loader import render_to_string
 from django.utils import translation
 
 from django_timelines.diagram import Box, Diagram, as_file, diagram_of
@@ -108,6 +109,87 @@ def test_the_way_over_another_outcome_is_walked() -> None:
 
     assert walked(begun) == {("begin", "left"), ("begin", "right"), ("left", "sorry"), ("sorry", "finish")}
     assert boxes(begun)["join"].status == "not reached"
+
+
+def test_the_way_back_is_walked_from_when_a_step_has_sent_the_work_back() -> None:
+    draft = Draft.start(text="It was")
+    before = of(draft)
+    draft.review(verdict="dull")
+    drain()
+
+    assert not before.went_back
+    assert walked(draft) == {("write", "review"), ("send_back", "review")}
+    assert boxes(draft)["send_back"].label.endswith(
+        "Round 2. Runs by itself. Only if its guard says so. After Review. Has sent the work back to Review"
+    )
+    assert "was sent back" in render_to_string("django_timelines/diagram.html", {"diagram": of(draft)})
+    assert "was sent back" not in render_to_string("django_timelines/diagram.html", {"diagram": before})
+
+    Draft.get(draft.pk).review(verdict="good")
+    drain()
+
+    assert walked(draft) == {
+        ("write", "review"),
+        ("send_back", "review"),
+        ("review", "publish"),
+        ("publish", "archive"),
+    }
+
+
+def test_a_persons_rewind_walks_no_way_back() -> None:
+    draft = Draft.start(text="It was")
+    draft.review(verdict="good")
+    drain()
+    draft.timeline.rewind(to="review", reason="It was dull after all.")
+
+    assert boxes(draft)["review"].said_round == "round 2"
+    assert not of(draft).went_back
+
+
+def test_a_timeline_that_was_sent_back_before_this_was_noted_is_drawn_and_goes_on() -> None:
+    draft = Draft.start(text="It was")
+    draft.review(verdict="dull")
+    drain()
+    row = Timeline.objects.get(pk=draft.pk)
+    row.state.pop("sent_back")
+    row.save(update_fields=["state"])
+
+    assert walked(draft) == {("write", "review")}
+    assert boxes(draft)["send_back"].label.endswith("Sends the work back to Review")
+
+    Draft.get(draft.pk).review(verdict="dull")
+    drain()
+
+    assert walked(draft) == {("write", "review"), ("send_back", "review")}
+
+
+def test_the_way_back_stays_walked_when_its_steps_have_other_names(deploy: Any) -> None:
+    source = """
+        class Parcel(Workflow):
+            @step
+            def write(self): ...
+            @step(after=write)
+            def review(self, is_good: bool):
+                self.is_good = is_good
+            @step(after=review, when=lambda parcel: not parcel.is_good, again=review)
+            def send_back(self): ...
+            is_good: bool = False
+    """
+    parcel = deploy(source).start()
+    drain()
+    parcel.review(is_good=False)
+    drain()
+
+    renamed = (
+        source.replace("def review", "def read").replace("=review", "=read").replace("def send_back", "def return_it")
+    )
+    renamed = renamed.replace("after=write", 'after=write, renamed_from="review"').replace(
+        "again=read", 'again=read, renamed_from="send_back"'
+    )
+    parcel = deploy(renamed).get(parcel.pk)
+    parcel.timeline.amend(reason="so that it is written down", is_good=True)
+
+    assert walked(parcel) == {("write", "read"), ("return_it", "read")}
 
 
 def test_items_are_counted_and_a_round_is_named() -> None:

@@ -105,6 +105,7 @@ class Model:
     done: list[Done] = field(default_factory=list)
     undoing: list[Done] | None = None
     then: str = ""  # where the new round begins
+    sent_back: dict[str, str] = field(default_factory=dict)  # which steps have sent the work back, each with where to
     keys: dict[str, tuple[str, Any]] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=lambda: {name: Run(name) for name in STEPS})
     effects: Counter[str] = field(default_factory=Counter)  # rows of exactly-once bodies that must be there
@@ -382,7 +383,7 @@ class Model:
             run.of.undone = status
         if not self.cancelling and not run.is_earlier:
             if STEPS[run.step].again and status in DONE:
-                self._send_back(STEPS[run.step].again)
+                self._send_back(run.step, STEPS[run.step].again)
             else:
                 self._decide()
         self._go_on()
@@ -403,8 +404,9 @@ class Model:
             else:
                 self._reach(name)
 
-    def _send_back(self, to: str) -> None:
+    def _send_back(self, step: str, to: str) -> None:
         """Begin a new round: fields stay, and what somebody has begun goes on beside it."""
+        self.sent_back[step] = to
         again = self._from(to)
         self.fields = [("" if step in again else step, fields) for step, fields in self.fields]
         for step in again:

@@ -456,6 +456,7 @@ class Interleavings(RuleBasedStateMachine):
         assert earlier == {name: model.runs[name].status for name in model.earlier()}
         assert errand.timeline.status == model.timeline()
         assert {*errand.timeline.state.get("keys", {})} == {*model.keys}
+        assert errand.timeline.state.get("sent_back", {}) == model.sent_back
         assert errand.timeline.state["fields"] == {
             name: model.value(name) for name in ("total", "receipt") if model.value(name) is not None
         }

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -31,7 +32,7 @@ from ..workflows import Workflow
 from . import calls as possible
 from .calls import KEY, SEEN, STEP, PossibleCall, call_now, carry_out, known_input, possible_call, possible_calls
 from .changes import changes_since
-from .visible import form_key, may_call, not_yours, other_of, sentences_of, status_of, viewer, visible
+from .visible import form_key, may_call, may_view, not_yours, other_of, sentences_of, status_of, viewer, visible
 
 PAGE, STEP_PAGE, START_PAGE = (f"django_timelines/{name}.html" for name in ("timeline_page", "step_page", "start_page"))
 
@@ -161,10 +162,16 @@ class CallingView(WorkflowView, ABC):
             return self._page(timeline, declaration, call)
         try:
             if carry_out(declaration, timeline, call):
+                timeline.refresh_from_db()
                 return HttpResponseRedirect(self.get_success_url(declaration.make(timeline)))
         except Refused as refused:
             return self._refused(timeline, declaration, call, refused)
         return self._again(timeline, declaration, call)
+
+    def get_success_url(self, workflow: Any) -> str:
+        """Return where a call leads: to the timeline's page; whoever may see that no longer, to what waits for them."""
+        may_see = may_view(self.request, workflow.timeline)
+        return super().get_success_url(workflow) if may_see else reverse("timelines:mine")
 
     def _timeline(self, pk: uuid.UUID) -> tuple[Timeline, Declaration | None]:
         timeline = visible(self.request, pk)

@@ -272,6 +272,19 @@ def test_the_page_is_for_whom_it_was_given_to_and_others_are_told_who_that_is(ad
     assert Claim.get(claim.pk).note == "seen it"
 
 
+def test_who_may_see_no_more_once_their_work_is_done_is_led_to_what_waits_for_them(ada, browser_of):
+    claim, next_one = reported(adjuster=ada), reported(adjuster=ada)
+    browser = browser_of(ada)
+    form = browser.get(claim.get_absolute_url()).context["call"]
+
+    sent = {"timelines-step": "look", "timelines-key": form.key, "timelines-seen": form.seen, "note": "seen it"}
+    page = browser.post(claim.get_absolute_url(), sent, follow=True)
+
+    assert page.redirect_chain == [("/timelines/", 302)]
+    assert [one.timeline.pk for one in page.context["waiting"]] == [next_one.pk]
+    assert Claim.get(claim.pk).note == "seen it"
+
+
 def test_what_is_given_to_somebody_else_while_its_form_is_open_is_refused(ada, grace, browser_of):
     claim = reported(adjuster=ada)
     browser = browser_of(ada)

@@ -53,6 +53,42 @@ def test_a_page_has_the_forms_of_some_items_and_says_how_many_more_wait(root: Cl
     assert '<p class="timelines-more">And 1,210 more wait.</p>' in html
 
 
+@pytest.fixture
+def grouping(settings: Any) -> None:
+    """A site that writes 1,234."""
+    settings.USE_THOUSAND_SEPARATOR = True
+
+
+def test_a_live_page_asks_for_what_follows_event_1000_on_a_site_that_groups_digits(root: Client, grouping: None) -> None:
+    poll = asked(1_230)
+
+    html = root.get(f"/timelines/{poll.pk}/").content.decode()
+
+    assert f'data-timelines-sequence="{poll.timeline.head}"' in html
+    assert poll.timeline.head > 1_000
+
+
+def test_the_admin_reads_its_own_way_to_older_events_on_a_site_that_groups_digits(root: Client, grouping: None) -> None:
+    poll = asked(1_230)
+    page = f"/admin/django_timelines/timeline/{poll.pk}/change/"
+
+    (query,) = re.findall(r'href="(\?before=.*?)#events"', root.get(page).content.decode())
+    html = root.get(page + query).content.decode()
+
+    assert html.count('<tr id="event-') == 100
+    assert f'<tr id="event-{poll.timeline.head - 100}">' in html
+    assert '<a href="#event-1">after event 1</a>' in html
+
+
+def test_what_led_to_what_numbers_its_events_on_a_site_that_groups_digits(root: Client, grouping: None) -> None:
+    poll = asked(1_230)
+    page = f"/admin/django_timelines/timeline/{poll.pk}/causes/"
+
+    html = root.get(f"{page}?after={poll.pk.hex}-1099").content.decode()
+
+    assert re.findall(r'<li id="event-\w+-1100" value="(.*?)"', html) == ["1100"]
+
+
 def test_who_has_an_item_far_down_the_list_finds_its_form_first(client: Client) -> None:
     poll = asked(60)
     ada = User.objects.create_user("ada")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import doctest
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from django.utils.module_loading import import_string
 from django_timelines import registry
 from django_timelines.checks import check_settings
 from django_timelines.models import Timeline
+from django_timelines.moments import now
 from django_timelines.testing import assert_holds, drain, recorded_errors, travel
 from tests.shop.workflows import Order
 
@@ -38,6 +39,22 @@ def shown_workflows(db: None) -> Iterator[dict[str, Any]]:
     for name in ("Payment", "Order"):
         registry._declarations.pop(f"coffee.{name}")
     yield {"__name__": "example_project.coffee.workflows", "drain": drain}
+    registry._declarations.clear()
+    registry._declarations.update(before)
+
+
+@pytest.fixture
+def show(db: None) -> Iterator[Callable[..., dict[str, Any]]]:
+    """Run the block of a how-to in which these words stand; its workflows are forgotten when the test is over."""
+    before = dict(registry._declarations)
+
+    def show(page: str, words: str, **names: Any) -> dict[str, Any]:
+        block = next(text for _language, text in blocks(DOCS / "howto" / page) if words in text)
+        shown = {"__name__": "shown.workflows", **names}
+        exec(compile(block, page, "exec", dont_inherit=True), shown)  # noqa: S102 (the page is ours)
+        return shown
+
+    yield show
     registry._declarations.clear()
     registry._declarations.update(before)
 
@@ -116,11 +133,8 @@ def test_the_production_settings_of_the_readme_pass_the_checks(settings: Any) ->
     assert import_string(layer["BACKEND"])(**layer["CONFIG"])
 
 
-def test_the_contract_of_the_how_to_reminds_twice_and_then_goes_to_the_boss(db: None, mailoutbox: list[Any]) -> None:
-    block = next(text for _language, text in blocks(DOCS / "howto" / "let-people-in.md") if "class Contract" in text)
-    before = dict(registry._declarations)
-    shown: dict[str, Any] = {"__name__": "contracts.workflows"}
-    exec(compile(block, "the how-to", "exec", dont_inherit=True), shown)  # noqa: S102 (the page is ours)
+def test_the_contract_of_the_how_to_reminds_twice_and_then_goes_to_the_boss(show: Any, mailoutbox: list[Any]) -> None:
+    shown = show("let-people-in.md", "class Contract")
     for name in ("ada", "boss"):
         User.objects.create_user(name, f"{name}@example.org")
     contract = shown["Contract"].start(reviewer=User.objects.get(username="ada"))
@@ -133,5 +147,16 @@ def test_the_contract_of_the_how_to_reminds_twice_and_then_goes_to_the_boss(db: 
     with travel(timedelta(days=10.1)):
         drain()
     assert shown["Contract"].get(contract.pk).lapse.status == "completed"
-    registry._declarations.clear()
-    registry._declarations.update(before)
+
+
+def test_the_booking_of_the_how_to_reminds_a_day_before_and_may_be_confirmed_for_as_long_as_it_says(show: Any) -> None:
+    declared = show("keep-time.md", "class Booking")["Booking"]
+    pk = declared.start(begins=now() + timedelta(days=5), notice=3).pk
+
+    said = []
+    for day in (0, 3.1, 4.1):
+        with travel(timedelta(days=day)):
+            drain()
+        said.append((declared.get(pk).confirm.status, declared.get(pk).remind.status))
+
+    assert said == [("waiting", "due"), ("overdue", "due"), ("overdue", "completed")]

@@ -98,7 +98,7 @@ class CallLinkView(WorkflowView):
     @sensitive_variables()
     def _call_of(self, followed: Followed) -> PossibleCall:
         data = self.request.POST if self.request.method == "POST" else None
-        call = possible_call(followed.timeline, followed.declaration, followed.run, self.form_class, data)
+        call = possible_call(followed.timeline, followed.declaration, followed.run, data=data)
         call.seen = None  # whatever else has happened: the link names its run
         return call
 

@@ -43,7 +43,6 @@ class WorkflowView(View):
 
     workflow: ClassVar[type[Workflow] | None] = None
     template_name = ""
-    form_class: ClassVar[Any] = None  # instead of the step's own
     extra_context: ClassVar[dict[str, Any] | None] = None
     through: ClassVar[str] = "page"  # what the events say that a call came through
 
@@ -76,6 +75,7 @@ class StartView(WorkflowView):
     It asks for the entry step's parameters. One that the address gives is not asked for; a template finds it by its name.
     """
 
+    form_class: ClassVar[Any] = None  # instead of the step's own
     _other: Timeline | None = None  # which is in the way of this one, for those who may see it
 
     @sensitive_variables()
@@ -156,7 +156,7 @@ class CallingView(WorkflowView, ABC):
             return self._page(timeline, declaration, notes=[_("There is no such step any more.")], status=404)
         if not may_call(request, timeline, run):
             return self._page(timeline, declaration, notes=[str(not_yours(request, timeline, run))], status=403)
-        call = possible_call(timeline, declaration, run, self.form_class, request.POST)
+        call = self._call(timeline, declaration, run, request.POST)
         call.key, call.seen = form_key(request, KEY), frames.read_sequence(request.POST.get(SEEN))
         if not call.form.is_valid():
             return self._page(timeline, declaration, call)
@@ -182,6 +182,10 @@ class CallingView(WorkflowView, ABC):
     @abstractmethod
     def _asked_run(self, request: HttpRequest) -> str:
         """Return the key of the run that the request is about."""
+
+    @sensitive_variables()
+    def _call(self, timeline: Timeline, declaration: Declaration, run: str, data: Any = None) -> PossibleCall:
+        return possible_call(timeline, declaration, run, data=data)
 
     @abstractmethod
     def _page(
@@ -263,6 +267,7 @@ class StepView(CallingView):
 
     step: ClassVar[str] = ""
     item = ""
+    form_class: ClassVar[Any] = None  # instead of the step's own
 
     def get(self, request: HttpRequest, pk: uuid.UUID, **kwargs: Any) -> HttpResponseBase:
         """Show the form; where there is nothing to call, lead to the timeline's page."""
@@ -270,15 +275,17 @@ class StepView(CallingView):
         call = call_now(request, timeline, declaration, self._asked_run(request)) if declaration else None
         if call is None or declaration is None:
             return HttpResponseRedirect(timeline.get_absolute_url())
-        if self.form_class is not None:
-            call = possible_call(timeline, declaration, call.run, self.form_class)
-        return self._page(timeline, declaration, call)
+        return self._page(timeline, declaration, self._call(timeline, declaration, call.run))
 
     def _asked_run(self, request: HttpRequest) -> str:
         if self.workflow is None or self.step not in self.workflow._declaration.steps:
             raise DeclarationError('A StepView calls one step: StepView.as_view(workflow=Order, step="pay").')
         item = self.kwargs.get("item", "")
         return f"{self.step}[{item}]" if item else self.step
+
+    @sensitive_variables()
+    def _call(self, timeline: Timeline, declaration: Declaration, run: str, data: Any = None) -> PossibleCall:
+        return possible_call(timeline, declaration, run, self.form_class, data)
 
     def _page(
         self,

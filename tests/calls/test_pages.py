@@ -10,9 +10,11 @@ from django.test import Client
 
 from django_timelines.models import Timeline
 from django_timelines.testing import drain
+from django_timelines.views import TimelineView
 from example_project.signup.workflows import Signup
 from tests.shop.workflows import Order, Vault, plan, ran
 
+from .urls import KindForm
 from .workflows import Expense
 
 pytestmark = pytest.mark.django_db
@@ -423,3 +425,19 @@ def test_the_page_of_a_step_that_is_not_the_visitors_leads_to_where_things_stand
     assert client.get(address)["Location"] == expense.get_absolute_url()
     refused = client.post(address, {"note": "fine"})
     assert (refused.status_code, refused.context["notes"]) == (403, ["“look at” is not yours to call."])
+
+
+def test_the_page_of_a_step_shows_and_checks_the_form_that_it_was_given(client, grace, browser_of):
+    address = f"/expense/{handed_in(client).pk}/kindly/"
+    member = browser_of(grace)
+
+    page = member.get(address)
+    answer = member.post(address, sent(page, note="fine"))
+
+    assert 'minlength="20"' in page.content.decode()
+    assert answer.context["form"].errors == {"note": ["Say more."]}
+
+
+def test_one_form_for_all_steps_of_a_timelines_page_is_refused():
+    with pytest.raises(TypeError, match="invalid keyword 'form_class'"):
+        TimelineView.as_view(workflow=Expense, form_class=KindForm)

@@ -1,10 +1,18 @@
 """Pages that an author routes by hand."""
 
+from django import forms
 from django.urls import include, path
 
 from django_timelines.views import StartView, StepView, TimelineView
 
 from .workflows import Everything, Expense
+
+
+class KindForm(forms.Form):
+    """Says no before the step does."""
+
+    note = forms.CharField(min_length=20, error_messages={"min_length": "Say more."})
+
 
 urlpatterns = [
     path("everything/", StartView.as_view(workflow=Everything)),
@@ -13,5 +21,6 @@ urlpatterns = [
     path("everything/of/<int:who>/", StartView.as_view(workflow=Everything)),
     path("expense/<uuid:pk>/", TimelineView.as_view(workflow=Expense)),
     path("expense/<uuid:pk>/look/", StepView.as_view(workflow=Expense, step="look_at")),
+    path("expense/<uuid:pk>/kindly/", StepView.as_view(workflow=Expense, step="look_at", form_class=KindForm)),
     path("timelines/", include("django_timelines.urls")),
 ]

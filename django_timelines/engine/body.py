@@ -28,7 +28,7 @@ from ..store import Snapshot
 from . import leaks
 from .asked import Input, check_input
 from .assignee import who_gets
-from .interrupt import Again, Stopped, TimedOut
+from .interrupt import Again, Interrupted
 from .remind import plan_of
 from .sealing import secrets_of
 
@@ -186,8 +186,9 @@ def _run_body(declaration: Declaration, name: RunName, frame: Frame, given: Mapp
         if changes and declaration.unique is not None:
             declaration.unique.check(workflow)
         return Completed(changes, frame.recorded, frame.cancel, frozenset(frame.links), child, tuple(frame.given))
-    except Stopped as stopped:
-        stopped.in_time = not begun
+    except Interrupted as interrupted:
+        interrupted.in_time, interrupted.links = not begun, frozenset(frame.links)
+        interrupted.guard_passed = passed and step.when is not None
         raise
     except (LeaseLost, Again, KeyboardInterrupt):
         raise
@@ -195,7 +196,7 @@ def _run_body(declaration: Declaration, name: RunName, frame: Frame, given: Mapp
         hidden = secrets_of(declaration, name, given)
         rejection = in_body and isinstance(error, ValidationError)
         guard_passed = passed and step.when is not None
-        return Failed(_as_failure(error, step), hidden, guard_passed, rejection, not begun, frozenset(frame.links))
+        return Failed(_as_failure(error), hidden, guard_passed, rejection, not begun, frozenset(frame.links))
 
 
 def _when_due(step: Step[...], workflow: Any) -> dict[str, Any]:
@@ -246,19 +247,12 @@ async def _within(limit: timedelta | None, body: Any, workflow: Any, given: Mapp
         await body(workflow, **given)
 
 
-def _as_failure(error: BaseException, step: Step[...]) -> Exception:
+def _as_failure(error: BaseException) -> Exception:
     if isinstance(error, Exception):
         return error
-    if isinstance(error, TimedOut):
-        return timed_out(step)
     failure = RuntimeError(f"The body raised {type(error).__name__}, which is no Exception. Return, or raise one.")
     failure.__cause__ = error
     return failure
-
-
-def timed_out(step: Step[...]) -> TimeoutError:
-    """Return the error of an attempt that took too long."""
-    return TimeoutError(f"It did not end within its timeout of {step.timeout}.")
 
 
 def errors_of(error: ValidationError) -> Any:

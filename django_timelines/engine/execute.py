@@ -29,10 +29,10 @@ from . import bells, leaks
 from .advanced import Advance
 from .batches import Batches
 from .block import Block
-from .body import Failed, run_body, timed_out, type_ended
+from .body import Failed, run_body, type_ended
 from .claim import claim, prepare
 from .family import hear
-from .interrupt import Again, AtCheckpoint, Stopped, TimedOut
+from .interrupt import Again, AtCheckpoint, Interrupted, TimedOut
 from .leases import keeper
 from .patience import Patience
 from .record import Stale, check_ours, record, record_superseded
@@ -135,9 +135,14 @@ def execute(held: Held, runner: Runner) -> tuple[Advance | None, type_ended | No
             return _outside(held, runner)
     except LeaseLost as lost:
         logger.warning("%s", lost)
-    except Stopped as stopped:
-        leaks.mend()
-        give_back(held, runner, between_items=isinstance(stopped, AtCheckpoint), in_time=stopped.in_time)
+    except Interrupted as interrupted:
+        is_ours = interrupted.ends(runner)
+        if is_ours or not (held.pending or runner.in_transaction):  # of which nothing is left
+            leaks.mend()
+            at_checkpoint = isinstance(interrupted, AtCheckpoint)
+            give_back(held, runner, between_items=at_checkpoint, in_time=interrupted.in_time)
+        if not is_ours:
+            raise
     return None, None
 
 
@@ -148,8 +153,12 @@ def _run(held: Held, runner: Runner, batches: Batches) -> type_ended:
         cause = Cause(held.snapshot.id, held.fence, held.snapshot.correlation)
         with in_step(cause), may_be_stopped(held, runner) if limited else nullcontext():
             return run_body(held.declaration, held.seen, held.name, held.attempt, held.given or {}, batches)
-    except TimedOut:  # on its last metres
-        return Failed(timed_out(held.step), secrets_of(held.declaration, held.name, held.given or {}))
+    except TimedOut as late:
+        if not late.ends(runner):
+            raise
+        error = TimeoutError(f"It did not end within its timeout of {held.step.timeout}.")
+        hidden = secrets_of(held.declaration, held.name, held.given or {})
+        return Failed(error, hidden, late.guard_passed, in_time=late.in_time, links=late.links)
 
 
 def _outside(held: Held, runner: Runner) -> tuple[Advance, type_ended]:

@@ -13,24 +13,39 @@ import signal
 import threading
 from datetime import timedelta
 from types import FrameType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from .runner import Runner
 
 _raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
 _raise_in.argtypes = (ctypes.c_ulong, ctypes.py_object)
 SIGNAL = getattr(signal, "SIGALRM", None)  # Windows has none
 
 
-class TimedOut(BaseException):
-    """Raised in a body whose ``timeout=`` has run out. A ``BaseException``: no ``except Exception`` swallows it."""
+class Interrupted(BaseException):
+    """Raised in a body that is to end. A ``BaseException``: no ``except Exception`` swallows it.
 
-
-class Stopped(BaseException):
-    """Raised in a body whose worker ends, and at its end where the timeline is newer code's by then.
-
-    A ``BaseException``: no ``except Exception`` swallows it. ``in_time``: the body had not begun, so it has had no effect.
+    ``runner``: whose body it is, which may be one around the body that it goes through; None: of whoever catches it first.
+    ``in_time``: that body had not begun, so it has had no effect. ``guard_passed``, ``links``: as of ``Failed``.
     """
 
+    runner: Runner | None = None
     in_time = False
+    guard_passed = False
+    links: frozenset[str] = frozenset()
+
+    def ends(self, runner: Runner) -> bool:
+        """Tell whether it is this runner's body that is to end."""
+        return self.runner is None or self.runner is runner
+
+
+class TimedOut(Interrupted):
+    """Raised in a body whose ``timeout=`` has run out."""
+
+
+class Stopped(Interrupted):
+    """Raised in a body whose worker ends, and at its end where the timeline is newer code's by then."""
 
 
 class AtCheckpoint(Stopped):
@@ -51,14 +66,15 @@ class Again(BaseException):
 
 
 class Interruptible:
-    """A block of this thread that ``interrupt`` ends, and that ends by itself after ``limit``."""
+    """A block of this thread in which a runner's body runs. ``interrupt`` ends it, and it ends by itself after ``limit``."""
 
-    def __init__(self, limit: timedelta | None = None) -> None:
+    def __init__(self, runner: Runner, limit: timedelta | None = None) -> None:
+        self._runner = runner
         self._thread = threading.current_thread()
         self._by_signal = SIGNAL is not None and self._thread is threading.main_thread()
         self._timer = threading.Timer(limit.total_seconds(), self.interrupt, [TimedOut]) if limit else None
         self._lock = threading.Lock()
-        self._raised: type[BaseException] | None = None
+        self._raised: type[Interrupted] | None = None
         self._before: Any = None
         self._leaving = False
         self.done = threading.Event()
@@ -84,12 +100,12 @@ class Interruptible:
         if self._by_signal:
             signal.signal(SIGNAL, self._before or signal.SIG_DFL)  # type: ignore[arg-type]
 
-    def interrupt(self, error: type[BaseException]) -> None:
+    def interrupt(self, error: type[Interrupted]) -> None:
         """Raise this in the block, if it has not ended. Once."""
         with self._lock:
             if self.done.is_set() or self._raised:
                 return
-            self._raised = error
+            self._raised = error = type(error.__name__, (error,), {"runner": self._runner})  # Python makes the instance
             if self._by_signal:
                 signal.pthread_kill(self._thread.ident or 0, SIGNAL)  # type: ignore[arg-type]
             else:

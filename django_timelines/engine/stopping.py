@@ -31,7 +31,7 @@ MOMENT = 1.0  # seconds for a body to notice that it is interrupted
 @contextmanager
 def may_be_stopped(held: Held, runner: Runner) -> Iterator[None]:
     """Run a body that its step's ``timeout=`` ends, and the end of the worker that runs it."""
-    with Interruptible(held.step.timeout) as body:
+    with Interruptible(runner, held.step.timeout) as body:
         if runner.placement != INLINE:
             _held[body] = (held, runner)
         try:

@@ -22,7 +22,7 @@ from tests.shop.models import Entry
 from tests.shop.workflows import plan, ran
 
 from .broken import break_connection
-from .workflows import Slow
+from .workflows import Box, Slow, Whisper
 
 pytestmark = pytest.mark.django_db(databases="__all__", transaction=True)
 
@@ -191,6 +191,43 @@ def test_a_timeout_ends_a_body_in_a_thread(step: str, in_thread: Callable[[Calla
     assert error["message"] == "It did not end within its timeout of 0:00:00.200000."
 
 
+BEGIN = {  # a body in a transaction of its own, and one in none
+    "fill": lambda: Box.start(content="hat"),
+    "whisper": lambda: Whisper.start(text="hush"),
+}
+
+
+def within(step: str, does: Callable[[Any], Any]) -> Callable[[Any], None]:
+    """Return a body that calls this step of another timeline, whose body does this the first time."""
+    plan[step] = lambda workflow: does(workflow) if ran[step] == 1 else None
+    return lambda workflow: BEGIN[step]() if ran[step] == 0 else None
+
+
+def interrupted() -> list[tuple[str, bool]]:
+    found = Event.objects.filter(type="AttemptInterrupted").order_by("step")
+    return [(event.step, event.data["stopped"]) for event in found]
+
+
+@pytest.mark.parametrize("inner", BEGIN)
+@pytest.mark.parametrize("in_a_thread", [False, True])
+def test_a_timeout_ends_the_body_that_it_is_of_however_deep_that_waits(
+    in_a_thread: bool, inner: str, in_thread: Callable[[Callable[[], Any]], Any]
+) -> None:
+    def never_ends(workflow: Any) -> None:
+        while True:
+            time.monotonic()
+
+    def fails() -> dict[str, Any]:
+        return failure_of(within(inner, never_ends), "outside")
+
+    error = in_thread(fails) if in_a_thread else fails()
+
+    assert error["message"] == "It did not end within its timeout of 0:00:00.200000."
+    assert not Event.objects.filter(type="AttemptFailed", step=inner).exists()
+    assert interrupted() == ([("whisper", True)] if inner == "whisper" else [])
+    assert Box.timelines.count() == 0
+
+
 def test_a_timeout_ends_an_async_body() -> None:
     async def forever() -> None:
         import asyncio
@@ -258,6 +295,23 @@ def test_a_worker_that_ends_gives_back_what_does_not_end_within_its_grace(step: 
     plan.clear()
     drain()
     assert Slow.get(slow.pk).timeline.state["runs"][step]["status"] == "completed"
+
+
+@pytest.mark.usefixtures("on_sigterm")
+@pytest.mark.parametrize("inner", BEGIN)
+def test_a_worker_that_ends_gives_back_its_attempt_and_what_that_waits_for(
+    inner: str, ends: Any, settings: Any
+) -> None:
+    settings.TIMELINES = {**settings.TIMELINES, "GRACE": 0.05}
+    plan["outside_long"] = within(inner, ends)
+    slow = Slow.start()
+
+    answer(slow, "outside_long")
+
+    run = Run.objects.get(timeline=slow.pk, step="outside_long")
+    assert (run.status, run.attempt, Lease.objects.count()) == ("retrying", 0, 0)
+    assert interrupted() == [("outside_long", True), *([("whisper", True)] if inner == "whisper" else [])]
+    assert Box.timelines.count() == 0
 
 
 @pytest.mark.usefixtures("on_sigterm")

@@ -112,6 +112,14 @@ class Diary(Workflow):
         body(self, "write")
 
 
+class Whisper(Workflow):
+    """Said at least once."""
+
+    @step(delivery=AT_LEAST_ONCE)
+    def whisper(self, text: str) -> None:
+        body(self, "whisper")
+
+
 class Slow(Workflow):
     """Bodies with a timeout, inside of the transaction and outside of it."""
 

@@ -59,7 +59,9 @@ def grouping(settings: Any) -> None:
     settings.USE_THOUSAND_SEPARATOR = True
 
 
-def test_a_live_page_asks_for_what_follows_event_1000_on_a_site_that_groups_digits(root: Client, grouping: None) -> None:
+def test_a_live_page_asks_for_what_follows_event_1000_on_a_site_that_groups_digits(
+    root: Client, grouping: None
+) -> None:
     poll = asked(1_230)
 
     html = root.get(f"/timelines/{poll.pk}/").content.decode()

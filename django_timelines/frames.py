@@ -4,10 +4,11 @@ A frame is a JSON object::
 
     {"sequence": 7, "version": "", "status": "waiting", "truncated": false, "html": "<header …",
      "events": [{"sequence": 7, "type": "StepDue", "step": "activate", "item": "", "attempt": null,
-                 "at": "2026-11-22T15:09:00+00:00", "actor": {"type": "worker", "label": ""}}]}
+                 "at": "2026-11-22T15:09:00+00:00", "actor": "worker"}]}
 
 ``events`` are those that the client has not seen, the newest 200 at most (``truncated`` says that there were more). They
-carry no payload: inputs and fields are nobody's business here. Nothing depends on who looks, so that one frame serves all.
+carry no payload: inputs and fields are nobody's business here, and of whoever acted only what kind of actor it was. Nothing
+depends on who looks, so that one frame serves all.
 
 A page also tells of the children that steps wait for. When one of them moves, this timeline does not: the ``sequence`` stays
 and the ``version`` is another. Clients give both back; a frame is news to whoever differs in either.
@@ -19,13 +20,13 @@ import json
 import re
 import uuid
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.template.loader import render_to_string
 from django.utils import translation
 
-from .actors import ActorType
 from .children import version_of
 from .models import Event, Timeline
 from .outline import outline_of
@@ -34,7 +35,6 @@ from .sight import ALL, TOLD, Sight
 FRAGMENT = "django_timelines/timeline.html"
 _VERSION = re.compile(r"[0-9a-f]{0,16}")
 _SEQUENCE = re.compile(r"[0-9]{1,10}")
-_NAMELESS = frozenset({ActorType.WORKER, ActorType.CLOCK, ActorType.COMMAND})  # their labels name hosts and processes
 
 
 class Seen(NamedTuple):
@@ -91,11 +91,10 @@ def described(timeline: Timeline, **wanted: int) -> list[dict[str, Any]]:
 
 
 def _event(
-    sequence: int, type: str, step: str, item: str, attempt: int | None, at: Any, actor: str, label: str
+    sequence: int, type: str, step: str, item: str, attempt: int | None, at: datetime, actor: str
 ) -> dict[str, Any]:
-    shown = "" if actor in _NAMELESS else label
     event = {"sequence": sequence, "type": type, "step": step, "item": item, "attempt": attempt}
-    return event | {"at": at.isoformat(), "actor": {"type": actor, "label": shown}}
+    return event | {"at": at.isoformat(), "actor": actor}
 
 
 def find(id: uuid.UUID, using: str) -> Timeline | None:

@@ -25,7 +25,7 @@ MOST_EVENTS = 200
 MOST_ALIKE = 50  # open runs of a step with the same status
 MOST_TIMES = 100  # that come with the one statement; what else a page lists is asked for
 ALL = 2**31 - 1  # for whoever wants no events: all have been seen
-TOLD = ("sequence", "type", "step", "item", "attempt", "at", "actor_type", "actor_label")
+TOLD = ("sequence", "type", "step", "item", "attempt", "at", "actor_type")
 _UNREAD = "cursor"  # of a run: nobody's business but its body's
 
 type_told = Sequence[Any]

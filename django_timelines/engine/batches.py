@@ -180,12 +180,13 @@ class Batches:
         held, runner = self._held, self._runner
         if held.pending or runner.in_transaction or not self._is_time_to_show():
             return
+        self._shown_at = time.monotonic()  # what cannot be noted now is not tried again at once
         row, where = {"progress": self._shown.row()}, (held.snapshot.id, held.name.step, held.fence)
         if self._block is None and not beside.is_needed():
             store.note(runner.using, *where, row)
         elif not beside.note(runner.using, *where, row):
             return
-        self._show()
+        self._let_pages_know()
 
     def _is_time_to_show(self) -> bool:
         return time.monotonic() - self._shown_at >= conf.SHOW_EVERY
@@ -193,7 +194,10 @@ class Batches:
     def _show(self) -> None:
         if self._is_time_to_show() and not self._runner.in_transaction:
             self._shown_at = time.monotonic()
-            progressed.send_robust(None, timeline=self._held.snapshot.id, using=self._runner.using)
+            self._let_pages_know()
+
+    def _let_pages_know(self) -> None:
+        progressed.send_robust(None, timeline=self._held.snapshot.id, using=self._runner.using)
 
     # What may end it between two items
 

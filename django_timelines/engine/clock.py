@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
 from django.db import close_old_connections, router
-from django.db.models import Min, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from .. import conf, moments, registry, store
 from ..actors import Actor, ActorType, acting, this_process
@@ -41,32 +42,19 @@ type_deaf = dict[str, datetime]
 BATCH = 500
 SOON = timedelta(seconds=1)
 LONGEST_SLEEP = 1.0  # seconds; a new due time may be nearer than all that were known
-SIGHTING = "clock"
+SIGHTING, SIGHTED_EVERY = "clock", 10.0  # seconds
 _WITH_DEADLINE = (StepStatus.WAITING, StepStatus.DUE, StepStatus.RETRYING)
 
 
 def keep_time(stop: threading.Event) -> None:
     """Tick until stopped, sleeping until the next due time or a second at most."""
-    actor = this_process(ActorType.CLOCK, "clock")
-    seen_at = datetime.min.replace(tzinfo=moments.now().tzinfo)
-    using = router.db_for_write(Timeline)
-    said = ""
-    deaf: type_deaf = {}
-    with acting(actor):
-        renamed = BATCH
+    clock, said = Clock(router.db_for_write(Timeline)), ""
+    with acting(clock.actor):
         while not stop.is_set():
             close_old_connections()
             pause = LONGEST_SLEEP
             try:
-                if renamed:  # once, when the code may be new
-                    renamed = bring_up_all(using)
-                    take_all(using)
-                    call_up_all(using)
-                if moments.now() - seen_at > timedelta(seconds=10):
-                    seen_at = moments.now()
-                    store.sighted(using, SIGHTING, seen_at)
-                    store.sweep_leases(using)
-                pause = 0.0 if tick(using, actor, deaf) == BATCH else _until_next(using, deaf)
+                pause = 0.0 if clock.turn() == BATCH else clock.until_next()
             except Exception as error:  # InterfaceError is no DatabaseError; whatever it is, the clock goes on
                 if repr(error) != said:
                     logger.warning(
@@ -76,6 +64,36 @@ def keep_time(stop: threading.Event) -> None:
             finally:
                 close_old_connections()
             stop.wait(pause)
+
+
+class Clock:
+    """A clock, and what it knows from turn to turn."""
+
+    def __init__(self, using: str) -> None:
+        self.actor = this_process(ActorType.CLOCK, "clock")
+        self._using = using
+        self._deaf: type_deaf = {}
+        self._seen_at: float | None = None  # when it last said that it is there: by no clock that can be set
+        self._is_new = True  # and so may the code be
+        self._renamed = BATCH
+
+    def turn(self) -> int:
+        """Do what a clock has to do now; return how many runs it looked at, a batch at most."""
+        if self._renamed:
+            self._renamed = bring_up_all(self._using)
+        if self._is_new:
+            take_all(self._using)
+            call_up_all(self._using)
+            self._is_new = False
+        if self._seen_at is None or time.monotonic() - self._seen_at > SIGHTED_EVERY:
+            self._seen_at = time.monotonic()
+            store.sighted(self._using, SIGHTING, moments.now())
+            store.sweep_leases(self._using)
+        return tick(self._using, self.actor, self._deaf)
+
+    def until_next(self) -> float:
+        """Return for how many seconds there is nothing to do, as far as is known."""
+        return _until_next(self._using, self._deaf)
 
 
 def tick(using: str, actor: Actor | None = None, deaf: type_deaf | None = None) -> int:
@@ -89,7 +107,7 @@ def tick(using: str, actor: Actor | None = None, deaf: type_deaf | None = None) 
     if store.EVERYTHING in paused:
         return 0
     deaf = {} if deaf is None else deaf
-    waiting = _runs(using, at, deaf).filter(ring__lte=at).exclude(timeline__workflow__in=paused)
+    waiting = _runs(using, at, deaf, paused).filter(ring__lte=at)
     runs = list(waiting.select_related("timeline").order_by("ring")[:BATCH])
     due = [run for run in runs if not _look(run, at, by)]
     with suppress(Conflict), conflict_if_transient(using):  # the next look is soon
@@ -124,15 +142,16 @@ def settle_due_deadlines(using: str) -> None:
             settle_overdue(run, by)
 
 
-def _runs(using: str, at: datetime, deaf: type_deaf) -> QuerySet[Run]:
-    """Return the open runs but for those with a live lease, and those that wait for a placement which this clock cannot ring now.
+def _runs(using: str, at: datetime, deaf: type_deaf, paused: Collection[str]) -> QuerySet[Run]:
+    """Return the open runs but for those of paused workflows, those with a live lease, and those that wait for a placement which
+    this clock cannot ring now.
 
     A lease's end is the database's to tell, whose clock may differ from ours; and nothing is noted of what has one: it would be a
     write to a row that a long body's completion is to write.
     """
     for placement in [placement for placement, until in deaf.items() if until <= at]:
         del deaf[placement]
-    runs = Run.objects.using(using).exclude(store.with_live_lease(using))
+    runs = Run.objects.using(using).exclude(store.with_live_lease(using)).exclude(timeline__workflow__in=paused)
     if not deaf:
         return runs
     overdue = Q(until__lte=at)
@@ -238,8 +257,11 @@ def _leaves_to_newer_code(declaration: Declaration | None, snapshot: Snapshot, r
 
 
 def _until_next(using: str, deaf: type_deaf) -> float:
-    next_ring = _runs(using, moments.now(), deaf).aggregate(next=Min("ring"))["next"]
+    at, paused = moments.now(), store.paused(using)
+    if store.EVERYTHING in paused:
+        return LONGEST_SLEEP
+    soon = _runs(using, at, deaf, paused).filter(ring__lte=at + timedelta(seconds=LONGEST_SLEEP))
+    next_ring = soon.order_by("ring").values_list("ring", flat=True).first()
     if next_ring is None:
         return LONGEST_SLEEP
-    left: float = (next_ring - moments.now()).total_seconds()
-    return min(LONGEST_SLEEP, max(0.01, left))
+    return max(0.01, (next_ring - moments.now()).total_seconds())

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.utils.translation import gettext as _
 
 from .. import actors
 from ..actors import Actor, ActorType
+from ..databases import begin_writing
 from ..events import EventType, NewEvent
 from ..exceptions import Conflict, Refused
 from ..models import Event, Item, Timeline
@@ -77,6 +78,7 @@ def erase(snapshot: Snapshot, reason: str, actor: Actor | None = None) -> Snapsh
     say_why(reason, _("Say why the timeline is erased."))
     using = snapshot.using
     with transaction.atomic(using=using):
+        begin_writing(connections[using])
         now = load(snapshot.id, using, lock=True)
         if now.status not in ENDED:
             words = {"status": _(now.status)}

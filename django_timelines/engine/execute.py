@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from django.core.exceptions import ValidationError
-from django.db import Error, connections, transaction
+from django.db import DatabaseError, Error, connections, transaction
 
 from ..actors import ActorType, Cause, acting, current, in_step, this_process
 from ..databases import is_transient
-from ..exceptions import LeaseLost, NotUnique, Rejected, TimelinesError
+from ..exceptions import Conflict, LeaseLost, NotUnique, Rejected, TimelinesError
 from ..items import without_many
 from ..placements import INLINE, Bell
 from ..registry import Declaration
@@ -94,12 +94,32 @@ def _first(waiting: list[Bell], runner: Runner) -> Held | None:
     while waiting:
         bell = waiting.pop(0)
         if runner.in_transaction:
-            transaction.on_commit(partial(answer, **bell.as_json()), using=runner.using)
+            transaction.on_commit(partial(_answer_after_commit, bell), using=runner.using)
         elif not bell.step:
-            waiting += hear(uuid.UUID(bell.timeline), runner)
+            waiting += _hear(bell, runner)
         elif held := claim(uuid.UUID(bell.timeline), RunName(bell.step, bell.item), bell.fence, runner):
             return held
     return None
+
+
+def _answer_after_commit(bell: Bell) -> None:
+    """Answer a bell of the caller's transaction. That is committed: if the database is away now, it is no error of the caller's."""
+    try:
+        answer(**bell.as_json())
+    except (Conflict, DatabaseError):
+        _leave_to_the_clock(bell)
+
+
+def _hear(bell: Bell, runner: Runner) -> list[Bell]:
+    try:
+        return hear(uuid.UUID(bell.timeline), runner)
+    except (Conflict, DatabaseError):
+        _leave_to_the_clock(bell)
+        return []
+
+
+def _leave_to_the_clock(bell: Bell) -> None:
+    logger.warning("%s could not be answered after a commit; the clock rings again.", bell, exc_info=True)
 
 
 def _log(held: Held, failed: Failed) -> None:

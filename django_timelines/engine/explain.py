@@ -17,6 +17,7 @@ from .. import moments, registry
 from ..events import EventType
 from ..items import read_named
 from ..models import Event, Pause, Run, Sighting, Timeline
+from ..placements.embedded import is_used
 from ..sight import Sight, look_at
 from ..state import ENDED, RunName, StepStatus, TimelineStatus, awaits_child, count_alike, name_at, run_key, type_run
 from . import bells
@@ -253,10 +254,11 @@ def _clock(timeline: Timeline, runs: list[Run]) -> list[Reason]:
     seen = Sighting.objects.using(timeline.using).filter(name=SIGHTING).values_list("at", flat=True).first()
     if seen is not None and moments.now() - seen < UNSEEN:
         return []
+    mend = _("start the site, or manage.py timelines_clock") if is_used() else _("start manage.py timelines_clock")
     if seen is None:
-        return [Reason("no_clock", _("No clock has been seen: start the site, or manage.py timelines_clock."))]
-    sentence = _("No clock has been seen since %(when)s: start the site, or manage.py timelines_clock.")
-    return [Reason("no_clock", sentence % {"when": _moment(seen)})]
+        return [Reason("no_clock", _("No clock has been seen: %(mend)s.") % {"mend": mend})]
+    sentence = _("No clock has been seen since %(when)s: %(mend)s.")
+    return [Reason("no_clock", sentence % {"when": _moment(seen), "mend": mend})]
 
 
 _ENDINGS = (EventType.TIMELINE_COMPLETED, EventType.TIMELINE_FAILED, EventType.TIMELINE_CANCELLED)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -47,8 +47,7 @@ from .runner import Runner, commit, load
 from .sealing import sealed_row
 from .undo import undoable
 
-MANY = 500  # notices that one transaction takes
-SOON = timedelta(seconds=1)  # after which the clock takes a notice that nobody took
+MANY = 500  # notices that one transaction takes, and timelines that one look finds
 
 
 def begin_child(
@@ -114,10 +113,12 @@ def hear(timeline: uuid.UUID, runner: Runner) -> list[Bell]:
 
 
 def unheard(using: str, before: datetime | None = None) -> list[uuid.UUID]:
-    """Return the timelines that have notices, or notices from before this time, that nobody took."""
-    waiting = Notice.objects.using(using).order_by("id")
-    waiting = waiting.filter(id__lt=first_id_at(before)) if before else waiting
-    return list(dict.fromkeys(waiting.values_list("timeline", flat=True)[:MANY]))
+    """Return the timelines that have notices, or notices from before this time, that nobody took; ``MANY`` at most.
+
+    Each counts once, however many it has: one that cannot take them, for now, keeps none of the others waiting.
+    """
+    waiting = Notice.objects.using(using).filter(id__lt=first_id_at(before)) if before else Notice.objects.using(using)
+    return list(waiting.order_by("timeline").values_list("timeline", flat=True).distinct()[:MANY])
 
 
 def _snapshot_for(timeline: uuid.UUID, notices: list[Notice], runner: Runner) -> Snapshot:

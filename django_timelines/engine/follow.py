@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ MOST_TIMELINES = 1_000  # that one transaction follows
 SPAN = 10_000  # timelines that one transaction of the walk goes past, if they have nothing new
 WALK_EVERY = timedelta(minutes=10)
 PAUSE = 0.5  # seconds between looks, when there was nothing new
-SIGHTING, SIGHTED_EVERY = "follower", timedelta(seconds=10)
+SIGHTING, SIGHTED_EVERY = "follower", 10.0  # seconds
 
 
 @dataclass(slots=True)
@@ -51,14 +52,14 @@ def keep_following(stop: threading.Event) -> None:
     if not known.everything():
         return
     using, said = router.db_for_write(Timeline), ""
-    seen_at = moments.now() - SIGHTED_EVERY
+    seen_at: float | None = None
     while not stop.is_set():
         close_old_connections()
         more = False
         try:
-            if moments.now() - seen_at >= SIGHTED_EVERY:
-                seen_at = moments.now()
-                sighted(using, SIGHTING, seen_at)
+            if seen_at is None or time.monotonic() - seen_at >= SIGHTED_EVERY:
+                seen_at = time.monotonic()
+                sighted(using, SIGHTING, moments.now())
             more = follow_all(using)
         except Exception as error:  # whatever it is, it goes on
             if repr(error) != said:

@@ -25,7 +25,7 @@ class Pause(models.Model):
 
 
 class Sighting(models.Model):
-    """When a clock or an embedded worker was last seen, so that ``explain()`` can say that none was."""
+    """When a clock or a follower was last seen, so that ``explain()`` can say that none was."""
 
     name = models.CharField(primary_key=True, max_length=100)
     at = models.DateTimeField()

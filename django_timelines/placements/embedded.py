@@ -1,7 +1,7 @@
 """``embedded``: threads of the serving process, so that a first try needs neither Redis nor a second terminal.
 
-They start with the first request or bell of a process that serves, and not in commands, shells and tests: a bell that is
-rung there is rung again by the clock of a process that serves, within seconds.
+They start with the first request of a process that serves, if something is placed here, and not in commands, shells and tests: a
+bell that is rung there is rung again by the clock of a process that serves, within seconds.
 """
 
 from __future__ import annotations
@@ -111,5 +111,11 @@ def serve(sender: Any = None, **kwargs: Any) -> None:
     """Start the worker if something is placed here and this request came to a real server, not to the test client."""
     if worker.serving or sender is None or not issubclass(sender, WSGIHandler | ASGIHandler):
         return
-    if EMBEDDED in {conf.placements().get(conf.BACKGROUND, EMBEDDED), *conf.placements().values()}:
+    if is_used():
         worker.start()
+
+
+def is_used() -> bool:
+    """Tell whether something is placed here, so that a process that serves keeps time as well."""
+    placed = conf.placements()
+    return EMBEDDED in {placed.get(conf.BACKGROUND, EMBEDDED), *placed.values()}

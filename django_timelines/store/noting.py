@@ -80,5 +80,5 @@ def rang(using: str, rings: Sequence[Ring]) -> list[Ring]:
 
 
 def sighted(using: str, name: str, at: datetime) -> None:
-    """Note that a clock or an embedded worker was seen."""
+    """Note that a clock or a follower was seen."""
     Sighting.objects.using(using).update_or_create(name=name, defaults={"at": at})

@@ -145,6 +145,15 @@ def test_explain_says_what_it_waits_for_and_that_no_clock_was_seen() -> None:
     assert "somebody to call “arrive”" in str(explanation)
 
 
+def test_explain_tells_to_start_what_keeps_time_there(place: Any) -> None:
+    order = Order.start(customer="ann")
+    assert "start the site, or manage.py timelines_clock." in str(order.timeline.explain())
+
+    place(background="rq:default")
+
+    assert "No clock has been seen: start manage.py timelines_clock." in str(order.timeline.explain())
+
+
 def test_explain_says_when_it_ended_whatever_was_appended_since() -> None:
     letter = Letter.start(to="Bob")
     drain()

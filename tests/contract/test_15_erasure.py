@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
+from django.db import connections
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from django_timelines.engine import prune as pruning
 from django_timelines.engine.prune import prune
@@ -114,6 +116,20 @@ def test_an_erased_timeline_of_many_events_is_scrubbed_to_the_last(monkeypatch: 
 
 
 # Pruning
+
+
+def test_erasing_takes_the_write_lock_before_it_reads() -> None:
+    connection = connections[HERE]
+    if connection.vendor != "sqlite" or "transaction_mode" in connection.settings_dict["OPTIONS"]:
+        pytest.skip("only there a transaction that has read cannot always write")
+    order = Order.start(customer="Ada")
+    order.timeline.cancel(reason="over")
+
+    with CaptureQueriesContext(connection) as asked:
+        order.timeline.erase(reason="asked for it")
+
+    first = next(one["sql"] for one in asked if "django_timelines" in one["sql"])
+    assert first.startswith("UPDATE")
 
 
 def test_a_timeline_on_which_an_earlier_round_went_on_is_erased_too() -> None:

@@ -1,15 +1,19 @@
 """Calls from a request: its user is the actor, its transaction is respected, its session sees what it began."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import connections
+from django.db import OperationalError, connections
 from django.test import Client
 
+from django_timelines.engine import execute
+from django_timelines.engine.clock import tick
 from django_timelines.models import Timeline
-from django_timelines.testing import drain
+from django_timelines.testing import drain, travel
+from django_timelines.testing.patching import wrapped
 from django_timelines.workflows import Workflow, step
 from tests.shop.here import HERE
 from tests.shop.models import Entry
@@ -102,3 +106,20 @@ def test_what_a_body_begins_is_not_the_visitors_wherever_it_runs(
     assert client.get(inquiry.get_absolute_url()).status_code == 404
     assert client.post(inquiry.get_absolute_url(), {"timelines-step": "approve"}).status_code == 404
     assert (inquiry.timeline.started_by, Inquiry.get(inquiry.pk).approve.status) == ("", "waiting")
+
+
+def test_a_database_that_goes_away_after_the_commit_is_no_error_of_the_request(
+    client: Client, atomic_requests: None, place: Any
+) -> None:
+    place(pack="inline", announce="inline")
+
+    def gone(*claimed: Any) -> Any:
+        raise OperationalError("the connection is closed")
+
+    with wrapped(execute, "claim", lambda claim: gone):
+        answered = client.get("/order/?customer=Ada")
+
+    order = Order.get(answered.content.decode())
+    assert (answered.status_code, order.announce.status, ran["announce"]) == (200, "due", 0)
+    travel(timedelta(seconds=6))
+    assert (tick(HERE), drain()) == (1, 1)

@@ -1,14 +1,18 @@
 """The clock goes on, whatever it meets, and spins at nothing."""
 
 import threading
+import uuid
 from datetime import timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import InterfaceError, connections
 
-from django_timelines.engine import clock
-from django_timelines.models import Run, Sighting
+from django_timelines.engine import clock, family
+from django_timelines.engine.pause import pause_all
+from django_timelines.models import Notice, Run, Sighting
 from django_timelines.testing import travel
 from tests.shop.here import HERE
 from tests.shop.workflows import Order
@@ -67,3 +71,36 @@ def test_what_the_clock_cannot_look_at_does_not_keep_it_from_the_rest(settings: 
         assert clock.tick(HERE) == 2
 
     assert list(Run.objects.values_list("status", "rings")) == [("due", 2), ("due", 2)]  # rung for at the start, too
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+@pytest.mark.parametrize("workflow", ["", "shop.Order"])
+def test_the_clock_rests_while_what_is_due_is_paused(workflow: str, caplog: pytest.LogCaptureFixture) -> None:
+    Order.start(customer="Ada")
+    pause_all("the bad day", *filter(None, [workflow]))
+    turns = Turns(2)
+
+    with travel(timedelta(seconds=10)):
+        clock.keep_time(turns)
+
+    assert (turns.pauses, caplog.messages) == ([1.0, 1.0], [])
+
+
+def test_a_clock_of_one_turn_has_been_seen() -> None:
+    order = Order.start(customer="Ada")
+    assert "No clock has been seen" in str(order.timeline.explain())
+
+    call_command("timelines_clock", "--once", stdout=StringIO())
+
+    assert "No clock has been seen" not in str(order.timeline.explain())
+
+
+def test_a_timeline_with_many_notices_that_it_cannot_take_keeps_no_other_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(family, "MANY", 2)
+    deaf, other = uuid.uuid4(), uuid.uuid4()
+    for timeline in (deaf, deaf, deaf, other):
+        Notice.objects.create(timeline=timeline, source=uuid.uuid4(), sequence=1, kind=Notice.ENDED)
+
+    assert set(family.unheard(HERE)) == {deaf, other}

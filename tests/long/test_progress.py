@@ -17,6 +17,7 @@ from django.test import Client
 
 from django_timelines import conf
 from django_timelines.admin.words import stands
+from django_timelines.engine.beside import beside
 from django_timelines.live.hub import Hub, hub, wake_for_progress
 from django_timelines.live.layer import PROGRESS, hint, read_hint
 from django_timelines.live.threads import in_thread
@@ -182,6 +183,28 @@ def test_an_exactly_once_body_is_seen_before_it_commits_where_the_database_can()
         (progress,) = seen[0]
         assert (progress if isinstance(progress, dict) else json.loads(progress))["done"] == 3
     assert Freely.get(freely.pk).go.status == "completed"
+
+
+@transactional
+def test_progress_that_cannot_be_noted_is_not_tried_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conf, "SHOW_EVERY", 60)
+    tried: list[Any] = []
+
+    def is_busy(*noted: Any) -> bool:
+        tried.append(noted)
+        return False
+
+    def work(freely: Any) -> None:
+        for done in range(100):
+            freely.progress(done, 100)
+
+    monkeypatch.setattr(beside, "is_needed", lambda: True)
+    monkeypatch.setattr(beside, "note", is_busy)
+    trouble["go"] = work
+    Freely.start()
+    drain()
+
+    assert len(tried) == 1
 
 
 @transactional

@@ -31,7 +31,7 @@ class Command(BaseCommand):
         """Tick until SIGINT or SIGTERM."""
         if options["once"]:
             using = router.db_for_write(Timeline)
-            self.stdout.write(f"Looked at {clock.tick(using)}.")
+            self.stdout.write(f"Looked at {clock.Clock(using).turn()}.")
             while follow.follow_all(using):
                 pass
             return

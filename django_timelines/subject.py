@@ -57,6 +57,11 @@ class Subject:
             raise TimelinesError(f"{what} is there in a step's body only.")
         return self._frame
 
+    @property
+    def _is_behind(self) -> bool:
+        """Tell whether the timeline is newer code's: see ``Declaration.is_behind``."""
+        return self._declaration.is_behind(self._snapshot.state)
+
     def _seen(self, snapshot: Snapshot) -> None:
         if snapshot.head != self._snapshot.head:
             self._values, self._keys = {}, {}

@@ -11,15 +11,21 @@ from ..actors import Actor, ActorType
 from ..exceptions import NotAllowed
 from ..rules import allows
 from ..steps import Step
+from .behind import refuse_if_behind
 
 
 def check_allowed(step: Step[...], workflow: Any, actor: Actor | None) -> None:
-    """See that this actor may call the step; ``NotAllowed`` if not. At a start there is no workflow object yet."""
+    """See that this actor may call the step; ``NotAllowed`` if not, or ``Refused`` if only newer code can say.
+
+    At a start there is no workflow object yet.
+    """
     if not step.allowed:
         return
     actor = actor or actors.current()
     user = policy.user_of(actor)
     if not allows(step, workflow, user, holds_link=actor.type == ActorType.LINK):
+        if workflow is not None:
+            refuse_if_behind(workflow._declaration, workflow._snapshot.state)
         words = {"step": step.name.replace("_", " "), "actor": actor, "name": step.name}
         said = _("%(actor)s may not call “%(step)s”. Who may is said in its allowed=.") % words
         if actor.type == ActorType.SYSTEM:  # code that has not said for whom it calls

@@ -104,6 +104,6 @@ def whose(run: type_run, step: Step[...], workflow: Any) -> str:
     words, user = {"step": step.name.replace("_", " "), "name": has["label"]}, user_who_has(run)
     if user is None or not is_here(user):
         return _("%(name)s has “%(step)s”, and has left: assign it to somebody else.") % words
-    if step.allowed and not allows(step, workflow, user):
+    if step.allowed and not workflow._is_behind and not allows(step, workflow, user):
         return _("%(name)s has “%(step)s”, and may not call it: assign it to somebody else.") % words
     return _("%(name)s has “%(step)s”.") % words

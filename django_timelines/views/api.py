@@ -35,7 +35,7 @@ from ..state import Outcome, split_key, waits_for_call
 from ..steps import Step
 from ..store import snapshot_of
 from ..workflows import BoundStep
-from .visible import may_call, may_view, not_yours, other_of, sentences_of, status_of, viewer, visible
+from .visible import check_call, may_call, may_view, other_of, sentences_of, status_of, viewer, visible
 
 PAGE = 50  # timelines in one answer
 MOST_EVENTS = 200
@@ -99,8 +99,7 @@ def step(request: HttpRequest, pk: uuid.UUID, run: str) -> HttpResponse:
     shown, asked = visible(request, pk), _body(request, "input", "key", "seen")
     declaration, (name, item, round) = registry.get(shown.workflow), split_key(run)
     declaration.step(name)
-    if not may_call(request, shown, run):
-        raise not_yours(request, shown, run)
+    check_call(request, shown, run)
     seen = asked.get("seen")
     if seen is not None and type(seen) is not int:
         raise BadRequest(_("seen is the sequence of an event: a whole number."))

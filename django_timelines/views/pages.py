@@ -32,7 +32,7 @@ from ..workflows import Workflow
 from . import calls as possible
 from .calls import KEY, SEEN, STEP, PossibleCall, call_now, carry_out, known_input, possible_call, possible_calls
 from .changes import changes_since
-from .visible import form_key, may_call, may_view, not_yours, other_of, sentences_of, status_of, viewer, visible
+from .visible import check_call, form_key, may_view, other_of, sentences_of, status_of, viewer, visible
 
 PAGE, STEP_PAGE, START_PAGE = (f"django_timelines/{name}.html" for name in ("timeline_page", "step_page", "start_page"))
 
@@ -154,8 +154,10 @@ class CallingView(WorkflowView, ABC):
         name = split_key(run)[0]
         if declaration is None or name not in declaration.steps:
             return self._page(timeline, declaration, notes=[_("There is no such step any more.")], status=404)
-        if not may_call(request, timeline, run):
-            return self._page(timeline, declaration, notes=[str(not_yours(request, timeline, run))], status=403)
+        try:
+            check_call(request, timeline, run)
+        except Refused as refused:
+            return self._page(timeline, declaration, notes=sentences_of(refused), status=status_of(refused))
         call = self._call(timeline, declaration, run, request.POST)
         call.key, call.seen = form_key(request, KEY), frames.read_sequence(request.POST.get(SEEN))
         if not call.form.is_valid():

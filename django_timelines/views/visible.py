@@ -10,8 +10,9 @@ from django.db import router
 from django.http import Http404, HttpRequest
 from django.utils.translation import gettext as _
 
-from .. import frames, policy
+from .. import frames, policy, registry
 from ..engine.assignee import not_theirs
+from ..engine.behind import refuse_if_behind
 from ..exceptions import NotAllowed, NotUnique, Refused
 from ..items import run_of
 from ..models import Timeline
@@ -78,13 +79,16 @@ def may_call(request: HttpRequest, timeline: Timeline, run: str) -> bool:
     return policy.may_call(timeline, run, *viewer(request))
 
 
-def not_yours(request: HttpRequest, timeline: Timeline, run: str) -> NotAllowed:
-    """Return the refusal of a call by whoever may not make it: whose it is, if they are somebody we know."""
+def check_call(request: HttpRequest, timeline: Timeline, run: str) -> None:
+    """See that whoever sent the request may call this run. ``Refused`` says whose it is, if they are somebody we know."""
+    if may_call(request, timeline, run):
+        return
+    refuse_if_behind(registry.find(timeline.workflow), timeline.state)
     has = run_of(timeline, run).get("assigned")
     step = split_key(run)[0]
     if has and getattr(viewer(request)[0], "is_authenticated", False):
-        return not_theirs(step, has["label"])
-    return NotAllowed(_("“%(step)s” is not yours to call.") % {"step": step.replace("_", " ")})
+        raise not_theirs(step, has["label"])
+    raise NotAllowed(_("“%(step)s” is not yours to call.") % {"step": step.replace("_", " ")})
 
 
 def viewer(request: HttpRequest) -> tuple[Any, Any]:

@@ -121,6 +121,89 @@ def test_a_call_of_a_step_whose_field_newer_code_calls_otherwise_is_written_down
     assert_holds(parcel)
 
 
+GUARDED = OLD.replace(
+    "@step(after=take)", "@step(after=take, allowed=lambda parcel, user: ran.update(asked=parcel.weight) or True)"
+)
+GUARDED_RENAMED = (
+    GUARDED.replace("parcel.weight", "parcel.grams")
+    .replace("self.weight", "self.grams")
+    .replace("weight: int = 1", 'grams: Annotated[int, RenamedFrom("weight")] = 1')
+)
+
+
+@pytest.fixture
+def guarded(deploy: Any, django_user_model: Any) -> Any:
+    """A parcel in an old process. Who may weigh it is said by a function that reads a field which newer code calls otherwise."""
+    ada = django_user_model.objects.create_user("ada")
+    parcel = deploy(GUARDED).using(actor=ada).start("Main Street 1")
+    return renamed_under(deploy, GUARDED, GUARDED_RENAMED, parcel).get(parcel.pk)
+
+
+def test_a_function_of_allowed_is_not_asked_in_an_old_process_and_the_call_is_refused(
+    guarded: Any, django_user_model: Any
+) -> None:
+    before = written(guarded)
+
+    with pytest.raises(Refused) as refused:
+        guarded.weigh.using(actor=django_user_model.objects.get())(grams=5)
+
+    assert (refused.value.reason, written(guarded), ran["asked"]) == ("older_code", before, 0)
+
+
+def test_pages_links_and_api_of_an_old_process_refuse_it_as_well(
+    guarded: Any, django_user_model: Any, client: Any, deploy: Any
+) -> None:
+    page, link = guarded.get_absolute_url(), guarded.weigh.link().removeprefix("https://example.org")
+    api = f"/timelines/api/{guarded.pk}/steps/weigh/"
+    client.force_login(django_user_model.objects.get())
+    before = written(guarded)
+
+    shown = client.get(page)
+    refused = [
+        client.post(page, {"timelines-step": "weigh", "grams": "5"}),
+        client.get(link),
+        client.post(link, {"grams": "5"}),
+        client.post(api, {"input": {"grams": 5}}, content_type="application/json"),
+    ]
+
+    assert (shown.status_code, [call.run for call in shown.context["calls"]]) == (200, ["sign"])
+    assert [answer.status_code for answer in refused] == [409] * 4
+    assert all("Newer code has this timeline" in answer.content.decode() for answer in refused)
+    assert client.get("/timelines/").status_code == 200
+    assert (written(guarded), ran["asked"]) == (before, 0)
+    deploy(GUARDED_RENAMED)
+    assert client.post(page, {"timelines-step": "weigh", "grams": "5"}).status_code == 302
+    assert ran["weigh"] == 1
+
+
+def test_who_is_named_by_name_is_let_in_by_an_old_process_and_the_call_is_written_down(
+    deploy: Any, django_user_model: Any
+) -> None:
+    old, new = (
+        source.replace("allowed=", 'allowed=["user:ada", ').replace("or True)", "or True])")
+        for source in (GUARDED, GUARDED_RENAMED)
+    )
+    parcel = deploy(old).start("Main Street 1")
+    ada = django_user_model.objects.create_user("ada")
+
+    parcel = renamed_under(deploy, old, new, parcel).get(parcel.pk)
+
+    assert parcel.weigh.using(actor=ada)(grams=5) == "due"
+    assert ran["asked"] == 0
+
+
+def test_who_has_a_step_is_not_said_to_be_kept_from_it_by_an_old_process(deploy: Any, django_user_model: Any) -> None:
+    parcel = deploy(GUARDED).start("Main Street 1")
+    parcel.weigh.assign(django_user_model.objects.create_user("ada"))
+    ran.clear()
+
+    old = renamed_under(deploy, GUARDED, GUARDED_RENAMED, parcel)
+
+    sentences = [str(reason) for reason in old.get(parcel.pk).timeline.explain().reasons]
+    assert any("ada has “weigh”." in sentence for sentence in sentences)
+    assert ran["asked"] == 0
+
+
 PARENT = """
 from tests.shop.workflows import Bill
 

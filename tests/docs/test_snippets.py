@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import doctest
 import io
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth.models import AnonymousUser, User
+from django.test import RequestFactory
 from django.utils.module_loading import import_string
 
 from django_timelines import registry
+from django_timelines.actors import acting, of_user
 from django_timelines.checks import check_settings
 from django_timelines.models import Timeline
 from django_timelines.moments import now
 from django_timelines.testing import assert_holds, drain, recorded_errors, travel
+from tests.live.sockets import PATIENCE, Socket
 from tests.shop.workflows import Order
 
 from .snippets import ROOT, Reader, blocks
@@ -160,3 +165,52 @@ def test_the_booking_of_the_how_to_reminds_a_day_before_and_may_be_confirmed_for
         said.append((declared.get(pk).confirm.status, declared.get(pk).remind.status))
 
     assert said == [("waiting", "due"), ("overdue", "due"), ("overdue", "completed")]
+
+
+def test_the_view_of_the_how_to_leads_to_the_first_sign_up_only_who_began_it(show: Any, settings: Any) -> None:
+    settings.TEMPLATES = [
+        {
+            "BACKEND": "django.template.backends.django.DjangoTemplates",
+            "OPTIONS": {
+                "loaders": [("django.template.loaders.locmem.Loader", {"signup/form.html": "{{ form.errors }}"})]
+            },
+        }
+    ]
+    shown = show("limit.md", "class Signup")
+    view = show("limit.md", "def sign_up", Signup=shown["Signup"])["sign_up"]
+
+    def sign_up(user: Any) -> Any:
+        request = RequestFactory().post("/", {"email": "ada@example.org"})
+        request.user, request.session = user, {}
+        with acting(of_user(user)):
+            return view(request)
+
+    ada = User.objects.create_user("ada")
+    first = sign_up(ada)
+
+    assert first.status_code == 302
+    assert sign_up(ada).url == first.url
+    refused = sign_up(AnonymousUser())
+    pk = str(shown["Signup"].timelines.get().pk)
+    assert (refused.status_code, "errorlist" in refused.text, pk in refused.text) == (200, True, False)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_consumer_of_the_how_to_lets_nobody_pay_but_whose_order_it_is(show: Any) -> None:
+    shown = show("use-async.md", "class Till")
+    ada, eve = (User.objects.create_user(name) for name in ("ada", "eve"))
+    order = str(shown["Order"].start(owner=ada).pk)
+
+    async def pay(user: Any, order: str) -> dict[str, Any]:
+        socket = Socket(shown["Till"].as_asgi(), "/")
+        socket.scope["user"] = user
+        await socket.connect(timeout=PATIENCE)
+        await socket.send_json_to({"order": order, "id": uuid.uuid4().hex, "amount": 5})
+        said = await socket.frame()
+        await socket.disconnect()
+        return said
+
+    assert async_to_sync(pay)(eve, order) == {"refused": "not_allowed"}
+    assert async_to_sync(pay)(AnonymousUser(), order) == {"refused": "not_allowed"}
+    assert async_to_sync(pay)(ada, "nowhere") == {"refused": "unknown_timeline"}
+    assert async_to_sync(pay)(ada, order) == {"outcome": "completed"}

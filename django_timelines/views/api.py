@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import BadRequest, RequestDataTooBig, ValidationError
 from django.db import router
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
@@ -45,6 +46,7 @@ type_view = Callable[..., HttpResponse]
 def answered(view: type_view) -> type_view:
     """Answer as JSON what is refused, too."""
 
+    @login_not_required
     @never_cache
     @csrf_protect
     @wraps(view)

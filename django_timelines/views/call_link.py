@@ -5,8 +5,10 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
+from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 
@@ -46,6 +48,7 @@ class Followed:
         return run_key(self.step, self.link.item)
 
 
+@method_decorator(login_not_required, name="dispatch")
 class CallLinkView(WorkflowView):
     """``timelines:call``. Its template is ``<app>/<workflow>_<step>_link.html``, or ours; its form the step's own."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
 from django.db import router
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
@@ -26,6 +27,7 @@ from .visible import may_view, sentences_of, status_of, viewer, visible
 REFUSED = "django_timelines/link_refused.html"
 
 
+@login_not_required
 @never_cache
 @require_GET
 def since(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
@@ -45,6 +47,7 @@ def since(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     return HttpResponse(frame, content_type="application/json") if frame else HttpResponse(status=204)
 
 
+@login_not_required
 @never_cache
 @require_safe
 def open_link(request: HttpRequest, token: str) -> HttpResponseBase:

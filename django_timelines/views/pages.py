@@ -9,6 +9,7 @@ import uuid
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
+from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
@@ -143,6 +144,7 @@ class StartView(WorkflowView):
         return render(self.request, names, self.get_context_data(**known | context))
 
 
+@method_decorator(login_not_required, name="dispatch")  # the policy says who may see a timeline
 class CallingView(WorkflowView, ABC):
     """A page on which steps of one timeline are called."""
 
@@ -310,6 +312,7 @@ class StepView(CallingView):
         return render(self.request, names, context, status=status)
 
 
+@login_not_required
 def start(request: HttpRequest, workflow: str) -> HttpResponseBase:
     """Begin any workflow by its label, for a first try: see ``policy.may_start``."""
     declaration = registry.find(workflow)

@@ -441,3 +441,17 @@ def test_the_page_of_a_step_shows_and_checks_the_form_that_it_was_given(client, 
 def test_one_form_for_all_steps_of_a_timelines_page_is_refused():
     with pytest.raises(TypeError, match="invalid keyword 'form_class'"):
         TimelineView.as_view(workflow=Expense, form_class=KindForm)
+
+
+def test_a_site_that_asks_everybody_to_log_in_does_so_where_a_workflow_begins_and_for_no_timeline(client, settings):
+    expense = handed_in(client)
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.contrib.auth.middleware.LoginRequiredMiddleware"]
+    same = Client()  # the other has its middleware already
+    same.cookies = client.cookies
+
+    begins = same.get("/expense/")
+    moves_on = same.get(f"/expense/{expense.pk}/look/", follow=True)
+
+    assert begins["Location"].startswith("/accounts/login/")
+    assert moves_on.redirect_chain == [(expense.get_absolute_url(), 302)]
+    assert moves_on.status_code == 200

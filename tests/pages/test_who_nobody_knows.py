@@ -1,4 +1,4 @@
-"""Sites that keep no sessions, or know no users: every address answers as it answers an anonymous visitor."""
+"""Sites that keep no sessions, know no users, or ask everybody to log in: every address answers as it answers an anonymous visitor."""
 
 from typing import Any
 
@@ -39,10 +39,15 @@ def known_by_a_token(get_response: Any) -> Any:
 COMMON = ["django.middleware.common.CommonMiddleware", "django.middleware.csrf.CsrfViewMiddleware"]
 SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
 ACTOR = "django_timelines.middleware.ActorMiddleware"
+LOGIN = [
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+]
 SITES = {
     "neither": [*COMMON, ACTOR],
     "only sessions": [*COMMON, SESSIONS, ACTOR],
     "only users": [*COMMON, f"{__name__}.known_by_a_token", ACTOR],
+    "asks everybody to log in": [*COMMON, SESSIONS, *LOGIN, ACTOR],
 }
 
 

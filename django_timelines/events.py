@@ -72,6 +72,9 @@ class EventType(StrEnum):
     revoked links, and the undoing of a child with its parent."""
 
 
+ENDINGS = (EventType.TIMELINE_COMPLETED, EventType.TIMELINE_FAILED, EventType.TIMELINE_CANCELLED)
+
+
 @dataclass(slots=True)  # to make a frozen one takes four times as long, and one outcome may decide hundreds of steps
 class NewEvent:
     """An event that is about to be appended. Its sequence and actor are the append's, and its time unless it has one.

@@ -16,7 +16,6 @@ from .state import (
     LATER,
     MOVING,
     StepStatus,
-    anything_open,
     apply,
     is_open,
     items_of,
@@ -189,10 +188,6 @@ class Graph:
         if node.waits and not run.get("early"):  # a call that was kept is there already
             data["waiting"] = True
         return data
-
-    def is_complete(self, state: type_state) -> bool:
-        """Tell whether nothing is open: what was not decided by then never will be."""
-        return "ended" not in state and not anything_open(state)
 
 
 class _Asked:

@@ -14,12 +14,10 @@ from ..events import NewEvent
 from ..exceptions import FieldUnset, NotAllowed, PermanentFailure, Rejected
 from ..rules import allows, is_here
 from ..runs import can_be_stored
-from ..state import RunName, StepStatus, run_key, type_run
+from ..state import FOR_PEOPLE, RunName, run_key, type_run
 from ..steps import Step
 from ..store import Snapshot
 from .runner import knowing
-
-_MAY_BE_GIVEN = (StepStatus.WAITING, StepStatus.OVERDUE, StepStatus.BLOCKED)
 
 
 def who_gets(step: Step[...], workflow: Any, item: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,7 +67,7 @@ def user_who_has(run: type_run) -> Any:
 
 def may_be_given(run: type_run) -> bool:
     """Tell whether a run waits for a person, so that it can be somebody's."""
-    return run.get("status") in _MAY_BE_GIVEN and not run.get("final")
+    return run.get("status") in FOR_PEOPLE and not run.get("final")
 
 
 def still_waiting(now: Snapshot, events: Sequence[NewEvent]) -> list[NewEvent]:

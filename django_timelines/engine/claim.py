@@ -11,7 +11,7 @@ from ..events import EventType, NewEvent
 from ..exceptions import Conflict, Unknown
 from ..models import Event, SealedInput
 from ..registry import Declaration
-from ..state import RunName, StepStatus, name_at, run_key, type_run
+from ..state import CLAIMABLE, RunName, name_at, run_key, type_run
 from ..statements import type_row
 from ..store import Snapshot
 from . import slots
@@ -86,7 +86,7 @@ def _held_back(declaration: Declaration | None, snapshot: Snapshot) -> str:
 def _why_not(run: type_run | None, fence: int) -> str:
     if run is None:
         return "it has no such run"
-    if run["fence"] != fence or run["status"] not in (StepStatus.DUE, StepStatus.RETRYING):
+    if run["fence"] != fence or run["status"] not in CLAIMABLE:
         return f"the run is at event {run['fence']} and {run['status']}"
     if "due" in run and moments.from_text(run["due"]) > moments.now():
         return f"it is due at {run['due']}"

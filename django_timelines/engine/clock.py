@@ -23,7 +23,7 @@ from ..exceptions import Conflict
 from ..models import Run, Timeline
 from ..placements import Bell
 from ..registry import Declaration
-from ..state import RunName, StepStatus, name_at
+from ..state import CLAIMABLE, RunName, StepStatus, name_at
 from ..store import Ring, Snapshot
 from . import bells
 from .advance import advance
@@ -43,7 +43,7 @@ BATCH = 500
 SOON = timedelta(seconds=1)
 LONGEST_SLEEP = 1.0  # seconds; a new due time may be nearer than all that were known
 SIGHTING, SIGHTED_EVERY = "clock", 10.0  # seconds
-_WITH_DEADLINE = (StepStatus.WAITING, StepStatus.DUE, StepStatus.RETRYING)
+_WITH_DEADLINE = (StepStatus.WAITING, *CLAIMABLE)
 
 
 def keep_time(stop: threading.Event) -> None:
@@ -151,18 +151,20 @@ def _runs(using: str, at: datetime, deaf: type_deaf, paused: Collection[str]) ->
     """
     for placement in [placement for placement, until in deaf.items() if until <= at]:
         del deaf[placement]
-    runs = Run.objects.using(using).exclude(store.with_live_lease(using)).exclude(timeline__workflow__in=paused)
+    runs = Run.objects.using(using).exclude(store.with_live_lease(using))
+    if paused:
+        runs = runs.exclude(timeline__workflow__in=paused)
     if not deaf:
         return runs
     overdue = Q(until__lte=at)
-    return runs.exclude(~overdue, placement__in=deaf, status__in=(StepStatus.DUE, StepStatus.RETRYING))
+    return runs.exclude(~overdue, placement__in=deaf, status__in=CLAIMABLE)
 
 
 def _look(run: Run, at: datetime, by: By) -> bool:
     """Rescue it, or settle that it is overdue; return False if it is to be rung for."""
     is_overdue = run.until is not None and run.until <= at and run.status in _WITH_DEADLINE
     if run.status != StepStatus.RUNNING and not is_overdue:
-        return run.status not in (StepStatus.DUE, StepStatus.RETRYING)
+        return run.status not in CLAIMABLE
     try:
         with conflict_if_transient(run.timeline.using):
             settle_overdue(run, by) if is_overdue else rescue(run, by)

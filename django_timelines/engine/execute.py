@@ -103,7 +103,7 @@ def _first(waiting: list[Bell], runner: Runner) -> Held | None:
 
 
 def _answer_after_commit(bell: Bell) -> None:
-    """Answer a bell of the caller's transaction. That is committed: if the database is away now, it is no error of the caller's."""
+    """Answer a bell of the caller's transaction. That is committed: a database that is away now is no error of the caller's."""
     try:
         answer(**bell.as_json())
     except (Conflict, DatabaseError):

@@ -14,12 +14,23 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from .. import moments, registry
-from ..events import EventType
+from ..events import ENDINGS
 from ..items import read_named
 from ..models import Event, Pause, Run, Sighting, Timeline
 from ..placements.embedded import is_used
 from ..sight import Sight, look_at
-from ..state import ENDED, RunName, StepStatus, TimelineStatus, awaits_child, count_alike, name_at, run_key, type_run
+from ..state import (
+    CLAIMABLE,
+    ENDED,
+    RunName,
+    StepStatus,
+    TimelineStatus,
+    awaits_child,
+    count_alike,
+    name_at,
+    run_key,
+    type_run,
+)
 from . import bells
 from .assignee import may_be_given, whose
 from .clock import SIGHTING
@@ -132,7 +143,7 @@ def _pauses(timeline: Timeline, runs: list[Run]) -> Iterator[Reason]:
     public = _("It is paused and goes on later.")
     if timeline.status == TimelineStatus.PAUSED:
         yield Reason("paused", _("The timeline is paused: resume it."), public)
-    if not any(run.status in (StepStatus.DUE, StepStatus.RETRYING) for run in runs):
+    if not any(run.status in CLAIMABLE for run in runs):
         return
     for pause in Pause.objects.using(timeline.using).filter(workflow__in=("", timeline.workflow)):
         what = _("%(workflow)s is paused") if pause.workflow else _("everything is paused")
@@ -156,13 +167,13 @@ def _reasons_of(timeline: Timeline, run: Run, name: RunName, details: type_run, 
     }
     words |= {"until": _moment(run.until), "due": _moment(run.due)}
     sentence, public = _sentences(run, details)
-    if run.awaits and not publicly and run.status in (StepStatus.DUE, StepStatus.RETRYING):
+    if run.awaits and not publicly and run.status in CLAIMABLE:
         yield _without_slot(timeline, run, name)
         return
     yield Reason(_word(run), _ended(sentence % words), _ended(public % words), key)
     if details.get("assigned") and not publicly:
         yield from _assigned(timeline, run, details)
-    is_due = run.status in (StepStatus.DUE, StepStatus.RETRYING) and not _is_later(run) and run.placement
+    is_due = run.status in CLAIMABLE and not _is_later(run) and run.placement
     if is_due and not publicly and moments.now() - timeline.changed_at > PATIENCE and bells.nobody_seen(run.placement):
         yield Reason("no_worker", _("No worker has been seen at %(placement)s: start one.") % words, step=key)
 
@@ -261,14 +272,11 @@ def _clock(timeline: Timeline, runs: list[Run]) -> list[Reason]:
     return [Reason("no_clock", sentence % {"when": _moment(seen), "mend": mend})]
 
 
-_ENDINGS = (EventType.TIMELINE_COMPLETED, EventType.TIMELINE_FAILED, EventType.TIMELINE_CANCELLED)
-
-
 def _ended_at(timeline: Timeline) -> datetime:
     """Return when it ended: with its newest event, unless it was erased or links were revoked, which comes after the end."""
     if not timeline.state.get("erased") and not timeline.state.get("revoked"):
         return timeline.changed_at
-    ends = Event.objects.using(timeline.using).filter(timeline=timeline.id, type__in=_ENDINGS)
+    ends = Event.objects.using(timeline.using).filter(timeline=timeline.id, type__in=ENDINGS)
     at: datetime | None = ends.order_by("-sequence").values_list("at", flat=True).first()
     return at or timeline.changed_at
 

@@ -11,7 +11,18 @@ from ..actors import Actor
 from ..exceptions import Refused, Unknown
 from ..links import CallLink
 from ..registry import Declaration
-from ..state import DONE, MOVING, Outcome, RunName, StepStatus, awaits_child, run_key, step_status, type_state
+from ..state import (
+    DONE,
+    FOR_PEOPLE,
+    MOVING,
+    Outcome,
+    RunName,
+    StepStatus,
+    awaits_child,
+    run_key,
+    step_status,
+    type_state,
+)
 from .assignee import check_theirs
 from .behind import refuse_if_behind
 from .links import check_link
@@ -53,9 +64,6 @@ OUTCOMES = {
 }
 
 
-_TAKES_CALLS = frozenset({StepStatus.WAITING, StepStatus.OVERDUE, StepStatus.BLOCKED})
-
-
 def outcome_of(state: type_state, name: RunName) -> Outcome:
     """Return what a call of this step answers as things stand."""
     run = state["runs"].get(run_key(*name), {"status": ""})
@@ -85,7 +93,7 @@ def judge(declaration: Declaration, state: type_state, call: Call) -> Verdict:
         check_theirs(run, step, call.caller)
     if awaits_child(run):
         return Verdict.SAME
-    if call.seen is not None and status in _TAKES_CALLS and call.seen < run["fence"]:
+    if call.seen is not None and status in FOR_PEOPLE and call.seen < run["fence"]:
         raise Refused(_("“%(step)s” has changed since you saw it.") % {"step": step.replace("_", " ")}, "stale")
     going_on = "ended" not in state and not state.get("cancelling")
     if status in (StepStatus.WAITING, StepStatus.BLOCKED) and going_on:

@@ -10,6 +10,7 @@ from ..events import NewEvent
 from ..models import new_id
 from ..placements import INLINE, Bell
 from ..state import (
+    CLAIMABLE,
     RunName,
     StepStatus,
     changed,
@@ -171,7 +172,7 @@ def _run_row(result: Advance, name: RunName, run: type_run, old: type_run | None
         row["ring"] = at + conf.lease()
     elif after.state.get("paused"):
         row["ring"] = None
-    elif run["status"] in (StepStatus.DUE, StepStatus.RETRYING):
+    elif run["status"] in CLAIMABLE:
         _make_due(result, name, run, row, by)
         row["ring"] = min(row["ring"], row["until"] or row["ring"])
     return row

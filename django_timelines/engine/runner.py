@@ -13,7 +13,7 @@ from django.db import connections, transaction
 
 from .. import conf, store
 from ..actors import Actor, Cause, current_through, current_trace
-from ..events import EventType, NewEvent
+from ..events import ENDINGS, EventType, NewEvent
 from ..exceptions import Conflict, ValueTaken
 from ..items import with_all, with_names
 from ..placements import INLINE, stopping
@@ -26,8 +26,6 @@ from . import bells, slots
 from .advanced import Advance, By
 from .patience import Patience, conflict_if_transient
 from .unique import see_who_has
-
-ENDINGS = (EventType.TIMELINE_COMPLETED, EventType.TIMELINE_FAILED, EventType.TIMELINE_CANCELLED)
 
 
 @dataclass

@@ -23,7 +23,7 @@ from .. import conf, moments, registry, store
 from ..models import Run, Slot, Timeline, first_id_at
 from ..placements import Bell
 from ..registry import Declaration
-from ..state import RunName, StepStatus
+from ..state import CLAIMABLE, RunName
 from ..statements import type_row
 from ..store import Snapshot
 from . import bells
@@ -32,7 +32,6 @@ from .values import digest_of, value_of
 logger = logging.getLogger("django_timelines")
 LONG = timedelta(minutes=1)  # after which a run that needs two slots has one kept
 MANY = 100  # limits that one look of the clock sees to, and runs that are called up at once where there is no limit any more
-_TO_BE_CLAIMED = (StepStatus.DUE, StepStatus.RETRYING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +125,7 @@ def _kept(using: str, workflow: str, run: Run) -> frozenset[uuid.UUID]:
     declaration = registry.find(workflow)
     if declaration is None or not declaration.limits_cross:
         return frozenset()
-    waiting = Run.objects.using(using).filter(awaits__isnull=False, status__in=_TO_BE_CLAIMED)
+    waiting = Run.objects.using(using).filter(awaits__isnull=False, status__in=CLAIMABLE)
     older = waiting.filter(
         timeline__workflow__in=declaration.names, id__lt=min(run.id, first_id_at(moments.now() - LONG))
     )
@@ -177,7 +176,7 @@ def _held(using: str, digest: uuid.UUID) -> QuerySet[Slot]:
 
 
 def _waiting(using: str, digest: uuid.UUID) -> QuerySet[Run]:
-    return Run.objects.using(using).filter(awaits=digest, status__in=_TO_BE_CLAIMED)
+    return Run.objects.using(using).filter(awaits=digest, status__in=CLAIMABLE)
 
 
 def _called_up() -> Q:

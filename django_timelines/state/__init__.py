@@ -52,8 +52,10 @@ from .beside import changed, in_state, keys_of, lies_beside, loaded, stored, typ
 from .folding import apply, empty, fold, name_at, name_of, own
 from .one_run import awaits_child, is_begun, is_open, is_settled, is_to_undo, takes_calls
 from .statuses import (
+    CLAIMABLE,
     DONE,
     ENDED,
+    FOR_PEOPLE,
     GRAVEST_FIRST,
     KEPT,
     LATE,
@@ -68,8 +70,10 @@ from .statuses import (
 )
 
 __all__ = [
+    "CLAIMABLE",
     "DONE",
     "ENDED",
+    "FOR_PEOPLE",
     "GRAVEST_FIRST",
     "KEPT",
     "LATE",

@@ -74,11 +74,15 @@ LATE = "overdue, final"  # done with for being late
 LATER = "due, not before a time"
 KEPT = "upcoming, called"
 DONE = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
-MOVING = frozenset({StepStatus.DUE, StepStatus.RUNNING, StepStatus.RETRYING})
+CLAIMABLE = (StepStatus.DUE, StepStatus.RETRYING)
+"""An attempt is to be claimed, once its time has come."""
+MOVING = frozenset({*CLAIMABLE, StepStatus.RUNNING})
 OPEN = MOVING | {StepStatus.WAITING, StepStatus.BLOCKED}
 BROKEN = frozenset({StepStatus.FAILED, StepStatus.NOT_REACHED, StepStatus.CANCELLED})
 TAKES_CALLS = frozenset({StepStatus.WAITING, StepStatus.OVERDUE})
 """A person may call the step, if nothing goes on from its being overdue."""
+FOR_PEOPLE = TAKES_CALLS | {StepStatus.BLOCKED}
+"""Somebody has to do something, and may be given the step."""
 OPEN_AS = frozenset({*OPEN, StepStatus.OVERDUE, LATER})
 SETTLED_AS = frozenset({*DONE, *BROKEN, LATE, StepStatus.NOT_TAKEN})
 ENDED = frozenset({TimelineStatus.COMPLETED, TimelineStatus.FAILED, TimelineStatus.CANCELLED})

@@ -21,7 +21,7 @@ from ..engine.slots import call_up_all
 from ..exceptions import TimelinesError
 from ..models import Run, Timeline
 from ..placements import INLINE
-from ..state import RunName, StepStatus
+from ..state import CLAIMABLE, RunName, StepStatus
 from ..steps import Step
 
 TOO_MANY = 10_000
@@ -73,7 +73,7 @@ def next_due(using: str, timeline: uuid.UUID | None = None) -> Run | None:
     if store.EVERYTHING in paused:
         return None
     due = Q(due=None) | Q(due__lte=moments.now())
-    runs = Run.objects.using(using).filter(due, status__in=(StepStatus.DUE, StepStatus.RETRYING), ring__isnull=False)
+    runs = Run.objects.using(using).filter(due, status__in=CLAIMABLE, ring__isnull=False)
     runs = runs.exclude(timeline__workflow__in=paused).exclude(
         awaits__isnull=False, rings=0
     )  # for whom there is no slot

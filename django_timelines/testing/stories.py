@@ -19,7 +19,7 @@ from ..exceptions import FieldUnset, Refused
 from ..items import with_all
 from ..models import Event, Run
 from ..moments import now
-from ..state import Outcome, StepStatus, name_of, split_key, step_status
+from ..state import CLAIMABLE, Outcome, name_of, split_key, step_status
 from ..steps import Step
 from ..workflows import BoundStep, Workflow
 from .clock import travel
@@ -159,7 +159,7 @@ class Story(Generic[W]):
     def _due(self, key: str) -> Run | None:
         step, item, _round = split_key(key)
         runs = Run.objects.using(self._using).filter(timeline=self._id, step=step, item=item)
-        run = runs.filter(status__in=(StepStatus.DUE, StepStatus.RETRYING)).first()
+        run = runs.filter(status__in=CLAIMABLE).first()
         return run if run is not None and (run.due is None or run.due <= now()) else None
 
     def _happened(self) -> Self:

@@ -113,7 +113,7 @@ def test_a_frame_says_what_kind_of_actor_it_was_and_names_nobody(visitor, signup
     for told in (address(signup, head), f"/timelines/api/{signup.pk}/events/?after={head}"):
         answer = visitor.get(told)
 
-        assert [event["actor"] for event in answer.json()["events"]][0] == "user"
+        assert next(event["actor"] for event in answer.json()["events"]) == "user"
         assert "grace@example.com" not in answer.content.decode()
 
 

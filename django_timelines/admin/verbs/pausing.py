@@ -12,10 +12,8 @@ from ...actors import of_user
 from ...engine import pause
 from ...items import read_all
 from ...models import Timeline
-from ...state import ENDED, StepStatus, open_runs
+from ...state import CLAIMABLE, ENDED, StepStatus, open_runs
 from .base import Outlook, Verb, titles, type_asked
-
-_DUE = (StepStatus.DUE, StepStatus.RETRYING)
 
 
 def _can_pause(timeline: Timeline, key: str) -> bool:
@@ -33,7 +31,7 @@ def _with(timeline: Timeline, *statuses: StepStatus) -> list[str]:
 
 def _look_at_pause(timeline: Timeline, key: str) -> Outlook:
     sentences = [_("Nothing new is begun until somebody resumes it. Calls are taken, and become due.")]
-    if due := _with(timeline, *_DUE):
+    if due := _with(timeline, *CLAIMABLE):
         sentences.append(_("These stay due: %(steps)s.") % {"steps": titles(due)})
     if running := _with(timeline, StepStatus.RUNNING):
         sentences.append(_("This is being executed and ends first: %(steps)s.") % {"steps": titles(running)})
@@ -42,14 +40,14 @@ def _look_at_pause(timeline: Timeline, key: str) -> Outlook:
 
 def _look_at_resume(timeline: Timeline, key: str) -> Outlook:
     sentences = []
-    if due := _with(timeline, *_DUE):
+    if due := _with(timeline, *CLAIMABLE):
         sentences.append(_("These go on: %(steps)s.") % {"steps": titles(due)})
     else:
         sentences.append(_("Nothing is due at the moment."))
     now = moments.now()
     late = [
         key
-        for key in _with(timeline, StepStatus.WAITING, *_DUE)
+        for key in _with(timeline, StepStatus.WAITING, *CLAIMABLE)
         if (until := timeline.state["runs"][key].get("until")) and moments.from_text(until) <= now
     ]
     if late:

@@ -1,4 +1,4 @@
-"""Sites that keep no sessions, know no users, or ask everybody to log in: every address answers as it answers an anonymous visitor."""
+"""Sites that keep no sessions, know no users, or ask all to log in: every address answers as it answers an anonymous visitor."""
 
 from typing import Any
 

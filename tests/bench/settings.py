@@ -33,8 +33,7 @@ DATABASES = {
         "USER": os.environ.get("PGUSER", "postgres"),
         "HOST": os.environ.get("PGHOST", "127.0.0.1"),
         "PORT": os.environ.get("PGPORT", "5432"),
-        "CONN_MAX_AGE": 60,  # this and the next line as the README asks of a site in production
-        "OPTIONS": {"prepare_threshold": 5},
+        "OPTIONS": {"prepare_threshold": 5},  # as the README asks of a site in production
     },
     "sqlite": {
         "ENGINE": "django.db.backends.sqlite3",

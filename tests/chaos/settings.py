@@ -32,7 +32,7 @@ DATABASES = {
         "USER": "postgres",
         "HOST": "127.0.0.1",
         "PORT": POSTGRES_PORT,
-        "CONN_MAX_AGE": 60,  # as the README asks of a site in production
+        "CONN_MAX_AGE": 60,  # so that connections are there which the database has lost when it comes back
         "OPTIONS": {"connect_timeout": 5},
     }
 }

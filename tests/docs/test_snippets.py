@@ -126,7 +126,7 @@ def test_the_policy_of_the_how_to_lets_whom_the_order_is_for_call_its_steps(db: 
     assert not shown["owner_or_default"](timeline, "pay", user=AnonymousUser(), session={})
 
 
-def test_the_production_settings_of_the_readme_pass_the_checks(settings: Any) -> None:
+def test_the_production_settings_of_the_readme_pass_the_checks_and_leave_no_connection_open(settings: Any) -> None:
     block = next(text for _language, text in blocks(README) if "RQ_QUEUES" in text)
     shown: dict[str, Any] = {"INSTALLED_APPS": [], "DATABASES": {"default": {}}}
 
@@ -136,6 +136,7 @@ def test_the_production_settings_of_the_readme_pass_the_checks(settings: Any) ->
 
     assert check_settings() == []
     assert import_string(layer["BACKEND"])(**layer["CONFIG"])
+    assert "CONN_MAX_AGE" not in shown["DATABASES"]["default"]  # no request under ASGI takes up what another leaves
 
 
 def test_the_contract_of_the_how_to_reminds_twice_and_then_goes_to_the_boss(show: Any, mailoutbox: list[Any]) -> None:

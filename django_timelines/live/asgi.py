@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
@@ -47,7 +48,23 @@ def sockets(routes: Sequence[Any] = ()) -> Any:
     """Return the application for sockets alone. An address that nobody serves is refused as quietly as any other."""
     unknown = re_path(r"", _refuse)  # type: ignore[arg-type]
     every: list[Any] = [*routes, *websocket_urlpatterns, unknown]
-    return AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(every)))
+    served: Any = AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(every)))
+
+    async def serve(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await (served if _has_address(scope) else _refuse)(scope, receive, send)
+
+    return serve
+
+
+def _has_address(scope: dict[str, Any]) -> bool:
+    """Tell whether the origin is an address: on one that is none Channels' validator fails."""
+    try:
+        for name, value in scope["headers"]:
+            if name == b"origin":
+                urlsplit(value.decode("latin-1"))
+    except ValueError:
+        return False
+    return True
 
 
 async def _refuse(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from functools import partial
 from typing import Any
 
 from .hub import hub
@@ -65,6 +66,11 @@ class _Stream(Watcher):
     async def write(self, text: str) -> None:
         await self.say(f"id: {self.seen.sequence} {self.seen.version}\ndata: {text}\n\n")
 
+    def beat(self) -> None:
+        """Show that it goes on. Waits for nobody: the stream of a client that reads nothing ends as others do."""
+        if not self.is_busy:
+            self._begin(self._tell(partial(self.say, ":\n\n")))
+
     async def close_with(self, code: int) -> None:
         try:
             await self.say(f"event: end\ndata: {code}\n\n")
@@ -92,12 +98,12 @@ def _header(scope: type_scope, name: bytes) -> bytes:
 async def _serve(stream: _Stream, receive: type_receive) -> None:
     ends = [asyncio.ensure_future(_gone(receive)), asyncio.ensure_future(stream.over.wait())]
     try:
-        for _beat in range(max(1, int(LASTS / BEAT))):
+        for beat in range(max(1, int(LASTS / BEAT))):
+            if beat:
+                stream.beat()
             done, _pending = await asyncio.wait(ends, timeout=BEAT, return_when=asyncio.FIRST_COMPLETED)
             if done:
                 return
-            if not stream.is_busy:
-                await stream.say(":\n\n")
     finally:
         for end in ends:
             end.cancel()

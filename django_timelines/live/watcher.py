@@ -98,16 +98,18 @@ class Watcher(ABC):
                 self._is_over = True
                 return await self.close_with(LOST)
             self._asked_at = time.monotonic()
+        return await self._tell(None if text is None else partial(self.write, text))
+
+    async def _tell(self, say: Callable[[], Awaitable[None]] | None) -> None:
         try:
-            if text is not None:
-                await self.write(text)
+            if say is not None:
+                await say()
         except Exception:  # it went away; its own disconnect ends it, and no other notices
             logger.debug("Who watched timeline %s went away.", self.timeline, exc_info=True)
         self._sending = None
         watched = hub().watched.get(self.timeline)
         if watched is not None and (watched.newest > self.seen.sequence or watched.version != self.seen.version):
-            hub().heard(self.timeline, None)  # the timeline went on while this frame was on its way
-        return None
+            hub().heard(self.timeline, None)  # the timeline went on while this was on its way
 
 
 def _task(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -114,7 +114,7 @@ def test_whatever_asks_for_no_stream_is_the_sites_own(visitor, signup):
 
 
 def test_a_stream_is_short_so_that_a_server_can_shut_down(visitor, signup, monkeypatch):
-    monkeypatch.setattr(stream, "LASTS", 0.05)
+    monkeypatch.setattr(stream, "LASTS", 0.1)
     monkeypatch.setattr(stream, "BEAT", 0.05)
 
     async def story():
@@ -127,6 +127,28 @@ def test_a_stream_is_short_so_that_a_server_can_shut_down(visitor, signup, monke
 
     head = signup.timeline.head
     assert asyncio.run(story()) == ([b":\n\n", b""], False)
+
+
+def test_the_stream_of_a_client_that_reads_nothing_is_as_short(visitor, signup, monkeypatch):
+    monkeypatch.setattr(stream, "LASTS", 0.1)
+    monkeypatch.setattr(stream, "BEAT", 0.05)
+
+    async def story():
+        stream, ended = Stream(visitor, signup.pk, STREAM, asked=f"after={head}"), asyncio.Event()
+
+        async def send(message):
+            if message.get("body") == b":\n\n":
+                await asyncio.Event().wait()  # as a server does whose client takes nothing more
+            elif message["type"] == "http.response.body" and not message.get("more_body"):
+                ended.set()
+
+        serving = asyncio.create_task(with_streams(page)(stream.scope, asyncio.Queue().get, send))
+        await asyncio.wait_for(ended.wait(), PATIENCE)
+        await serving
+        return dict(hub().watched)
+
+    head = signup.timeline.head
+    assert asyncio.run(story()) == {}
 
 
 def test_who_may_look_no_more_is_told_that_it_is_over(visitor, client, signup, monkeypatch):

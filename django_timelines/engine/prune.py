@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from django.db import router, transaction
+from django.db import connections, router, transaction
 
 from .. import moments, registry
 from ..models import Event, Timeline, first_id_at
@@ -32,9 +32,7 @@ def prune(
     last = first_id_at(before)
     while ids := _next(using, before, workflow, last):
         last = ids[-1]
-        if not dry_run:
-            _delete(using, ids)
-        yield len(ids)
+        yield len(ids) if dry_run else _delete(using, before, ids)
 
 
 def _next(using: str, before: datetime, workflow: str, last: uuid.UUID) -> list[uuid.UUID]:
@@ -46,8 +44,12 @@ def _next(using: str, before: datetime, workflow: str, last: uuid.UUID) -> list[
     return list(found.values_list("id", flat=True)[:BATCH])
 
 
-def _delete(using: str, ids: list[uuid.UUID]) -> None:
+def _delete(using: str, before: datetime, ids: list[uuid.UUID]) -> int:
+    """Delete these, but what somebody has erased, revoked or deleted since they were found; return how many they were."""
     with transaction.atomic(using=using):
+        if connections[using].features.has_select_for_update:  # elsewhere nobody can write between these lines
+            still = prunable(using, before).filter(pk__in=ids).order_by("-id").select_for_update()
+            ids = list(still.values_list("id", flat=True))
         for model in (*BESIDE, Event):
             model.objects.using(using).filter(timeline__in=ids)._raw_delete(using)
-        Timeline.objects.using(using).filter(pk__in=ids)._raw_delete(using)
+        return Timeline.objects.using(using).filter(pk__in=ids)._raw_delete(using) or 0  # None where there are no ids

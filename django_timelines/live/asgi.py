@@ -17,13 +17,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
+from channels.sessions import SessionMiddlewareStack
 from django.urls import re_path
 
+from .reading import user_of
 from .routing import websocket_urlpatterns
 from .stream import TimelineStream, address_of
+from .threads import in_thread
 
 
 def with_sockets(http: Any, routes: Sequence[Any] = ()) -> Any:
@@ -33,11 +35,14 @@ def with_sockets(http: Any, routes: Sequence[Any] = ()) -> Any:
 
 def with_streams(http: Any) -> Any:
     """Return the ASGI application of the site's pages, which streams to those of ours that ask for it."""
-    stream: Any = AuthMiddlewareStack(TimelineStream())
+    timeline_stream = TimelineStream()
 
     async def serve(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        async def stream(scope: dict[str, Any], receive: Any, _saves_the_session: Any) -> None:
+            await timeline_stream(scope, receive, send)  # who watches saves nothing, whatever the settings say
+
         if named := address_of(scope):
-            await stream(scope | {"url_route": {"args": (), "kwargs": named}}, receive, send)
+            await _with_visitor(stream)(scope | {"url_route": {"args": (), "kwargs": named}}, receive, send)
         else:
             await http(scope, receive, send)
 
@@ -48,12 +53,25 @@ def sockets(routes: Sequence[Any] = ()) -> Any:
     """Return the application for sockets alone. An address that nobody serves is refused as quietly as any other."""
     unknown = re_path(r"", _refuse)  # type: ignore[arg-type]
     every: list[Any] = [*routes, *websocket_urlpatterns, unknown]
-    served: Any = AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(every)))
+    served: Any = AllowedHostsOriginValidator(_with_visitor(URLRouter(every)))
 
     async def serve(scope: dict[str, Any], receive: Any, send: Any) -> None:
         await (served if _has_address(scope) else _refuse)(scope, receive, send)
 
     return serve
+
+
+def _with_visitor(inner: Any) -> Any:
+    """Give the scope its session and user.
+
+    As ``AuthMiddlewareStack`` does, but for a session that was begun under one of ``SECRET_KEY_FALLBACKS``: that deletes it.
+    """
+
+    async def serve(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        user = scope["user"] if "user" in scope else await in_thread(user_of, scope["session"])
+        await inner(scope | {"user": user}, receive, send)
+
+    return SessionMiddlewareStack(serve)
 
 
 def _has_address(scope: dict[str, Any]) -> bool:

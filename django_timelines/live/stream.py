@@ -39,8 +39,7 @@ class TimelineStream:
             await send({"type": "http.response.start", "status": 404, "headers": [NO_STORE]})
             await send({"type": "http.response.body", "body": b""})
             return
-        # a list of this answer's own: Channels adds this visitor's cookie to it
-        await send({"type": "http.response.start", "status": 200, "headers": [*HEADERS]})
+        await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
         await stream.say(f"retry: {BACK}\nevent: hello\ndata: {BACK}\n\n")
         watching = hub()
         watching.join(stream.timeline, stream)

@@ -5,11 +5,8 @@ import json
 import uuid
 
 import pytest
-from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
-from django.contrib.auth.models import User
-from django.db import connections
-from django.test import Client
+from django.contrib.sessions.models import Session
 
 from django_timelines.live import stream, watcher
 from django_timelines.live.asgi import with_streams
@@ -17,7 +14,7 @@ from django_timelines.live.hub import hub
 from django_timelines.live.threads import in_thread
 from django_timelines.models import Timeline
 
-from .sockets import PATIENCE, Visitor
+from .sockets import PATIENCE
 
 STREAM = (b"accept", b"text/event-stream")
 
@@ -184,24 +181,19 @@ def test_a_timeline_that_was_deleted_is_over(visitor, signup):
     assert asyncio.run(story()) == "end"
 
 
-def test_no_stream_hands_out_the_cookie_of_another_visitor(visitor, signup, settings):
+@pytest.mark.django_db(transaction=True)
+def test_a_stream_saves_no_session_and_sends_no_cookie(visitor, stranger, signup, settings):
     settings.SESSION_SAVE_EVERY_REQUEST = True
-    other = Client()
-    other.force_login(User.objects.create_superuser("root"))
-    visitors = [visitor, Visitor(other.session.session_key)]
+    before = list(Session.objects.values_list("session_key", "expire_date"))
 
     async def story():
-        cookies = []
-        for one in visitors:
-            stream = Stream(one, signup.pk, STREAM)
-            assert await stream.begin() == 200
-            cookies.append([value.decode() for name, value in stream.start["headers"] if name == b"Set-Cookie"])
-            await stream.event()
-            await stream.leave()
-        await sync_to_async(connections.close_all)()  # of the thread in which the sessions were saved
-        return cookies
+        allowed, refused = Stream(visitor, signup.pk, STREAM), Stream(stranger, signup.pk, STREAM)
+        statuses = [await allowed.begin(), await refused.begin()]
+        await allowed.event()
+        await allowed.leave()
+        return statuses, [name for one in (allowed, refused) for name, _value in one.start["headers"]]
 
-    first, second = asyncio.run(story())
-    assert [len(first), len(second)] == [1, 1]
-    assert visitors[0].session in first[0]
-    assert visitors[1].session in second[0]
+    statuses, headers = asyncio.run(story())
+    assert statuses == [200, 404]
+    assert b"Set-Cookie" not in headers
+    assert list(Session.objects.values_list("session_key", "expire_date")) == before

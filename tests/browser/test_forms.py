@@ -148,3 +148,34 @@ def test_a_page_that_becomes_another_one_is_loaded_again(
 
     expect(page.locator("#pay")).to_be_visible(timeout=PATIENCE)
     assert Timeline.objects.get(pk=order.pk).status == "waiting"
+
+
+@pytest.mark.parametrize("fragment", ["", "#pay"])
+def test_the_answer_to_a_form_that_becomes_another_page_sends_nothing_again(
+    context: BrowserContext, page: Page, site: LiveSite, settings, tmp_path, fragment: str
+) -> None:
+    frame = "{% load timelines %}<!doctype html><html><head>{% timelines_script %}</head><body>{% timeline workflow %}CONTENT"
+    form = (
+        f'<form method="post" action="{fragment}">{{% csrf_token %}}{{{{ call.token }}}}<input name="amount">'
+        '<button>Pay</button></form><p id="pay" data-timelines-page>{{ form.errors }}</p>'
+    )
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "order_pay.html").write_text(frame.replace("CONTENT", form))
+    (tmp_path / "shop" / "order_timeline.html").write_text(
+        frame.replace("CONTENT", '<p id="other" data-timelines-page>other</p>')
+    )
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
+    order = Order.start("ada")
+    drain()
+    look(context, page, site, order)
+    methods: list[str] = []
+    page.on("request", lambda request: methods.append(request.method) if request.is_navigation_request() else None)
+    page.get_by_role("textbox").fill("-5")
+    page.get_by_role("button", name="Pay").click()
+    expect(page.get_by_text("An amount is at least nought.")).to_be_visible()
+    expect(page.locator("[data-timelines]")).to_have_attribute("data-timelines-state", "live", timeout=PATIENCE)
+
+    Order.get(order.pk).pay(5)
+
+    expect(page.locator("#other")).to_be_visible(timeout=PATIENCE)
+    assert methods == ["POST", "GET"]

@@ -229,7 +229,8 @@ const page = {
       else if (now) morph(element, now, "outerHTML");
       else isAnother = true;
     }
-    if (isAnother && !this.late) location.reload();
+    // no reload: that would send the form again to which this page is the answer; and with a fragment nothing is loaded
+    if (isAnother && !this.late) location.replace(location.href.split("#")[0]);
   },
 
   left() {

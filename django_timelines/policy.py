@@ -146,6 +146,16 @@ def may_assign(user: Any) -> bool:
     return bool(known and user.has_perm("django_timelines.assign_timeline"))
 
 
+def sees_all(user: Any) -> bool:
+    """Tell whether this user may see every timeline, so that how many there are gives nothing away.
+
+    By the default policy staff with the view permission may. One of the site's own is asked for one timeline at a time: beside it
+    only superusers, who can let themselves see any.
+    """
+    is_default = import_string(conf.can_view()) is can_view
+    return _is_staff(user, "django_timelines.view_timeline") and (is_default or user.is_superuser)
+
+
 def known_to(timelines: TimelineQuerySet, user: Any, session: Any) -> TimelineQuerySet:
     """Return those of the timelines that this viewer began or was shown; for staff who may view timelines, all."""
     if _is_staff(user, "django_timelines.view_timeline"):

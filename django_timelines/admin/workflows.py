@@ -19,6 +19,7 @@ from ..diagram import Diagram, diagram_of
 from ..engine.bells import placement_of, retry_placement_of
 from ..graph import Node
 from ..models import Schedule
+from ..policy import sees_all
 from ..registry import Declaration
 from ..state import GRAVEST_FIRST, TimelineStatus
 from . import words
@@ -76,9 +77,14 @@ class WorkflowList:
         return pauses_of(None, self._using, self._request.user, self._site.name)
 
     @property
+    def has_counts(self) -> bool:
+        """Tell whether it says how many timelines there are."""
+        return sees_all(self._request.user)
+
+    @property
     def rows(self) -> list[WorkflowRow]:
         """One for each, by name."""
-        counted = open_timelines(self._using)
+        counted = open_timelines(self._using) if self.has_counts else {}
         rows = [self._row(label, counted.get(label, {})) for label in {*registry.everything(), *counted}]
         return sorted(rows, key=lambda row: (row.title, row.label))
 
@@ -158,6 +164,11 @@ class WorkflowPage:
         return _list_of(self._site, workflow=self.label)
 
     @property
+    def has_counts(self) -> bool:
+        """Tell whether it says how many timelines and runs there are."""
+        return sees_all(self._request.user)
+
+    @property
     def counts(self) -> list[Count]:
         """How many of its timelines have not ended, by status."""
         found = open_timelines(self._using, self._declaration)
@@ -178,7 +189,7 @@ class WorkflowPage:
 
     @cached_property
     def _open(self) -> dict[str, dict[str, int]]:
-        return open_runs(self._using, self._declaration)
+        return open_runs(self._using, self._declaration) if self.has_counts else {}
 
     def _step(self, node: Node) -> StepRow:
         step = self._declaration.steps[node.name]

@@ -137,6 +137,38 @@ def test_only_who_may_view_timelines_sees_workflows(staff, root: Client) -> None
     assert root.get(f"{WORKFLOWS}workflows.Parcels/").status_code == 404
 
 
+def no_secret(timeline: Timeline, *, user: User, session: object) -> bool:
+    """Hide parcels, as a policy that is asked for each timeline may."""
+    return timeline.workflow != "workflows.Parcel"
+
+
+def test_a_policy_of_the_sites_own_keeps_the_numbers_from_all_but_superusers(staff, root: Client, settings) -> None:
+    a_parcel("The scales are broken.")
+    client = staff("view")
+    assert "Blocked 1" in row_of(text_of(client, WORKFLOWS), "workflows.Parcel<")
+
+    settings.TIMELINES = {**settings.TIMELINES, "CAN_VIEW": f"{__name__}.no_secret"}
+
+    assert row_of(text_of(client, WORKFLOWS), "workflows.Parcel<").endswith("handed over. All of them : Parcel")
+    assert row_of(text_of(client, PARCEL), ">Weigh<").endswith("runs by itself embedded")
+    for page in (WORKFLOWS, PARCEL):
+        text = text_of(client, page)
+        assert "how many there are is shown to superusers" in text
+        assert not re.search("(?i)blocked", text)
+        assert "timelines-count" not in text
+    assert "Blocked 1" in row_of(text_of(root, WORKFLOWS), "workflows.Parcel<")
+    assert "Blocked 1" in row_of(text_of(root, PARCEL), ">Weigh<")
+
+
+def test_a_workflow_that_only_open_timelines_still_have_is_not_named_where_these_may_be_hidden(
+    staff, forgotten: Timeline, settings
+) -> None:
+    client = staff("view")
+    settings.TIMELINES = {**settings.TIMELINES, "CAN_VIEW": f"{__name__}.no_secret"}
+
+    assert "workflows.Forgotten" not in text_of(client, WORKFLOWS)
+
+
 def test_the_list_of_timelines_and_the_page_of_one_lead_to_the_workflows(root: Client) -> None:
     parcel = a_parcel()
 

@@ -269,7 +269,7 @@ def _find(declaration: Declaration, pk: Any, key: str | None) -> Snapshot:
     if (pk is None) == (key is None):
         raise TypeError("Give a primary key or key=…, one of them.")
     found = None
-    using = router.db_for_read(Timeline)
+    using = router.db_for_write(Timeline)
     if key is not None:
         found = started_with(declaration, key, using)
     else:

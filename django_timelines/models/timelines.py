@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 class TimelineQuerySet(models.QuerySet["Timeline"]):
     """Timelines, with the questions that people ask of them."""
 
+    @property
+    def db(self) -> str:
+        """The database that is read: without ``using`` the one that is written, as a replica may be behind, and takes no verb."""
+        self._for_write = True
+        return super().db
+
     def waiting_for(self, step: str) -> TimelineQuerySet:
         """Those on which this step waits for somebody to call it."""
         return self.filter(runs__step=step, runs__status=StepStatus.WAITING)

@@ -12,7 +12,7 @@ from django.db.models import Model
 from django.utils.text import camel_case_to_spaces
 
 from .exceptions import DeclarationError, Unknown
-from .fields import Field
+from .fields import UNSET, Field
 from .graph import Graph
 from .limits import By, Counted, Limit
 from .references import models_in
@@ -55,6 +55,11 @@ class Declaration:
         """Tell whether a step comes under two limits of which neither counts all that the other does."""
         pairs = [pair for pair in self.limited.values() if pair[1:]]
         return any(of_class.per is not None and own.per != of_class.per for of_class, own in pairs)
+
+    def defaults(self) -> dict[str, Any]:
+        """Return the fields that have a default, as they are stored."""
+        defaults = {name: field for name, field in self.fields.items() if field.default is not UNSET}
+        return {name: field.encode(field.default) for name, field in defaults.items()}
 
     def current(self, step: str) -> str:
         """Return the name that a step has now."""

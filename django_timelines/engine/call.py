@@ -16,7 +16,6 @@ from ..actors import Actor
 from ..databases import begin_writing, in_callers_transaction
 from ..events import EventType, NewEvent
 from ..exceptions import Conflict, Refused, Rejected
-from ..fields import UNSET
 from ..items import with_names
 from ..models import Timeline, new_id
 from ..placements import INLINE
@@ -92,10 +91,7 @@ def _new(declaration: Declaration, options: Options, digest: uuid.UUID | None, u
         digest,
         actor.id if is_theirs else "",
     )
-    fields = {
-        name: field.encode(field.default) for name, field in declaration.fields.items() if field.default is not UNSET
-    }
-    data: dict[str, Any] = {"fields": fields}
+    data: dict[str, Any] = {"fields": declaration.defaults()}
     data |= {"key": options.key} if options.key else {}
     data |= {"schedule": dict(options.schedule)} if options.schedule else {}
     return before, NewEvent(EventType.TIMELINE_STARTED, data=data, at=moments.now())

@@ -16,7 +16,6 @@ from django.core.exceptions import ValidationError
 from .. import moments, registry, store
 from ..events import EventType, NewEvent
 from ..exceptions import Conflict, NotUnique, Unknown
-from ..fields import UNSET
 from ..models import Notice, Timeline, first_id_at
 from ..placements import INLINE, Bell
 from ..registry import Declaration
@@ -55,15 +54,12 @@ def begin_child(
 ) -> Advance:
     """Return the change that begins a child for this run: its entry step is called with what ``given=`` returned."""
     entry = declaration.graph.entry
-    defaults = {
-        name: field.encode(field.default) for name, field in declaration.fields.items() if field.default is not UNSET
-    }
     fails = registry.get(parent.workflow).graph.lets_fail(name[0])
     origin = {"timeline": parent.id.hex, "step": name[0], "item": name[1], "fails": fails}
     before = Snapshot(
         child, declaration.label, parent.using, 0, "", empty(), parent.correlation, started_by=parent.started_by
     )
-    begun = NewEvent(EventType.TIMELINE_STARTED, data={"fields": defaults, "parent": origin})
+    begun = NewEvent(EventType.TIMELINE_STARTED, data={"fields": declaration.defaults(), "parent": origin})
     state = fold(before.state, [begun], 1)
     asked = [given.event(RunName(entry.name))] if entry.waits else declaration.graph.reach(entry, state, moments.now())
     result = advance(declaration, before, [begun, *asked], by)

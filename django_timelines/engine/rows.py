@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from .. import conf, moments
@@ -21,6 +22,7 @@ from ..state import (
     open_runs,
     run_key,
     split_key,
+    type_changed,
     type_run,
     type_state,
 )
@@ -60,8 +62,8 @@ def event_row(sequence: int, event: NewEvent) -> type_row:
 def derive_runs(result: Advance, before: type_state, after: type_state, by: By, passing: RunName | None) -> None:
     change = result.change
     turned = before.get("paused") != after.get("paused")  # paused or resumed: when the clock looks at its runs changes
-    former = _former_keys(before, after)
     changes = [*changed(before, after)]
+    former = _former_keys(before, changes)
     if turned:
         found = {key for key, _old, _new in changes}
         changes += [(key, run, run) for key, run in open_runs(after).items() if key not in found]
@@ -119,9 +121,8 @@ def _has_row(run: type_run) -> bool:
     return is_open(run) and "each" not in run
 
 
-def _former_keys(before: type_state, after: type_state) -> dict[str, str]:
+def _former_keys(before: type_state, changes: Sequence[type_changed]) -> dict[str, str]:
     """Return the runs that have another key now, with the one that they had: renamed, or of an earlier round now."""
-    changes = [*changed(before, after)]
     left = {old["fence"]: key for key, old, new in changes if old and new is None}
     came = {key: new["fence"] for key, old, new in changes if new and old is None}
     found = {key: left[fence] for key, fence in came.items() if fence in left}

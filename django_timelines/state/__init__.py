@@ -48,7 +48,7 @@ from .asking import (
     waiting_steps,
     waits_for_call,
 )
-from .beside import changed, in_state, keys_of, lies_beside, loaded, stored, type_state
+from .beside import changed, in_state, keys_of, lies_beside, loaded, stored, type_changed, type_state
 from .folding import apply, empty, fold, name_at, name_of, own
 from .one_run import awaits_child, is_begun, is_open, is_settled, is_to_undo, takes_calls
 from .statuses import (
@@ -124,6 +124,7 @@ __all__ = [
     "stored",
     "takes_calls",
     "timeline_status",
+    "type_changed",
     "type_run",
     "type_state",
     "waiting_steps",

@@ -8,6 +8,7 @@ from typing import Any
 from ..runs import Runs, item_step, split_key, type_run
 
 type_state = dict[str, Any]
+type_changed = tuple[str, type_run | None, type_run | None]  # a run's key, and how it was and is
 
 
 def loaded(stored: type_state) -> type_state:
@@ -35,7 +36,7 @@ def in_state(state: type_state) -> Iterator[tuple[str, type_run]]:
     return ((key, run) for key, run in runs.here().items() if not lies_beside(runs, key))
 
 
-def changed(before: type_state, after: type_state) -> Iterator[tuple[str, type_run | None, type_run | None]]:
+def changed(before: type_state, after: type_state) -> Iterator[type_changed]:
     """Yield the runs that a fold has changed: the key, the run before and the run after it."""
     old, new = before["runs"].here(), after["runs"].here()
     yield from ((key, run, None) for key, run in old.items() if key not in new)

@@ -15,7 +15,6 @@ from ..engine.failure import gave_up
 from ..engine.unique import see_who_has
 from ..events import EventType, NewEvent
 from ..exceptions import TimelinesError, ValueTaken
-from ..fields import UNSET
 from ..graph import Node
 from ..models import Timeline, new_id
 from ..registry import Declaration
@@ -39,8 +38,7 @@ class Past:
         """Begin a timeline with these fields, which stands at its entry step."""
         id, using = new_id(), router.db_for_write(Timeline)
         past = cls(declaration, Snapshot(id, declaration.label, using, 0, "", empty(), id))
-        defaults = {name: field.default for name, field in declaration.fields.items() if field.default is not UNSET}
-        begun = NewEvent(EventType.TIMELINE_STARTED, data={"fields": past._encoded({**defaults, **fields})})
+        begun = NewEvent(EventType.TIMELINE_STARTED, data={"fields": declaration.defaults() | past._encoded(fields)})
         past._append([begun, *declaration.graph.reach(declaration.graph.entry, empty(), moments.now())])
         return past
 

@@ -16,7 +16,6 @@ from .. import registry
 from ..actors import ActorType
 from ..diagram import Diagram, diagram_of
 from ..engine.explain import Explanation, explain
-from ..exceptions import Unknown
 from ..models import Event, Timeline
 from ..policy import may_view
 from ..state import ENDED
@@ -89,10 +88,10 @@ class Page:
 
     @property
     def visitor_url(self) -> str:
-        """The visitor's page; empty where the site has none, or the code no longer has the workflow."""
+        """The visitor's page; empty where the site has none."""
         try:
             return self.timeline.get_absolute_url()
-        except (Unknown, NoReverseMatch):
+        except NoReverseMatch:
             return ""
 
     @property

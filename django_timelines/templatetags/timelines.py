@@ -75,7 +75,7 @@ def timeline_diagram(shown: Any) -> dict[str, Any]:
     declaration = registry.find(row.workflow)
     lines = shown.lines if isinstance(shown, Outline) else ()
     rows = {line.name: f"#step-{row.id.hex}-{line.name}" for line in lines}
-    diagram = diagram_of(declaration, row, rows=rows, child_url=_page_of) if declaration else None
+    diagram = diagram_of(declaration, row, rows=rows, child_url=lambda id: _page_of(row, id)) if declaration else None
     return {"diagram": diagram, "is_live": row.status not in ENDED}
 
 
@@ -127,9 +127,10 @@ def _row(shown: Any) -> Timeline:
     return shown if isinstance(shown, Timeline) else shown.timeline
 
 
-def _page_of(timeline: uuid.UUID) -> str:
+def _page_of(parent: Timeline, id: uuid.UUID) -> str:
+    child = parent.children.filter(pk=id).first()
     try:
-        return reverse("timelines:timeline", args=[timeline])
+        return child.get_absolute_url() if child else ""
     except NoReverseMatch:
         return ""
 

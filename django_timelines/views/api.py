@@ -177,7 +177,7 @@ def _summary(row: Timeline) -> dict[str, Any]:
         "sequence": row.head,
         "started_at": row.started_at,
         "changed_at": row.changed_at,
-        "url": reverse("timelines:timeline", args=[row.pk]),
+        "url": row.get_absolute_url(),
     }
 
 

@@ -9,7 +9,6 @@ from django.contrib.auth.decorators import login_not_required
 from django.db import router
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -67,7 +66,7 @@ def refuse(request: HttpRequest, refused: Refused, timeline: Timeline | None = N
     context = {
         "sentences": sentences_of(refused),
         "reason": refused.reason,
-        "timeline_url": _address(timeline) if shows_page else "",
+        "timeline_url": timeline.get_absolute_url() if timeline is not None and shows_page else "",
     }
     return private(render(request, REFUSED, context, status=status_of(refused)))
 
@@ -79,11 +78,7 @@ def to_page(request: HttpRequest, timeline: Timeline, otherwise: str = "") -> Ht
     """
     policy.let_in(viewer(request)[1], timeline)
     leads_on = not otherwise or may_view(request, timeline)
-    return private(HttpResponseRedirect(_address(timeline) if leads_on else otherwise))
-
-
-def _address(timeline: Timeline | None) -> str:
-    return reverse("timelines:timeline", args=[timeline.id]) if timeline else ""
+    return private(HttpResponseRedirect(timeline.get_absolute_url() if leads_on else otherwise))
 
 
 def private(response: HttpResponse) -> HttpResponse:

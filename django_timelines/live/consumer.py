@@ -1,20 +1,17 @@
-"""The socket of one timeline. It sends frames and takes one kind of message: ``{"after": 7}``, look again from there.
+"""The socket of one timeline. It sends frames and takes no messages: it ends for whoever sends one.
 
 Who is refused is answered with 403 to the handshake.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 
-from .. import frames
 from .hub import hub
 from .watcher import Watcher, admit, asked_of, type_receive, type_scope, type_send
 
 logger = logging.getLogger("django_timelines")
-LARGEST = 1024  # bytes of a client's message
-BAD_MESSAGE, TOO_LARGE = 1008, 1009  # RFC 6455, 7.4.1
+REFUSED = 1008  # RFC 6455, 7.4.1
 
 
 class TimelineConsumer:
@@ -33,7 +30,7 @@ class TimelineConsumer:
         await receive()  # websocket.connect
         socket = await admit(_Socket, scope, send, asked_of(scope))
         if socket is None:
-            await send({"type": "websocket.close", "code": BAD_MESSAGE})
+            await send({"type": "websocket.close", "code": REFUSED})
             return
         await send({"type": "websocket.accept"})
         watching = hub()
@@ -59,22 +56,5 @@ class _Socket(Watcher):
 
 
 async def _serve(socket: _Socket, receive: type_receive) -> None:
-    while (message := await receive())["type"] != "websocket.disconnect":
-        text, binary = message.get("text") or "", message.get("bytes") or b""
-        if len(text) > LARGEST or len(binary) > LARGEST:
-            return await socket.close_with(TOO_LARGE)
-        after = _after(text)
-        if after is None:
-            return await socket.close_with(BAD_MESSAGE)
-        socket.seen = socket.seen._replace(sequence=after)
-        hub().heard(socket.timeline, None)
-    return None
-
-
-def _after(text: str) -> int | None:
-    """Read a client's message, or None for one that is malformed."""
-    try:
-        after = json.loads(text)["after"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
-    return frames.read_sequence(str(after)) if type(after) is int else None
+    if (await receive())["type"] != "websocket.disconnect":
+        await socket.close_with(REFUSED)

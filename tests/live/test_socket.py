@@ -65,19 +65,6 @@ def test_a_page_that_was_away_catches_up_without_a_gap(visitor, signup):
     assert [event["sequence"] for event in frame["events"]] == list(range(head + 1, frame["sequence"] + 1))
 
 
-def test_a_page_may_ask_again_from_an_earlier_event(visitor, signup):
-    head = signup.timeline.head
-
-    async def story():
-        socket = await visitor.open(signup.pk, after=head)
-        await socket.send_to(text_data=f'{{"after": {head - 2}}}')
-        frame = await socket.frame()
-        await socket.disconnect()
-        return frame
-
-    assert [event["sequence"] for event in asyncio.run(story())["events"]] == [head - 1, head]
-
-
 @pytest.mark.parametrize("after", ["", "-1", "x", "9" * 5000])
 def test_unknown_foreign_and_malformed_are_refused_alike(visitor, stranger, signup, after):
     async def story():
@@ -102,33 +89,18 @@ def test_a_page_of_another_site_is_refused(visitor, signup, origin):
     assert asyncio.run(story()) is False
 
 
-@pytest.mark.parametrize(
-    ("message", "code"),
-    [
-        ("{", 1008),
-        ("[]", 1008),
-        ('"x"', 1008),
-        ('{"after": "7"}', 1008),
-        ('{"after": -7}', 1008),
-        ('{"after": true}', 1008),
-        ('{"after": 1e400}', 1008),
-        ("[" * 1000, 1008),
-        ('{"after": ' + "9" * 900 + "}", 1008),
-        ("x" * 1025, 1009),
-        (b"x" * 1025, 1009),
-        (b"\xff\x00", 1008),
-    ],
-)
-def test_a_malformed_or_oversized_message_ends_the_socket_quietly(visitor, signup, caplog, message, code):
-    async def story():
-        socket = await visitor.open(signup.pk, after=signup_head)
-        await socket.send_to(**({"text_data": message} if isinstance(message, str) else {"bytes_data": message}))
-        answer = await socket.closing_code()
-        await socket.wait(timeout=PATIENCE)
-        return answer, dict(hub().watched)
+@pytest.mark.parametrize("message", ['{"after": 0}', "x" * 100_000, b"\xff\x00"])
+def test_whatever_a_page_says_ends_its_socket_quietly(visitor, signup, caplog, message):
+    head = signup.timeline.head
 
-    signup_head = signup.timeline.head
-    assert asyncio.run(story()) == (code, {})
+    async def story():
+        socket = await visitor.open(signup.pk, after=head)
+        await socket.send_to(**({"text_data": message} if isinstance(message, str) else {"bytes_data": message}))
+        code = await socket.closing_code()
+        await socket.wait(timeout=PATIENCE)
+        return code, dict(hub().watched)
+
+    assert asyncio.run(story()) == (1008, {})
     assert not [record for record in caplog.records if record.name == "django_timelines"]
 
 

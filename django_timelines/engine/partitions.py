@@ -19,9 +19,10 @@ from django.db import connections, transaction
 from django.utils.translation import gettext as _
 
 from .. import moments
-from ..exceptions import Refused
+from ..exceptions import Conflict, Refused
 from ..models import Event, Timeline, first_id_at
 from .keeping import BESIDE, prunable
+from .patience import conflict_if_transient
 
 AHEAD = 3  # months beyond this one
 TABLE = Event._meta.db_table
@@ -93,7 +94,7 @@ def drop_ended(using: str, before: datetime) -> Iterator[int]:
     for one in partitions(using):
         if one.end > first_id_at(before):
             return
-        with suppress(_InUse):
+        with suppress(_InUse, Conflict), conflict_if_transient(using):  # what is left is deleted row by row
             if gone := _drop(using, one, before):
                 yield gone
 
@@ -109,7 +110,9 @@ def _drop(using: str, one: Partition, before: datetime) -> int:
     if needed.exists():
         raise _InUse
     with transaction.atomic(using=using), connections[using].cursor() as cursor:
-        cursor.execute(f"DROP TABLE {connections[using].ops.quote_name(one.table)}")
+        cursor.execute(
+            f"DROP TABLE IF EXISTS {connections[using].ops.quote_name(one.table)}"
+        )  # another pruning may be first
         if needed.exists():
             raise _InUse
         for model in BESIDE:

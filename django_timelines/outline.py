@@ -180,6 +180,12 @@ def title_of(step: str) -> str:
     return step.replace("_", " ").strip().capitalize()
 
 
+def run_title(run: str) -> str:
+    """Return a run's name as people read it: "Build[latte]"."""
+    step, item, _round = split_key(run)
+    return run_key(title_of(step), item)
+
+
 def _lines(sight: Sight, declaration: Declaration | None) -> Iterator[Line]:
     timeline = sight.timeline
     progress = progress_of(timeline, sight.runs)
@@ -212,7 +218,7 @@ def _line(timeline: Timeline, key: str, about: str, times: dict[int, datetime], 
     at, errors = times.get(newest_of(run)), said(run.get("errors"))
     number = earlier or timeline.state.get("rounds", {}).get(step, 1)
     is_item = bool(item) and not earlier and step in timeline.state["runs"]
-    title = item if is_item else run_key(title_of(step), item)  # it stands below its step
+    title = item if is_item else run_title(key)  # it stands below its step
     settled = settled_items(timeline.state, step) if "each" in run else None
     is_undone = "undone" in run
     return Line(key, title, about, status, attempt, due, until, at, errors, number, is_undone, is_item, settled, more)

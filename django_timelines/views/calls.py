@@ -22,9 +22,9 @@ from ..forms import add_errors, form_class, input_of, make_form
 from ..items import count_waiting, read_named, run_of, waiting_keys
 from ..links import CallLink
 from ..models import Timeline
-from ..outline import said, title_of
+from ..outline import run_title, said
 from ..registry import Declaration
-from ..state import Outcome, run_key, split_key, waits_for_call
+from ..state import Outcome, split_key, waits_for_call
 from ..steps import Step
 from ..workflows import BoundStep
 from .visible import may_call, viewer
@@ -75,17 +75,17 @@ def possible_calls(
     """
     steps = [name for name, step in declaration.steps.items() if step.waits]
     waiting = [run for name in steps for run in waiting_keys(timeline, name, MOST_CALLS, user_key(request))]
-    if sent is not None and sent.run not in waiting and call_now(request, timeline, declaration, sent.run):
+    if sent is not None and sent.run not in waiting and waits_for(request, timeline, declaration, sent.run):
         waiting.insert(0, sent.run)
     runs = [run for run in waiting if may_call(request, timeline, run)]
     return [sent if sent is not None and run == sent.run else possible_call(timeline, declaration, run) for run in runs]
 
 
-def call_now(request: HttpRequest, timeline: Timeline, declaration: Declaration, run: str) -> PossibleCall | None:
-    """Return the call of this run, if it waits for this visitor."""
+def waits_for(request: HttpRequest, timeline: Timeline, declaration: Declaration, run: str) -> bool:
+    """Tell whether this run waits for this visitor."""
     read_named(timeline, [run])
     waits = waits_for_call(timeline.state, run) and split_key(run).step in declaration.steps
-    return possible_call(timeline, declaration, run) if waits and may_call(request, timeline, run) else None
+    return waits and may_call(request, timeline, run)
 
 
 def more_calls(request: HttpRequest, timeline: Timeline, calls: list[PossibleCall]) -> str:
@@ -103,25 +103,28 @@ def user_key(request: HttpRequest) -> str:
     return str(user.pk) if getattr(user, "is_authenticated", False) else ""
 
 
+def call_id(timeline: Timeline, run: str) -> str:
+    """Return the id of a call's form: the same for as long as the step waits for this call."""
+    return f"timelines-{split_key(run).step}-{run_of(timeline, run).get('fence', 0)}"
+
+
 @sensitive_variables()
 def possible_call(
     timeline: Timeline, declaration: Declaration, run: str, form: type[Any] | None = None, data: Any = None
 ) -> PossibleCall:
     """Return the call of this step, with its form as it is now, or with what was typed (``data``)."""
     step = declaration.step(split_key(run)[0])
-    known = run_of(timeline, run)
     made = make_form(form or form_class(declaration, step), data)
-    name, item, _round = split_key(run)
-    id = f"timelines-{name}-{known.get('fence', 0)}"
+    id = call_id(timeline, run)
     made.auto_id = f"{id}-%s"  # several forms on one page
     return PossibleCall(
         run=run,
-        title=run_key(title_of(name), item),
+        title=run_title(run),
         about=step.doc.partition("\n")[0],
         id=id,
         form=made,
         seen=timeline.head,
-        errors=said(known.get("errors")) if data is None else (),
+        errors=said(run_of(timeline, run).get("errors")) if data is None else (),
     )
 
 

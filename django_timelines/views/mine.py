@@ -19,8 +19,8 @@ from django.views.generic import ListView
 from .. import moments, policy, registry
 from ..items import count_waiting, run_of, waiting_keys
 from ..models import Timeline
-from ..outline import MOST_ITEMS, title_of
-from ..state import run_key, split_key, waiting_steps
+from ..outline import MOST_ITEMS, run_title
+from ..state import waiting_steps
 from .visible import viewer
 
 
@@ -70,12 +70,7 @@ class MyWorkView(LoginRequiredMixin, ListView):  # type: ignore[type-arg]
             more = count_waiting(row, step, str(user.pk)) - len(runs) if len(runs) == MOST_ITEMS else 0
             for run in runs:
                 left = more if run is runs[-1] and more > 0 else 0
-                yield Waiting(row, declaration.title, _title(run), _until(row, run), left)
-
-
-def _title(run: str) -> str:
-    name, item, _round = split_key(run)
-    return run_key(title_of(name), item)
+                yield Waiting(row, declaration.title, run_title(run), _until(row, run), left)
 
 
 def _until(row: Timeline, run: str) -> datetime | None:

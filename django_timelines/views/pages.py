@@ -31,7 +31,18 @@ from ..state import split_key
 from ..steps import Step
 from ..workflows import Workflow
 from . import calls as possible
-from .calls import KEY, SEEN, STEP, PossibleCall, call_now, carry_out, known_input, possible_call, possible_calls
+from .calls import (
+    KEY,
+    SEEN,
+    STEP,
+    PossibleCall,
+    call_id,
+    carry_out,
+    known_input,
+    possible_call,
+    possible_calls,
+    waits_for,
+)
 from .changes import changes_since
 from .visible import check_call, form_key, may_view, other_of, sentences_of, status_of, viewer, visible
 
@@ -205,8 +216,7 @@ class CallingView(WorkflowView, ABC):
     def _again(self, timeline: Timeline, declaration: Declaration, call: PossibleCall) -> HttpResponse:
         """Show the form again after the step said no to it."""
         timeline.refresh_from_db()
-        fresh = possible_call(timeline, declaration, call.run)
-        call.id, call.seen = fresh.id, fresh.seen
+        call.id, call.seen = call_id(timeline, call.run), timeline.head
         call.other = other_of(self.request, call.rejected)
         return self._page(timeline, declaration, call)
 
@@ -217,9 +227,8 @@ class CallingView(WorkflowView, ABC):
         seen = timeline.head if call.seen is None else call.seen
         timeline.refresh_from_db()
         notes = [*sentences_of(refused), *changes_since(timeline, seen)]
-        fresh = possible_call(timeline, declaration, call.run)
-        waits = call_now(self.request, timeline, declaration, call.run) is not None
-        call.id, call.seen, call.key = fresh.id, fresh.seen, fresh.key
+        waits = waits_for(self.request, timeline, declaration, call.run)
+        call.id, call.seen, call.key = call_id(timeline, call.run), timeline.head, uuid.uuid4().hex
         return self._page(timeline, declaration, call if waits else None, notes, status_of(refused))
 
 
@@ -266,7 +275,7 @@ class TimelineView(CallingView):
 class StepView(CallingView):
     """The page of one step: ``path("orders/<uuid:pk>/pay/", StepView.as_view(workflow=Order, step="pay"))``.
 
-    Where the step does not wait for this visitor, it says why.
+    Where the step does not wait for this visitor, it leads to the timeline's page.
     """
 
     step: ClassVar[str] = ""
@@ -276,10 +285,10 @@ class StepView(CallingView):
     def get(self, request: HttpRequest, pk: uuid.UUID, **kwargs: Any) -> HttpResponseBase:
         """Show the form; where there is nothing to call, lead to the timeline's page."""
         timeline, declaration = self._timeline(pk)
-        call = call_now(request, timeline, declaration, self._asked_run(request)) if declaration else None
-        if call is None or declaration is None:
+        run = self._asked_run(request)
+        if declaration is None or not waits_for(request, timeline, declaration, run):
             return HttpResponseRedirect(timeline.get_absolute_url())
-        return self._page(timeline, declaration, self._call(timeline, declaration, call.run))
+        return self._page(timeline, declaration, self._call(timeline, declaration, run))
 
     def _asked_run(self, request: HttpRequest) -> str:
         if self.workflow is None or self.step not in self.workflow._declaration.steps:

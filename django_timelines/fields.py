@@ -12,6 +12,8 @@ from typing import Annotated, Any, get_args, get_origin
 
 import pydantic
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
 
@@ -117,20 +119,22 @@ def text(payload: Any) -> str:
         written = json.dumps(payload, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
         size = len(written.encode())
     except UnicodeEncodeError:
-        raise ValidationError("A text holds a lone surrogate, which is no character.", code="invalid") from None
+        raise ValidationError(_("A text holds a lone surrogate, which is no character."), code="invalid") from None
     except (ValueError, TypeError, RecursionError) as error:
-        raise ValidationError(f"This cannot be stored as JSON: {error}.", code="invalid") from None
+        said = _("This cannot be stored as JSON: %(error)s.") % {"error": error}
+        raise ValidationError(said, code="invalid") from None
     if "\\u0000" in written and _has_nul(payload):
-        raise ValidationError("A text holds a NUL character, which the database cannot store.", code="invalid")
+        raise ValidationError(_("A text holds a NUL character, which the database cannot store."), code="invalid")
     if written.count("[") + written.count("{") > DEEPEST and _is_deep(payload):
-        raise ValidationError(
-            f"This is nested more than {DEEPEST} levels deep, which MariaDB cannot store.", code="too_deep"
-        )
+        said = _("This is nested more than %(deepest)d levels deep, which MariaDB cannot store.")
+        raise ValidationError(said % {"deepest": DEEPEST}, code="too_deep")
     if size > conf.REFUSE_BYTES:
-        raise ValidationError(
-            f"This is {size:,} bytes long; at most {conf.REFUSE_BYTES:,} are stored. Keep it in a file and store its name.",
-            code="too_large",
-        )
+        said = _("This is %(size)s bytes long; at most %(most)s are stored. Keep it in a file and store its name.")
+        words = {
+            "size": number_format(size, force_grouping=True),
+            "most": number_format(conf.REFUSE_BYTES, force_grouping=True),
+        }
+        raise ValidationError(said % words, code="too_large")
     if size > conf.WARN_BYTES:
         warnings.warn(
             f"A payload of {size:,} bytes: each change of a field of its timeline writes it again.", RuntimeWarning, 2
@@ -159,7 +163,7 @@ def _has_nul(payload: Any) -> bool:
 
 def _sentence(error: Any, secret: bool) -> str:
     where = ".".join(str(part) for part in error["loc"])
-    said = "This is not valid." if secret else error["msg"]
+    said = _("This is not valid.") if secret else error["msg"]
     return f"{where}: {said}" if where else said
 
 

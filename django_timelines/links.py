@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core import signing
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from . import conf
 from .exceptions import Unknown
@@ -74,4 +75,4 @@ def _read(token: str, salt: str) -> Any:
     try:
         return signing.loads(token, salt=salt)
     except signing.BadSignature:
-        raise Unknown("This link is not one of ours: it was cut off or changed.", "forged") from None
+        raise Unknown(_("This link is not one of ours: it was cut off or changed."), "forged") from None

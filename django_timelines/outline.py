@@ -177,7 +177,8 @@ def is_moving(sight: Sight) -> bool:
 
 def title_of(step: str) -> str:
     """Return a step's name as people read it: "Open account" for ``open_account``."""
-    return step.replace("_", " ").strip().capitalize()
+    title = step.replace("_", " ").strip().capitalize()
+    return _(title) if title else ""  # gettext answers an empty text with its catalogue's head
 
 
 def run_title(run: str) -> str:

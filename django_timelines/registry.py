@@ -10,6 +10,7 @@ from django.apps import AppConfig, apps
 from django.core.exceptions import AppRegistryNotReady
 from django.db.models import Model
 from django.utils.text import camel_case_to_spaces
+from django.utils.translation import gettext as _
 
 from .exceptions import DeclarationError, Unknown
 from .fields import UNSET, Field
@@ -82,7 +83,7 @@ class Declaration:
     @property
     def title(self) -> str:
         """The class's name as people read it: "Import contacts" for ``ImportContacts``."""
-        return camel_case_to_spaces(self.workflow.__name__).capitalize()
+        return _(camel_case_to_spaces(self.workflow.__name__).capitalize())
 
     @property
     def app_config(self) -> AppConfig | None:

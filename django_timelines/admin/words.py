@@ -15,6 +15,7 @@ from django.utils.translation import ngettext
 
 from .. import moments, registry, store
 from ..models import Run, Timeline
+from ..outline import title_of
 from ..state import Runs, StepStatus, run_key, split_key, type_state
 
 SHORT_ID = 18  # of a UUIDv7: its time and 12 random bits; the list finds a timeline by it
@@ -34,7 +35,7 @@ def timeline_title(timeline: Timeline) -> str:
 
 def step_title(step: str, item: str = "", round: int = 0) -> str:
     """Return a run's name as people read it: "Send activation link", "Charge, round 1" for one of an earlier round."""
-    title = capfirst(run_key(step.replace("_", " "), item))
+    title = run_key(title_of(step), item)
     return _("%(step)s, round %(round)d") % {"step": title, "round": round} if round else title
 
 

@@ -26,8 +26,7 @@ def check_allowed(step: Step[...], workflow: Any, actor: Actor | None) -> None:
     if not allows(step, workflow, user, holds_link=actor.type == ActorType.LINK):
         if workflow is not None:
             refuse_if_behind(workflow._declaration, workflow._snapshot.state)
-        words = {"step": step.name.replace("_", " "), "actor": actor, "name": step.name}
-        said = _("%(actor)s may not call “%(step)s”. Who may is said in its allowed=.") % words
-        if actor.type == ActorType.SYSTEM:  # code that has not said for whom it calls
-            said += " " + _("Code names who calls: %(name)s.using(actor=user)(…).") % words
+        said = _("%(actor)s may not call “%(step)s”.") % {"step": step.name.replace("_", " "), "actor": actor}
+        if actor.type == ActorType.SYSTEM:  # code that has not said for whom it calls, which its author reads
+            said += f" Who may is said in its allowed=. Code names who calls: {step.name}.using(actor=user)(…)."
         raise NotAllowed(said)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 
 from .. import moments
@@ -45,7 +46,8 @@ class Options:
 
     def __post_init__(self) -> None:
         if len(self.key) > KEY_LIMIT or not can_be_stored(self.key):
-            raise Rejected(f"A key has at most {KEY_LIMIT} characters, no NUL and no lone surrogate.", "invalid_key")
+            said = _("A key has at most %(limit)d characters, no NUL and no lone surrogate.")
+            raise Rejected(said % {"limit": KEY_LIMIT}, "invalid_key")
 
 
 @dataclass(slots=True)
@@ -85,7 +87,7 @@ def check_input(declaration: Declaration, step: Step[...], args: tuple[Any, ...]
         name = parameter.name
         if name not in given:
             if parameter.required:
-                errors[name] = ["This is missing."]
+                errors[name] = [_("This is missing.")]
             continue
         try:
             _take_value(result, declaration.inputs[step.name][name], name, given[name])

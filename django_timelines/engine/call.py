@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from django.db import IntegrityError, connections, router, transaction
+from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 
 from .. import actors, conf, moments, registry, store
@@ -260,6 +261,7 @@ def _same_start(known: Snapshot, name: RunName, given: Input, options: Options) 
     ):  # the first input was rejected: this is the next call
         _outcome, known = call(registry.get(known.workflow), known, name, Options("", options.actor), (), given.values)
     elif run.get("digest") not in (None, given.digest):
-        raise Refused(f"The key {options.key!r} began another timeline, with other input.", "key_reused")
+        said = _("The key “%(key)s” began another timeline, with other input.")
+        raise Refused(said % {"key": options.key}, "key_reused")
     actors.note_started(known.id)
     return known

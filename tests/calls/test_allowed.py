@@ -42,7 +42,7 @@ def test_the_engine_asks_who_calls_and_writes_nothing_for_somebody_else(ada, bos
     expense = handed_in()
     head = expense.timeline.head
 
-    with pytest.raises(NotAllowed, match="boss may not call “look at”") as refused:
+    with pytest.raises(NotAllowed, match=r"^boss may not call “look at”\.$") as refused:
         expense.look_at.using(actor=boss)("fine")
 
     assert isinstance(refused.value, PermissionDenied)

@@ -3,16 +3,26 @@ import uuid
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.template import Context, Template
+from django.template.loader import render_to_string
 from django.test import Client
 
 from django_timelines.models import Timeline
+from django_timelines.outline import outline
 from django_timelines.policy import remember
 from django_timelines.testing import drain, recorded_errors
+from django_timelines.workflows import Workflow, step
 from example_project.signup.workflows import Signup
 
 from .stories import signed_up
 
 pytestmark = pytest.mark.django_db
+
+
+class Single(Workflow):
+    """One step is all of it."""
+
+    @step
+    def begin(self): ...
 
 
 def knows(client: Client, signup: Signup) -> Client:
@@ -168,3 +178,11 @@ def test_without_the_live_app_the_page_polls(signup, settings):
 
     assert "data-timelines-socket" not in html
     assert "data-timelines-since" in html
+
+
+def test_a_page_counts_one_step_as_one():
+    timeline = Single.start().timeline
+
+    html = render_to_string("django_timelines/timeline.html", {"outline": outline(timeline)})
+
+    assert " of 1 step</p>" in html

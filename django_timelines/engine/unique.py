@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from django.db import connections
+from django.db import Error, connections
 from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 
@@ -24,6 +24,7 @@ from ..store import Change, Snapshot
 from .values import digest_of, value_of
 
 logger = logging.getLogger("django_timelines")
+UNKNOWN = uuid.UUID(int=0)  # stands for a value that the class's function could not say; no digest is like it
 
 
 def note_value(declaration: Declaration, change: Change) -> None:
@@ -36,7 +37,7 @@ def note_value(declaration: Declaration, change: Change) -> None:
         return
     if before.head and before.state["fields"] == after.state["fields"]:
         return
-    was, now = (_digest(declaration, one) if one.head else None for one in (before, after))
+    was, now = _digest_or(UNKNOWN, declaration, before) if before.head else None, _digest(declaration, after)
     if was != now:
         change.frees_value, change.taken_value = bool(before.head), now
 
@@ -48,7 +49,8 @@ def see_who_has(taken: ValueTaken, using: str) -> None:
     rows = UniqueValue.objects.using(using).filter(digest=taken.digest)
     for row in rows.select_for_update() if old_reads else rows:
         other = store.find(using, {"id": row.timeline_id}, lock=old_reads)
-        if other is not None and other.status not in ENDED and _digest(declaration, other) == taken.digest:
+        # while nobody can say what the other one has, it has what it took
+        if other and other.status not in ENDED and _digest_or(taken.digest, declaration, other) == taken.digest:
             raise NotUnique(_sentence(declaration), other.id) from None
         UniqueValue.objects.using(using).filter(digest=row.digest, timeline=row.timeline_id).delete()
         logger.warning("Timeline %s no longer has the unique value that it held: it is free.", row.timeline_id)
@@ -69,8 +71,12 @@ def take_all(using: str) -> None:
         theirs = UniqueValue.objects.using(using).filter(timeline=OuterRef("pk"))
         open_ones = Timeline.objects.using(using).filter(workflow__in=declaration.names).exclude(status__in=ENDED)
         for timeline in open_ones.exclude(Exists(theirs)).order_by("id").iterator():
-            digest = _digest(declaration, store.snapshot_of(timeline, using))
-            if digest and not store.take_value(using, digest, timeline.id):
+            digest = _digest_or(UNKNOWN, declaration, store.snapshot_of(timeline, using))
+            if digest == UNKNOWN:
+                logger.warning(
+                    "The function in unique= raised on %s, which holds no value until it is amended.", timeline
+                )
+            elif digest and not store.take_value(using, digest, timeline.id):
                 logger.warning("%s has not ended, and another one holds the value that is to be unique.", timeline)
 
 
@@ -79,6 +85,16 @@ def _digest(declaration: Declaration, snapshot: Snapshot) -> uuid.UUID | None:
         return None
     value = value_of(declaration, declaration.unique, snapshot)
     return None if value is None else digest_of(declaration, "unique", value)
+
+
+def _digest_or(otherwise: uuid.UUID, declaration: Declaration, snapshot: Snapshot) -> uuid.UUID | None:
+    """Return the digest, or this one where the class's function goes wrong: what it reads of an old state may be gone."""
+    try:
+        return _digest(declaration, snapshot)
+    except Error:  # of the database, which is not about the state
+        raise
+    except Exception:
+        return otherwise
 
 
 def _sentence(declaration: Declaration) -> str:

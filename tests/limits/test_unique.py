@@ -15,7 +15,7 @@ from django_timelines.exceptions import NotUnique, Refused
 from django_timelines.models import Event, Timeline, UniqueValue
 from django_timelines.testing import drain, given, recorded_errors
 from django_timelines.workflows import Workflow, step
-from tests.limits.workflows import Badge, Household, Nightly, Rename, Seat, Signup
+from tests.limits.workflows import Badge, Household, Locker, Nightly, Rename, Seat, Signup
 from tests.shop.here import HERE
 from tests.shop.models import Entry
 from tests.shop.workflows import ran
@@ -301,6 +301,38 @@ def test_a_timeline_that_is_given_in_a_test_holds_its_value() -> None:
     given(Signup, email="ada@example.org").upto("confirm")
 
     assert refused(lambda: Signup.start(email="ada@example.org")).reason == "not_unique"
+
+
+# A function that raises on what is stored
+
+
+@pytest.fixture
+def locker() -> Any:
+    """Return a timeline whose tag was deleted."""
+    locker = Locker.start(tag=Entry.objects.create(text="red"))
+    Entry.objects.filter(text="red").delete()
+    return locker
+
+
+def test_a_value_that_nobody_can_say_any_more_is_mended_by_amending_its_timeline(locker: Any) -> None:
+    locker.timeline.amend(reason="a new tag", tag=Entry.objects.create(text="blue"))
+
+    assert refused(lambda: Locker.start(tag=Entry.objects.create(text="blue"))).timeline == locker.pk
+    assert Locker.start(tag=Entry.objects.create(text="red")).empty.status == "waiting"
+
+
+def test_a_value_that_nobody_can_say_any_more_stays_with_the_timeline_that_took_it(locker: Any) -> None:
+    assert refused(lambda: Locker.start(tag=Entry.objects.create(text="red"))).timeline == locker.pk
+
+
+def test_a_timeline_whose_value_nobody_can_say_keeps_no_other_from_holding_its_own(locker: Any, caplog: Any) -> None:
+    blue = Locker.start(tag=Entry.objects.create(text="blue"))
+    UniqueValue.objects.all().delete()
+
+    take_all(HERE)
+
+    assert refused(lambda: Locker.start(tag=Entry.objects.create(text="blue"))).timeline == blue.pk
+    assert f"The function in unique= raised on {locker.timeline}" in caplog.text
 
 
 # Deploys

@@ -3,6 +3,7 @@
 from django.core.exceptions import ValidationError
 
 from django_timelines.workflows import AT_LEAST_ONCE, AT_MOST_ONCE, Limit, Retry, Workflow, step, subworkflow
+from tests.shop.models import Entry
 from tests.shop.workflows import body
 
 
@@ -61,6 +62,19 @@ class Seat(Workflow, unique=["row", "number"]):
     @step(after=reserve, manual=True)
     def sit(self) -> None:
         """The guest comes."""
+
+
+class Locker(Workflow, unique=lambda locker: locker.tag.text):
+    """Of a row that may be deleted."""
+
+    tag: Entry
+
+    @step
+    def rent(self, tag: Entry) -> None:
+        self.tag = tag
+
+    @step(after=rent, manual=True)
+    def empty(self) -> None: ...
 
 
 class Nightly(Workflow, unique=lambda nightly: "the only one"):

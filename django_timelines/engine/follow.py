@@ -72,9 +72,19 @@ def keep_following(stop: threading.Event) -> None:
 
 
 def follow_all(using: str, *, raises: bool = False) -> bool:
-    """Follow with each projection that has something to do, a transaction's worth each; tell whether there may be more."""
-    more = [follow(following, using, raises=raises) for following in with_work(using)]  # each, whatever the others say
-    return any(more)
+    """Follow with each projection that has something to do, a transaction's worth each; tell whether there may be more.
+
+    What one of them raises is raised once the others had their turn.
+    """
+    more, error = False, None
+    for following in with_work(using):
+        try:
+            more |= follow(following, using, raises=raises)
+        except Exception as raised:
+            error = error or raised
+    if error is not None:
+        raise error
+    return more
 
 
 def with_work(using: str) -> list[Following]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -28,7 +29,9 @@ logger = logging.getLogger("django_timelines")
 
 
 class HandlerFailed(Exception):
-    """A handler raised. ``number``: how many events of the batch were handed over before; ``event``: None in ``flush``."""
+    """A method of a projection raised. ``number``: how many events of the batch were handed over before; ``event``: None if it
+    was given none.
+    """
 
     def __init__(self, number: int, event: StoredEvent[Any] | None, method: str) -> None:
         super().__init__(f"{method} failed" + (f" at event {event.sequence} of {event.timeline}." if event else "."))
@@ -64,7 +67,8 @@ def hand_over(
 
     Of an erased timeline only the erasure is handed over: what its events said is gone.
     """
-    projection = following.projection(using)
+    with blamed("__init__"):
+        projection = following.projection(using)
     handlers = {
         type: [(getattr(projection, one.method), one) for one in several] for type, several in following.by_type.items()
     }
@@ -77,23 +81,21 @@ def hand_over(
                 if handler.is_reaction and not reacts:
                     continue
                 if handler.takes(event.workflow, event.step):
-                    try:
+                    with blamed(handler.method, number, event):
                         method(event if handler.says is None else event.read_as(handler.says))
-                    except BaseException as error:
-                        if _is_not_its_fault(error):
-                            raise
-                        raise HandlerFailed(number, event, handler.method) from error
-        try:
+        with blamed("flush", len(events)):
             projection.flush()
-        except BaseException as error:
-            if _is_not_its_fault(error):
-                raise
-            raise HandlerFailed(len(events), None, "flush") from error
 
 
-def _is_not_its_fault(error: BaseException) -> bool:
-    """Tell whether all is begun again, or ends."""
-    return isinstance(error, Conflict | KeyboardInterrupt) or is_transient(error)
+@contextmanager
+def blamed(method: str, number: int = 0, event: StoredEvent[Any] | None = None) -> Iterator[None]:
+    """Raise ``HandlerFailed`` for what this method raises, unless all is begun again, or ends."""
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, Conflict | KeyboardInterrupt) or is_transient(error):
+            raise
+        raise HandlerFailed(number, event, method) from error
 
 
 def note(following: Following, using: str, failure: HandlerFailed) -> None:

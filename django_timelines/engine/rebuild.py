@@ -18,7 +18,7 @@ from .. import moments
 from ..following import Following
 from ..models import News, Place, Projection, Timeline
 from .places import MOST_EVENTS, StoredEvent, erased_of, events_of, page, standings, type_standings
-from .projecting import HandlerFailed, begin_new, hand_over, take
+from .projecting import HandlerFailed, begin_new, blamed, hand_over, take
 
 MOST_TIMELINES = 1_000  # that are read at a time
 
@@ -48,7 +48,8 @@ def rebuild(
         if row is None:
             return None
         asked = list(News.objects.using(using).filter(projection=row.label, timeline=None).values_list("pk", flat=True))
-        following.projection(using).clear()
+        with blamed("clear"):
+            following.projection(using).clear()
         for batch, erased in _followed(following, using):
             try:
                 hand_over(following, using, batch, erased)

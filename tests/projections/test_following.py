@@ -6,16 +6,19 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from django_timelines import moments
 from django_timelines.engine import follow as following_engine
 from django_timelines.engine.follow import follow_all
+from django_timelines.engine.rebuild import ask
 from django_timelines.models import Event, News, Place, Projection
 from django_timelines.testing import drain, recorded_errors, travel
 from tests.shop.here import HERE
 
 from .conftest import follow_to_the_end
 from .models import Account, Seen
+from .projections import Accounts
 from .workflows import Gift, Letter, Sale, Visit
 
 pytestmark = pytest.mark.django_db(databases="__all__")
@@ -178,6 +181,35 @@ def test_a_projection_stops_at_the_event_at_which_its_handler_fails(cause: Any) 
     assert (row().stopped_timeline, row().stopped_sequence) == (sale.pk, stopped.sequence)
     assert row().error.startswith(f"count failed at event {stopped.sequence} of {sale.pk}. ValueError: No sevens.")
     assert row().retry is not None
+
+
+@pytest.mark.parametrize("method", ["clear", "__init__"])
+def test_the_others_go_on_whichever_method_fails(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*args: Any) -> None:
+        raise ValueError("not today")
+
+    monkeypatch.setattr(Accounts, method, fails)
+    sell("Ada", 5)
+    if method == "clear":
+        ask(Accounts.label)
+
+    while follow_all(HERE):
+        pass
+
+    assert Seen.objects.filter(type="Received").count() == 1
+    assert row().error.startswith(f"{method} failed. ValueError: not today")
+    assert (row().tries, row().stopped_sequence) == (1, None)
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_the_others_go_on_whatever_is_raised_once_a_projection_has_written(cause: Any) -> None:
+    sell("Ada", 5)
+    cause(lambda event: transaction.on_commit(lambda: 1 / 0, using=HERE))
+
+    with pytest.raises(ZeroDivisionError):
+        follow_all(HERE)
+
+    assert Seen.objects.exists()
 
 
 def test_the_others_go_on(cause: Any) -> None:

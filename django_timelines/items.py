@@ -129,7 +129,7 @@ def without_many(snapshot: Snapshot, name: RunName) -> Snapshot:
     left_out = {key for key, run in kept.items() if run.get("each", {}).get("count")}
     here = runs.here()
     kept |= {key: here[key] for key in {run_key(*name), here.get(run_key(*name), {}).get("of", "")} if key in here}
-    return replace(snapshot, state={**snapshot.state, "runs": Runs(kept, left_out, runs.known)})
+    return replace(snapshot, state={**snapshot.state, "runs": Runs(kept, left_out)})
 
 
 # What is shown is as the rows are now, which may be newer than the timeline's: then another hint is on its way.

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from django_timelines import items
 from django_timelines.exceptions import PermanentFailure
 from django_timelines.models import Item, Timeline
 from django_timelines.testing import assert_holds, drain, recorded_errors
@@ -168,3 +169,26 @@ def test_correcting_a_field_reads_no_items() -> None:
 
     assert read["item"] == 0
     assert_holds(Bar.get(bar.pk))
+
+
+def test_a_body_knows_how_each_item_stands_however_many_its_runner_has_executed(
+    deploy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(items, "MANY", 3)
+    shipping = deploy("""
+        class Parcel(Workflow):
+            items: list[str]
+
+            @step
+            def begin(self, items: list[str]):
+                self.items = items
+
+            @step(after=begin, each="items", at_once=1)
+            def work(self, item: str):
+                ran[f"first is {self.work['0'].status}"] += 1
+    """)
+
+    shipping.start(items=[str(number) for number in range(8)])
+    drain()
+
+    assert ran == {"first is running": 1, "first is completed": 7}

@@ -38,7 +38,7 @@ def wait(snapshot: Snapshot, name: RunName, timeout: float) -> tuple[Outcome, Sn
 
 async def await_outcome(snapshot: Snapshot, name: RunName, timeout: float) -> tuple[Outcome, Snapshot]:
     """Wait as ``wait`` does, and hold no thread between two looks."""
-    watch = _Watch(snapshot, name, timeout)
+    watch = await sync_to_async(_Watch)(snapshot, name, timeout)
     while (pause := await sync_to_async(watch.look)()) is not None:
         await asyncio.sleep(pause)
     return watch.answer()

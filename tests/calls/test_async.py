@@ -16,7 +16,7 @@ from django_timelines.exceptions import Refused, Rejected
 from django_timelines.testing import drain, recorded_errors
 from django_timelines.workflows import Outcome
 from tests.live.sockets import PATIENCE, Socket
-from tests.shop.workflows import Order, plan
+from tests.shop.workflows import Bar, Order, plan
 
 from .workflows import Courier, Notice
 
@@ -110,6 +110,16 @@ def test_awaiting_an_outcome_holds_no_thread() -> None:
 
     assert async_to_sync(story)() is Outcome.COMPLETED
     assert order.pack.status == "completed"
+
+
+def test_the_outcome_of_an_item_is_awaited() -> None:
+    bar = Bar.start(drinks=["latte"])
+    drain()
+
+    async def story() -> Outcome:
+        return await (await Bar.aget(bar.pk)).make["latte"].await_outcome(timeout=5)
+
+    assert async_to_sync(story)() is Outcome.COMPLETED
 
 
 def test_an_awaited_outcome_raises_what_a_worker_rejected(place: Any) -> None:

@@ -204,7 +204,7 @@ def _of_child(sight: Sight, name: RunName, details: type_run, publicly: bool) ->
     words |= {"workflow": child.workflow, "child": str(child.pk), "status": _(child.status)}
     sentence = _("“%(step)s” waits for %(workflow)s %(child)s, which is %(status)s.") % words
     yield Reason("child", sentence, _("“%(step)s” is under way.") % words, words["step"])
-    yield from explain(child).reasons[:MOST]
+    yield from _explained(seen, publicly=publicly).reasons[:MOST]
 
 
 def _word(run: Run) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,9 +12,14 @@ from django.test import Client
 
 from django_timelines import policy, relatives
 from django_timelines.actors import acting, of_user
+from django_timelines.children import heads_of
+from django_timelines.engine.explain import explain_publicly
 from django_timelines.models import Timeline
-from django_timelines.testing import drain
-from tests.shop.workflows import Order, Supper
+from django_timelines.sight import look
+from django_timelines.testing import drain, recorded_errors, travel
+from tests.counting import rows_read
+from tests.shop.here import HERE
+from tests.shop.workflows import Order, Supper, plan
 
 from .test_page import knows
 
@@ -101,3 +107,23 @@ def test_the_links_appear_while_the_page_is_open_and_cost_nothing_where_there_ar
     nav = f'<nav class="timelines-family" id="family-{supper.pk.hex}" aria-label="Parent and children"'
     assert f"{nav} data-timelines-page hidden>" in alone
     assert "timelines-family" not in plain
+
+
+def test_to_say_how_a_child_stands_it_is_read_once_and_nobody_looks_for_a_clock() -> None:
+    def burn(dish: Any) -> None:
+        raise OSError("too hot")
+
+    plan["cook"] = burn
+    supper = Supper.start(guest="Ada", dishes=["soup"])
+    with recorded_errors():
+        drain()
+    sight = look(supper.pk, HERE)
+    assert sight is not None
+
+    with travel(timedelta(hours=1)), rows_read(HERE) as read:
+        explain_publicly(sight)
+        heads = heads_of(sight)
+
+    assert heads.keys() == {child.pk for child in supper.timeline.children}
+    assert read["run"] == 2
+    assert "sighting" not in read

@@ -63,9 +63,11 @@ class TimelineQuerySet(models.QuerySet["Timeline"]):
         """Those that have a field which refers to this row."""
         wanted = models.Q(pk__in=[])
         for declaration in registry.everything().values():
+            theirs = models.Q(workflow__in=declaration.names)
             for name in declaration.references_to(type(instance)):
                 key = instance.pk if isinstance(instance.pk, int) else str(instance.pk)
-                wanted |= models.Q(workflow=declaration.label, **{f"fields__{name}": key})
+                for known in filter(None, (name, declaration.fields[name].renamed_from)):
+                    wanted |= theirs & models.Q(**{f"fields__{known}": key})
         return self.filter(wanted)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -206,6 +207,22 @@ def test_a_timeline_is_found_by_its_key(ask: type_ask, say: type_say) -> None:
     assert ask("explain", "--key", "order-17", "--workflow", "shop.Order")["timeline"] == str(order.pk)
     with pytest.raises(CommandError, match=r"There is no timeline with the key 'order-17' of shop\.Visit\."):
         say("explain", "order-17", "--key", "--workflow", "shop.Visit")
+
+
+def test_a_timeline_is_found_by_its_key_under_whichever_name_its_workflow_had_then(deploy: Any, ask: type_ask) -> None:
+    source = """
+        class Parcel(Workflow):
+            @step
+            def take(self, address: str): ...
+
+            @step(after=take, manual=True)
+            def sign(self): ...
+    """
+    parcel = deploy(source).using(key="p-1").start("Main Street 1")
+    deploy(source.replace("class Parcel(Workflow)", 'class Packet(Workflow, renamed_from="shop.Parcel")'), "Packet")
+
+    for named in ([], ["--workflow", "shop.Packet"], ["--workflow", "shop.Parcel"]):
+        assert ask("explain", "p-1", "--key", *named)["timeline"] == str(parcel.pk)
 
 
 def test_a_key_of_two_workflows_asks_for_the_workflow(say: type_say) -> None:

@@ -21,6 +21,7 @@ from django_timelines.models import Event, Run, SealedInput, Timeline
 from django_timelines.testing import drain, recorded_errors, travel
 from django_timelines.workflows import Event as Fact
 from tests.shop.here import HERE
+from tests.shop.models import Entry
 from tests.shop.workflows import ran
 
 pytestmark = pytest.mark.django_db(databases="__all__")
@@ -390,6 +391,28 @@ def test_a_renamed_workflow_is_paused_and_pruned_under_all_its_names(deploy: Any
     new.get(parcel.pk).sign()
     travel(timedelta(days=2))
     assert list(prune(timedelta(days=1), "shop.Packet")) == [1]
+
+
+def test_a_renamed_workflow_is_found_by_what_a_renamed_field_of_it_refers_to(deploy: Any) -> None:
+    source = """
+        from tests.shop.models import Entry
+        class Parcel(Workflow):
+            label: Entry
+
+            @step
+            def take(self, label: Entry):
+                self.label = label
+
+            @step(after=take, manual=True)
+            def sign(self): ...
+    """
+    entry = Entry.objects.create(text="fragile")
+    parcel = deploy(source).start(label=entry)
+    renamed = source.replace("label: Entry\n\n", 'sticker: Annotated[Entry, RenamedFrom("label")]\n\n', 1)
+    renamed = renamed.replace("class Parcel(Workflow)", 'class Packet(Workflow, renamed_from="shop.Parcel")')
+    packet = deploy(renamed.replace("self.label", "self.sticker"), "Packet").start(label=entry)
+
+    assert {one.pk for one in packet.timelines.about(entry)} == {parcel.pk, packet.pk}
 
 
 def test_what_a_retyped_field_no_longer_takes_fails_the_attempt_that_reads_it(deploy: Any) -> None:

@@ -67,7 +67,9 @@ def by_id(options: type_options, beginning: str) -> Timeline:
 
 def _by_key(options: type_options) -> Timeline:
     key, label = options["timeline"], options["workflow"]
-    digests = [key_digest(one, key) for one in ([label] if label else registry.everything())]
+    known = registry.everything().values()
+    names = [name for one in known if not label or label in one.names for name in one.names]
+    digests = [key_digest(name, key) for name in names or [label]]
     found = list(timelines(options).filter(digest__in=digests)[: NAMED + 1])
     return _one(found, f"with the key {key!r}{f' of {label}' if label else ''}", "Say --workflow.")
 

@@ -20,12 +20,13 @@ import json
 import re
 import uuid
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.template.loader import render_to_string
-from django.utils import translation
+from django.utils import timezone, translation
 
 from .children import version_of
 from .models import Event, Timeline
@@ -38,11 +39,12 @@ _SEQUENCE = re.compile(r"[0-9]{1,10}")
 
 
 class Seen(NamedTuple):
-    """What a client has seen: the sequence and the version of its last frame, and the language of its page."""
+    """What a client has seen: the sequence and the version of its last frame, and the language and time zone of its page."""
 
     sequence: int
     version: str
     language: str
+    zone: tzinfo | None = None  # None: the site's own
 
 
 def read_sequence(text: Any) -> int | None:
@@ -60,19 +62,27 @@ def read_language(text: str) -> str:
     return text if text in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE
 
 
+def read_zone(text: str) -> tzinfo | None:
+    """Return the time zone of this name, or None, which is the site's own, for what names none."""
+    try:
+        return ZoneInfo(text)
+    except (KeyError, ValueError, OSError):  # as a name that is none leads to a folder, or to a file that is none
+        return None
+
+
 def frames(sight: Sight, clients: Iterable[Seen], *, redraws: bool = False) -> dict[Seen, str]:
-    """Return the frames of those who are behind, each encoded once, drawn once for each language; ``redraws``: of all.
+    """Return the frames of those who are behind, each encoded once, drawn once for each language and time zone; ``redraws``: all.
 
     The sight has the events after the one that the last of them has seen.
     """
     head, version = sight.timeline.head, version_of(sight)
     behind = {seen for seen in clients if redraws or seen.sequence < head or seen.version != version}
-    html = {language: _drawn(sight, language) for language in {seen.language for seen in behind}}
-    return {seen: _encoded(sight, seen.sequence, version, html[seen.language]) for seen in behind}
+    html = {place: _drawn(sight, *place) for place in {(seen.language, seen.zone) for seen in behind}}
+    return {seen: _encoded(sight, seen.sequence, version, html[seen.language, seen.zone]) for seen in behind}
 
 
-def _drawn(sight: Sight, language: str) -> str:
-    with translation.override(language):
+def _drawn(sight: Sight, language: str, zone: tzinfo | None) -> str:
+    with translation.override(language), timezone.override(zone):
         return render_to_string(FRAGMENT, {"outline": outline_of(sight)})
 
 

@@ -15,7 +15,7 @@ REFUSED = 1008  # RFC 6455, 7.4.1
 
 
 class TimelineConsumer:
-    """An ASGI application for ``/…/<timeline>/live/?after=<sequence>&version=<version>&language=<code>``.
+    """An ASGI application for ``/…/<timeline>/live/?after=<sequence>&version=<version>&language=<code>&zone=<name>``.
 
     A plain one, not a Channels consumer: those subscribe a channel of the layer for each socket, we one for each process.
     """

@@ -165,7 +165,7 @@ class Hub:
         for socket in list(watched.sockets):
             text = found.frames.get(socket.seen)
             if text is not None and not socket.is_busy:
-                socket.send_frame(Seen(found.head, found.version, socket.seen.language), text)
+                socket.send_frame(socket.seen._replace(sequence=found.head, version=found.version), text)
 
     async def _look(self) -> None:
         """Look into the database now and then: hints may be lost, with a layer or without one."""

@@ -30,7 +30,7 @@ _ADDRESS = re.compile(r"(?:^|/)(?P<timeline>[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}
 
 
 class TimelineStream:
-    """An ASGI application for ``/…/<timeline>/live/?after=<sequence>&version=<version>&language=<code>``, asked for a stream."""
+    """An ASGI application for a socket's address, asked for a stream."""
 
     async def __call__(self, scope: type_scope, receive: type_receive, send: type_send) -> None:
         """Serve one stream."""

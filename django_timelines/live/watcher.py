@@ -128,7 +128,8 @@ async def admit(kind: type[W], scope: type_scope, send: type_send, asked: dict[s
         return None
     if after is None or not await _asks(may_view, scope, timeline):
         return None
-    seen = Seen(after, frames.read_version(asked.get("version", "")), frames.read_language(asked.get("language", "")))
+    version, language = frames.read_version(asked.get("version", "")), frames.read_language(asked.get("language", ""))
+    seen = Seen(after, version, language, frames.read_zone(asked.get("zone", "")))
     return kind(timeline, seen, send, partial(_asks, may_still_view, scope, timeline))
 
 

@@ -143,4 +143,5 @@ def _socket(timeline: Timeline) -> str:
     """Return the socket's address beside the page's, or an empty string where nothing serves it: then the page polls."""
     if not apps.is_installed("django_timelines.live"):
         return ""
-    return f"{_address('timeline', timeline)}live/?{urlencode({'language': get_language() or ''})}"
+    drawn_in = {"language": get_language() or "", "zone": get_current_timezone_name()}
+    return f"{_address('timeline', timeline)}live/?{urlencode(drawn_in)}"

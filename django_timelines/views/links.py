@@ -9,6 +9,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.db import router
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
+from django.utils.timezone import get_current_timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -41,7 +42,7 @@ def since(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     if after > timeline.head:
         return HttpResponse(status=204)
     sight, language = look_at(timeline, after), get_language() or settings.LANGUAGE_CODE
-    seen = Seen(after, frames.read_version(request.GET.get("version", "")), language)
+    seen = Seen(after, frames.read_version(request.GET.get("version", "")), language, get_current_timezone())
     frame = frames.frames(sight, [seen], redraws=is_moving(sight)).get(seen)
     return HttpResponse(frame, content_type="application/json") if frame else HttpResponse(status=204)
 

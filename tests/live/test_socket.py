@@ -3,6 +3,8 @@ import uuid
 
 import pytest
 from django.contrib.auth.models import User
+from django.template import Context, Template
+from django.utils import timezone
 
 from django_timelines.live import hub as hubs
 from django_timelines.live import watcher
@@ -29,6 +31,32 @@ def test_a_socket_is_sent_what_its_page_has_not_seen_as_soon_as_it_opens(visitor
     assert (frame["sequence"], frame["status"]) == (head, "waiting")
     assert [event["type"] for event in frame["events"]] == ["StepDue"]
     assert "Waiting for “activate”" in frame["html"]
+
+
+def drawn(signup, zone):
+    with timezone.override(zone):
+        return Template("{% load timelines %}{% timeline shown %}").render(Context({"shown": signup}))
+
+
+@pytest.mark.parametrize(
+    ("zone", "meant"),
+    [
+        ("Asia/Tokyo", "Asia/Tokyo"),
+        *(
+            (none, None)
+            for none in ("", "Asia", "Asia/Nowhere", "../etc/passwd", "tzdata.zi", "UTC+02:00", "é\0", "x" * 5000)
+        ),
+    ],
+)
+def test_a_frame_is_drawn_in_the_time_zone_of_its_page_or_else_of_the_site(visitor, signup, zone, meant):
+    async def story():
+        socket = await visitor.open(signup.pk, zone=zone, language="en-us")
+        frame = await socket.frame()
+        await socket.disconnect()
+        return frame
+
+    frame = asyncio.run(story())
+    assert frame["html"] in drawn(signup, meant)
 
 
 def test_a_commit_in_another_thread_reaches_the_socket(visitor, signup):

@@ -167,7 +167,9 @@ def test_the_tag_takes_a_workflow_object_or_a_timeline(signup):
 
     assert from_object == from_row
     assert f'data-timelines-since="/timelines/{signup.pk}/since/"' in from_object
-    assert f'data-timelines-socket="/timelines/{signup.pk}/live/?language=en-us"' in from_object
+    assert (
+        f'data-timelines-socket="/timelines/{signup.pk}/live/?language=en-us&amp;zone=America%2FChicago"' in from_object
+    )
     assert f'data-timelines-sequence="{signup.timeline.head}"' in from_object
 
 

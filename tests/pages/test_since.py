@@ -1,4 +1,9 @@
+import json
+from zoneinfo import ZoneInfo
+
 import pytest
+from django.template import Context, Template
+from django.utils import timezone
 
 from django_timelines.engine.pause import pause_all
 from django_timelines.frames import Seen, frames
@@ -113,7 +118,7 @@ def test_a_frame_says_what_kind_of_actor_it_was_and_names_nobody(visitor, signup
     for told in (address(signup, head), f"/timelines/api/{signup.pk}/events/?after={head}"):
         answer = visitor.get(told)
 
-        assert next(event["actor"] for event in answer.json()["events"]) == "user"
+        assert answer.json()["events"][0]["actor"] == "user"
         assert "grace@example.com" not in answer.content.decode()
 
 
@@ -124,6 +129,18 @@ def test_a_frame_is_drawn_in_the_language_of_its_page(signup):
 
     assert set(encoded) == set(clients)
     assert "<time datetime=" in encoded[clients[1]].replace("\\", "")
+
+
+def test_a_frame_is_drawn_in_the_time_zone_of_its_page(signup):
+    clients = [Seen(0, "", "en"), Seen(0, "", "en", ZoneInfo("Asia/Tokyo"))]
+
+    encoded = frames(look_at(signup.timeline, 0), clients)
+
+    ours, theirs = (json.loads(encoded[client])["html"] for client in clients)
+    with timezone.override("Asia/Tokyo"):
+        page = Template("{% load timelines %}{% timeline shown %}").render(Context({"shown": signup}))
+    assert theirs in page
+    assert ours not in page
 
 
 def test_a_page_that_polls_is_told_once_when_a_child_moves_that_a_step_waits_for(client):

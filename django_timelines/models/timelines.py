@@ -29,8 +29,18 @@ class TimelineQuerySet(models.QuerySet["Timeline"]):
         return super().db
 
     def waiting_for(self, step: str) -> TimelineQuerySet:
-        """Those on which this step waits for somebody to call it."""
-        return self.filter(runs__step=step, runs__status=StepStatus.WAITING)
+        """Those on which this step, or an item of it, waits for somebody to call it: also under the name that it had before.
+
+        A step that waits for the timeline that it began is none.
+        """
+        named, begins = models.Q(step=step), models.Q(pk__in=[])
+        for declaration in registry.everything().values():
+            declared = declaration.steps.get(declaration.current(step))
+            if declared is not None:
+                here = models.Q(timeline__workflow__in=declaration.names, step__in=declaration.names_of(step))
+                named, begins = named | here, begins | here if declared.child else begins
+        runs = Run.objects.using(self.db).filter(named & ~begins, status=StepStatus.WAITING)
+        return self.filter(pk__in=runs.values("timeline"))
 
     def waiting_for_me(self, user: Any) -> TimelineQuerySet:
         """Those on which a step waits for this user: what is overdue first, then what has the least time left.

@@ -9,7 +9,7 @@ from django_timelines.models import Timeline
 from django_timelines.testing import drain, travel
 from django_timelines.workflows import Workflow, step
 from example_project.signup.workflows import Signup
-from tests.shop.workflows import Order
+from tests.shop.workflows import Order, Poll, Supper
 
 from .workflows import Expense
 
@@ -30,6 +30,36 @@ class Review(Workflow):
 
 def mine(user: object) -> list[str]:
     return [str(row.pk) for row in Timeline.objects.waiting_for_me(user)]
+
+
+def test_a_timeline_waits_once_however_many_items_do():
+    poll = Poll.start(people=["ada", "bob", "cy"])
+
+    assert list(Poll.timelines.waiting_for("answer")) == [poll.timeline]
+
+
+def test_a_step_that_waits_for_the_timeline_that_it_began_waits_for_no_call():
+    supper = Supper.start(guest="Ada", dishes=[])
+    drain()
+
+    assert Supper.get(supper.pk).bill.status == "waiting"
+    assert not Supper.timelines.waiting_for("bill").exists()
+
+
+def test_a_step_is_found_by_the_name_that_it_has_now_and_by_the_one_before(deploy):
+    before = """
+        class Parcel(Workflow):
+            @step
+            def take(self): ...
+
+            @step(after=take, manual=True)
+            def sign(self): ...
+    """
+    parcel = deploy(before).start()
+    drain()
+    now = deploy(before.replace("def sign", "def confirm").replace("manual=True", 'manual=True, renamed_from="sign"'))
+
+    assert [[row.pk for row in now.timelines.waiting_for(name)] for name in ("sign", "confirm")] == [[parcel.pk]] * 2
 
 
 def test_it_is_what_names_the_user_and_what_the_user_began(ada, grace, boss):

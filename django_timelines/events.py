@@ -66,6 +66,7 @@ class EventType(StrEnum):
     had completed it takes the end back."""
     TIMELINE_COMPLETED = "TimelineCompleted"
     TIMELINE_FAILED = "TimelineFailed"
+    """A step of a child gave up, and the parent goes on from that."""
     TIMELINE_CANCELLED = "TimelineCancelled"
     ERASED = "Erased"
     """What the timeline's events said is gone; the names are left. ``data``: ``reason``. Nothing follows an end but this,

@@ -17,8 +17,6 @@ from .counts import open_at
 from .search import labels
 from .words import step_title, workflow_title
 
-_NEVER = frozenset({TimelineStatus.FAILED})  # reserved for a later version
-
 
 class NeedsAPerson(SimpleListFilter):
     """Those that go on only when a person decides."""
@@ -43,7 +41,7 @@ class Status(SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Offer each status that there is."""
-        return [(str(status), capfirst(_(status))) for status in TimelineStatus if status not in _NEVER]
+        return [(str(status), capfirst(_(status))) for status in TimelineStatus]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Keep those of one status."""

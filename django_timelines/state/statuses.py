@@ -21,6 +21,7 @@ class TimelineStatus(StrEnum):
     COMPLETED = "completed"
     """Every step is settled."""
     FAILED = "failed"
+    """A step gave up, and the parent goes on from that: of a child only."""
     CANCELLED = "cancelled"
 
 

@@ -1,14 +1,18 @@
 """The list of timelines."""
 
 import re
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
 from django_timelines.actors import acting, of_user
+from django_timelines.exceptions import PermanentFailure
 from django_timelines.models import Timeline
-from django_timelines.testing import drain
+from django_timelines.state import TimelineStatus
+from django_timelines.testing import drain, recorded_errors
+from tests.shop.workflows import Supper, plan
 
 from .conftest import LIST, a_parcel
 from .workflows import Gift, Parcel
@@ -166,12 +170,20 @@ def test_a_search_for_a_person_costs_a_few_queries_and_reads_no_text_of_a_payloa
     assert not [query["sql"] for query in queries.captured_queries if "%helena" in query["sql"]]
 
 
-def test_the_filter_offers_no_status_that_never_is(root: Client) -> None:
+def test_the_filter_offers_each_status_and_finds_children_that_failed(root: Client) -> None:
+    plan["charge"] = no_money
+    supper = Supper.start(guest="Ada", dishes=[])
+    with recorded_errors():
+        drain()
+
     text = root.get(LIST).content.decode()
 
-    assert "?status=cancelled" in text
-    assert "?status=paused" in text
-    assert "?status=failed" not in text
+    assert [status for status in TimelineStatus if f'href="?status={status}"' not in text] == []
+    assert names(root.get(LIST, {"status": "failed"})) == [str(supper.timeline.children.get().pk)]
+
+
+def no_money(workflow: Any) -> None:
+    raise PermanentFailure("There is no money.")
 
 
 @pytest.mark.parametrize(

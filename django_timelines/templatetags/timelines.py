@@ -27,7 +27,7 @@ from django.template import Context
 from django.template.base import Template
 from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.timezone import get_current_timezone_name
@@ -87,16 +87,18 @@ def timelines_family(context: Context, shown: Any) -> dict[str, Any]:
     return {"timeline": row, "relatives": relatives}
 
 
-@register.simple_tag
-def timelines_style() -> SafeString:
-    """Link the stylesheet."""
-    return format_html('<link rel="stylesheet" href="{}">', static("django_timelines/timelines.css"))
+@register.simple_tag(takes_context=True)
+def timelines_style(context: Context) -> SafeString:
+    """Link the stylesheets, with the nonce of the page's policy if the context has one (``csp_nonce``)."""
+    links = ((static(f"django_timelines/{name}.css"), _nonce(context)) for name in ("diagram", "timelines"))
+    return format_html_join("", '<link rel="stylesheet" href="{}"{}>', links)
 
 
-@register.simple_tag
-def timelines_script() -> SafeString:
-    """Load the script: an ES module, which a policy of ``script-src 'self'`` allows."""
-    return format_html('<script type="module" src="{}"></script>', static("django_timelines/live.js"))
+@register.simple_tag(takes_context=True)
+def timelines_script(context: Context) -> SafeString:
+    """Load the script: an ES module, which a policy of ``script-src 'self'`` allows, or its nonce."""
+    address = static("django_timelines/live.js")
+    return format_html('<script type="module" src="{}"{}></script>', address, _nonce(context))
 
 
 @register.simple_tag(takes_context=True)
@@ -109,6 +111,11 @@ def timelines_refresh(context: Context, shown: Any, seconds: int = 5) -> SafeStr
     if fills_in or _row(shown).status in ENDED:
         return SafeString("")
     return format_html('<noscript><meta http-equiv="refresh" content="{}"></noscript>', int(seconds))
+
+
+def _nonce(context: Context) -> str:
+    nonce = context.get("csp_nonce")
+    return "" if nonce is None else format_html(' nonce="{}"', nonce)
 
 
 def _drawn(context: Context, template: str, **values: Hashable) -> SafeString:

@@ -1,3 +1,4 @@
+import re
 import uuid
 
 import pytest
@@ -95,6 +96,15 @@ def test_the_page_has_no_inline_script_or_style(client, signup):
     assert "onclick" not in html
     assert html.count("<script") == 1
     assert '<script type="module" src="/static/django_timelines/live.js"></script>' in html
+
+
+def test_style_and_script_carry_the_nonce_of_the_pages_policy():
+    tags = Template("{% load timelines %}{% timelines_style %}{% timelines_script %}")
+
+    with_nonce = re.findall(r"<(?:link|script) [^>]*>", tags.render(Context({"csp_nonce": "r4nd0m"})))
+
+    assert [tag.count(' nonce="r4nd0m"') for tag in with_nonce] == [1, 1, 1]
+    assert "nonce" not in tags.render(Context())
 
 
 def test_whoever_began_it_in_this_browser_sees_it_and_another_browser_gets_404(client, signup):

@@ -37,5 +37,13 @@ def _names(rule: type_rule, workflow: Any, user: Any) -> bool:
     if kind == "user" and name:
         return bool(user.get_username() == name)
     if kind == "group" and name:
-        return bool(user.groups.filter(name=name).exists())
+        return name in _groups_of(user)
     return bool(user.has_perm(rule))
+
+
+def _groups_of(user: Any) -> frozenset[str]:
+    """Return the names of the user's groups: read once, and kept with the user, as Django keeps its permissions."""
+    if not hasattr(user, "_timelines_groups"):
+        user._timelines_groups = frozenset(user.groups.values_list("name", flat=True))
+    found: frozenset[str] = user._timelines_groups
+    return found

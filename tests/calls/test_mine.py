@@ -4,7 +4,10 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
+from django_timelines.exceptions import NotAllowed
 from django_timelines.models import Timeline
 from django_timelines.testing import drain, travel
 from django_timelines.workflows import Workflow, step
@@ -138,6 +141,26 @@ def test_the_page_names_each_step_and_leads_to_its_timeline(grace, browser_of):
     assert f'<a href="{expense.get_absolute_url()}">Look at</a>' in html
     assert html.index("Answer") < html.index("Look at")
     assert html.count("Overdue since") == 1
+
+
+def test_the_groups_of_a_user_are_read_once_however_many_timelines_wait(grace, browser_of):
+    for _ in range(3):
+        Review.start(days=2)
+
+    with CaptureQueriesContext(connection) as queries:
+        html = browser_of(grace).get("/timelines/").content.decode()
+
+    assert html.count("Answer") == 3
+    assert sum('FROM "auth_group" INNER JOIN' in query["sql"].replace("`", '"') for query in queries) == 1
+
+
+def test_who_has_left_a_group_is_refused_though_a_page_has_let_them_in(grace):
+    review = Review.start(days=2)
+    assert mine(grace) == [str(review.pk)]
+    grace.groups.clear()
+
+    with pytest.raises(NotAllowed):
+        review.answer.using(actor=grace)()
 
 
 def test_the_page_is_for_whoever_is_logged_in(client, ada, browser_of):

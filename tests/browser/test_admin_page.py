@@ -15,20 +15,12 @@ from tests.admin.workflows import Parcel
 from tests.shop.workflows import Supper
 
 from .live_site import LiveSite
+from .visitors import contrasts_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 PATIENCE = 20_000  # ms
 WORKFLOWS = f"{LIST}workflows/"
 PARCEL = f"{WORKFLOWS}workflows.Parcel/"
-# The contrast of each badge with its ground, after WCAG 2.2, "contrast ratio" and "relative luminance".
-CONTRASTS = """() => {
-  const rgb = text => text.match(/[\\d.]+/g).map(Number);
-  const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
-    .reduce((sum, v, n) => sum + v * [0.2126, 0.7152, 0.0722][n], 0);
-  const ground = e => { const c = rgb(getComputedStyle(e).backgroundColor); return c[3] === 0 ? ground(e.parentElement) : c };
-  return [...document.querySelectorAll('.timelines-badge, .timelines-quiet, .timelines-message')].map(e => {
-    const [a, b] = [light(rgb(getComputedStyle(e).color)), light(ground(e))].sort((x, y) => y - x);
-    return [e.textContent, (a + 0.05) / (b + 0.05)] }) }"""
 
 
 @pytest.fixture
@@ -190,7 +182,7 @@ def test_every_word_can_be_read_in_both_themes(admin: Page, site: LiveSite, them
     contrasts = []
     for path in (LIST, WORKFLOWS, PARCEL, *map(page_of, (blocked, retrying, done, skipped))):
         admin.goto(site.address + path)
-        contrasts += admin.evaluate(CONTRASTS)
+        contrasts += contrasts_of(admin, ".timelines-badge, .timelines-quiet, .timelines-message")
 
     assert len(contrasts) > 50
     assert [(word, ratio) for word, ratio in contrasts if ratio < 4.5] == []  # WCAG 2.2, level AA

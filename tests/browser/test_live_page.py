@@ -1,6 +1,7 @@
 """A timeline's page in a real browser: it changes by itself, or tells the truth some other way."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.contrib.sessions.backends.db import SessionStore
@@ -12,12 +13,13 @@ from django_timelines.engine.pause import pause_all, resume_all
 from django_timelines.live import stream, watcher
 from django_timelines.placements import embedded
 from django_timelines.policy import remember
-from django_timelines.testing import drain
+from django_timelines.testing import drain, travel
 from example_project.signup.workflows import Signup
 from tests.pages.stories import signed_up
 from tests.shop.workflows import Supper
 
 from .live_site import LiveSite
+from .visitors import contrasts_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 PATIENCE = 20_000  # ms
@@ -284,3 +286,16 @@ def test_the_page_of_a_parent_shows_what_a_child_does(visitor, context, site, su
     supper.bill.child.timeline.resume()
     expect(family).to_contain_text("Bill waiting", timeout=PATIENCE)
     assert visitor.evaluate("[window.unchanged, window.forbidden]") == [True, []]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_step_can_be_read_in_both_themes(visitor: Page, site: LiveSite, signup: Signup, theme: str) -> None:
+    with travel(timedelta(days=30)):
+        drain()
+    visitor.emulate_media(color_scheme=theme)
+
+    look(visitor, site, signup, "ended")
+
+    expect(visitor.locator('[data-step="start_onboarding"]')).to_contain_text("Not reached")
+    contrasts = contrasts_of(visitor, ".timelines-steps p")
+    assert [(word, ratio) for word, ratio in contrasts if ratio < 4.5] == []  # WCAG 2.2, level AA

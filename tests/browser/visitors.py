@@ -10,6 +10,22 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, WebSocke
 
 TURN = 20_000  # ms in which a page must have changed: a lease of 3 s, a page that reloads every 5 s, a busy machine
 
+CONTRASTS = """elements => {
+  const rgb = text => text.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, n) => sum + v * [0.2126, 0.7152, 0.0722][n], 0);
+  const ground = e => { const c = rgb(getComputedStyle(e).backgroundColor); return c[3] === 0 ? ground(e.parentElement) : c };
+  const opacity = e => e ? Number(getComputedStyle(e).opacity) * opacity(e.parentElement) : 1;
+  const ink = e => rgb(getComputedStyle(e).color).slice(0, 3).map((v, n) => ground(e)[n] + (v - ground(e)[n]) * opacity(e));
+  return elements.map(e => {
+    const [a, b] = [light(ink(e)), light(ground(e))].sort((x, y) => y - x);
+    return [e.textContent, (a + 0.05) / (b + 0.05)] }) }"""
+
+
+def contrasts_of(page: Page, selector: str) -> list[tuple[str, float]]:
+    """Return the contrast of each of these texts with its ground, after WCAG 2.2 ("contrast ratio", "relative luminance")."""
+    return [(text, ratio) for text, ratio in page.locator(selector).evaluate_all(CONTRASTS)]
+
 
 def fill_in(page: Page, email: str, password: str) -> None:
     """Fill in the sign-up form."""

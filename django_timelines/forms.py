@@ -9,7 +9,7 @@ in the app's ``forms.py``, which is imported when the first form of a workflow o
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any, TypeVar
 
@@ -21,7 +21,10 @@ from django.views.decorators.debug import sensitive_variables
 from .exceptions import DeclarationError
 from .fields import UNSET
 from .inputs import form_field
+from .items import run_of
+from .models import Event, Timeline
 from .registry import Declaration
+from .state import split_key
 from .steps import Parameter, Step
 
 F = TypeVar("F", bound=type[forms.BaseForm])
@@ -64,15 +67,35 @@ def form_class(declaration: Declaration, step: Step[...]) -> type[forms.BaseForm
     return type(name, (forms.Form,), fields)
 
 
-def make_form(form: type[forms.BaseForm], data: Any, *, without: Iterable[str] = ()) -> Any:
-    """Make a form object. It does not ask for what is known already (``without``).
-
-    It shows what its own request sent (``data``), and nothing that an earlier one did: that may have been somebody else.
-    """
-    made = form(data, label_suffix="")
+def make_form(
+    form: type[forms.BaseForm], data: Any, *, initial: Mapping[str, Any] | None = None, without: Iterable[str] = ()
+) -> Any:
+    """Make a form object. It does not ask for what is known already (``without``)."""
+    made = form(data, initial=dict(initial or {}), label_suffix="")
     for name in without:
         made.fields.pop(name, None)
     return made
+
+
+@sensitive_variables()
+def initial_of(
+    declaration: Declaration, timeline: Timeline, run: str, is_theirs: Callable[[str], bool]
+) -> dict[str, Any]:
+    """Return what a step's form begins with where it comes back: what it was called with last, if that was typed by them.
+
+    ``is_theirs`` is asked about the key of that call: what somebody else typed is nobody's business.
+    """
+    step, item, _round = split_key(run)
+    if "errors" not in run_of(timeline, run) and timeline.state.get("rounds", {}).get(step, 1) == 1:
+        return {}
+    calls = Event.objects.using(timeline.using).filter(timeline=timeline.id, type="StepCalled", step=step, item=item)
+    last = calls.order_by("-sequence").values_list("data", flat=True).first() or {}
+    if not is_theirs(last.get("key", "")):
+        return {}
+    declared, known = declaration.inputs[declaration.current(step)], last.get("input", {})
+    return {
+        name: form_field(declared[name], initial=value).initial for name, value in known.items() if name in declared
+    }
 
 
 @sensitive_variables()

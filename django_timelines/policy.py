@@ -25,6 +25,7 @@ from .state import TAKES_CALLS, revoked_at, run_key, split_key, waiting_steps
 
 SESSION_KEY = "django_timelines"
 GUEST_KEY = "django_timelines_guest"  # those that a link has shown to this session, until links to them are revoked
+CALLS_KEY = "django_timelines_calls"  # keys of the forms that this session has sent
 REMEMBERED = 50  # timelines of one session; the oldest is forgotten first
 
 
@@ -183,6 +184,16 @@ def remember(session: Any, timelines: list[str]) -> None:
 def let_in(session: Any, timeline: Timeline) -> None:
     """Let this browser's session look at a timeline whose link it has followed, until its links are revoked."""
     _remember(session, GUEST_KEY, [_as_guest(timeline)])
+
+
+def remember_call(session: Any, key: str) -> None:
+    """Note that this browser's session has sent the form with this key."""
+    _remember(session, CALLS_KEY, [key])
+
+
+def has_called(session: Any, key: str) -> bool:
+    """Tell whether this browser's session has sent the form with this key: what is in it may be shown there again."""
+    return bool(key) and key in _remembered(session, CALLS_KEY)
 
 
 def _as_guest(timeline: Timeline) -> str:

@@ -87,7 +87,14 @@ class CallLinkView(WorkflowView):
         call.key, notes, status = form_key(self.request, KEY), [], 200
         if call.form.is_valid():
             try:
-                if carry_out(followed.declaration, followed.timeline, call, actor=followed.actor, link=followed.link):
+                if carry_out(
+                    self.request,
+                    followed.declaration,
+                    followed.timeline,
+                    call,
+                    actor=followed.actor,
+                    link=followed.link,
+                ):
                     # the link itself tells where its step stands
                     return to_page(self.request, followed.timeline, otherwise=self.request.get_full_path())
             except NotAllowed:
@@ -101,7 +108,7 @@ class CallLinkView(WorkflowView):
     @sensitive_variables()
     def _call_of(self, followed: Followed) -> PossibleCall:
         data = self.request.POST if self.request.method == "POST" else None
-        call = possible_call(followed.timeline, followed.declaration, followed.run, data=data)
+        call = possible_call(self.request, followed.timeline, followed.declaration, followed.run, data=data)
         call.seen = None  # whatever else has happened: the link names its run
         return call
 

@@ -15,10 +15,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import ngettext
 from django.views.decorators.debug import sensitive_variables
 
+from .. import policy
 from ..actors import Actor
 from ..engine.asked import Options
 from ..exceptions import Rejected
-from ..forms import add_errors, form_class, input_of, make_form
+from ..forms import add_errors, form_class, initial_of, input_of, make_form
 from ..items import count_waiting, read_named, run_of, waiting_keys
 from ..links import CallLink
 from ..models import Timeline
@@ -78,7 +79,10 @@ def possible_calls(
     if sent is not None and sent.run not in waiting and waits_for(request, timeline, declaration, sent.run):
         waiting.insert(0, sent.run)
     runs = [run for run in waiting if may_call(request, timeline, run)]
-    return [sent if sent is not None and run == sent.run else possible_call(timeline, declaration, run) for run in runs]
+    return [
+        sent if sent is not None and run == sent.run else possible_call(request, timeline, declaration, run)
+        for run in runs
+    ]
 
 
 def waits_for(request: HttpRequest, timeline: Timeline, declaration: Declaration, run: str) -> bool:
@@ -110,11 +114,22 @@ def call_id(timeline: Timeline, run: str) -> str:
 
 @sensitive_variables()
 def possible_call(
-    timeline: Timeline, declaration: Declaration, run: str, form: type[Any] | None = None, data: Any = None
+    request: HttpRequest,
+    timeline: Timeline,
+    declaration: Declaration,
+    run: str,
+    form: type[Any] | None = None,
+    data: Any = None,
 ) -> PossibleCall:
-    """Return the call of this step, with its form as it is now, or with what was typed (``data``)."""
-    step = declaration.step(split_key(run)[0])
-    made = make_form(form or form_class(declaration, step), data)
+    """Return the call of this step, with its form as it is now, or with what was typed (``data``).
+
+    Where the step comes back it has what was typed before, in this session and by nobody else.
+    """
+    step, session = declaration.step(split_key(run)[0]), viewer(request)[1]
+    known = {}
+    if data is None:
+        known = initial_of(declaration, timeline, run, lambda key: policy.has_called(session, key))
+    made = make_form(form or form_class(declaration, step), data, initial=known)
     id = call_id(timeline, run)
     made.auto_id = f"{id}-%s"  # several forms on one page
     return PossibleCall(
@@ -130,6 +145,7 @@ def possible_call(
 
 @sensitive_variables()
 def carry_out(
+    request: HttpRequest,
     declaration: Declaration,
     timeline: Timeline,
     call: PossibleCall,
@@ -138,6 +154,7 @@ def carry_out(
     link: CallLink | None = None,
 ) -> bool:
     """Call the step with what its valid form says; tell whether the step took it. ``Refused`` if it cannot be called."""
+    policy.remember_call(viewer(request)[1], call.key)
     run = split_key(call.run)
     step = declaration.step(run.step)
     options = Options(call.key, actor, link is not None, call.seen, link, outside=link is None)

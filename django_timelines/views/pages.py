@@ -176,7 +176,7 @@ class CallingView(WorkflowView, ABC):
         if not call.form.is_valid():
             return self._page(timeline, declaration, call)
         try:
-            if carry_out(declaration, timeline, call):
+            if carry_out(request, declaration, timeline, call):
                 timeline.refresh_from_db()
                 return HttpResponseRedirect(self.get_success_url(declaration.make(timeline)))
         except Refused as refused:
@@ -200,7 +200,7 @@ class CallingView(WorkflowView, ABC):
 
     @sensitive_variables()
     def _call(self, timeline: Timeline, declaration: Declaration, run: str, data: Any = None) -> PossibleCall:
-        return possible_call(timeline, declaration, run, data=data)
+        return possible_call(self.request, timeline, declaration, run, data=data)
 
     @abstractmethod
     def _page(
@@ -298,7 +298,7 @@ class StepView(CallingView):
 
     @sensitive_variables()
     def _call(self, timeline: Timeline, declaration: Declaration, run: str, data: Any = None) -> PossibleCall:
-        return possible_call(timeline, declaration, run, self.form_class, data)
+        return possible_call(self.request, timeline, declaration, run, self.form_class, data)
 
     def _page(
         self,

@@ -297,6 +297,18 @@ def test_a_page_of_an_earlier_round_is_told_and_keeps_what_was_typed(client, ord
     assert ran["pay"] == 1
 
 
+def test_what_a_worker_said_no_to_is_shown_again_to_whoever_typed_it(client, order, place):
+    place(pay="rq:default")
+    address = order.get_absolute_url()
+    client.post(address, sent(client.get(address), amount="-5"))
+    drain()
+
+    page = client.get(address)
+
+    assert page.context["call"].errors == ("An amount is at least nought.",)
+    assert page.context["form"]["amount"].value() == -5
+
+
 def test_what_went_on_elsewhere_does_not_make_a_form_stale(client, order):
     address = order.get_absolute_url()
     form = sent(client.get(address), amount="5")
@@ -305,14 +317,14 @@ def test_what_went_on_elsewhere_does_not_make_a_form_stale(client, order):
     assert client.post(address, form).status_code == 302
 
 
-def test_a_step_that_comes_back_shows_nobody_what_it_was_called_with(client, order):
+def test_a_step_that_comes_back_shows_what_it_was_called_with_to_whoever_did(client, order, admin_client):
     address = order.get_absolute_url()
     client.post(address, sent(client.get(address), amount="5"))
     Timeline.objects.get(pk=order.pk).rewind(to="pay", reason="Paid too little.")
 
-    page = client.get(address)
+    pages = client.get(address), admin_client.get(address)
 
-    assert page.context["form"]["amount"].value() is None
+    assert [page.context["form"]["amount"].value() for page in pages] == [5, None]
     assert Order.get(order.pk).pay.status == "waiting"
 
 

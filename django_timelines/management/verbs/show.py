@@ -36,7 +36,7 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--family", action="store_true", help="What led to what, over all timelines of the family: its first events."
     )
-    parser.add_argument("--after", default="", metavar="PLACE", help="With --family: go on where an answer ended.")
+    parser.add_argument("--after", default="", metavar="EVENT", help="With --family: go on where an answer ended.")
 
 
 def _run(options: type_options, style: Style) -> Answer:

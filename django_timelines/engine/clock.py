@@ -31,6 +31,7 @@ from .advanced import By
 from .failure import after_interruption, without_code
 from .family import hear, unheard
 from .patience import conflict_if_transient
+from .pause import hold_new_names
 from .renames import bring_up_all
 from .runner import Runner, commit, load
 from .slots import call_up_all
@@ -82,6 +83,7 @@ class Clock:
         if self._renamed:
             self._renamed = bring_up_all(self._using)
         if self._is_new:
+            hold_new_names(self._using)
             take_all(self._using)
             call_up_all(self._using)
             self._is_new = False

@@ -56,6 +56,15 @@ def pause_all(reason: str, workflow: str = EVERYTHING, actor: Actor | None = Non
     return _told(using, changed=any(is_new))
 
 
+def hold_new_names(using: str) -> None:
+    """Let the pause of a workflow hold under every name that the code knows it by: one that it has got since, too."""
+    for row in Pause.objects.using(using).exclude(workflow=EVERYTHING):
+        declaration = registry.find(row.workflow)
+        for name in declaration.names if declaration else ():
+            same = {"reason": row.reason, "actor_label": row.actor_label, "at": row.at}
+            Pause.objects.using(using).get_or_create(workflow=name, defaults=same)
+
+
 def resume_all(workflow: str = EVERYTHING, using: str | None = None) -> bool:
     """Go on; what is due is rung for by the clock, at once. Return whether it was paused."""
     declaration = registry.find(workflow)

@@ -10,7 +10,7 @@ from django.test import Client
 from django_timelines import registry
 from django_timelines.actors import SYSTEM
 from django_timelines.engine.claim import claim
-from django_timelines.engine.clock import tick
+from django_timelines.engine.clock import Clock, tick
 from django_timelines.engine.execute import answer, execute, run_from
 from django_timelines.engine.pause import pause_all, resume_all
 from django_timelines.engine.prune import prune
@@ -391,6 +391,20 @@ def test_a_renamed_workflow_is_paused_and_pruned_under_all_its_names(deploy: Any
     new.get(parcel.pk).sign()
     travel(timedelta(days=2))
     assert list(prune(timedelta(days=1), "shop.Packet")) == [1]
+
+
+def test_a_workflow_that_is_paused_as_it_is_renamed_is_paused_under_its_new_name(deploy: Any) -> None:
+    deploy(BEFORE)
+    pause_all("no trucks", "shop.Parcel")
+    renamed = BEFORE.replace("class Parcel(Workflow)", 'class Packet(Workflow, renamed_from="shop.Parcel")')
+    new = deploy(renamed, "Packet")
+
+    Clock(HERE).turn()
+    parcel = new.start("Main Street 1")
+    drain()
+
+    assert new.get(parcel.pk).take.status == "due"
+    assert "no trucks" in str(new.get(parcel.pk).timeline.explain())
 
 
 def test_a_renamed_workflow_is_found_by_what_a_renamed_field_of_it_refers_to(deploy: Any) -> None:

@@ -162,7 +162,14 @@ class CallingView(WorkflowView, ABC):
     @sensitive_variables()
     def post(self, request: HttpRequest, pk: uuid.UUID, **kwargs: Any) -> HttpResponseBase:
         """Call the step with what the form says, and go to the timeline's page; or say what is wrong, on this one."""
-        timeline, declaration = self._timeline(pk)
+        try:
+            timeline, declaration = self._timeline(pk)
+        except Http404:
+            if policy.has_called(
+                viewer(request)[1], request.POST.get(KEY, "")
+            ):  # sent twice: with the first it was theirs
+                return HttpResponseRedirect(reverse("timelines:mine"))
+            raise
         run = self._asked_run(request)
         name = split_key(run)[0]
         if declaration is None or name not in declaration.steps:

@@ -11,6 +11,7 @@ import pytest
 from django.core.files.storage import default_storage
 from django.test import Client
 
+from django_timelines import conf
 from django_timelines.models import Timeline
 from django_timelines.testing import drain, fail_step, recorded_errors, travel
 from example_project.contacts.models import Contact
@@ -20,8 +21,10 @@ TOKEN = "0b7c1f6e-4a57-4d5c-9d4b-3f1a2e8c9d10"
 
 
 @pytest.fixture(autouse=True)
-def uploads(settings: Any, tmp_path: Path) -> Path:
+def uploads(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for them. A batch is as long as it says, however slow the machine is."""
     settings.MEDIA_ROOT = tmp_path
+    monkeypatch.setattr(conf, "LONGEST_BATCH", 60)
     return tmp_path
 
 

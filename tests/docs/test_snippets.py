@@ -55,7 +55,7 @@ def show(db: None) -> Iterator[Callable[..., dict[str, Any]]]:
 
     def show(page: str, words: str, **names: Any) -> dict[str, Any]:
         block = next(text for _language, text in blocks(DOCS / "howto" / page) if words in text)
-        shown = {"__name__": "shown.workflows", **names}
+        shown = {"__name__": "shown", **names}  # a label of its own: tests have workflows.Signup
         exec(compile(block, page, "exec", dont_inherit=True), shown)  # noqa: S102 (the page is ours)
         return shown
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from .. import registry
 from ..rules import allows_always, is_here
-from ..state import TAKES_CALLS, StepStatus, TimelineStatus
+from ..state import TAKES_CALLS, TimelineStatus
 from .columns import ExactCharField, StateField, new_id
 from .runs import Run
 
@@ -31,7 +31,7 @@ class TimelineQuerySet(models.QuerySet["Timeline"]):
     def waiting_for(self, step: str) -> TimelineQuerySet:
         """Those on which this step, or an item of it, waits for somebody to call it: also under the name that it had before.
 
-        A step that waits for the timeline that it began is none.
+        A step that is overdue and may still be done is one, a step that waits for the timeline that it began is none.
         """
         named, begins = models.Q(step=step), models.Q(pk__in=[])
         for declaration in registry.everything().values():
@@ -39,7 +39,7 @@ class TimelineQuerySet(models.QuerySet["Timeline"]):
             if declared is not None:
                 here = models.Q(timeline__workflow__in=declaration.names, step__in=declaration.names_of(step))
                 named, begins = named | here, begins | here if declared.child else begins
-        runs = Run.objects.using(self.db).filter(named & ~begins, status=StepStatus.WAITING)
+        runs = Run.objects.using(self.db).filter(named & ~begins, status__in=TAKES_CALLS)
         return self.filter(pk__in=runs.values("timeline"))
 
     def waiting_for_me(self, user: Any) -> TimelineQuerySet:

@@ -49,6 +49,16 @@ def test_a_step_that_waits_for_the_timeline_that_it_began_waits_for_no_call():
     assert not Supper.timelines.waiting_for("bill").exists()
 
 
+def test_a_step_that_is_overdue_and_may_still_be_done_waits_for_its_call(grace):
+    late, done = Review.start(days=2), Review.start(days=2)
+    with travel(timedelta(days=2, hours=1)):
+        drain()
+        done.answer.using(actor=grace)()
+
+        assert Review.get(late.pk).answer.status == "overdue"
+        assert [row.pk for row in Review.timelines.waiting_for("answer")] == [late.pk]
+
+
 def test_a_step_is_found_by_the_name_that_it_has_now_and_by_the_one_before(deploy):
     before = """
         class Parcel(Workflow):

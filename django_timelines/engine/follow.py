@@ -39,12 +39,12 @@ SIGHTING, SIGHTED_EVERY = "follower", 10.0  # seconds
 
 @dataclass(slots=True)
 class Part:
-    """What a transaction follows: what the news named, or the next part of the walk, with where that ends."""
+    """What a transaction follows: what the news named, or the next part of the walk, with where that stands then."""
 
     batch: Batch
     news: Sequence[tuple[int, uuid.UUID]] = ()
-    is_walk: bool = False
-    end: uuid.UUID | None = None  # None: of all timelines
+    walked: uuid.UUID | None = None  # up to this timeline; None: no further than before
+    ends_walk: bool = False  # no timeline is ahead
 
 
 def keep_following(stop: threading.Event) -> None:
@@ -133,9 +133,10 @@ def _follow(following: Following, using: str, most: int) -> bool:
         if part is None:
             return False
         batch = part.batch
-        hand_over(following, using, batch.events, batch.erased, row.since)
+        hand_over(following, using, batch.page.events, batch.page.erased, row.since)
         move(following, using, batch)
-        read = [news for news, id in part.news if id in batch.whole or id not in batch.standings]
+        left = batch.standings.keys() - batch.whole
+        read = [news for news, id in part.news if id not in left]
         News.objects.using(using).filter(pk__in=read)._raw_delete(using)
         _note_followed(row, using, part)
     return True
@@ -146,8 +147,9 @@ def _by_news(following: Following, using: str, most: int) -> Part | None:
     news = list(rows.values_list("id", "timeline_id")[:MOST_TIMELINES])
     if not news:
         return None
-    named = Timeline.objects.filter(pk__in={id for _news, id in news}).order_by("id")
-    return Part(beyond(following, using, standings(following, using, named), most), news)
+    ids = {id for _news, id in news}
+    named = with_place(following, Timeline.objects.filter(pk__in=ids).order_by("id"), timeline__in=ids)
+    return Part(beyond(following, using, standings(using, named), most), news)
 
 
 def _by_walk(following: Following, using: str, most: int, row: Projection) -> Part | None:
@@ -160,19 +162,22 @@ def _by_walk(following: Following, using: str, most: int, row: Projection) -> Pa
     span = ahead if end is None else ahead.filter(id__lte=end)
     if (labels := following.workflows) is not None:
         span = span.filter(workflow__in=labels)
-    new = with_place(following, span).filter(Q(place__sequence=None) | Q(head__gt=F("place__sequence")))
-    found = standings(following, using, new[:MOST_TIMELINES])
+    placed = with_place(following, span, timeline__gt=row.walked, timeline__lte=end)
+    new = placed.filter(Q(place__sequence=None) | Q(head__gt=F("place__sequence")))
+    found = standings(using, new[:MOST_TIMELINES])
     batch = beyond(following, using, found, most)
-    return Part(batch, is_walk=len(found) < MOST_TIMELINES and len(batch.whole) == len(found), end=end)
+    if len(found) < MOST_TIMELINES and len(batch.whole) == len(found):
+        return Part(batch, walked=end, ends_walk=end is None)
+    return Part(batch, walked=batch.whole[-1] if batch.whole else None)
 
 
 def _note_followed(row: Projection, using: str, part: Part) -> None:
     now = moments.now()
-    noted = {"events": row.events + len(part.batch.events), "followed_at": now}
-    if part.is_walk and part.end:
-        noted |= {"walked": part.end}
-    elif part.is_walk:
+    noted = {"events": row.events + len(part.batch.page.events), "followed_at": now}
+    if part.ends_walk:
         noted |= {"walked": None, "has_walked": True, "walk": now + WALK_EVERY}
+    elif part.walked:
+        noted |= {"walked": part.walked}
     if row.error:
         noted |= {"error": "", "stopped_timeline": None, "stopped_sequence": None, "tries": 0, "retry": None}
     Projection.objects.using(using).filter(pk=row.pk).update(**noted)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import builtins
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from django.db import connections
-from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, QuerySet
+from django.db.models import F, FilteredRelation, Q, QuerySet
 
 from .. import domain, registry
 from ..events import EventType
@@ -28,6 +29,7 @@ _ROW = (
     *("at", "actor_type", "actor_id", "actor_label"),
 )
 _DATA = _ROW.index("data")
+_STANDING = ("id", "workflow", "head", "place__sequence")
 type_standings = dict[uuid.UUID, "Standing"]
 
 
@@ -65,46 +67,48 @@ class Standing:
     workflow: str
     head: int
     place: int
-    is_erased: bool
+
+
+class Page(NamedTuple):
+    """Some events in the order of their timelines; which of these timelines are erased; whether more events follow."""
+
+    events: list[StoredEvent[Any]]
+    erased: set[uuid.UUID]
+    more: bool
 
 
 @dataclass(slots=True)
 class Batch:
-    """What one transaction follows. ``whole``: these timelines are followed to their head then."""
+    """What one transaction follows. ``whole``: these timelines, the first of the standings, are followed to their head then."""
 
     standings: type_standings
-    events: list[StoredEvent[Any]] = field(default_factory=list)
-    whole: set[uuid.UUID] = field(default_factory=set)
-
-    @property
-    def erased(self) -> set[uuid.UUID]:
-        """The timelines that are erased."""
-        return erased_of(self.standings)
+    page: Page
+    whole: list[uuid.UUID]
 
     def places(self) -> dict[uuid.UUID, int]:
         """Return the places that these events lead to, of the timelines on which that is one further on."""
         found = {id: self.standings[id].head for id in self.whole}
-        for event in {event.timeline.int: event for event in self.events}.values():  # the last of each timeline
+        for event in {event.timeline.int: event for event in self.page.events}.values():  # the last of each timeline
             found[event.timeline] = max(event.sequence, found.get(event.timeline, 0))
         return {id: place for id, place in found.items() if place > self.standings[id].place}
 
 
-def standings(following: Following, using: str, timelines: QuerySet[Timeline]) -> type_standings:
-    """Return how these timelines stand to the projection. They come in the order of their ids."""
-    erased = Event.objects.filter(timeline=OuterRef("pk"), sequence=OuterRef("head"), type=EventType.ERASED)
-    joined = with_place(following, timelines.using(using))
-    rows = joined.values_list("id", "workflow", "head", "place__sequence", Exists(erased))
-    return {id: Standing(workflow, head, place or 0, is_erased) for id, workflow, head, place, is_erased in rows}
+def standings(using: str, timelines: QuerySet[Timeline]) -> type_standings:
+    """Return how these timelines, to which their places were joined, stand to the projection. They keep their order."""
+    rows = timelines.using(using).values_list(*_STANDING)
+    return {id: Standing(workflow, head, place or 0) for id, workflow, head, place in rows}
 
 
-def erased_of(standings: type_standings) -> set[uuid.UUID]:
-    """Return those of the timelines that are erased."""
-    return {id for id, standing in standings.items() if standing.is_erased}
+def with_place(following: Following, timelines: QuerySet[Timeline], **among: Any) -> QuerySet[Timeline]:
+    """Join the projection's place on each as ``place``. ``among``: where these are, as ``timeline__in`` or ``timeline__gt``."""
+    return timelines.alias(place=_place(following, "places", **among))
 
 
-def with_place(following: Following, timelines: QuerySet[Timeline]) -> QuerySet[Timeline]:
-    """Join the projection's place on each as ``place``."""
-    return timelines.alias(place=FilteredRelation("places", condition=Q(places__projection=following.label)))
+def _place(following: Following, path: str, **among: Any) -> FilteredRelation:
+    """Return the relation to a projection's place. Unless told where, a planner may read all places from the first on."""
+    wanted = {"projection": following.label, **among}
+    given = {f"{path}__{name}": value for name, value in wanted.items() if value is not None}
+    return FilteredRelation(path, condition=Q(**given))
 
 
 def beyond(following: Following, using: str, standings: type_standings, most: int = MOST_EVENTS) -> Batch:
@@ -112,36 +116,43 @@ def beyond(following: Following, using: str, standings: type_standings, most: in
 
     Their heads were read before: what is committed up to a head is seen by every later read.
     """
-    batch = Batch(standings)
     behind = {id: standing for id, standing in standings.items() if standing.head > standing.place}
-    if behind:
-        events = events_of(using, behind)
-        if any(standing.place for standing in behind.values()):
-            of_it = FilteredRelation("timeline__places", condition=Q(timeline__places__projection=following.label))
-            events = events.alias(place=of_it)
-            events = events.filter(Q(place__sequence=None) | Q(sequence__gt=F("place__sequence")))
-        batch.events, more = page(following, events, behind, most)
-        if more:
-            batch.whole = {event.timeline for event in batch.events} - {batch.events[-1].timeline}
-            return batch
-    batch.whole = set(standings)
-    return batch
+    if not behind:
+        return Batch(standings, Page([], set(), False), [*standings])
+    events = events_of(using, behind)
+    if any(standing.place for standing in behind.values()):
+        first, last = _ends(behind)
+        place = _place(following, "timeline__places", timeline__gte=first, timeline__lte=last)
+        events = events.alias(place=place)
+        events = events.filter(Q(place__sequence=None) | Q(sequence__gt=F("place__sequence")))
+    found = page(following, events, behind, most)
+    if not found.more:
+        return Batch(standings, found, [*standings])
+    cut = found.events[-1].timeline
+    return Batch(standings, found, [*takewhile(lambda id: id != cut, standings)])
 
 
 def events_of(using: str, standings: type_standings) -> QuerySet[Event]:
     """Return the events of these timelines. That they are between the first and the last helps a planner."""
-    first, *_, last = [*standings, *standings]
+    first, last = _ends(standings)
     return Event.objects.using(using).filter(timeline__in=standings, timeline__gte=first, timeline__lte=last)
 
 
-def page(
-    following: Following, events: QuerySet[Event], standings: type_standings, most: int
-) -> tuple[list[StoredEvent[Any]], bool]:
-    """Return the first of these events that the projection follows, timeline by timeline, and whether there are more."""
+def _ends(standings: type_standings) -> tuple[uuid.UUID, uuid.UUID]:
+    return next(iter(standings)), next(reversed(standings))
+
+
+def page(following: Following, events: QuerySet[Event], standings: type_standings, most: int) -> Page:
+    """Return the first of these events that the projection follows."""
     rows = events.filter(type__in=following.types).order_by("timeline_id", "sequence").values_list(*_ROW)[: most + 1]
     workflows = {id.int: registry.current(standing.workflow) for id, standing in standings.items()}  # ints hash quickly
     found: list[StoredEvent[Any]] = [StoredEvent._make((*row, workflows[row[0].int])) for row in rows]
-    return found[:most], len(found) > most
+    erased = {event.timeline for event in found if event.type == EventType.ERASED}  # which is a timeline's last event
+    if more := len(found) > most:
+        cut = found.pop().timeline
+        its_end = Event.objects.using(events.db).filter(timeline=cut, sequence__gte=standings[cut].head)
+        erased |= set(its_end.filter(type=EventType.ERASED).values_list("timeline_id", flat=True))
+    return Page(found, erased, more)
 
 
 def move(following: Following, using: str, batch: Batch) -> None:

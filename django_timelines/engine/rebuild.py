@@ -6,7 +6,6 @@ is followed afterwards, with reactions, as ever.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,7 +16,7 @@ from .. import following as known
 from .. import moments
 from ..following import Following
 from ..models import News, Place, Projection, Timeline
-from .places import MOST_EVENTS, StoredEvent, erased_of, events_of, page, standings, type_standings
+from .places import MOST_EVENTS, Page, events_of, page, standings, type_standings, with_place
 from .projecting import HandlerFailed, begin_new, blamed, hand_over, take
 
 MOST_TIMELINES = 1_000  # that are read at a time
@@ -50,13 +49,13 @@ def rebuild(
         asked = list(News.objects.using(using).filter(projection=row.label, timeline=None).values_list("pk", flat=True))
         with blamed("clear"):
             following.projection(using).clear()
-        for batch, erased in _followed(following, using):
+        for followed in _followed(following, using):
             try:
-                hand_over(following, using, batch, erased)
+                hand_over(following, using, followed.events, followed.erased)
             except HandlerFailed as failure:
                 failure.number = 0  # of it nothing is left
                 raise
-            events += len(batch)
+            events += len(followed.events)
             if progress:
                 progress(events)
         News.objects.using(using).filter(pk__in=asked)._raw_delete(using)
@@ -71,30 +70,29 @@ def rebuild(
     return events
 
 
-def _followed(following: Following, using: str) -> Iterator[tuple[list[StoredEvent[Any]], set[uuid.UUID]]]:
-    """Yield what was followed before, some at a time, and which of these timelines are erased."""
+def _followed(following: Following, using: str) -> Iterator[Page]:
+    """Yield what was followed before, some at a time."""
     places, last = Place.objects.using(using).filter(projection=following.label).order_by("timeline_id"), None
     while True:
         ahead = places.filter(timeline_id__gt=last) if last else places
         ids = list(ahead.values_list("timeline_id", flat=True)[:MOST_TIMELINES])
         if not ids:
             return
-        last = ids[-1]
-        found = standings(following, using, Timeline.objects.filter(pk__in=ids).order_by("id"))
-        yield from ((events, erased_of(found)) for events in _up_to_their_places(following, using, found))
+        first, last = ids[0], ids[-1]
+        named = Timeline.objects.filter(pk__in=ids).order_by("id")
+        placed = with_place(following, named, timeline__gte=first, timeline__lte=last)
+        yield from _up_to_their_places(following, using, standings(using, placed))
 
 
-def _up_to_their_places(
-    following: Following, using: str, standings: type_standings
-) -> Iterator[list[StoredEvent[Any]]]:
+def _up_to_their_places(following: Following, using: str, standings: type_standings) -> Iterator[Page]:
     if not standings:
         return
     places = {id.int: standing.place for id, standing in standings.items()}
     events, more = events_of(using, standings), True
     ahead = events
     while more:
-        batch, more = page(following, ahead, standings, MOST_EVENTS)
-        yield [event for event in batch if event.sequence <= places[event.timeline.int]]
-        if more:
-            at = batch[-1]
+        found = page(following, ahead, standings, MOST_EVENTS)
+        yield found._replace(events=[event for event in found.events if event.sequence <= places[event.timeline.int]])
+        if more := found.more:
+            at = found.events[-1]
             ahead = events.filter(Q(timeline_id__gt=at.timeline) | Q(timeline_id=at.timeline, sequence__gt=at.sequence))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 
+from django_timelines import following as known
 from django_timelines import moments
 from django_timelines.engine import follow as following_engine
 from django_timelines.engine.follow import follow_all
@@ -145,6 +146,22 @@ def test_a_walk_in_small_parts_passes_everything(span: int, monkeypatch: pytest.
     follow_to_the_end()
 
     assert totals() == {f"customer {number}": 3 for number in range(7)}
+    assert (row().walked, row().has_walked) == (None, True)
+
+
+def test_a_walk_goes_on_behind_what_it_has_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following_engine, "MOST_EVENTS", 3)
+    letter, _, cut, _ = Letter.start(to="nobody"), sell("Ada", 1, 2), sell("Grace", 3, 4), sell("Eve", 5, 6)
+    News.objects.all().delete()
+
+    following_engine.begin_new(HERE)
+
+    following_engine.follow(known.get("ledger.Accounts"), HERE)
+    assert totals() == {"Ada": 3, "Grace": 3}
+    assert letter.pk < row().walked < cut.pk
+    follow_to_the_end()
+
+    assert totals() == {"Ada": 3, "Grace": 7, "Eve": 11}
     assert (row().walked, row().has_walked) == (None, True)
 
 

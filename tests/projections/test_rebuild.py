@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from django_timelines import following
+from django_timelines.engine import follow as following_engine
 from django_timelines.engine import rebuild as rebuilding
 from django_timelines.engine.follow import follow_all
 from django_timelines.engine.prune import prune
@@ -120,6 +121,24 @@ def test_what_is_erased_before_it_was_followed_is_not_followed() -> None:
     follow_to_the_end()
 
     assert totals() == {}
+    assert Projection.objects.get(pk=ACCOUNTS.label).error == ""
+
+
+def test_no_part_of_what_is_erased_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following_engine, "MOST_EVENTS", 1)
+    monkeypatch.setattr(rebuilding, "MOST_EVENTS", 1)
+    followed, other = sell("Eve", 5, 6), sell("Mallory", 8, 9)
+    follow_to_the_end()
+    followed.timeline.erase(reason="asked for it")
+    unfollowed = sell("Trudy", 1, 2)
+    unfollowed.timeline.erase(reason="asked for it")
+
+    rebuild(ACCOUNTS, HERE)
+    assert totals() == {"Mallory": 17}
+    follow_to_the_end()
+
+    assert totals() == {"Mallory": 17}
+    assert other.timeline.status == "completed"
     assert Projection.objects.get(pk=ACCOUNTS.label).error == ""
 
 

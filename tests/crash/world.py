@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
+import pkgutil
 import signal
 import sys
 import tempfile
@@ -19,6 +21,7 @@ import django_rq
 from django.conf import settings
 from django.db import connections
 
+import django_timelines
 from django_timelines import conf
 from django_timelines.models import (
     Event,
@@ -124,12 +127,20 @@ def own() -> Iterator[None]:
         with tempfile.TemporaryDirectory() as folder:
             outside.file = Path(folder) / "outside"
             empty(USING)  # which looks for the tables once, before any process is forked
+            _import_all()
             gc.freeze()  # else each child copies what its collector looks at
             yield
     finally:
         connection.creation.destroy_test_db(before, verbosity=0)
         for left in settings.BUILD.glob(f"{name}.sqlite3*"):  # SQLite's log
             left.unlink()
+
+
+def _import_all() -> None:
+    """Import what is imported where it is used only: else each child does so anew."""
+    for module in pkgutil.walk_packages(django_timelines.__path__, "django_timelines."):
+        if not module.name.startswith(("django_timelines.migrations", "django_timelines.pytest_plugin")):
+            importlib.import_module(module.name)
 
 
 def clean() -> None:

@@ -16,6 +16,6 @@ DATABASES = {
         "PASSWORD": os.environ.get("MYSQL_PWD", ""),
         "HOST": os.environ.get("MYSQL_HOST", "127.0.0.1"),
         "PORT": os.environ.get("MYSQL_TCP_PORT", "3306"),
-        "OPTIONS": {"charset": "utf8mb4"},
+        "OPTIONS": {"charset": "utf8mb4", "ssl_disabled": True},  # PyMySQL reads all certificates for each connection
     }
 }

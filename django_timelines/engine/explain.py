@@ -251,7 +251,7 @@ def _sentences(run: Run, details: dict[str, object]) -> tuple[str, str]:
 def _blocked(details: dict[str, object]) -> str:
     match details.get("reason"):
         case "interrupted":
-            sentence = _("“%(step)s” is blocked: its runner went away in attempt %(attempt)s. Retry or skip it.")
+            sentence = _("“%(step)s” is blocked: what executed it went away in attempt %(attempt)s. Retry or skip it.")
         case "conflict":
             sentence = _("“%(step)s” is blocked: it was done, but a field that it changed was changed meanwhile.")
         case _:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.db import Error, connections
@@ -17,13 +17,14 @@ from django.utils.translation import gettext as _
 
 from .. import registry, store
 from ..exceptions import NotUnique, Rejected, ValueTaken
-from ..models import Timeline, UniqueValue
+from ..models import Timeline, TimelineQuerySet, UniqueValue
 from ..registry import Declaration
 from ..state import ENDED
 from ..store import Change, Snapshot
 from .values import digest_of, value_of
 
 logger = logging.getLogger("django_timelines")
+BATCH = 500
 UNKNOWN = uuid.UUID(int=0)  # stands for a value that the class's function could not say; no digest is like it
 
 
@@ -70,7 +71,7 @@ def take_all(using: str) -> None:
             continue
         theirs = UniqueValue.objects.using(using).filter(timeline=OuterRef("pk"))
         open_ones = Timeline.objects.using(using).filter(workflow__in=declaration.names).exclude(status__in=ENDED)
-        for timeline in open_ones.exclude(Exists(theirs)).order_by("id").iterator():
+        for timeline in _one_by_one(open_ones.exclude(Exists(theirs))):
             digest = _digest_or(UNKNOWN, declaration, store.snapshot_of(timeline, using))
             if digest == UNKNOWN:
                 logger.warning(
@@ -78,6 +79,14 @@ def take_all(using: str) -> None:
                 )
             elif digest and not store.take_value(using, digest, timeline.id):
                 logger.warning("%s has not ended, and another one holds the value that is to be unique.", timeline)
+
+
+def _one_by_one(timelines: TimelineQuerySet) -> Iterator[Timeline]:
+    """Walk by key, some at a time: a pooler of transactions takes a cursor of the server's away."""
+    ahead = timelines.order_by("id")
+    while found := list(ahead[:BATCH]):
+        yield from found
+        ahead = timelines.order_by("id").filter(id__gt=found[-1].id)
 
 
 def _digest(declaration: Declaration, snapshot: Snapshot) -> uuid.UUID | None:

@@ -220,6 +220,22 @@ class CallingView(WorkflowView, ABC):
     ) -> HttpResponse:
         """Draw the page, with this call's form as it was sent."""
 
+    def _told(
+        self, timeline: Timeline, declaration: Declaration | None, calls: list[PossibleCall], notes: list[str] | None
+    ) -> dict[str, Any]:
+        """Return what a template is told of a timeline, by whichever view it is drawn."""
+        drawn, first = outline(timeline), calls[0] if calls else None
+        return {
+            "timeline": timeline,
+            "workflow": declaration.make(timeline) if declaration else None,
+            "outline": drawn,
+            "steps": drawn.lines,
+            "calls": calls,
+            "call": first,
+            "form": first.form if first else None,
+            "notes": notes or [],
+        }
+
     def _again(self, timeline: Timeline, declaration: Declaration, call: PossibleCall) -> HttpResponse:
         """Show the form again after the step said no to it."""
         timeline.refresh_from_db()
@@ -261,20 +277,9 @@ class TimelineView(CallingView):
         status: int = 200,
     ) -> HttpResponse:
         calls = possible_calls(self.request, timeline, declaration, call) if declaration else []
-        drawn = outline(timeline)
-        first = calls[0] if calls else None
-        context = self.get_context_data(
-            timeline=timeline,
-            workflow=declaration.make(timeline) if declaration else None,
-            outline=drawn,
-            steps=drawn.lines,
-            calls=calls,
-            more_calls=possible.more_calls(self.request, timeline, calls),
-            call=first,
-            form=first.form if first else None,
-            notes=notes or [],
-        )
-        waiting = [split_key(first.run)[0]] if first else []
+        told = self._told(timeline, declaration, calls, notes)
+        context = self.get_context_data(**told, more_calls=possible.more_calls(self.request, timeline, calls))
+        waiting = [split_key(calls[0].run)[0]] if calls else []
         names = [*self.get_template_names(declaration, *waiting, "timeline"), PAGE]
         return render(self.request, names, context, status=status)
 
@@ -315,15 +320,8 @@ class StepView(CallingView):
         notes: list[str] | None = None,
         status: int = 200,
     ) -> HttpResponse:
-        context = self.get_context_data(
-            timeline=timeline,
-            workflow=declaration.make(timeline) if declaration else None,
-            title=title_of(self.step),
-            calls=[call] if call else [],
-            call=call,
-            form=call.form if call else None,
-            notes=notes or [],
-        )
+        told = self._told(timeline, declaration, [call] if call else [], notes)
+        context = self.get_context_data(**told, more_calls=[], title=title_of(self.step))
         names = [*self.get_template_names(declaration, self.step), STEP_PAGE]
         return render(self.request, names, context, status=status)
 

@@ -430,6 +430,25 @@ def test_a_step_has_a_page_of_its_own(client, grace, browser_of):
     assert Expense.get(expense.pk).note == "fine"
 
 
+def test_a_template_of_a_step_may_draw_the_timeline_whichever_view_it_is_drawn_by(
+    client, grace, browser_of, settings, tmp_path
+):
+    app, name = Expense._declaration.label.lower().split(".")
+    (tmp_path / app).mkdir()
+    (tmp_path / app / f"{name}_look_at.html").write_text(
+        "{% load timelines %}{% timeline outline %}{{ steps.0.title }}{{ more_calls|length }}{{ call.form.note.name }}"
+    )
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
+    address = f"/expense/{handed_in(client).pk}/"
+    member = browser_of(grace)
+
+    both = [member.get(address).content.decode(), member.get(f"{address}look/").content.decode()]
+
+    for page in both:
+        assert "timelines-step" in page
+        assert page.endswith("Hand in0note")
+
+
 def test_the_page_of_a_step_that_is_not_the_visitors_leads_to_where_things_stand(client, grace, browser_of):
     expense = handed_in(client)
     address = f"/expense/{expense.pk}/look/"

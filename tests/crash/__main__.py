@@ -57,7 +57,7 @@ def _part(text: str) -> tuple[int, int]:
 def _crash(asked: argparse.Namespace) -> int:
     from . import harness, world  # the apps are ready only now
 
-    began, chance = time.monotonic(), random.Random(asked.seed)  # noqa: S311
+    chance = random.Random(asked.seed)  # noqa: S311
     cases = harness.cases(asked.scenario) or sys.exit(f"There is no scenario {asked.scenario!r}.")
     share, shares = asked.part
     cases = cases[share - 1 :: shares]
@@ -67,6 +67,7 @@ def _crash(asked: argparse.Namespace) -> int:
         chance.shuffle(cases)
     tried, wrong = 0, 0
     with world.own():
+        began = time.monotonic()
         for number, case in enumerate(cases):
             if asked.within and time.monotonic() - began > asked.within:
                 print(f"{asked.database:8}  {len(cases) - number} of {len(cases)} scenarios were not begun in time")

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import connections, transaction
+from django.test.utils import CaptureQueriesContext
 
 from django_timelines import registry
+from django_timelines.engine import unique
 from django_timelines.engine.unique import take_all
 from django_timelines.exceptions import NotUnique, Refused
 from django_timelines.models import Event, Timeline, UniqueValue
@@ -362,6 +364,21 @@ def test_open_timelines_that_are_older_than_the_option_hold_their_value_once_a_c
 
     assert refused(lambda: new.start("Main Street 1")).timeline == first.pk
     assert UniqueValue.objects.count() == 1
+
+
+def test_open_timelines_are_looked_at_some_at_a_time_by_their_keys(deploy: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(unique, "BATCH", 2)
+    for number in range(5):
+        deploy(OLD).start(f"Main Street {number}")
+    deploy(NEW)
+
+    with CaptureQueriesContext(connections[HERE]) as looked:
+        take_all(HERE)
+
+    assert UniqueValue.objects.count() == 5
+    assert (
+        len([one for one in looked if "Parcel" in one["sql"] and one["sql"].endswith("LIMIT 2")]) == 4
+    )  # the last finds none
 
 
 def test_a_value_that_was_left_by_code_without_the_option_is_in_nobodys_way(deploy: Any) -> None:

@@ -152,7 +152,7 @@ def _look(declaration: Declaration, declared: Declared, row: Schedule, actor: Ac
     tick = row.next_tick if declared.missed == Missed.ALL else declared.newest(row.next_tick, at)
     next_tick = declared.after(tick)
     moves: dict[str, Any] = {"last_tick": tick, "next_tick": next_tick, "ring": next_tick}
-    if declared.missed == Missed.SKIP and at - tick > ON_TIME:
+    if declared.missed == Missed.SKIP and at - tick > ON_TIME and not _was_tried(row, tick):
         return _move(row, **moves, outcome=TickOutcome.SKIPPED)
     if not is_open:
         return _begin(declaration, declared, row, tick, actor, moves)
@@ -162,6 +162,11 @@ def _look(declaration: Declaration, declared: Declared, row: Schedule, actor: Ac
         return _move(row, **moves, queue=[*row.queue, moments.to_text(tick)], outcome=TickOutcome.QUEUED)
     logger.warning("%s begins nothing at %s: the timeline of the tick before is open.", row, tick)
     return _move(row, **moves, outcome=TickOutcome.REFUSED)
+
+
+def _was_tried(row: Schedule, tick: datetime) -> bool:
+    """Tell whether the last try, which could not begin a timeline, was at this tick: a clock has come to it then."""
+    return bool(row.error) and row.ring - AGAIN >= tick
 
 
 def _is_open(row: Schedule) -> bool:
@@ -180,7 +185,7 @@ def _begin(
     try:
         given = declared.input_at(tick)
         with transaction.atomic(using=using):
-            if not _move(row, **moves, error="", outcome=TickOutcome.STARTED):
+            if not _move(row, **moves, outcome=TickOutcome.STARTED):
                 return False
             said = {"name": row.name, "tick": moments.to_text(tick)}
             begun = call.started_with(declaration, key, using) or call.start(
@@ -206,6 +211,6 @@ def _note(declaration: Declaration, row: Schedule, error: BaseException) -> None
 
 
 def _move(row: Schedule, **changes: Any) -> bool:
-    """Write the row if nobody has written it since it was read."""
+    """Write the row if nobody has written it since it was read. An error that is not among the changes is over."""
     rows = Schedule.objects.using(row._state.db).filter(pk=row.pk, version=row.version, paused_at=None)
-    return bool(rows.update(version=row.version + 1, **changes))
+    return bool(rows.update(version=row.version + 1, **{"error": "", **changes}))

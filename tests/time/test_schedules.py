@@ -426,6 +426,84 @@ def test_a_mended_tick_begins_what_it_could_not(deploy: Any) -> None:
     assert (started(), row().error, row().outcome) == ([noon(2)], "", "started")
 
 
+FAILS_UNTIL_MENDED = """
+    @schedule({cron!r}, tz="UTC", missed="skip", overlap={overlap!r}, given=lambda tick: {{"size": 5}} if ran["mended"] else {{}})
+    class Parcel(Workflow):
+        @step
+        def post(self, size: int): ...
+"""
+
+
+@pytest.mark.parametrize("tries", [1, 3])
+def test_a_tick_that_could_not_begin_is_not_missed(deploy: Any, tries: int) -> None:
+    deploy(FAILS_UNTIL_MENDED.format(cron="*/5 * * * *", overlap="refuse"))
+    at(noon(1))
+    tick()
+    for minute in range(5, 5 + tries):
+        at(noon(1) + timedelta(minutes=minute, seconds=minute))
+        tick()
+    ran["mended"] = 1
+    at(noon(1) + timedelta(minutes=5 + tries, seconds=30))
+    tick()
+
+    assert (started(), row().error, row().outcome) == ([noon(1) + timedelta(minutes=5)], "", "started")
+
+
+def test_a_newer_tick_takes_the_place_of_one_that_could_not_begin(deploy: Any) -> None:
+    deploy(FAILS_UNTIL_MENDED.format(cron="*/5 * * * *", overlap="refuse"))
+    at(noon(1))
+    tick()
+    for minute in range(5, 13):
+        at(noon(1) + timedelta(minutes=minute, seconds=minute))
+        tick()
+    ran["mended"] = 1
+    at(noon(1) + timedelta(minutes=13, seconds=30))
+    tick()
+
+    assert (started(), row().outcome) == ([noon(1) + timedelta(minutes=10)], "started")
+
+
+def test_a_tick_that_no_clock_came_to_is_missed_though_one_before_it_could_not_begin(deploy: Any) -> None:
+    deploy(FAILS_UNTIL_MENDED.format(cron="0 12 * * *", overlap="refuse"))
+    at(noon(1))
+    tick()
+    at(noon(2))
+    tick()
+    assert str(status_of(row())) == "failing"
+    at(noon(4) + HOUR)
+    tick()
+
+    assert (started(), row().outcome, row().next_tick) == ([], "skipped", noon(5))
+    assert (row().error, str(status_of(row()))) == ("", "on")
+
+
+def test_a_schedule_whose_times_change_is_not_failing(deploy: Any) -> None:
+    deploy(FAILS_UNTIL_MENDED.format(cron="0 12 * * *", overlap="refuse"))
+    at(noon(1))
+    tick()
+    at(noon(2))
+    tick()
+    deploy(FAILS_UNTIL_MENDED.format(cron="0 18 * * *", overlap="refuse"))
+    tick()
+
+    assert (str(status_of(row())), row().next_tick) == ("on", noon(2) + 6 * HOUR)
+
+
+@pytest.mark.parametrize(("overlap", "outcome"), [("refuse", "refused"), ("queue", "queued")])
+def test_a_schedule_that_could_not_begin_and_need_not_is_not_failing(deploy: Any, overlap: str, outcome: str) -> None:
+    deploy(FAILS_UNTIL_MENDED.format(cron="0 12 * * *", overlap=overlap))
+    ran["mended"] = 1
+    at(noon(1))
+    tick()
+    at(noon(2))
+    tick()
+    Schedule.objects.update(error="OSError: the disk was full", ring=noon(3))
+    at(noon(3))
+    tick()
+
+    assert (row().outcome, str(status_of(row()))) == (outcome, "on")
+
+
 def test_a_schedule_whose_times_change_goes_on_with_the_new_ones(daily: Any) -> None:
     daily()
     daily(cron="0 18 * * *")

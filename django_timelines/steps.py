@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ P = ParamSpec("P")
 MOST_ITEMS = 20_000
 """Of one step: one commit begins them. Their list is a field, of which all together may have a megabyte."""
 LONGEST_KEY = 190  # with room for "#19999"
+_NO_KEY = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # which no address and no form brings as it was
 SECRET = "django_timelines: secret"
 """The mark in ``Secret[T]``, which is ``Annotated[T, SECRET]``: a plain T to the body and to type checkers."""
 type_span = timedelta | Callable[[Any], timedelta | None]
@@ -93,10 +95,19 @@ class Each:
             raise ValueError(
                 f"The key of an item of {self.field} is {len(key)} characters long, at most {LONGEST_KEY}."
             )
+        if _NO_KEY.search(key):
+            raise ValueError(
+                f"The key of an item of {self.field} is {key!r}. Keys are one line of text, without control characters."
+            )
         while key in taken:
             number += 1
             key = f"{named}#{number}"
         return key
+
+
+def may_be_item(name: str) -> bool:
+    """Tell whether an item may have this name: one line of text, and not too long."""
+    return len(name) <= LONGEST_KEY + len("#19999") and _NO_KEY.search(name) is None
 
 
 class StepOutcome:

@@ -23,6 +23,7 @@ from ..state import (
     step_status,
     type_state,
 )
+from ..steps import may_be_item
 from .assignee import check_theirs
 from .behind import refuse_if_behind
 from .links import check_link
@@ -128,7 +129,7 @@ def check_item(declaration: Declaration, state: type_state, name: RunName) -> No
         raise Unknown(_("“%(step)s” has no items, so none is called %(item)s.") % words, "unknown_item")
     if each is not None and not item:
         raise Refused(_("“%(step)s” is done for each item: say which one.") % words, "item_needed")
-    if not round and "each" in every and run_key(*name) not in state["runs"]:
+    if not round and ("each" in every or not may_be_item(item)) and run_key(*name) not in state["runs"]:
         raise Unknown(_("“%(step)s” has no item %(item)s.") % words, "unknown_item")
 
 

@@ -12,6 +12,7 @@ from django_timelines import testing
 from django_timelines.actors import Actor, ActorType, acting, of_user
 from django_timelines.models import Timeline
 from django_timelines.testing import drain, recorded_errors
+from tests.shop.workflows import Bar
 
 from .conftest import LIST, a_parcel, lose_step, page_of
 from .workflows import Gift, Parcel
@@ -279,3 +280,15 @@ def test_the_sites_policy_counts_in_the_admin_too(root: Client, blocked: Parcel,
 def nobody(timeline: Timeline, *, user: object, session: object) -> bool:
     """A policy."""
     return False
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\r\nb", "a\u2028b", "\x1b[2J"])
+def test_an_item_of_which_nobody_could_send_the_name_blocks_its_step_and_the_page_says_so(
+    root: Client, name: str
+) -> None:
+    bar = Bar.start(drinks=["tea", name])
+
+    text = text_of(root, Bar.get(bar.pk).timeline)
+
+    assert "Keys are one line of text, without control characters." in text
+    assert f'action="{LIST}{bar.pk}/retry/make/"' in text

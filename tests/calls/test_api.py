@@ -300,7 +300,7 @@ def test_what_no_database_holds_is_asked_for_in_vain(customer, asked):
     assert customer.get(f"{API}?{asked}").json()["error"]["reason"] == "malformed"
 
 
-@pytest.mark.parametrize("name", ["", "a\x00", "x" * 5000, "ada]", "ada#2", ".."])
+@pytest.mark.parametrize("name", ["", "a\x00", "a\nb", "a\r", "x" * 5000, "ada]", "ada#2", ".."])
 def test_an_item_that_cannot_be_is_called_in_vain(customer, ada, name):
     jury = Jury.using(actor=ada).start(members=[{"name": "ada", "seat": 1}])
     drain()

@@ -275,6 +275,34 @@ def test_an_early_call_of_an_item_that_waits_for_room_is_taken_when_its_turn_com
     assert (fresh(desk).said, fresh(desk).timeline.status) == (["Welcome, Ada", "Hello, Bob"], "completed")
 
 
+@pytest.mark.parametrize("name", ["Ada\nBob", "Ada\r\nBob", "\x00", "\ud800", "x" * 5000])
+def test_no_early_call_is_kept_for_an_item_of_which_no_list_can_have_the_name(deploy: Any, name: str) -> None:
+    hall = deploy(
+        """
+        class Parcel(Workflow):
+            guests: list[str]
+
+            @step
+            def book(self, guests: list[str]) -> None:
+                self.guests = guests
+
+            @step(after=book, manual=True)
+            def open(self) -> None:
+                pass
+
+            @step(after=open, each="guests", early="keep")
+            def greet(self, guest: str, words: str) -> None:
+                pass
+        """
+    ).start(guests=["Ada"])
+
+    with pytest.raises(Unknown) as refused:
+        hall.greet[name](words="Hello")
+
+    assert refused.value.reason == "unknown_item"
+    assert fresh(hall).greet["Ada"](words="Hello") == "kept"
+
+
 def test_an_erased_timeline_numbers_its_items_and_forgets_what_they_were_called() -> None:
     tray = Tray.start(cups=["Ada", "2", "Bob", "1", "Cy"])
     tray.timeline.cancel(reason="closed")
@@ -304,6 +332,10 @@ def test_a_second_click_on_an_item_counts_once() -> None:
         (None, "is not set"),
         ([{"name": "", "seat": 1}], "no key"),
         ([{"name": "x" * 200, "seat": 1}], "characters long"),
+        ([{"name": "Ada\nBob", "seat": 1}], r"is 'Ada\nBob'. Keys are one line of text"),
+        ([{"name": "Ada\r", "seat": 1}], "without control characters"),
+        ([{"name": "\x1b[2J", "seat": 1}], "without control characters"),
+        ([{"name": "Ada\u2028Bob", "seat": 1}], "without control characters"),
         ([{"name": str(n), "seat": n} for n in range(20_001)], "at most 20,000"),
     ],
 )

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-from .snippets import ROOT, Reader
+import pytest
+from django.test import RequestFactory
+from django.utils import timezone
+from django_rq import get_queue
+
+from django_timelines import store
+from django_timelines.testing import travel
+from tests.shop.here import HERE
+from tests.shop.workflows import Order
+
+from .snippets import ROOT, Reader, blocks
 
 PAGE = ROOT / "docs" / "howto" / "be-told.md"
 SETTINGS = """
@@ -14,6 +27,7 @@ TIMELINES = {"BASE_URL": "https://example.org"}
 """
 TOLD = """
 import io, json
+from datetime import timedelta
 
 import django
 django.setup()
@@ -36,16 +50,32 @@ class Transfer(Workflow):
     @step(after=begin)
     def book(self): ...
 
+class Standing(Workflow):
+    @step
+    def begin(self): ...
+
+    @step(after=begin, delay=timedelta(days=30))
+    def pay(self): ...
+
+def answered():
+    return health(RequestFactory().get("/")).status_code
+
 def listed():
     said = io.StringIO()
     call_command("timelines", "list", "--status", "blocked", "--json", stdout=said)
     return [one["id"] for one in json.loads(said.getvalue())["timelines"]]
 
 setup_test_environment()
+assert answered() == 503, "no clock, on a site with nothing but schedules"
+standing = Standing.start()
+drain()
+assert Standing.get(standing.pk).timeline.status == "waiting" and answered() == 503, "no clock, while one waits for its time"
 transfer = Transfer.start()
-assert listed() == [] and health(RequestFactory().get("/")).status_code == 503, "no clock has been seen"
+assert listed() == [] and answered() == 503, "no clock has been seen"
 store.sighted("default", "clock", moments.now())
-assert health(RequestFactory().get("/")).status_code == 200
+assert answered() == 200
+store.sighted("default", "clock", moments.now() - timedelta(minutes=2))
+assert answered() == 503, "the clock is dead"
 
 mail.outbox.clear()
 with recorded_errors(), fail_step(Transfer.book, PermanentFailure("No such account.")):
@@ -74,3 +104,19 @@ def test_who_follows_the_how_to_about_being_told_hears_of_a_blocked_step(tmp_pat
     reader.run("manage.py", "check")
 
     assert "Told." in reader.run("-c", TOLD)
+
+
+@pytest.mark.redis
+@pytest.mark.django_db(transaction=True)
+def test_the_page_for_a_monitor_says_that_no_worker_is_there(place: Callable[..., None]) -> None:
+    place(background="rq:default")
+    get_queue("default").connection.flushdb()
+    view: dict[str, Any] = {}
+    exec(next(text for _language, text in blocks(PAGE) if "def health" in text), view)  # noqa: S102 (the page is ours)
+    Order.start(customer="Ada")
+
+    with travel(timedelta(seconds=11)):
+        store.sighted(HERE, "clock", timezone.now())
+        answer = view["health"](RequestFactory().get("/"))
+
+    assert (answer.status_code, answer.content) == (503, b'{"wrong": ["no_worker"]}')

@@ -15,7 +15,7 @@ from example_project.signup.workflows import Signup
 from tests.shop.workflows import Order, Vault, plan, ran
 
 from .urls import KindForm
-from .workflows import Expense
+from .workflows import Expense, Vote
 
 pytestmark = pytest.mark.django_db
 
@@ -467,6 +467,22 @@ def test_the_page_of_a_step_shows_and_checks_the_form_that_it_was_given(client, 
 
     assert 'minlength="20"' in page.content.decode()
     assert answer.context["form"].errors == {"note": ["Say more."]}
+
+
+def test_the_page_of_a_step_that_is_done_for_each_item_is_of_the_one_in_its_address(client):
+    begun = client.post("/vote/", {"guests": '["Ada", "Bob/Cy"]'})
+    vote = Vote.get(begun["Location"].strip("/").rpartition("/")[2])
+    address = f"/vote/{vote.pk}/vote/Bob/Cy/"
+
+    page = client.get(address)
+    client.post(address, sent(page, votes=3))
+
+    assert "Bob/Cy" in page.content.decode()
+    vote = Vote.get(vote.pk)
+    assert (vote.votes, vote.vote["Ada"].status, vote.vote["Bob/Cy"].status) == (3, "waiting", "completed")
+    assert (
+        client.get(address)["Location"] == client.get(f"/vote/{vote.pk}/vote/Nobody/")["Location"] == begun["Location"]
+    )
 
 
 def test_one_form_for_all_steps_of_a_timelines_page_is_refused():

@@ -5,7 +5,7 @@ from django.urls import include, path
 
 from django_timelines.views import StartView, StepView, TimelineView
 
-from .workflows import Everything, Expense
+from .workflows import Everything, Expense, Vote
 
 
 class KindForm(forms.Form):
@@ -22,5 +22,7 @@ urlpatterns = [
     path("expense/<uuid:pk>/", TimelineView.as_view(workflow=Expense)),
     path("expense/<uuid:pk>/look/", StepView.as_view(workflow=Expense, step="look_at")),
     path("expense/<uuid:pk>/kindly/", StepView.as_view(workflow=Expense, step="look_at", form_class=KindForm)),
+    path("vote/", StartView.as_view(workflow=Vote)),
+    path("vote/<uuid:pk>/vote/<path:item>/", StepView.as_view(workflow=Vote, step="vote")),
     path("timelines/", include("django_timelines.urls")),
 ]

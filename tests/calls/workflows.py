@@ -171,3 +171,18 @@ class Booth(Workflow, unique="number"):
     @step(after=take, manual=True)
     def leave(self) -> None:
         """They leave it."""
+
+
+class Vote(Workflow):
+    """Everybody of a list votes."""
+
+    guests: list[str]
+    votes: int = 0
+
+    @step
+    def ask(self, guests: list[str]) -> None:
+        self.guests = guests
+
+    @step(after=ask, each="guests")
+    def vote(self, guest: str, votes: int) -> None:
+        self.votes += votes

@@ -15,7 +15,7 @@ LINKS = ROOT / ".ci" / "links.py"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 GLOSSARY = ROOT / "docs" / "glossary.md"
 WORDS_OF_OTHERS = re.compile(
-    r"\b(saga|pipeline|ticket|background (?:job|task)s?|human task|enqueue\w*|executor|dispatcher|sweeper|reaper)\b",
+    r"\b(saga|pipeline|ticket|background (?:job|task)s?|human task|enqueue\w*|executor|runner|dispatcher|sweeper|reaper)\b",
     re.IGNORECASE,
 )
 

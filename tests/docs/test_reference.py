@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 
 from django_timelines import conf, exceptions, projections, testing, workflows
 from django_timelines.events import EventType
 from django_timelines.exceptions import Refused
+from django_timelines.models import Timeline
 from django_timelines.state import StepStatus, TimelineStatus
 
 from .snippets import ROOT
@@ -41,6 +43,16 @@ def test_each_name_that_is_ours_on_a_workflow_is_there() -> None:
     from django_timelines.declarations import RESERVED
 
     assert set(first_cells(section("On a workflow").partition("On a step")[0])) == RESERVED
+
+
+def test_each_awaited_twin_is_in_the_how_to() -> None:
+    page = (ROOT / "docs" / "howto" / "use-async.md").read_text()
+
+    def awaited(owner: type) -> set[str]:
+        return {name for name, found in vars(owner).items() if inspect.iscoroutinefunction(inspect.unwrap(found))}
+
+    assert {name for name in awaited(workflows.BoundStep) if f".{name}(" not in page} == set()
+    assert {name for name in awaited(Timeline) if not re.search(rf"\.({name}|{name[1:]})\(", page)} == set()
 
 
 def test_each_option_of_a_step_is_there() -> None:

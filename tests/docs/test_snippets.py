@@ -155,6 +155,20 @@ def test_the_contract_of_the_how_to_reminds_twice_and_then_goes_to_the_boss(show
     assert shown["Contract"].get(contract.pk).lapse.status == "completed"
 
 
+def test_the_contract_of_the_how_to_that_nobody_has_any_more_reminds_whom_it_was_for(
+    show: Any, mailoutbox: list[Any]
+) -> None:
+    declared = show("let-people-in.md", "class Contract")["Contract"]
+    contract = declared.start(reviewer=User.objects.create_user("ada", "ada@example.org"))
+    drain()
+    declared.get(contract.pk).review.assign(None)
+
+    with travel(timedelta(days=2.1)):
+        drain()
+
+    assert [mail.to for mail in mailoutbox] == [["ada@example.org"]]
+
+
 def test_the_booking_of_the_how_to_reminds_a_day_before_and_may_be_confirmed_for_as_long_as_it_says(show: Any) -> None:
     declared = show("keep-time.md", "class Booking")["Booking"]
     pk = declared.start(begins=now() + timedelta(days=5), notice=3).pk

@@ -25,10 +25,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add ``--once``."""
-        parser.add_argument("--once", action="store_true", help="Tick once and stop, for a scheduler of your own.")
+        parser.add_argument("--once", action="store_true", help="Look once and stop, for a scheduler of your own.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Tick until SIGINT or SIGTERM."""
+        """Keep time until SIGINT or SIGTERM."""
         if options["once"]:
             using = router.db_for_write(Timeline)
             self.stdout.write(f"Looked at {clock.Clock(using).turn()}.")

@@ -19,7 +19,7 @@ from .actors import Actor, ActorType
 from .exceptions import ItemsNotLoaded
 from .models import Run, Timeline, TimelineQuerySet
 from .registry import Declaration
-from .rules import allows, is_here
+from .rules import allows, has_permission, is_here
 from .runs import can_be_stored
 from .state import TAKES_CALLS, revoked_at, run_key, split_key, waiting_steps
 
@@ -144,7 +144,7 @@ def who_has(timeline: Timeline, run: str) -> str:
 def may_assign(user: Any) -> bool:
     """Tell whether this user may give a step to somebody from outside: who has the permission ``assign_timeline``."""
     known = user is not None and user.is_authenticated and user.is_active
-    return bool(known and user.has_perm("django_timelines.assign_timeline"))
+    return bool(known and has_permission(user, "django_timelines.assign_timeline"))
 
 
 def sees_all(user: Any) -> bool:
@@ -154,7 +154,7 @@ def sees_all(user: Any) -> bool:
     only superusers, who can let themselves see any.
     """
     is_default = import_string(conf.can_view()) is can_view
-    return _is_staff(user, "django_timelines.view_timeline") and (is_default or user.is_superuser)
+    return _is_staff(user, "django_timelines.view_timeline") and (is_default or getattr(user, "is_superuser", False))
 
 
 def known_to(timelines: TimelineQuerySet, user: Any, session: Any) -> TimelineQuerySet:
@@ -228,7 +228,7 @@ def _started(timeline: Timeline, user: Any) -> bool:
 
 def _is_staff(user: Any, permission: str) -> bool:
     known = user is not None and user.is_authenticated and user.is_active
-    return bool(known and user.is_staff and user.has_perm(permission))
+    return bool(known and getattr(user, "is_staff", False) and has_permission(user, permission))
 
 
 def _is_asked_for(timeline: Timeline, user: Any) -> bool:

@@ -28,6 +28,11 @@ def is_here(user: Any) -> bool:
     return user is not None and (not user.is_authenticated or user.is_active)
 
 
+def has_permission(user: Any, permission: str) -> bool:
+    """Tell whether a user has a permission. A user model of the site's own may know of none."""
+    return hasattr(user, "has_perm") and bool(user.has_perm(permission))
+
+
 def _names(rule: type_rule, workflow: Any, user: Any) -> bool:
     if callable(rule):
         return (workflow is None or not workflow._is_behind) and bool(rule(workflow, user))
@@ -38,11 +43,13 @@ def _names(rule: type_rule, workflow: Any, user: Any) -> bool:
         return bool(user.get_username() == name)
     if kind == "group" and name:
         return name in _groups_of(user)
-    return bool(user.has_perm(rule))
+    return has_permission(user, rule)
 
 
 def _groups_of(user: Any) -> frozenset[str]:
     """Return the names of the user's groups: read once, and kept with the user, as Django keeps its permissions."""
+    if not hasattr(user, "groups"):
+        return frozenset()
     if not hasattr(user, "_timelines_groups"):
         user._timelines_groups = frozenset(user.groups.values_list("name", flat=True))
     found: frozenset[str] = user._timelines_groups

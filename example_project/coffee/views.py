@@ -11,7 +11,6 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from django_timelines.policy import remember
 from django_timelines.workflows import Refused
 
 from .forms import OrderForm
@@ -34,7 +33,6 @@ def order(request: HttpRequest) -> HttpResponse:
             form.renew()
             form.add_error(None, "This form was sent already. Send it again for another order.")
         else:
-            remember(request.session, [order.pk.hex])
             return redirect(order)
     return render(request, "coffee/order.html", {"form": form})
 

@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from django_timelines.policy import may_view, remember
+from django_timelines.policy import may_view
 from django_timelines.workflows import Refused, StepStatus
 
 from .forms import SignupForm
@@ -33,8 +33,6 @@ def sign_up(request: HttpRequest) -> HttpResponse:
             form.renew()
             form.add_error(None, "This form was sent already. Send it again for another sign-up.")
         else:
-            # Of two clicks, the browser takes the second one's answer, and its cookie.
-            remember(request.session, [signup.pk.hex])
             signup.send_activation_link.wait(timeout=2)  # the next page at once on the happy path
             return redirect(signup)
     return render(request, "signup/sign_up.html", {"form": form})

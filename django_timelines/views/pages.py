@@ -22,13 +22,15 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from django.views.generic import View
 
 from .. import actors, frames, policy, registry
+from ..engine.renames import brought_up
 from ..exceptions import DeclarationError, NotAllowed, Refused, Rejected
 from ..forms import add_errors, form_class, input_of, make_form
 from ..models import Timeline
 from ..outline import outline, title_of
 from ..registry import Declaration
-from ..state import split_key
+from ..state import run_key, split_key
 from ..steps import Step
+from ..store import snapshot_of
 from ..workflows import Workflow
 from . import calls as possible
 from .calls import (
@@ -170,14 +172,18 @@ class CallingView(WorkflowView, ABC):
             ):  # sent twice: with the first it was theirs
                 return HttpResponseRedirect(reverse("timelines:mine"))
             raise
-        run = self._asked_run(request)
-        name = split_key(run)[0]
+        asked = split_key(self._asked_run(request))
+        name = declaration.current(asked.step) if declaration else ""
         if declaration is None or name not in declaration.steps:
             return self._page(timeline, declaration, notes=[_("There is no such step any more.")], status=404)
+        run = run_key(name, asked.item, asked.round)
         try:
             check_call(request, timeline, run)
         except Refused as refused:
             return self._page(timeline, declaration, notes=sentences_of(refused), status=status_of(refused))
+        if name != asked.step:  # the form was opened before a release that renamed the step
+            brought_up(declaration, snapshot_of(timeline))
+            timeline.refresh_from_db()
         call = self._call(timeline, declaration, run, request.POST)
         call.key, call.seen = form_key(request, KEY), frames.read_sequence(request.POST.get(SEEN))
         if not call.form.is_valid():

@@ -309,6 +309,47 @@ def test_what_a_worker_said_no_to_is_shown_again_to_whoever_typed_it(client, ord
     assert page.context["form"]["amount"].value() == -5
 
 
+RENAMED = """
+    class Parcel(Workflow):
+        amount: int = 0
+
+        @step
+        def take(self, cups: list[str]):
+            self.cups = cups
+
+        @step(after=take)
+        def pay(self, amount: int):
+            self.amount = amount
+
+        @step(after=take, each="cups")
+        def fill(self, cup: str, amount: int): ...
+
+        cups: list[str] = []
+"""
+
+
+@pytest.mark.parametrize(("run", "now"), [("pay", "settle"), ("fill[latte]", "pour[latte]")])
+def test_a_form_that_was_opened_before_its_step_was_renamed_is_taken_and_asked_for_again_if_it_is_wrong(
+    admin_client, deploy, run, now
+):
+    cup = deploy(RENAMED).start(cups=["latte"])
+    address = f"/timelines/{cup.pk}/"
+    assert f'value="{run}"' in admin_client.get(address).content.decode()
+    released = RENAMED.replace("def pay", "def settle").replace("after=take)", 'after=take, renamed_from="pay")')
+    released = released.replace("def fill", "def pour").replace('cups")', 'cups", renamed_from="fill")')
+    released = deploy(released)
+
+    wrong = admin_client.post(address, {"timelines-step": run, "amount": "many"})
+    right = admin_client.post(address, {"timelines-step": run, "amount": "5"})
+
+    assert (wrong.status_code, right.status_code) == (200, 302)
+    assert f'<input type="hidden" name="timelines-step" value="{now}">' in wrong.content.decode()
+    assert 'value="many"' in wrong.content.decode()
+    step, _bracket, item = now.rstrip("]").partition("[")
+    called = getattr(released.get(cup.pk), step)
+    assert (called[item] if item else called).status == "completed"
+
+
 def test_what_went_on_elsewhere_does_not_make_a_form_stale(client, order):
     address = order.get_absolute_url()
     form = sent(client.get(address), amount="5")

@@ -10,12 +10,15 @@ from typing import Any
 
 from django.db import connections
 
+_STATE = re.compile(r'django_timelines_timeline["`]?\.["`]?(state|fields)\b')
 _TABLE = re.compile(r'FROM\s+["`]?(\w+)')
 
 
 @contextmanager
 def rows_read(using: str = "default") -> Iterator[Counter[str]]:
-    """Count the rows that queries answer meanwhile, by table without its prefix; statements of all sorts as ``statements``."""
+    """Count the rows that queries answer meanwhile, by table without its prefix; statements of all sorts as ``statements``,
+    and rows of which one brings a timeline's state or fields as ``states``.
+    """
     found: Counter[str] = Counter()
 
     def count(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
@@ -23,7 +26,9 @@ def rows_read(using: str = "default") -> Iterator[Counter[str]]:
         found["statements"] += 1
         table = _TABLE.search(sql)
         if sql.lstrip().startswith("SELECT") and table:
-            found[table[1].removeprefix("django_timelines_")] += _answered(context, sql, params)
+            rows = _answered(context, sql, params)
+            found[table[1].removeprefix("django_timelines_")] += rows
+            found["states"] += rows if _STATE.search(sql) else 0
         return result
 
     with connections[using].execute_wrapper(count):

@@ -14,13 +14,13 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from django.db import close_old_connections, router
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
 from .. import conf, moments, registry, store
 from ..actors import Actor, ActorType, acting, this_process
 from ..events import EventType, NewEvent
 from ..exceptions import Conflict
-from ..models import Run, Timeline
+from ..models import Run, RunQuerySet, Timeline
 from ..placements import Bell
 from ..registry import Declaration
 from ..state import CLAIMABLE, RunName, StepStatus, name_at
@@ -110,7 +110,7 @@ def tick(using: str, actor: Actor | None = None, deaf: type_deaf | None = None) 
         return 0
     deaf = {} if deaf is None else deaf
     waiting = _runs(using, at, deaf, paused).filter(ring__lte=at)
-    runs = list(waiting.select_related("timeline").order_by("ring")[:BATCH])
+    runs = list(waiting.with_timelines().order_by("ring")[:BATCH])
     due = [run for run in runs if not _look(run, at, by)]
     with suppress(Conflict), conflict_if_transient(using):  # the next look is soon
         ring_again(using, due, at, deaf)
@@ -139,12 +139,12 @@ def settle_due_deadlines(using: str) -> None:
     """Settle what is overdue by now."""
     by, at = By(this_process(ActorType.CLOCK, "clock")), moments.now()
     runs = Run.objects.using(using).filter(until__lte=at, status__in=_WITH_DEADLINE, ring__isnull=False)
-    for run in runs.select_related("timeline"):
+    for run in runs.with_timelines():
         with suppress(Conflict):  # what was settled before it may have settled it, too
             settle_overdue(run, by)
 
 
-def _runs(using: str, at: datetime, deaf: type_deaf, paused: Collection[str]) -> QuerySet[Run]:
+def _runs(using: str, at: datetime, deaf: type_deaf, paused: Collection[str]) -> RunQuerySet:
     """Return the open runs but for those of paused workflows, those with a live lease, and those that wait for a placement which
     this clock cannot ring now.
 

@@ -20,7 +20,7 @@ from datetime import timedelta
 from django.db.models import Q, QuerySet
 
 from .. import conf, moments, registry, store
-from ..models import Run, Slot, Timeline, first_id_at
+from ..models import Run, RunQuerySet, Slot, Timeline, first_id_at
 from ..placements import Bell
 from ..registry import Declaration
 from ..state import CLAIMABLE, RunName
@@ -143,15 +143,15 @@ def _wait(run: Run, using: str, limit: Wanted, limits: list[Wanted]) -> None:
 
 
 def _call_up(using: str, digest: uuid.UUID, *, ring: bool) -> None:
-    waiting = _waiting(using, digest).select_related("timeline").order_by("id")
-    first = waiting.first()
+    waiting = _waiting(using, digest).order_by("id")
+    first = waiting.select_related("timeline").first()
     if first is None:
         return
     number = next((limit.number for limit in _limits_of(first.timeline, first) if limit.digest == digest), None)
     left = MANY if number is None else number - _held(using, digest).count()
     left -= digest in _kept(using, first.timeline.workflow, first)
     left -= waiting.filter(_called_up()).count()
-    for run in waiting.filter(rings=0)[: max(0, left)]:
+    for run in waiting.with_timelines().filter(rings=0)[: max(0, left)]:
         placement, at = bells.retry_placement_of(run.timeline.workflow, run.step), moments.now()
         again = bells.next_ring(0, at)
         if not store.rang(using, [store.Ring(run, 1, placement, min(again, run.until or again))]):
@@ -175,7 +175,7 @@ def _held(using: str, digest: uuid.UUID) -> QuerySet[Slot]:
     return Slot.objects.using(using).filter(digest=digest)
 
 
-def _waiting(using: str, digest: uuid.UUID) -> QuerySet[Run]:
+def _waiting(using: str, digest: uuid.UUID) -> RunQuerySet:
     return Run.objects.using(using).filter(awaits=digest, status__in=CLAIMABLE)
 
 

@@ -6,7 +6,7 @@ from .keeping_time import Pause, Schedule, Sighting
 from .limits import Slot, UniqueValue
 from .notices import Notice
 from .projections import News, Place, Projection
-from .runs import Item, Lease, Run, SealedInput
+from .runs import Item, Lease, Run, RunQuerySet, SealedInput
 from .timelines import Timeline, TimelineQuerySet
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Place",
     "Projection",
     "Run",
+    "RunQuerySet",
     "Schedule",
     "SealedInput",
     "Sighting",

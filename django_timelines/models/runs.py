@@ -18,6 +18,10 @@ class RunQuerySet(models.QuerySet["Run"]):
         alike = models.Window(RowNumber(), [models.F("timeline"), models.F("step"), models.F("status")], "id")
         return self.alias(place=alike).filter(place__lte=most)
 
+    def with_timelines(self) -> RunQuerySet:
+        """Read their timelines with them, but for state and fields, which may be large: each run would bring its own."""
+        return self.select_related("timeline").defer("timeline__state", "timeline__fields")
+
     def counted(self) -> RunQuerySet:
         """Let each say with ``open`` how many its timeline has."""
         return self.annotate(open=models.Window(models.Count("id"), [models.F("timeline")]))

@@ -12,8 +12,9 @@ from django.db import InterfaceError, connections
 
 from django_timelines.engine import clock, family
 from django_timelines.engine.pause import pause_all
-from django_timelines.models import Notice, Run, Sighting
-from django_timelines.testing import travel
+from django_timelines.models import Event, Notice, Run, Sighting
+from django_timelines.testing import drain, travel
+from tests.counting import rows_read
 from tests.shop.here import HERE
 from tests.shop.workflows import Order
 
@@ -104,3 +105,31 @@ def test_a_timeline_with_many_notices_that_it_cannot_take_keeps_no_other_waiting
         Notice.objects.create(timeline=timeline, source=uuid.uuid4(), sequence=1, kind=Notice.ENDED)
 
     assert set(family.unheard(HERE)) == {deaf, other}
+
+
+def test_a_look_reads_no_state_of_what_it_rings_for() -> None:
+    for name in ("Ada", "Bob", "Cleo"):
+        Order.start(customer=name)
+
+    with travel(timedelta(seconds=10)), rows_read(HERE) as read:
+        assert clock.tick(HERE) == 3
+
+    assert (read["run"] > 0, read["states"]) == (True, 0)
+
+
+def test_what_is_overdue_is_found_without_its_state(deploy: Any) -> None:
+    deploy("""
+        class Parcel(Workflow):
+            @step
+            def post(self): ...
+
+            @step(after=post, manual=True, within=timedelta(hours=1))
+            def sign(self): ...
+    """).start()
+    drain()
+
+    with travel(timedelta(hours=2)), rows_read(HERE) as read:
+        clock.settle_due_deadlines(HERE)
+
+    assert read["states"] == 0
+    assert Event.objects.filter(type="StepOverdue").exists()

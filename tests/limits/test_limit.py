@@ -23,6 +23,7 @@ from django_timelines.models import Event, Run, Slot
 from django_timelines.state import RunName
 from django_timelines.testing import assert_holds, drain, recorded_errors, travel
 from django_timelines.workflows import Limit, Workflow, step
+from tests.counting import rows_read
 from tests.limits.workflows import Caller, Desk, Import, Plant
 from tests.shop.here import HERE
 from tests.shop.workflows import Order, plan, ran
@@ -427,6 +428,22 @@ def test_the_clock_calls_up_who_waits_although_a_slot_is_free(rung: Callable[[],
     clock.tick(HERE)
 
     assert [one for one in rung() if one == third.pk.hex] == [third.pk.hex]
+
+
+def test_of_those_that_are_called_up_no_state_is_read_but_the_firsts() -> None:
+    first, second, *others = uploaded(*"ABCDEF")
+    attempts = held(first, "load"), held(second, "load")
+    assert [claimed(one, "load") for one in others] == [None] * 4
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("django_timelines.engine.slots._call_up", lambda *args, **kwargs: None)
+        for attempt in attempts:
+            ended(attempt)
+
+    with rows_read(HERE) as read:
+        call_up_all(HERE, ring=False)
+
+    assert Run.objects.filter(rings=1, awaits__isnull=False).count() == 2
+    assert read["states"] == 1
 
 
 def test_what_waits_is_no_busy_loop() -> None:

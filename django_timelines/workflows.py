@@ -34,6 +34,7 @@ from .engine import call, erase, explain, history, operate, pause, revoke
 from .engine.asked import Options
 from .engine.call import started_with
 from .engine.iterate import Loops, Walk, source_of
+from .engine.pause import pause_all, resume_all
 from .engine.rewind import Rewind, plan_rewind
 from .engine.runner import load
 from .events import NewEvent
@@ -68,6 +69,8 @@ __all__ = [
     "StepStatus",
     "Workflow",
     "any_of",
+    "pause_all",
+    "resume_all",
     "schedule",
     "step",
     "subworkflow",

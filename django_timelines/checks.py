@@ -181,6 +181,13 @@ def check_site(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) ->
     elif conf.base_url() and not conf.base_url().startswith(("http://", "https://")):
         message = f"TIMELINES['BASE_URL'] is {conf.base_url()!r}, which no mail program follows."
         found.append(Error(message, hint="Begin it with http:// or https://.", id="timelines.E024"))
+    prefix = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
+    if conf.base_url() and not conf.base_url().endswith(prefix):
+        message = (
+            f"TIMELINES['BASE_URL'] is {conf.base_url()!r}, and FORCE_SCRIPT_NAME {prefix!r} is not the end of it."
+        )
+        hint = "BASE_URL has the path at which the site lies, too: links add nothing to it but their own."
+        found.append(Warning(message, hint=hint, id="timelines.W025"))
     if not settings.USE_TZ:
         hint = "Set USE_TZ = True: moments are compared across processes."
         found.append(Error("Timelines need aware times.", hint=hint, id="timelines.E023"))

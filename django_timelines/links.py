@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core import signing
 from django.core.exceptions import ImproperlyConfigured
-from django.urls import reverse
+from django.urls import get_script_prefix, reverse, set_script_prefix
 from django.utils.translation import gettext as _
 
 from . import conf
@@ -40,13 +40,13 @@ class ViewLink:
 def for_call(link: CallLink) -> str:
     """Return the absolute address at which the holder calls the step."""
     token = signing.dumps([link.timeline.hex, link.step, link.item, link.round, link.revoked_at], salt=_CALL)
-    return absolute(reverse("timelines:call", args=[token]))
+    return _address("call", token)
 
 
 def for_view(link: ViewLink) -> str:
     """Return the absolute address at which the holder sees the timeline."""
     token = signing.dumps([link.timeline.hex, link.revoked_at], salt=_VIEW)
-    return absolute(reverse("timelines:open", args=[token]))
+    return _address("open", token)
 
 
 def read_call(token: str) -> CallLink:
@@ -61,14 +61,19 @@ def read_view(token: str) -> ViewLink:
     return ViewLink(uuid.UUID(timeline), *rest)
 
 
-def absolute(path: str) -> str:
-    """Return the address of a path on this site."""
+def _address(name: str, token: str) -> str:
+    """Return an absolute address. ``BASE_URL`` alone says where the site lies: a worker knows nothing of a request's prefix."""
     base = conf.base_url() or ("http://127.0.0.1:8000" if settings.DEBUG else "")
     if not base:
         raise ImproperlyConfigured(
             'Links need the site\'s address: set TIMELINES = {"BASE_URL": "https://example.org"}.'
         )
-    return base + path
+    prefix = get_script_prefix()
+    set_script_prefix("/")
+    try:
+        return base + reverse(f"timelines:{name}", args=[token])
+    finally:
+        set_script_prefix(prefix)
 
 
 def _read(token: str, salt: str) -> Any:

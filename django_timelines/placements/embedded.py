@@ -18,6 +18,7 @@ from typing import Any
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import close_old_connections
+from django.urls import get_script_prefix, set_script_prefix
 from django.utils.module_loading import import_string
 
 from .. import conf
@@ -80,7 +81,13 @@ class EmbeddedWorker:
             thread.join(max(0, deadline - time.monotonic()))
 
     def _thread(self, name: str, target: Callable[[], None]) -> threading.Thread:
-        thread = threading.Thread(target=target, name=name, daemon=True)
+        prefix = get_script_prefix()  # of the request that came first: in a body reverse() says what it says in a view
+
+        def run() -> None:
+            set_script_prefix(prefix)
+            target()
+
+        thread = threading.Thread(target=run, name=name, daemon=True)
         thread.start()
         return thread
 

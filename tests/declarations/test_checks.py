@@ -84,6 +84,16 @@ def test_a_site_that_cannot_work_is_told(name: str, value: Any, id: str, setting
     assert id in ids(check_site())
 
 
+@pytest.mark.parametrize(
+    ("address", "is_told"), [("https://example.org", True), ("https://example.org/app/", False), ("", False)]
+)
+def test_a_site_below_a_path_that_its_address_does_not_have_is_told(address: str, is_told: bool, settings: Any) -> None:
+    settings.FORCE_SCRIPT_NAME = "/app"
+    settings.TIMELINES = {"BASE_URL": address}
+
+    assert ("timelines.W025" in ids(check_site())) is is_told
+
+
 def test_a_site_without_address_middleware_and_urls_is_told(settings: Any) -> None:
     settings.TIMELINES = {}
     settings.MIDDLEWARE = []

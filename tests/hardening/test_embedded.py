@@ -1,9 +1,11 @@
-"""A body that ends its thread does not end the embedded worker."""
+"""The threads of the embedded worker: no body ends them, and they know below which path the site lies."""
 
 import sys
 from typing import Any
 
 import pytest
+from django.test.utils import override_script_prefix
+from django.urls import reverse
 
 from django_timelines.models import Run
 from django_timelines.placements import Bell
@@ -31,3 +33,12 @@ def test_a_body_that_exits_does_not_end_the_embedded_worker() -> None:
 
     eve, ada = (Order.get(order.pk) for order in orders)
     assert (eve.pack.status, ada.pack.status) == ("retrying", "completed")
+
+
+def test_an_address_made_by_the_embedded_worker_is_that_of_a_view() -> None:
+    found: list[str] = []
+    with override_script_prefix("/app/"):
+        thread = EmbeddedWorker()._thread("timelines-test", lambda: found.append(reverse("timelines:mine")))
+        thread.join(10)
+
+    assert found == ["/app/timelines/"]

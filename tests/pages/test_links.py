@@ -2,6 +2,7 @@ from datetime import timedelta
 
 import pytest
 from django.test import Client
+from django.test.utils import override_script_prefix
 
 from django_timelines.models import Timeline
 from django_timelines.testing import drain, travel
@@ -19,6 +20,18 @@ def key_in(response) -> str:
 
 def path(link: str) -> str:
     return link.removeprefix("https://example.org")
+
+
+@pytest.mark.parametrize("prefix", ["/", "/app/", "/50%/"])  # of a worker, and of requests
+def test_a_link_leads_below_base_url_whoever_makes_it(settings, signup, prefix):
+    settings.TIMELINES = {"BASE_URL": "https://example.org/app/"}
+
+    with override_script_prefix(prefix):
+        links = [signup.activate.link(), signup.timeline.link()]
+        assert signup.get_absolute_url() == f"{prefix.replace('%', '%25')}timelines/{signup.pk}/"
+
+    assert links[0].startswith("https://example.org/app/timelines/call/")
+    assert links[1].startswith("https://example.org/app/timelines/open/")
 
 
 def test_looking_at_a_link_spends_nothing(client, signup):

@@ -47,7 +47,8 @@ def claim(timeline: uuid.UUID, name: RunName, fence: int, runner: Runner) -> Hel
             return None
         try:
             if declaration is None or name.step not in declaration.steps:
-                commit(advance(None, snapshot, [without_code(snapshot.state, snapshot.workflow, name)], runner.by()))
+                gone = without_code(declaration, snapshot, name)
+                commit(advance(declaration, snapshot, [gone], runner.by()))
                 return None
             taken, broken = _slots(declaration, snapshot, name, fence)
             if taken is None:

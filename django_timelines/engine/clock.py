@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -75,23 +75,33 @@ class Clock:
         self._using = using
         self._deaf: type_deaf = {}
         self._seen_at: float | None = None  # when it last said that it is there: by no clock that can be set
-        self._is_new = True  # and so may the code be
-        self._renamed = BATCH
+        self._chores: list[Callable[[str], object]] = [bring_up_all, hold_new_names, take_all, call_up_all]
 
     def turn(self) -> int:
-        """Do what a clock has to do now; return how many runs it looked at, a batch at most."""
-        if self._renamed:
-            self._renamed = bring_up_all(self._using)
-        if self._is_new:
-            hold_new_names(self._using)
-            take_all(self._using)
-            call_up_all(self._using)
-            self._is_new = False
+        """Do what a clock has to do now; return how many runs it looked at, a batch at most.
+
+        What fails of that which new code asks for is raised once all else is done.
+        """
+        error = self._catch_up()
         if self._seen_at is None or time.monotonic() - self._seen_at > SIGHTED_EVERY:
             self._seen_at = time.monotonic()
             store.sighted(self._using, SIGHTING, moments.now())
             store.sweep_leases(self._using)
-        return tick(self._using, self.actor, self._deaf)
+        looked_at = tick(self._using, self.actor, self._deaf)
+        if error is not None:
+            raise error
+        return looked_at
+
+    def _catch_up(self) -> Exception | None:
+        """Do what new code asks for, each until there is nothing left to do; what fails is tried again at the next turn."""
+        error = None
+        for chore in [*self._chores]:
+            try:
+                if not chore(self._using):
+                    self._chores.remove(chore)
+            except Exception as raised:
+                error = error or raised
+        return error
 
     def until_next(self) -> float:
         """Return for how many seconds there is nothing to do, as far as is known."""
@@ -219,7 +229,7 @@ def rescue(run: Run, by: By) -> None:
     if _leaves_to_newer_code(declaration, snapshot, run):
         return
     if declaration is None or declaration.current(name.step) not in declaration.steps:
-        events = [without_code(snapshot.state, snapshot.workflow, name)]
+        events = [without_code(declaration, snapshot, name)]
     else:
         progressed = (run.cursor or {}).get("fence") == run.fence
         events = after_interruption(declaration, snapshot.state, name, run.attempt, progressed=progressed)
@@ -234,6 +244,10 @@ def settle_overdue(run: Run, by: By) -> None:
     declaration = registry.find(snapshot.workflow)
     name = _name_of(run, snapshot)
     if _leaves_to_newer_code(declaration, snapshot, run):
+        return
+    if snapshot.state.get("cancelling"):  # an effect that was begun is carried to its end, however late that is
+        at = moments.now()
+        store.forget_deadline(run, max(at, run.due or at))
         return
     final = declaration is not None and declaration.graph.lets_run_late(name.step)
     event = NewEvent(EventType.STEP_OVERDUE, *name, data={"final": True} if final else {})

@@ -18,7 +18,7 @@ from ..actors import Actor, ActorType
 from ..databases import begin_writing
 from ..events import EventType, NewEvent
 from ..exceptions import Conflict, Refused
-from ..models import Event, Item, Timeline
+from ..models import Event, Item, SealedInput, Timeline
 from ..state import ENDED, Runs, apply, empty, run_key, split_key
 from ..statements import update_each
 from ..store import Snapshot
@@ -131,6 +131,7 @@ def _scrub(after: Snapshot) -> Snapshot:
     Timeline.objects.using(after.using).filter(pk=after.id).update(
         state=state, fields=state["fields"], key="", digest=None, started_by=""
     )
+    SealedInput.objects.using(after.using).filter(timeline=after.id)._raw_delete(after.using)
     _scrub_items(after, state["runs"], numbers)
     return replace(after, state=state, key="", digest=None, started_by="")
 

@@ -54,9 +54,12 @@ def answer(timeline: str, step: str, item: str, fence: int, using: str, placemen
         run_from(_first([bell], runner), runner)
 
 
-def run_from(held: Held | None, runner: Runner) -> Snapshot | None:
-    """Execute the attempt and what it makes due for this runner, one after the other; return where the timeline stands."""
-    first = held.snapshot.id if held is not None else None
+def run_from(held: Held | None, runner: Runner, of: uuid.UUID | None = None) -> Snapshot | None:
+    """Execute the attempt and what it makes due for this runner, one after the other.
+
+    Return where the timeline (``of``: another than the attempt's) stands then, if any of it was executed.
+    """
+    asked_for = of or (held.snapshot.id if held is not None else None)
     snapshot: Snapshot | None = None
     unexpected: Exception | None = None
     waiting: list[Bell] = []
@@ -64,7 +67,7 @@ def run_from(held: Held | None, runner: Runner) -> Snapshot | None:
         result, ended = execute(held, runner)
         if result is None:
             break
-        if result.after.id == first:  # not what it began, nor what it told of its end
+        if result.after.id == asked_for:  # not what it began, nor what it told of its end
             snapshot = result.after
         if isinstance(ended, Failed) and not ended.is_rejection:
             _log(held, ended)
@@ -78,7 +81,7 @@ def run_from(held: Held | None, runner: Runner) -> Snapshot | None:
 
 def go_on(declaration: Declaration, result: Advance, runner: Runner) -> Snapshot:
     """After a commit: run what it made due for whoever made it due."""
-    return run_from(_next(declaration, result, runner, []), runner) or result.after
+    return run_from(_next(declaration, result, runner, []), runner, result.after.id) or result.after
 
 
 def _next(declaration: Declaration, result: Advance, runner: Runner, waiting: list[Bell]) -> Held | None:

@@ -13,6 +13,7 @@ from ..exceptions import NotUnique
 from ..registry import Declaration
 from ..state import RunName, run_key, type_state
 from ..steps import Delivery
+from ..store import Snapshot
 from .body import Failed
 
 LONGEST_WAIT = timedelta(days=366)
@@ -119,7 +120,12 @@ def gave_up(
     return NewEvent(event, *name, data={"reason": reason, "error": error} | ({"fatal": True} if fatal else {}))
 
 
-def without_code(state: type_state, workflow: str, name: RunName) -> NewEvent:
+def without_code(declaration: Declaration | None, snapshot: Snapshot, name: RunName) -> NewEvent:
     """Return the event of a step that the code no longer has."""
-    message = f"The code has no step {workflow}.{name[0]} any more."
-    return gave_up(None, state, name, "unknown_step", {"type": "", "message": message, "traceback": ""})
+    message = f"The code has no step {snapshot.workflow}.{name[0]} any more."
+    error = {"type": "", "message": message, "traceback": ""}
+    if declaration is None and snapshot.state.get(
+        "compensating"
+    ):  # nobody knows what is to be undone: the end can wait
+        return NewEvent(EventType.STEP_BLOCKED, *name, data={"reason": "unknown_step", "error": error})
+    return gave_up(None, snapshot.state, name, "unknown_step", error)

@@ -97,9 +97,8 @@ def judge(declaration: Declaration, state: type_state, call: Call) -> Verdict:
     if call.seen is not None and status in FOR_PEOPLE and call.seen < run["fence"]:
         raise Refused(_("“%(step)s” has changed since you saw it.") % {"step": step.replace("_", " ")}, "stale")
     going_on = "ended" not in state and not state.get("cancelling")
-    if status in (StepStatus.WAITING, StepStatus.BLOCKED) and going_on:
-        return Verdict.ACCEPT
-    if status is StepStatus.OVERDUE and not run.get("final"):
+    may_be_done = status is StepStatus.OVERDUE and not run.get("final")
+    if going_on and (may_be_done or status in (StepStatus.WAITING, StepStatus.BLOCKED)):
         return Verdict.ACCEPT
     if run.get("digest") is not None and run["digest"] == call.digest and not call.key:
         return Verdict.SAME  # a second click

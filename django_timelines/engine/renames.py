@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from .. import registry
@@ -18,6 +19,7 @@ from .advanced import By
 from .patience import Patience
 from .runner import commit, load
 
+logger = logging.getLogger("django_timelines")
 BATCH = 200
 
 
@@ -39,8 +41,11 @@ def brought_up(declaration: Declaration | None, snapshot: Snapshot) -> Snapshot:
 
 
 def bring_up_all(using: str) -> int:
-    """Bring up the timelines with open runs of renamed steps, a batch at most; return how many were looked at."""
-    looked_at = 0
+    """Bring up the timelines with open runs of renamed steps, a batch at most; return how many were.
+
+    One that cannot be keeps nobody from the others.
+    """
+    brought = 0
     for declaration in registry.everything().values():
         if not declaration.renamed_steps:
             continue
@@ -48,9 +53,12 @@ def bring_up_all(using: str) -> int:
             timeline__workflow__in=declaration.names, step__in=declaration.renamed_steps
         )
         for timeline in runs.exclude(status=StepStatus.RUNNING).values_list("timeline", flat=True).distinct()[:BATCH]:
-            brought_up(declaration, load(timeline, using))
-            looked_at += 1
-    return looked_at
+            try:
+                brought_up(declaration, load(timeline, using))
+                brought += 1
+            except Exception:  # whoever goes on with it tries again
+                logger.exception("Timeline %s cannot be brought up to the names of the code.", timeline)
+    return brought
 
 
 def _pending(declaration: Declaration, state: type_state) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def derive_runs(result: Advance, before: type_state, after: type_state, by: By, 
             change.leased.append(name)
         if old is not None and old.get("slots") and run.get("slots") != old["slots"]:
             change.freed += old["slots"]
-        if old is not None and old.get("sealed") and (is_settled(run) or run.get("sealed") != old["sealed"]):
+        if old is not None and old.get("sealed") and (is_settled(run) or run.get("call") != old["call"]):
             change.unsealed.append(old["call"])
     if "ended" in after:  # a kept call that its step never took
         calls = [run["call"] for run in kept_calls(after) if run.get("sealed")]
@@ -162,7 +162,8 @@ def _run_row(result: Advance, name: RunName, run: type_run, old: type_run | None
     row: type_row = {"timeline": after.id, "step": name[0], "item": name[1], "status": run["status"]}
     row |= {"fence": run["fence"], "attempt": run["attempt"], "rings": 0, "placement": by.placement, "awaits": None}
     row["due"] = moments.from_text(run["due"]) if "due" in run else None
-    row["until"] = moments.from_text(run["until"]) if "until" in run else None
+    has_deadline = "until" in run and not after.state.get("cancelling")
+    row["until"] = moments.from_text(run["until"]) if has_deadline else None
     row["assigned"] = (run.get("assigned") or {}).get("id")
     if old is None or not _has_row(old):
         row["id"] = new_id()

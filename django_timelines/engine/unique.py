@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from django.db import Error, connections
+from django.db import Error, InterfaceError, OperationalError, connections
 from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 
@@ -72,7 +72,7 @@ def take_all(using: str) -> None:
         theirs = UniqueValue.objects.using(using).filter(timeline=OuterRef("pk"))
         open_ones = Timeline.objects.using(using).filter(workflow__in=declaration.names).exclude(status__in=ENDED)
         for timeline in _one_by_one(open_ones.exclude(Exists(theirs))):
-            digest = _digest_or(UNKNOWN, declaration, store.snapshot_of(timeline, using))
+            digest = _digest_of_open(declaration, store.snapshot_of(timeline, using))
             if digest == UNKNOWN:
                 logger.warning(
                     "The function in unique= raised on %s, which holds no value until it is amended.", timeline
@@ -104,6 +104,16 @@ def _digest_or(otherwise: uuid.UUID, declaration: Declaration, snapshot: Snapsho
         raise
     except Exception:
         return otherwise
+
+
+def _digest_of_open(declaration: Declaration, snapshot: Snapshot) -> uuid.UUID | None:
+    """Return the digest, or ``UNKNOWN``. What the database says to one timeline's state keeps nobody from the others."""
+    try:
+        return _digest_or(UNKNOWN, declaration, snapshot)
+    except (InterfaceError, OperationalError):  # it says so to all
+        raise
+    except Error:
+        return UNKNOWN
 
 
 def _sentence(declaration: Declaration) -> str:

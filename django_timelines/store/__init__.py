@@ -2,7 +2,7 @@
 
 from .change import Change, Snapshot, type_slot
 from .leasing import heartbeat, leases, sweep_leases, with_live_lease
-from .noting import Ring, await_slot, note, rang, sighted, take_notices, take_value
+from .noting import Ring, await_slot, forget_deadline, note, rang, sighted, take_notices, take_value
 from .reading import EVERYTHING, cursor_of, find, load, paused, snapshot_of
 from .writing import commit
 
@@ -15,6 +15,7 @@ __all__ = [
     "commit",
     "cursor_of",
     "find",
+    "forget_deadline",
     "heartbeat",
     "leases",
     "load",

@@ -79,6 +79,11 @@ def rang(using: str, rings: Sequence[Ring]) -> list[Ring]:
     return ours
 
 
+def forget_deadline(run: Run, ring: datetime) -> None:
+    """Let an open run have no deadline any more, and be looked at by then, unless somebody has moved it."""
+    Run.objects.using(run._state.db).filter(pk=run.pk, fence=run.fence).update(until=None, ring=ring)
+
+
 def sighted(using: str, name: str, at: datetime) -> None:
     """Note that a clock or a follower was seen."""
     Sighting.objects.using(using).update_or_create(name=name, defaults={"at": at})

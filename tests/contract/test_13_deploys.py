@@ -103,6 +103,56 @@ def test_a_removed_workflow_blocks_and_can_be_cancelled(deploy: Any) -> None:
     assert timeline.status == "cancelled"
 
 
+UNDONE = """
+class Parcel(Workflow):
+    @step
+    def post(self): ...
+
+    @post.undo
+    def fetch(self):
+        ran["fetch"] += 1
+"""
+CARRIED = """
+    @step(after=post, delivery=AT_LEAST_ONCE)
+    def carry(self):
+        raise OSError("The road is closed.")
+"""
+
+
+@pytest.fixture
+def cancelled(deploy: Any) -> Any:
+    """Return a timeline that is to be undone, once what was begun outside has come to its end."""
+    parcel = deploy(UNDONE + CARRIED).start()
+    with recorded_errors():
+        drain()
+    parcel.timeline.cancel(reason="not wanted any more", compensate=True)
+    assert Timeline.objects.get(pk=parcel.pk).status == "cancelling"
+    return parcel
+
+
+def test_what_completed_is_undone_though_the_code_has_lost_the_step_that_was_to_end_first(
+    cancelled: Any, deploy: Any
+) -> None:
+    deploy(UNDONE)
+
+    with travel(timedelta(minutes=6)):
+        drain()
+
+    assert (Timeline.objects.get(pk=cancelled.pk).status, ran["fetch"]) == ("cancelled", 1)
+
+
+def test_a_timeline_that_is_to_be_undone_waits_for_its_class(cancelled: Any, deploy: Any) -> None:
+    registry._declarations.pop("shop.Parcel")
+    with travel(timedelta(minutes=6)):
+        drain()
+    assert Timeline.objects.get(pk=cancelled.pk).status == "blocked"
+
+    deploy(UNDONE + CARRIED.replace('raise OSError("The road is closed.")', "pass")).get(cancelled.pk).carry.retry()
+    drain()
+
+    assert (Timeline.objects.get(pk=cancelled.pk).status, ran["fetch"]) == ("cancelled", 1)
+
+
 def test_a_renamed_step_goes_on_under_its_new_name(deploy: Any) -> None:
     parcel = deploy(BEFORE).start("Main Street 1")
     renamed = BEFORE.replace("def weigh", "def measure").replace("after=weigh", "after=measure")

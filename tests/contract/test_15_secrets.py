@@ -75,6 +75,24 @@ def test_a_skipped_step_forgets_its_secret() -> None:
     assert SealedInput.objects.count() == 0
 
 
+def test_a_new_call_of_a_blocked_step_forgets_the_secret_of_the_one_before(place: Any) -> None:
+    place("shop.Vault", unlock="embedded")
+    plan["unlock"] = fail_with_the_secret
+    with recorded_errors():
+        vault = Vault.start(owner="Ada", code=CODE)
+        drain()
+        with travel(timedelta(seconds=11)):
+            drain()
+    assert Vault.get(vault.pk).unlock.status == "blocked"
+
+    Vault.get(vault.pk).unlock(owner="Bea", code="another")
+    assert SealedInput.objects.count() == 1
+    del plan["unlock"]
+    drain()
+
+    assert (Vault.get(vault.pk).timeline.status, SealedInput.objects.count()) == ("completed", 0)
+
+
 def test_a_secret_that_does_not_fit_is_not_repeated_to_the_caller() -> None:
     from django_timelines.exceptions import Rejected
 

@@ -9,10 +9,12 @@ from django.core.exceptions import ValidationError
 
 from django_timelines import registry
 from django_timelines.actors import Actor, ActorType
+from django_timelines.engine.clock import tick
 from django_timelines.exceptions import Refused, Rejected
 from django_timelines.models import Event, Lease, Run
 from django_timelines.testing import drain, recorded_errors, travel
 from django_timelines.workflows import PermanentFailure, RetryAfter
+from tests.shop.here import HERE
 from tests.shop.models import Entry
 from tests.shop.workflows import Fork, Order, Visit, plan, ran
 
@@ -194,6 +196,35 @@ def test_cancel_carries_an_outside_effect_to_its_known_end() -> None:
 
     order = Order.get(order.pk)
     assert (order.announce.status, order.timeline.status, order.pay.status) == ("completed", "cancelled", "cancelled")
+
+
+def test_cancel_carries_an_outside_effect_to_its_end_though_its_time_runs_out(deploy: Any) -> None:
+    parcel = deploy("""
+        class Parcel(Workflow):
+            @step
+            def post(self): ...
+
+            @step(after=post, delivery=AT_LEAST_ONCE, within=timedelta(seconds=20), retry=Retry(5, wait=timedelta(seconds=15)))
+            def carry(self):
+                ran["carry"] += 1
+                if ran["carry"] < 4:
+                    raise OSError("The road is closed.")
+    """).start()
+    with recorded_errors():
+        drain()
+    parcel.timeline.cancel(reason="not wanted any more")
+    parcel = type(parcel).get(parcel.pk)
+    assert (parcel.carry.status, parcel.timeline.status) == ("retrying", "cancelling")
+
+    with recorded_errors():
+        for minutes in (1, 3, 9, 27):
+            with travel(timedelta(minutes=minutes)):
+                tick(HERE)
+                drain()
+
+    parcel = type(parcel).get(parcel.pk)
+    assert (parcel.carry.status, parcel.timeline.status, ran["carry"]) == ("completed", "cancelled", 4)
+    assert not Event.objects.filter(timeline=parcel.pk, type="StepOverdue").exists()
 
 
 def test_a_step_can_cancel_its_timeline_with_its_completion() -> None:

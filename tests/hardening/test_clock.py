@@ -16,7 +16,7 @@ from django_timelines.models import Event, Notice, Run, Sighting
 from django_timelines.testing import drain, travel
 from tests.counting import rows_read
 from tests.shop.here import HERE
-from tests.shop.workflows import Order
+from tests.shop.workflows import Order, Visit
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -51,6 +51,22 @@ def test_the_clock_outlives_a_connection_that_is_closed_under_it() -> None:
     clock.keep_time(Turns(1))
 
     assert Sighting.objects.filter(name="clock").exists()
+
+
+def test_what_new_code_asks_for_keeps_the_clock_from_nothing_when_it_fails(monkeypatch: Any) -> None:
+    def fail(using: str) -> None:
+        raise ValueError("It does not work.")
+
+    visit = Visit.start(guest="Ada")
+    drain()
+    new = clock.Clock(HERE)
+    monkeypatch.setattr(new, "_chores", [fail, *new._chores])
+
+    with travel(timedelta(days=4)), pytest.raises(ValueError, match="It does not work"):
+        new.turn()
+
+    assert Visit.get(visit.pk).arrive.status == "overdue"
+    assert new._chores == [fail]
 
 
 def test_the_clock_waits_before_it_looks_again_at_what_it_cannot_look_at(settings: Any) -> None:

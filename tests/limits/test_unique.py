@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import connections, transaction
+from django.db import DataError, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from django_timelines import registry
@@ -335,6 +335,24 @@ def test_a_timeline_whose_value_nobody_can_say_keeps_no_other_from_holding_its_o
 
     assert refused(lambda: Locker.start(tag=Entry.objects.create(text="blue"))).timeline == blue.pk
     assert f"The function in unique= raised on {locker.timeline}" in caplog.text
+
+
+def test_a_timeline_on_which_the_database_says_no_keeps_no_other_from_holding_its_own(
+    deploy: Any, monkeypatch: Any
+) -> None:
+    first, second = (deploy(OLD).start(address) for address in ("Main Street 1", "Main Street 2"))
+    new = deploy(NEW)
+    value_of = unique.value_of
+
+    def say_no_once(declaration: Any, limit: Any, snapshot: Any) -> Any:
+        if snapshot.id == first.pk:
+            raise DataError("integer out of range")
+        return value_of(declaration, limit, snapshot)
+
+    monkeypatch.setattr(unique, "value_of", say_no_once)
+    take_all(HERE)
+
+    assert refused(lambda: new.start("Main Street 2")).timeline == second.pk
 
 
 # Deploys

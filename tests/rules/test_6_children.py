@@ -27,6 +27,36 @@ def fail(*names: str) -> Any:
     return body
 
 
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_whoever_skips_a_childs_last_step_is_told_of_the_child(deploy: Any, place: Any) -> None:
+    parcel = deploy("""
+        class Kid(Workflow):
+            @step
+            def begin(self): ...
+
+            @step(after=begin, manual=True)
+            def end(self): ...
+
+        class Parcel(Workflow):
+            @step
+            def post(self): ...
+
+            kid = subworkflow(Kid, after=post)
+
+            @step(after=kid)
+            def finish(self):
+                ran["finish"] += 1
+    """).start()
+    place("shop.Parcel", finish="inline")
+    drain()
+    kid = type(parcel).get(parcel.pk).kid.child
+    pk = kid.pk
+
+    assert kid.end.skip(reason="nobody is there") == "completed"
+
+    assert (kid.pk, kid.end.status, ran["finish"]) == (pk, "skipped", 1)
+
+
 def fresh(workflow: Any) -> Any:
     """Return it as it is once all that is due was done."""
     with recorded_errors():

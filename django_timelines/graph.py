@@ -132,9 +132,7 @@ class Graph:
                 for item, run in runs.from_index(node.name, every["begun"], min(room, left)).items():
                     yield self._item(node, item, run["item"], at, state)
         elif node.name in settled and settled_items(state, node.name)[0] < every["each"]["count"]:
-            for item, run in items_of(state, node.name).items():
-                if _is_unbegun(run) or run["status"] == StepStatus.UPCOMING:
-                    yield NewEvent(EventType.STEP_NOT_TAKEN, node.name, item)
+            yield from _unbegun_items(state, node.name)
 
     def _room(self, node: Node, every: type_run) -> int:
         counts = every["each"]
@@ -161,7 +159,9 @@ class Graph:
     def _left_behind(self, node: Node, state: type_state) -> Iterator[NewEvent]:
         for step in dict.fromkeys(dependency.step for dependency in node.after):
             run = state["runs"].get(step)
-            if run is not None and _is_unbegun(run):
+            if run is not None and is_open(run) and "each" in run:
+                yield from _unbegun_items(state, step)
+            elif run is None or run["status"] == StepStatus.UPCOMING or _is_unbegun(run):
                 yield NewEvent(EventType.STEP_NOT_TAKEN, step)
 
     def reach(self, node: Node, state: type_state, at: datetime) -> list[NewEvent]:
@@ -218,6 +218,12 @@ def when_due(at: datetime, due: datetime | None, within: timedelta | None) -> di
     """Return what ``StepDue`` says of a step that is reached now: not before when, and its deadline, counted from then."""
     data: dict[str, Any] = {"due": to_text(due)} if due is not None and due > at else {}
     return data | ({"until": to_text(max(at, due or at) + within)} if within is not None else {})
+
+
+def _unbegun_items(state: type_state, step: str) -> Iterator[NewEvent]:
+    for item, run in items_of(state, step).items():
+        if run["status"] == StepStatus.UPCOMING or _is_unbegun(run):
+            yield NewEvent(EventType.STEP_NOT_TAKEN, step, item)
 
 
 def _is_unbegun(run: type_run) -> bool:

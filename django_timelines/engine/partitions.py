@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from .. import moments
 from ..exceptions import Conflict, Refused
 from ..models import Event, Timeline, first_id_at
-from .keeping import BESIDE, prunable
+from .keeping import BESIDE, are_needed
 from .patience import conflict_if_transient
 
 AHEAD = 3  # months beyond this one
@@ -106,14 +106,13 @@ class _InUse(Exception):
 def _drop(using: str, one: Partition, before: datetime) -> int:
     """Drop it with its timelines. Asked twice: before the lock, which holds up who reads and writes events, and under it."""
     timelines = Timeline.objects.using(using).filter(id__gte=one.first, id__lt=one.end)
-    needed = timelines.exclude(pk__in=prunable(using, before).values("pk"))
-    if needed.exists():
+    if are_needed(timelines, before):
         raise _InUse
     with transaction.atomic(using=using), connections[using].cursor() as cursor:
         cursor.execute(
             f"DROP TABLE IF EXISTS {connections[using].ops.quote_name(one.table)}"
         )  # another pruning may be first
-        if needed.exists():
+        if are_needed(timelines, before):
             raise _InUse
         for model in BESIDE:
             model.objects.using(using).filter(timeline__gte=one.first, timeline__lt=one.end)._raw_delete(using)

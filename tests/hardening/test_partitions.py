@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import IntegrityError, connections, transaction
+from django.test.utils import CaptureQueriesContext
 
 from django_timelines import moments
 from django_timelines.engine.partitions import FIRST, partition, partitions
 from django_timelines.engine.prune import prune
 from django_timelines.exceptions import Refused
-from django_timelines.models import Event, Timeline, first_id_at
+from django_timelines.models import Event, Projection, Timeline, first_id_at
 from django_timelines.testing import assert_holds, drain, travel
 from tests.shop.here import HERE
 from tests.shop.workflows import Letter, Trip
@@ -121,6 +122,31 @@ def test_prune_keeps_a_partition_in_which_something_is_in_flight_and_deletes_the
 
     assert BEFORE in tables()
     assert list(Timeline.objects.using(HERE).values_list("id", flat=True)) == [trip.pk]
+
+
+@pytest.mark.usefixtures("by_month")
+def test_prune_keeps_a_partition_that_a_projection_has_not_come_to() -> None:
+    Projection.objects.using(HERE).filter(label="ledger.History").update(has_walked=False)
+    travel(timedelta(days=130))
+
+    assert list(prune(timedelta(days=90), using=HERE)) == []
+
+    assert BEFORE in tables()
+    assert Timeline.objects.using(HERE).count() == 2
+
+
+@pytest.mark.usefixtures("by_month")
+def test_whether_a_partition_is_needed_is_asked_by_joins() -> None:
+    travel(timedelta(days=130))
+    with CaptureQueriesContext(connections[HERE]) as asked:
+        assert list(prune(timedelta(days=90), using=HERE)) == [2]
+
+    dropped = next(number for number, one in enumerate(asked.captured_queries) if "DROP TABLE" in one["sql"])
+    with connections[HERE].cursor() as cursor:
+        for query in asked.captured_queries[:dropped]:
+            if query["sql"].startswith("SELECT 1"):
+                cursor.execute(f"EXPLAIN {query['sql']}")
+                assert "SubPlan" not in str(cursor.fetchall())  # which is run for each row, or each row for it
 
 
 @pytest.mark.usefixtures("by_month")

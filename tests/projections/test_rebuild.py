@@ -11,16 +11,18 @@ from django_timelines import following
 from django_timelines.engine import follow as following_engine
 from django_timelines.engine import rebuild as rebuilding
 from django_timelines.engine.follow import follow_all
+from django_timelines.engine.projecting import begin_new
 from django_timelines.engine.prune import prune
 from django_timelines.engine.rebuild import ask, rebuild
 from django_timelines.exceptions import Unknown
 from django_timelines.models import Event, News, Place, Projection, Timeline
-from django_timelines.testing import travel
+from django_timelines.testing import drain, travel
 from tests.shop.here import HERE
 
 from .conftest import follow_to_the_end
 from .models import Account
 from .test_following import sell, totals
+from .workflows import Letter
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 ACCOUNTS = following.get("ledger.Accounts")
@@ -153,6 +155,43 @@ def test_prune_leaves_what_is_yet_to_be_followed_and_takes_the_places_with_the_r
     assert [model.objects.filter(timeline__isnull=False).count() for model in (Place, News, Event)] == [0, 0, 0]
     assert Timeline.objects.filter(workflow="ledger.Sale").count() == 0
     assert totals() == {"Ada": 11}
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_prune_leaves_what_a_new_projection_has_not_come_to(begun: bool) -> None:
+    sell("Ada", 5, 6)
+    Letter.start(to="Grace")
+    drain()
+    Account.objects.all().delete()
+    for model in (Place, News):  # as of a projection that this release brings
+        model.objects.filter(projection=ACCOUNTS.label).delete()
+    Projection.objects.filter(pk=ACCOUNTS.label).delete()
+    if begun:
+        begin_new(HERE)
+
+    with travel(timedelta(days=91)):
+        sum(prune(timedelta(days=90)))
+        assert {*Timeline.objects.values_list("workflow", flat=True)} == {"ledger.Sale"}  # all that it follows
+        follow_to_the_end()
+        assert sum(prune(timedelta(days=90))) == 1
+
+    assert totals() == {"Ada": 11}
+
+
+def test_prune_takes_what_the_first_walk_of_a_projection_has_gone_past(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following_engine, "SPAN", 2)
+    sales = [sell("Ada", 1, 2), sell("Grace", 3, 4), sell("Eve", 5, 6)]
+    follow_to_the_end("ledger.History")
+    News.objects.all().delete()
+    begin_new(HERE)
+    following_engine.follow(ACCOUNTS, HERE)
+
+    with travel(timedelta(days=91)):
+        assert sum(prune(timedelta(days=90))) == 2
+        assert Timeline.objects.get(workflow="ledger.Sale").pk == sales[2].pk
+        follow_to_the_end()
+
+    assert totals() == {"Ada": 3, "Grace": 7, "Eve": 11}
 
 
 def test_what_was_pruned_is_not_there_after_a_rebuild() -> None:

@@ -108,7 +108,7 @@ def test_the_way_over_another_outcome_is_walked() -> None:
         drain()
 
     assert walked(begun) == {("begin", "left"), ("begin", "right"), ("left", "sorry"), ("sorry", "finish")}
-    assert boxes(begun)["join"].status == "not reached"
+    assert boxes(begun)["join"].status == "not taken"
 
 
 def test_the_way_back_is_walked_from_when_a_step_has_sent_the_work_back() -> None:

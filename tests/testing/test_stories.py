@@ -81,7 +81,7 @@ def test_the_entry_step_waits_for_its_call() -> None:
 
 
 def test_a_past_may_have_gone_wrong() -> None:
-    given(Fork).done("begin").failed("left").when("sorry").then("StepCompleted sorry", steps={"join": "upcoming"})
+    given(Fork).done("begin").failed("left").when("sorry").then("StepCompleted sorry", steps={"join": "not taken"})
     given(Order).upto("announce").failed("announce").then(status="blocked", steps={"announce": "blocked"})
     given(Visit).upto("arrive").overdue("arrive").when("forget").then("StepCompleted forget")
 

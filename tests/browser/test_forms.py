@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import pytest
 from django.contrib.sessions.backends.db import SessionStore
 from django.core.signals import request_started
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from django_timelines.models import Timeline
 from django_timelines.placements import embedded
 from django_timelines.policy import remember
 from django_timelines.testing import drain
-from tests.shop.workflows import Order, Trip
+from tests.shop.workflows import Draft, Order, Poll, Trip
 
 from .live_site import LiveSite
 
@@ -29,7 +29,7 @@ def site(settings) -> Iterator[LiveSite]:
     request_started.connect(embedded.serve, dispatch_uid="django_timelines.embedded")
 
 
-def look(context: BrowserContext, page: Page, site: LiveSite, workflow: Order | Trip) -> None:
+def look(context: BrowserContext, page: Page, site: LiveSite, workflow: Draft | Order | Poll | Trip) -> None:
     """Open the timeline's page in the browser that began it, and wait until it is told what happens."""
     session = SessionStore()
     remember(session, [workflow.pk.hex])
@@ -148,6 +148,115 @@ def test_a_page_that_becomes_another_one_is_loaded_again(
 
     expect(page.locator("#pay")).to_be_visible(timeout=PATIENCE)
     assert Timeline.objects.get(pk=order.pk).status == "waiting"
+
+
+@pytest.fixture
+def another(settings, tmp_path) -> None:
+    """The pages of a poll and a draft have one live element less once something has happened on them."""
+    page = (
+        '{% extends "django_timelines/timeline_page.html" %}{% block content %}{{ block.super }}CONTENT'
+        '<input type="search"><dialog>Are you sure?</dialog>{% endblock %}'
+    )
+    extra = '{% if CONDITION %}<p id="extra" data-timelines-page>as it was</p>{% endif %}'
+    (tmp_path / "shop").mkdir()
+    for name, condition in {"poll_answer": "calls.1", "draft_archive": "workflow.text == 'draft'"}.items():
+        content = page.replace("CONTENT", extra.replace("CONDITION", condition))
+        (tmp_path / "shop" / f"{name}.html").write_text(content)
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
+
+
+def poll_of_two(context: BrowserContext, page: Page, site: LiveSite) -> tuple[Poll, Locator]:
+    """Look at a poll of two; return it and what the second has to fill in."""
+    poll = Poll.start(["ada", "bob"])
+    drain()
+    look(context, page, site, poll)
+    expect(page.locator("#extra")).to_have_count(1)
+    return poll, page.get_by_label("Words").nth(1)
+
+
+def answer_for_ada(page: Page, poll: Poll) -> None:
+    """Let somebody else fill in the first form; wait until the page was fetched again, and would have been loaded anew."""
+    Poll.get(poll.pk).answer["ada"](words="yes")
+    expect(page.get_by_label("Words")).to_have_count(1, timeout=PATIENCE)
+    page.wait_for_timeout(1000)
+
+
+def test_a_page_that_becomes_another_one_is_not_loaded_again_while_a_form_on_it_is_filled_in(
+    context: BrowserContext, page: Page, site: LiveSite, another: None
+) -> None:
+    poll, words = poll_of_two(context, page, site)
+    words.fill("maybe")
+    words.blur()
+
+    answer_for_ada(page, poll)
+
+    words = page.get_by_label("Words")
+    expect(words).to_have_value("maybe")
+    assert page.evaluate("window.isTheSame") is True
+    expect(page.get_by_text("What you typed is kept here.")).to_be_hidden()  # its step still waits
+    words.fill("")
+    words.blur()
+    expect(page.locator("#extra")).to_have_count(0, timeout=PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        ("document.querySelector('[type=search]').focus()", "document.activeElement.blur()"),
+        ("document.querySelector('dialog').showModal()", "document.querySelector('dialog').close()"),
+    ],
+    ids=["focus", "dialog"],
+)
+def test_a_page_that_becomes_another_one_is_not_loaded_again_while_somebody_is_at_it(
+    context: BrowserContext, page: Page, site: LiveSite, another: None, begin: str, end: str
+) -> None:
+    poll, _words = poll_of_two(context, page, site)
+    page.evaluate(begin)
+
+    Poll.get(poll.pk).answer["ada"](words="yes")
+
+    expect(page.locator("[data-timelines]")).to_contain_text("Completed", timeout=PATIENCE)
+    page.wait_for_timeout(1000)
+    assert page.evaluate("window.isTheSame") is True
+    page.evaluate(end)
+    expect(page.locator("#extra")).to_have_count(0, timeout=PATIENCE)
+
+
+def test_a_page_that_becomes_another_one_is_not_loaded_again_while_a_form_is_sent(
+    context: BrowserContext, page: Page, site: LiveSite, another: None
+) -> None:
+    draft = Draft.start("draft")
+    Draft.get(draft.pk).review("good")
+    drain()
+    look(context, page, site, draft)
+    held: list[Route] = []
+    page.route("**/*", lambda route: held.append(route) if route.request.method == "POST" else route.continue_())
+    page.get_by_role("button", name="Archive").click(no_wait_after=True)
+
+    with page.expect_response(lambda response: not response.request.is_navigation_request(), timeout=PATIENCE):
+        Draft.get(draft.pk).timeline.amend(reason="a slip of the pen", text="text")
+
+    page.wait_for_timeout(1000)
+    held[0].continue_()
+    expect(page.locator('[data-step="archive"]')).to_contain_text("Completed", timeout=PATIENCE)
+
+
+def test_a_form_with_a_list_that_nobody_has_touched_goes_when_somebody_else_has_used_it(
+    context: BrowserContext, page: Page, site: LiveSite, settings, tmp_path
+) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "trip_timeline.html").write_text(
+        "{% load timelines %}<!doctype html><html><head>{% timelines_script %}</head><body>{% timeline workflow %}"
+        '<section id="call" data-timelines-page>{% if call %}<form id="{{ call.id }}" method="post" data-timelines-form>'
+        '<select name="menu"><option>fish</option><option>cake</option></select></form>{% endif %}</section></body></html>'
+    )
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
+    trip = Trip.start("ada")
+    look(context, page, site, trip)
+
+    Trip.get(trip.pk).choose("cake")
+
+    expect(page.get_by_role("combobox")).to_have_count(0, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("fragment", ["", "#pay"])

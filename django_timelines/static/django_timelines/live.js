@@ -238,7 +238,7 @@ const page = {
   },
 };
 
-// Somebody types in it, has typed or is sending something that the fresh page has no place for, or has a dialog open.
+// Somebody types in it, has typed or is sending something that the fresh page (if any) has no place for, or has a dialog open.
 function isInUse(element, fresh) {
   const active = document.activeElement;
   const types = active?.matches("input, textarea, select, [contenteditable]") && element.contains(active);
@@ -248,15 +248,16 @@ function isInUse(element, fresh) {
 
 // A form that is gone from the fresh page stays while somebody has filled in something, and says so; a sent one stays as well.
 function keep(form, fresh) {
-  if (fresh.getElementById(form.id)) return false; // the same form: it is left as it is
+  if (fresh?.getElementById(form.id)) return false; // the same form: it is left as it is
   if (form.hasAttribute("data-timelines-sent")) return true;
   if (![...form.elements].some(isFilledIn)) return false;
-  for (const note of form.querySelectorAll("[data-timelines-stale]")) note.hidden = false;
+  if (fresh) form.querySelectorAll("[data-timelines-stale]").forEach((note) => (note.hidden = false));
   return true;
+    if (isAnother && isInUse(document.documentElement)) this.late = true; // a new page has no place for anything
 }
 
 function isFilledIn(control) {
-  if (control.matches("select")) return [...control.options].some((option) => option.selected !== option.defaultSelected);
+  if (control.matches("select")) return isChosenIn(control);
   if (control.matches("[type=checkbox], [type=radio]")) return control.checked !== control.defaultChecked;
   return control.matches("input:not([type=hidden]), textarea") && control.value !== control.defaultValue;
 }
@@ -285,6 +286,13 @@ function showWhereItStands(room) {
 
 document.querySelectorAll(".timelines-room").forEach(showWhereItStands);
 const streaming = new Set(); // the timelines of this page that have a stream
+// Where the page chooses nothing in a list the browser chooses the first.
+function isChosenIn(select) {
+  const options = [...select.options];
+  const first = select.multiple || options.some((option) => option.defaultSelected) ? null : options[0];
+  return options.some((option) => option.selected !== (option.defaultSelected || option === first));
+}
+
 const live = [...document.querySelectorAll("[data-timelines]")].map((section) => new LiveTimeline(section));
 const wake = () => document.visibilityState === "visible" && live.forEach((timeline) => timeline.wake());
 addEventListener("online", wake);

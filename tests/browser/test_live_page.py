@@ -19,6 +19,7 @@ from tests.pages.stories import signed_up
 from tests.shop.workflows import Supper
 
 from .live_site import LiveSite
+from .proxy import Proxy
 from .visitors import contrasts_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -189,6 +190,48 @@ def test_where_no_socket_gets_through_the_page_is_streamed_to(visitor, site, sig
     expect_end(visitor)
 
 
+@pytest.fixture
+def proxy(site: LiveSite) -> Iterator[Proxy]:
+    proxy = Proxy(site.port, sockets="pass")
+    yield proxy
+    proxy.stop()
+
+
+def look_through(page: Page, proxy: Proxy, signup: Signup, state: str) -> None:
+    page.goto(proxy.address + signup.get_absolute_url())
+    expect(page.locator("[data-timelines]")).to_have_attribute("data-timelines-state", state, timeout=PATIENCE)
+
+
+def test_where_each_socket_is_cut_once_it_is_open_the_page_is_streamed_to_until_one_lasts(visitor, proxy, signup):
+    proxy.sockets = "cut"
+    streams = []
+    visitor.on("request", lambda request: streams.append(request) if "/live/" in request.url else None)
+    look_through(visitor, proxy, signup, state="streaming")
+    tries = proxy.handshakes
+    while proxy.handshakes < tries + 2:
+        visitor.wait_for_timeout(100)
+    assert len(streams) == 1  # another try leaves it alone
+
+    signup.activate()
+
+    expect(visitor.locator('[data-step="start_onboarding"]')).to_contain_text("Due", timeout=PATIENCE)
+    expect(visitor.locator("[data-timelines]")).to_have_attribute("data-timelines-state", "streaming")
+    proxy.sockets = "pass"
+    expect(visitor.locator("[data-timelines]")).to_have_attribute("data-timelines-state", "live", timeout=PATIENCE)
+    drain()
+    expect_end(visitor)
+
+
+def test_where_the_handshake_of_a_socket_is_held_back_the_page_is_streamed_to(visitor, proxy, signup):
+    proxy.sockets = "hold"
+    look_through(visitor, proxy, signup, state="streaming")
+
+    finish(signup)
+
+    expect_end(visitor)
+    expect(visitor.locator("[data-timelines]")).to_have_attribute("data-timelines-state", "ended", timeout=PATIENCE)
+
+
 def test_without_javascript_the_page_tells_the_truth_by_reloading(browser: Browser, site, signup):
     context = browser.new_context(java_script_enabled=False)
     let_in(context, site, signup)
@@ -250,6 +293,43 @@ def test_the_rest_of_the_page_keeps_up_without_disturbing_whoever_types(visitor,
     visitor.locator("#answer").blur()
 
     expect(visitor.locator("#ask b")).to_have_text(f"event {head + 5}", timeout=PATIENCE)
+
+
+SLOW_PAGES = """
+const get = window.fetch;
+window.underWay = window.most = 0;
+window.fetch = async (...words) => {
+  window.most = Math.max(window.most, ++window.underWay);
+  const answer = await get(...words);
+  await new Promise((go) => setTimeout(go, 600));
+  window.underWay -= 1;
+  return answer;
+};
+"""
+
+
+def test_the_rest_of_a_slow_page_keeps_up_while_events_keep_coming(visitor, site, signup, settings, tmp_path):
+    (tmp_path / "signup").mkdir()
+    (tmp_path / "signup" / "signup_timeline.html").write_text(
+        "<!doctype html><html><head>{% load timelines %}{% timelines_script %}</head><body>{% timeline workflow %}"
+        '<p id="seen" data-timelines-page>event {{ timeline.head }}</p></body></html>'
+    )
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
+    visitor.add_init_script(SLOW_PAGES)
+    look(visitor, site, signup)
+    seen = {visitor.locator("#seen").text_content()}
+
+    for _ in range(20):
+        signup.timeline.pause(reason="lunch")
+        visitor.wait_for_timeout(100)
+        signup.timeline.resume()
+        visitor.wait_for_timeout(100)
+        seen.add(visitor.locator("#seen").text_content())
+
+    assert len(seen) > 2
+    head = Signup.get(signup.pk).timeline.head
+    expect(visitor.locator("#seen")).to_have_text(f"event {head}", timeout=PATIENCE)
+    assert visitor.evaluate("window.most") == 1
 
 
 def test_following_the_link_leads_to_the_page_as_it_is_then(visitor, site, signup):

@@ -11,12 +11,14 @@ import { Idiomorph } from "./vendor/idiomorph.esm.js";
 const ENDED = ["completed", "failed", "cancelled"];
 const FIRST_WAIT = 500; // ms until the socket is tried again, doubling
 const LONGEST_WAIT = 30_000;
-const FAILURES = 3; // connections that never opened, in a row, after which the page does without
-const FIRST_EVENT = 5_000; // ms that a stream may take to begin: some proxies hold it back
+const FAILURES = 3; // connections that did not last, in a row, after which the page does without
+const LASTING = 5_000; // ms that a socket must be open to count as one that lasts: some proxies let it open and cut it
+const FIRST_EVENT = 5_000; // ms that a socket or stream may take to begin: some proxies hold it back
 const MOST_STREAMS = 2; // of a page: a browser has few connections for each host
 const FIRST_POLL = 2_000; // ms, half as much again each time nothing is new
 const LONGEST_POLL = 15_000;
 const PAGE_WAIT = 150; // ms: several frames at once fetch the page once
+const LONGEST_PAGE = 30_000; // ms that the page may take to come
 const FAMILY_WAIT = 600; // ms, where only children move
 const PROGRESS_WAIT = 3_000; // ms between two fetches of the page while a long step goes on and nothing else happens
 
@@ -57,15 +59,25 @@ class LiveTimeline {
     address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
     this.sayWhatIsSeen(address);
     const socket = (this.socket = new WebSocket(address));
+    this.trial = setTimeout(() => {
+      socket.close();
+      this.doWithout();
+    }, FIRST_EVENT);
     socket.onopen = () => {
       opened = true;
-      this.failures = 0;
-      this.stopPolling();
-      this.stopStreaming();
-      this.say("live");
+      clearTimeout(this.trial);
+      this.trial = setTimeout(() => {
+        this.failures = 0;
+        this.relyOnSocket();
+      }, LASTING);
+      if (!this.polling && !this.stream) this.say("live");
     };
-    socket.onmessage = (message) => this.apply(JSON.parse(message.data));
+    socket.onmessage = (message) => {
+      this.relyOnSocket();
+      this.apply(JSON.parse(message.data));
+    };
     socket.onclose = () => {
+      clearTimeout(this.trial);
       this.socket = null;
       if (this.isOver) return;
       this.failures += 1;
@@ -75,6 +87,13 @@ class LiveTimeline {
       const wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** (this.failures - 1));
       this.retry = setTimeout(() => this.connect(), wait * (0.5 + Math.random() / 2));
     };
+  }
+
+  relyOnSocket() {
+    if (this.isOver) return;
+    this.stopPolling();
+    this.stopStreaming();
+    this.say("live");
   }
 
   // Without a socket
@@ -209,14 +228,19 @@ const page = {
 
   async fetch() {
     this.timer = null;
-    const number = (this.number = (this.number ?? 0) + 1);
+    this.again = this.isUnderWay; // one at a time: what that one brings may be older
+    if (this.isUnderWay) return;
+    this.isUnderWay = true;
     try {
-      const response = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
+      const signal = AbortSignal.timeout(LONGEST_PAGE);
+      const response = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store", signal });
       if (!response.ok || response.redirected) return;
-      const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
-      if (number === this.number) this.apply(fresh); // else a newer one is under way
+      this.apply(new DOMParser().parseFromString(await response.text(), "text/html"));
     } catch {
       // The next frame fetches it again.
+    } finally {
+      this.isUnderWay = false;
+      if (this.again) this.refresh();
     }
   },
 
@@ -229,6 +253,7 @@ const page = {
       else if (now) morph(element, now, "outerHTML");
       else isAnother = true;
     }
+    if (isAnother && isInUse(document.documentElement)) this.late = true; // a new page has no place for anything
     // no reload: that would send the form again to which this page is the answer; and with a fragment nothing is loaded
     if (isAnother && !this.late) location.replace(location.href.split("#")[0]);
   },
@@ -253,13 +278,19 @@ function keep(form, fresh) {
   if (![...form.elements].some(isFilledIn)) return false;
   if (fresh) form.querySelectorAll("[data-timelines-stale]").forEach((note) => (note.hidden = false));
   return true;
-    if (isAnother && isInUse(document.documentElement)) this.late = true; // a new page has no place for anything
 }
 
 function isFilledIn(control) {
   if (control.matches("select")) return isChosenIn(control);
   if (control.matches("[type=checkbox], [type=radio]")) return control.checked !== control.defaultChecked;
   return control.matches("input:not([type=hidden]), textarea") && control.value !== control.defaultValue;
+}
+
+// Where the page chooses nothing in a list the browser chooses the first.
+function isChosenIn(select) {
+  const options = [...select.options];
+  const first = select.multiple || options.some((option) => option.defaultSelected) ? null : options[0];
+  return options.some((option) => option.selected !== (option.defaultSelected || option === first));
 }
 
 function morph(element, html, morphStyle) {
@@ -286,13 +317,6 @@ function showWhereItStands(room) {
 
 document.querySelectorAll(".timelines-room").forEach(showWhereItStands);
 const streaming = new Set(); // the timelines of this page that have a stream
-// Where the page chooses nothing in a list the browser chooses the first.
-function isChosenIn(select) {
-  const options = [...select.options];
-  const first = select.multiple || options.some((option) => option.defaultSelected) ? null : options[0];
-  return options.some((option) => option.selected !== (option.defaultSelected || option === first));
-}
-
 const live = [...document.querySelectorAll("[data-timelines]")].map((section) => new LiveTimeline(section));
 const wake = () => document.visibilityState === "visible" && live.forEach((timeline) => timeline.wake());
 addEventListener("online", wake);

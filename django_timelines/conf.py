@@ -69,6 +69,11 @@ def can_view() -> str:
     return str(_get("CAN_VIEW"))
 
 
+def children_are_seen() -> bool:
+    """Tell whether who may see a parent may see its children. So the default policy has it; one of the site's own may not."""
+    return bool(can_view() == DEFAULTS["CAN_VIEW"])
+
+
 def can_call() -> str:
     """Return the dotted path of the policy for calls that come from outside."""
     return str(_get("CAN_CALL"))

@@ -153,8 +153,10 @@ def sees_all(user: Any) -> bool:
     By the default policy staff with the view permission may. One of the site's own is asked for one timeline at a time: beside it
     only superusers, who can let themselves see any.
     """
-    is_default = import_string(conf.can_view()) is can_view
-    return _is_staff(user, "django_timelines.view_timeline") and (is_default or getattr(user, "is_superuser", False))
+    asks_for_each = not conf.children_are_seen()
+    return _is_staff(user, "django_timelines.view_timeline") and (
+        not asks_for_each or getattr(user, "is_superuser", False)
+    )
 
 
 def known_to(timelines: TimelineQuerySet, user: Any, session: Any) -> TimelineQuerySet:

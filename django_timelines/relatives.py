@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from . import policy, registry
+from . import conf, policy, registry
 from .children import MOST
 from .models import Timeline
 from .outline import title_of
@@ -31,7 +31,10 @@ class Relative:
 
 @dataclass(frozen=True, slots=True)
 class Relatives:
-    """The parent and the first children; ``more``: how many children are not listed. ``may_grow``: steps may begin others."""
+    """The parent and the first children; ``may_grow``: steps may begin others.
+
+    ``more``: how many children are not listed; 0 where that would count what the site's own policy hides.
+    """
 
     parent: Relative | None
     children: tuple[Relative, ...]
@@ -52,7 +55,7 @@ def relatives_of(timeline: Timeline, user: Any, session: Any) -> Relatives:
     return Relatives(
         next((Relative(one, _title(one)) for one in _parent(timeline) if policy.may_view(one, user, session)), None),
         tuple(Relative(one, _as_child(one)) for one in children if policy.may_view(one, user, session)),
-        more,
+        more if conf.children_are_seen() or policy.sees_all(user) else 0,
         may_grow,
     )
 

@@ -39,10 +39,10 @@ class Family:
     more: int
 
 
-def family_of(timeline: Timeline, site_name: str, sees: Callable[[Timeline], bool]) -> Family:
+def family_of(timeline: Timeline, site_name: str, sees: Callable[[Timeline], bool], *, counts: bool) -> Family:
     """Look for the family in three queries, whose rows carry no state; of a large one the oldest, and this one.
 
-    ``sees`` tells whether the reader may see one of them.
+    ``sees`` tells whether the reader may see one of them, ``counts`` whether they may know how many there are.
     """
     rows = timeline.family.defer("state", "fields").annotate(
         step=KT("state__parent__step"), item=KT("state__parent__item")
@@ -56,7 +56,8 @@ def family_of(timeline: Timeline, site_name: str, sees: Callable[[Timeline], boo
     shown = {pk: row for pk, row in shown.items() if sees(row)}
     origins = _origins(shown, timeline.using)
     members = {row.pk: _member(row, depth, timeline, site_name) for row, depth in _tree(shown, origins)}
-    return Family(list(members.values()), members.get(timeline.parent) if timeline.parent else None, max(0, more))
+    parent = members.get(timeline.parent) if timeline.parent else None
+    return Family(list(members.values()), parent, max(0, more) if counts else 0)
 
 
 def _origins(rows: dict[uuid.UUID, Timeline], using: str) -> dict[uuid.UUID, uuid.UUID | None]:

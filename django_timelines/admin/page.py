@@ -17,7 +17,7 @@ from ..actors import ActorType
 from ..diagram import Diagram, diagram_of
 from ..engine.explain import Explanation, explain
 from ..models import Event, Timeline
-from ..policy import may_view
+from ..policy import may_view, sees_all
 from ..state import ENDED
 from . import words
 from .events import EventPage, events_of
@@ -156,7 +156,8 @@ class Page:
     @cached_property
     def family(self) -> Family:
         """The timelines that led to one another, this one among them."""
-        return family_of(self.timeline, self._site.name, seen_by(self._request))
+        sees, counts = seen_by(self._request), sees_all(self._request.user)
+        return family_of(self.timeline, self._site.name, sees, counts=counts)
 
     @cached_property
     def fields(self) -> list[FieldRow]:

@@ -13,7 +13,7 @@ from django.utils.formats import date_format
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
-from .. import moments, registry
+from .. import conf, moments, registry
 from ..events import ENDINGS
 from ..items import read_named
 from ..models import Event, Pause, Run, Sighting, Timeline
@@ -204,7 +204,8 @@ def _of_child(sight: Sight, name: RunName, details: type_run, publicly: bool) ->
     words |= {"workflow": child.workflow, "child": str(child.pk), "status": _(child.status)}
     sentence = _("“%(step)s” waits for %(workflow)s %(child)s, which is %(status)s.") % words
     yield Reason("child", sentence, _("“%(step)s” is under way.") % words, words["step"])
-    yield from _explained(seen, publicly=publicly).reasons[:MOST]
+    if not publicly or conf.children_are_seen():
+        yield from _explained(seen, publicly=publicly).reasons[:MOST]
 
 
 def _word(run: Run) -> str:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Hashable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from django import template
@@ -33,7 +33,7 @@ from django.utils.safestring import SafeString
 from django.utils.timezone import get_current_timezone_name
 from django.utils.translation import get_language
 
-from .. import registry
+from .. import conf, policy, registry
 from ..diagram import diagram_of
 from ..models import Timeline
 from ..outline import Line, Outline, outline
@@ -63,11 +63,11 @@ def timelines_icon(context: Context, status: str) -> SafeString:
     return _drawn(context, "icon", status=status)
 
 
-@register.inclusion_tag("django_timelines/diagram.html")
-def timeline_diagram(shown: Any) -> dict[str, Any]:
+@register.inclusion_tag("django_timelines/diagram.html", takes_context=True)
+def timeline_diagram(context: Context, shown: Any) -> dict[str, Any]:
     """Draw the steps of a timeline and where it stands on them, alive if the page has the script; or of a class, by its label.
 
-    Given the ``outline`` that the page draws as well, its boxes lead to the steps there.
+    Given the ``outline`` that the page draws as well, its boxes lead to the steps there; and to children that the reader may see.
     """
     if isinstance(shown, str):
         return {"diagram": diagram_of(registry.get(shown))}
@@ -75,7 +75,8 @@ def timeline_diagram(shown: Any) -> dict[str, Any]:
     declaration = registry.find(row.workflow)
     lines = shown.lines if isinstance(shown, Outline) else ()
     rows = {line.name: f"#step-{row.id.hex}-{line.name}" for line in lines}
-    diagram = diagram_of(declaration, row, rows=rows, child_url=lambda id: _page_of(row, id)) if declaration else None
+    of_child = partial(_page_of, row, context.get("request"))
+    diagram = diagram_of(declaration, row, rows=rows, child_url=of_child) if declaration else None
     return {"diagram": diagram, "is_live": row.status not in ENDED}
 
 
@@ -134,10 +135,13 @@ def _row(shown: Any) -> Timeline:
     return shown if isinstance(shown, Timeline) else shown.timeline
 
 
-def _page_of(parent: Timeline, id: uuid.UUID) -> str:
+def _page_of(parent: Timeline, request: Any, id: uuid.UUID) -> str:
     child = parent.children.filter(pk=id).first()
+    reader = getattr(request, "user", None), getattr(request, "session", None)
+    if child is None or not (conf.children_are_seen() or policy.may_view(child, *reader)):
+        return ""
     try:
-        return child.get_absolute_url() if child else ""
+        return child.get_absolute_url()
     except NoReverseMatch:
         return ""
 

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
@@ -118,6 +119,20 @@ def test_of_a_large_family_the_oldest_are_listed_and_the_one_that_is_looked_at(
     assert f'<span aria-current="page">Dish {str(newest.pk)[:18]}</span>' in text
     assert "and 4 more" in text
     assert [title for _, title, _ in tree(text_of(root, supper))] == ["Supper", "Bill", "Dish"]
+
+
+def test_where_a_policy_hides_some_of_a_large_family_only_a_superuser_is_told_how_many_there_are(
+    root: Client, monkeypatch: pytest.MonkeyPatch, settings: Any, client: Client
+) -> None:
+    supper = eaten(*(f"dish {number}" for number in range(6)))
+    monkeypatch.setattr(family, "MOST", 3)
+    settings.TIMELINES = {**settings.TIMELINES, "CAN_VIEW": "tests.admin.test_family.no_bill"}
+    viewer = User.objects.create_user("viewer", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_timeline"))
+    client.force_login(viewer)
+
+    assert "and 5 more" in text_of(root, supper)
+    assert not re.search(r"and \d+ more", text_of(client, supper))
 
 
 def test_items_are_listed_below_their_step_which_counts_them(root: Client) -> None:

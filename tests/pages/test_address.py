@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import pytest
+from django.template import Context
 from django.test import Client
 
 from django_timelines.models import Timeline
@@ -77,7 +78,7 @@ def test_pages_lead_to_that_of_a_parent_and_of_a_child(freight: Any) -> None:
 
 
 def test_a_diagram_leads_to_that_of_a_child(freight: Any) -> None:
-    boxes = timeline_diagram(freight)["diagram"].boxes
+    boxes = timeline_diagram(Context(), freight)["diagram"].boxes
 
     assert [box.child_url for box in boxes if box.child_url] == [f"/crates/{freight.crate.child.pk}/"]
 

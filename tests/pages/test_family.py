@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
-from django.test import Client
+from django.contrib.auth.models import AnonymousUser, User
+from django.template import Context, Template
+from django.test import Client, RequestFactory
 
 from django_timelines import policy, relatives
 from django_timelines.actors import acting, of_user
@@ -80,6 +81,29 @@ def test_each_link_is_asked_of_the_policy(client: Client, settings: Any, monkeyp
     settings.TIMELINES = settings.TIMELINES | {"CAN_VIEW": "tests.pages.test_family.no_bills"}
 
     assert [title for _, title in links(knows(client, supper), supper.timeline)] == ["Cooking: soup"]
+
+
+def test_what_the_policy_hides_is_not_counted_linked_or_told_of(
+    client: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relatives, "MOST", 1)
+    supper = Supper.start(guest="Ada", dishes=["soup"])
+    drain()
+    bill = Supper.get(supper.pk).bill.child
+    request = RequestFactory().get("/")
+    request.user, request.session = AnonymousUser(), {policy.SESSION_KEY: [supper.pk.hex]}
+    page = "{% load timelines %}{% timeline_diagram shown %}{% timelines_family shown %}"
+
+    def seen() -> str:
+        return Template(page).render(Context({"shown": supper.timeline, "request": request}))
+
+    told = [reason.public for reason in explain_publicly(look(supper.pk, HERE)).reasons]
+    assert (bill.pk.hex in seen().replace("-", ""), "more" in seen(), len(told)) == (True, True, 2)
+
+    settings.TIMELINES = settings.TIMELINES | {"CAN_VIEW": "tests.pages.test_family.no_bills"}
+    told = [reason.public for reason in explain_publicly(look(supper.pk, HERE)).reasons]
+    assert (bill.pk.hex in seen().replace("-", ""), "more" in seen()) == (False, False)
+    assert told == ["“bill” is under way."]
 
 
 def no_bills(timeline: Timeline, *, user: Any, session: Any) -> bool:

@@ -24,6 +24,7 @@ from .models import Timeline
 from .steps import Delivery
 
 MIDDLEWARE = "django_timelines.middleware.ActorMiddleware"
+SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
 
 
 @register("timelines")
@@ -191,15 +192,40 @@ def check_site(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) ->
     if not settings.USE_TZ:
         hint = "Set USE_TZ = True: moments are compared across processes."
         found.append(Error("Timelines need aware times.", hint=hint, id="timelines.E023"))
-    if MIDDLEWARE not in settings.MIDDLEWARE:
-        hint = f"Add {MIDDLEWARE!r} after the authentication middleware."
-        found.append(Warning("Calls from requests do not know their user.", hint=hint, id="timelines.W021"))
+    found += _middleware()
     try:
         reverse("timelines:timeline", args=["00000000-0000-7000-8000-000000000000"])
     except NoReverseMatch:
         hint = 'path("timelines/", include("django_timelines.urls")) in your URLconf.'
         found.append(Warning("Timelines have no pages and steps no links.", hint=hint, id="timelines.W022"))
     return found
+
+
+def _middleware() -> Iterator[CheckMessage]:
+    hint = f"Add {MIDDLEWARE!r} after the authentication middleware."
+    ours, sessions = (_places(path) for path in (MIDDLEWARE, SESSIONS))
+    if not ours:
+        yield Warning("Calls from requests do not know their user.", hint=hint, id="timelines.W021")
+    elif sessions and ours[0] < sessions[0]:
+        message = (
+            f"{settings.MIDDLEWARE[ours[0]]!r} stands before {settings.MIDDLEWARE[sessions[0]]!r}, so whoever begins a "
+            "timeline without being logged in may not see it."
+        )
+        yield Warning(message, hint=hint, id="timelines.W021")
+
+
+def _places(path: str) -> list[int]:
+    """Return where in ``MIDDLEWARE`` this class stands, or one that is made from it."""
+    wanted = import_string(path)
+    return [place for place, name in enumerate(settings.MIDDLEWARE) if _is_made_from(wanted, name)]
+
+
+def _is_made_from(wanted: type[Any], path: str) -> bool:
+    try:
+        found = import_string(path)
+    except ImportError:  # which Django says
+        return False
+    return isinstance(found, type) and issubclass(found, wanted)
 
 
 @register(Tags.database, "timelines")

@@ -4,10 +4,19 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.core import checks
 from django.db import connection
 
-from django_timelines.checks import _assigned_twice, check_database, check_settings, check_site, check_workflows
+from django_timelines.checks import (
+    MIDDLEWARE,
+    _assigned_twice,
+    check_database,
+    check_settings,
+    check_site,
+    check_workflows,
+)
+from django_timelines.middleware import ActorMiddleware
 from django_timelines.workflows import Workflow, step
 
 
@@ -100,6 +109,43 @@ def test_a_site_without_address_middleware_and_urls_is_told(settings: Any) -> No
     settings.ROOT_URLCONF = "tests.declarations.no_urls"
 
     assert set(ids(check_site())) == {"timelines.W020", "timelines.W021", "timelines.W022"}
+
+
+class OursMade(ActorMiddleware):
+    """A site's own."""
+
+
+class SessionsMade(SessionMiddleware):
+    """A site's own."""
+
+
+def by_function(get_response: Any) -> Any:
+    return get_response
+
+
+HERE = __name__
+SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
+
+
+@pytest.mark.parametrize(
+    ("middleware", "says"),
+    [
+        ([SESSIONS, MIDDLEWARE], None),
+        ([f"{HERE}.by_function", f"{HERE}.SessionsMade", f"{HERE}.OursMade", "no.such.middleware"], None),
+        ([MIDDLEWARE], None),  # a site without sessions
+        ([MIDDLEWARE, SESSIONS], f"{MIDDLEWARE!r} stands before {SESSIONS!r}"),
+        ([f"{HERE}.OursMade", f"{HERE}.SessionsMade"], f"'{HERE}.OursMade' stands before '{HERE}.SessionsMade'"),
+        ([SESSIONS], "do not know their user"),
+    ],
+)
+def test_a_middleware_that_is_missing_or_comes_before_sessions_is_told(
+    middleware: list[str], says: str | None, settings: Any
+) -> None:
+    settings.MIDDLEWARE = middleware
+
+    found = ids(check_site()).get("timelines.W021")
+
+    assert (found is None) if says is None else (found is not None and says in found)
 
 
 @pytest.mark.django_db(databases="__all__")

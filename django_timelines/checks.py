@@ -24,15 +24,16 @@ from .models import Timeline
 from .steps import Delivery
 
 MIDDLEWARE = "django_timelines.middleware.ActorMiddleware"
+A_YEAR = 366 * 24 * 60 * 60  # seconds
 SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
 
 
 @register("timelines")
 def check_settings(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """Check ``TIMELINES``: unknown names with the near miss, placements, dotted paths."""
-    given = getattr(settings, "TIMELINES", {})
-    if not isinstance(given, dict):
-        return [Error("TIMELINES is not a dict.", hint='Write TIMELINES = {"PLACEMENT": {…}}.', id="timelines.E001")]
+    if wrong := _unreadable():
+        return wrong
+    given: dict[Any, Any] = getattr(settings, "TIMELINES", {})
     found: list[CheckMessage] = [
         Error(f"TIMELINES has no setting {name!r}.", hint=_near(name, conf.DEFAULTS), id="timelines.E002")
         for name in given
@@ -43,19 +44,34 @@ def check_settings(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
             continue
         try:
             import_string(path)
-        except ImportError as error:
+        except (ImportError, TypeError, ValueError) as error:  # the last two of a path that begins or ends with a dot
             found.append(
                 Error(
                     f"TIMELINES[{name!r}] cannot be imported: {error}.", hint="Give a dotted path.", id="timelines.E003"
                 )
             )
-    if not isinstance(given.get("LEASE", 60), int | float) or conf.lease().total_seconds() <= 0:
-        found.append(Error("TIMELINES['LEASE'] is no positive number of seconds.", id="timelines.E004"))
+    if not _is_span(lease := given.get("LEASE", 60)) or not lease:
+        hint = "Write a number, a year's at most: 60."
+        found.append(Error("TIMELINES['LEASE'] is no positive number of seconds.", hint=hint, id="timelines.E004"))
         return found
-    if not isinstance(given.get("GRACE", 8), int | float) or conf.grace() < 0:
-        found.append(Error("TIMELINES['GRACE'] is no number of seconds.", id="timelines.E009"))
+    if not _is_span(given.get("GRACE", 8)):
+        hint = "Write a number, a year's at most: 8, or 0 for none."
+        found.append(Error("TIMELINES['GRACE'] is no number of seconds.", hint=hint, id="timelines.E009"))
         return found
     return found + list(_placements())
+
+
+def _unreadable() -> list[CheckMessage]:
+    """Tell whether the settings cannot be read at all. What else is to be checked is checked once they can."""
+    try:
+        conf.placements()
+    except ImproperlyConfigured as error:
+        return [Error(str(error), id="timelines.E001")]
+    return []
+
+
+def _is_span(seconds: object) -> bool:
+    return isinstance(seconds, int | float) and 0 <= seconds <= A_YEAR  # which NaN is not, either
 
 
 def _placements() -> Iterator[CheckMessage]:
@@ -98,6 +114,8 @@ def _problem(placement: str) -> str | None:
 def check_workflows(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """Check what the classes need around them: the extra for secrets, the database of their models, parallel assignments."""
     found: list[CheckMessage] = []
+    if _unreadable():
+        return found
     has_cryptography = importlib.util.find_spec("cryptography") is not None
     for declaration in registry.everything().values():
         secret = [step for step in declaration.steps if declaration.secrets(step)]
@@ -174,6 +192,8 @@ def check_projections(app_configs: Sequence[AppConfig] | None = None, **kwargs: 
 def check_site(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """Check what links and actors need: the site's address, the middleware, the URLs."""
     found: list[CheckMessage] = []
+    if _unreadable():
+        return found
     if not conf.base_url() and not settings.DEBUG:
         hint = 'TIMELINES = {"BASE_URL": "https://example.org"}: links never trust a request\'s host.'
         found.append(
@@ -211,7 +231,7 @@ def _middleware() -> Iterator[CheckMessage]:
             f"{settings.MIDDLEWARE[ours[0]]!r} stands before {settings.MIDDLEWARE[sessions[0]]!r}, so whoever begins a "
             "timeline without being logged in may not see it."
         )
-        yield Warning(message, hint=hint, id="timelines.W021")
+        yield Warning(message, hint=hint, id="timelines.W026")
 
 
 def _places(path: str) -> list[int]:
@@ -223,7 +243,7 @@ def _places(path: str) -> list[int]:
 def _is_made_from(wanted: type[Any], path: str) -> bool:
     try:
         found = import_string(path)
-    except ImportError:  # which Django says
+    except (ImportError, TypeError, ValueError):  # which Django says
         return False
     return isinstance(found, type) and issubclass(found, wanted)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core import mail
+from django.core.exceptions import ImproperlyConfigured
 
 DEFAULTS: dict[str, Any] = {
     "BASE_URL": "",  # where links point to: never a request's host
@@ -31,22 +32,32 @@ REFUSE_BYTES = 1024 * 1024
 
 
 def _get(name: str) -> Any:
-    return getattr(settings, "TIMELINES", {}).get(name, DEFAULTS[name])
+    return _dict("TIMELINES", getattr(settings, "TIMELINES", {})).get(name, DEFAULTS[name])
+
+
+def _placed() -> dict[Any, Any]:
+    return _dict("TIMELINES['PLACEMENT']", _get("PLACEMENT"))
+
+
+def _dict(name: str, given: Any) -> dict[Any, Any]:
+    if not isinstance(given, dict):
+        raise ImproperlyConfigured(f'{name} is not a dict. Write TIMELINES = {{"PLACEMENT": {{"*": "rq:default"}}}}.')
+    return given
 
 
 def base_url() -> str:
     """Return the site's address without a trailing slash, or an empty string when it is not set."""
-    return str(_get("BASE_URL")).rstrip("/")
+    return str(_get("BASE_URL") or "").rstrip("/")
 
 
 def placements() -> dict[str, str]:
-    """Return ``PLACEMENT`` as it stands now."""
-    return {str(label): _placement(placement) for label, placement in dict(_get("PLACEMENT")).items()}
+    """Return ``PLACEMENT`` as it stands now; ``ImproperlyConfigured`` if it, or ``TIMELINES``, is no dict."""
+    return {str(label): _placement(placement) for label, placement in _placed().items()}
 
 
 def placement(label: str) -> str | None:
     """Return where ``PLACEMENT`` puts this step, or None."""
-    placed = _get("PLACEMENT").get(label)
+    placed = _placed().get(label)
     return None if placed is None else _placement(placed)
 
 

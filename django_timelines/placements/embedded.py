@@ -41,11 +41,43 @@ class Embedded(Placement):
         return worker.serving
 
 
+class Bells:
+    """The bells that wait for a thread: each attempt's once, however often the clock rings again while all threads are busy."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[Bell | None] = queue.SimpleQueue()
+        self._waiting: set[tuple[str, str, int]] = set()
+
+    def put(self, bell: Bell | None) -> None:
+        """Let it wait, if no bell for its attempt does; None ends a thread."""
+        if bell is not None:
+            attempt = _attempt_of(bell)
+            if attempt in self._waiting:
+                return
+            self._waiting.add(attempt)
+        self._queue.put(bell)
+
+    def get(self) -> Bell | None:
+        """Wait for the next, and take it. What is rung from now on waits again: the answer to this may be too early for it."""
+        bell = self._queue.get()
+        if bell is not None:
+            self._waiting.discard(_attempt_of(bell))
+        return bell
+
+    def empty(self) -> bool:
+        """Tell whether none waits."""
+        return self._queue.empty()
+
+
+def _attempt_of(bell: Bell) -> tuple[str, str, int]:
+    return bell.using, bell.timeline, bell.fence
+
+
 class EmbeddedWorker:
     """The worker threads of one serving process, its clock's and its follower's."""
 
     def __init__(self) -> None:
-        self.bells: queue.SimpleQueue[Bell | None] = queue.SimpleQueue()
+        self.bells = Bells()
         self.stop = threading.Event()
         self.threads: list[threading.Thread] = []
         self._lock = threading.Lock()
@@ -63,7 +95,7 @@ class EmbeddedWorker:
                 return
             self._pid = os.getpid()
             stopping.clear()
-            self.bells = queue.SimpleQueue()
+            self.bells = Bells()
             self.threads = [self._thread(f"timelines-worker-{n + 1}", self._work) for n in range(THREADS)]
             self.threads.append(self._thread("timelines-clock", self._keep_time))
             self.threads.append(self._thread("timelines-follower", self._keep_following))

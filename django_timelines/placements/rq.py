@@ -7,12 +7,13 @@ from typing import Any
 import django_rq
 from django_rq.settings import QUEUES
 from rq import Worker
+from rq.job import Job
 
 from .base import ANSWER, Bell, Placement
 
 
 class RQ(Placement):
-    """One RQ job for each wake-up. Its id names timeline and fence, so that two bells for one attempt are one job."""
+    """One RQ job for each attempt, whose id names timeline and fence: the bells for it are one job, and wait once."""
 
     _connected: tuple[dict[str, Any], Any] | None = None
 
@@ -25,11 +26,17 @@ class RQ(Placement):
         return django_rq.get_queue(self.argument, commit_mode="auto", connection=self._connected[1])
 
     def ring(self, bell: Bell) -> bool:
-        """Enqueue the job now: we come after the commit already."""
-        self._queue.enqueue_call(
+        """Enqueue the job now: we come after the commit already. One that is in the queue stays where it is there.
+
+        Its status alone does not tell: a worker that died as it took it, or a queue that was emptied, leaves that behind.
+        """
+        queue, job = self._queue, f"timelines-{bell.timeline}-{bell.fence}"
+        if Job.exists(job, queue.connection) and queue.get_job_position(job) is not None:
+            return True
+        queue.enqueue_call(
             ANSWER,
             kwargs=bell.as_json(),
-            job_id=f"timelines-{bell.timeline}-{bell.fence}",
+            job_id=job,
             timeout=QUEUES[self.argument].get("DEFAULT_TIMEOUT", -1),
             result_ttl=0,
             failure_ttl=24 * 3600,

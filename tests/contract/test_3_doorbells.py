@@ -94,6 +94,38 @@ def test_the_clock_rings_again_for_what_a_flushed_redis_forgot(place: Callable[.
     assert Order.get(order.pk).pay.status == "waiting"
 
 
+def next_look() -> None:
+    """Let the clock look at the only run when it is to."""
+    run = Run.objects.get()
+    assert run.ring is not None
+    moments.offset += run.ring - moments.now()
+    clock.tick(HERE)
+
+
+@pytest.mark.redis
+def test_a_bell_that_is_rung_again_is_in_the_queue_once(place: Callable[..., None], queues: list) -> None:
+    place(background="rq:default")
+    order = Order.start(customer="Ada")
+    for _ in range(8):
+        next_look()
+
+    assert len(queues[0].job_ids) == 1
+    work(queues)
+    assert Order.get(order.pk).pay.status == "waiting"
+
+
+@pytest.mark.redis
+def test_a_bell_is_rung_again_whose_job_is_there_and_in_no_queue(place: Callable[..., None], queues: list) -> None:
+    place(background="rq:default")
+    order = Order.start(customer="Ada")
+    queues[0].connection.delete(queues[0].key)
+    next_look()
+
+    work(queues)
+
+    assert Order.get(order.pk).pay.status == "waiting"
+
+
 @pytest.mark.redis
 def test_the_clock_rings_ever_more_rarely(place: Callable[..., None], queues: list) -> None:
     place(background="rq:default")

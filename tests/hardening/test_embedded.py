@@ -1,15 +1,19 @@
 """The threads of the embedded worker: no body ends them, and they know below which path the site lies."""
 
+import os
 import sys
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test.utils import override_script_prefix
 from django.urls import reverse
 
+from django_timelines.engine import clock
 from django_timelines.models import Run
-from django_timelines.placements import Bell
+from django_timelines.placements import Bell, embedded
 from django_timelines.placements.embedded import EmbeddedWorker
+from django_timelines.testing import travel
 from tests.shop.here import HERE
 from tests.shop.workflows import Order, plan
 
@@ -33,6 +37,38 @@ def test_a_body_that_exits_does_not_end_the_embedded_worker() -> None:
 
     eve, ada = (Order.get(order.pk) for order in orders)
     assert (eve.pack.status, ada.pack.status) == ("retrying", "completed")
+
+
+@pytest.fixture
+def serving(monkeypatch: pytest.MonkeyPatch) -> EmbeddedWorker:
+    """Return the worker of a process that serves, and whose threads are busy."""
+    worker = EmbeddedWorker()
+    worker._pid = os.getpid()
+    monkeypatch.setattr(embedded, "worker", worker)
+    return worker
+
+
+def test_a_bell_that_is_rung_again_waits_once(serving: EmbeddedWorker) -> None:
+    orders = [Order.start(customer=customer) for customer in ("Ada", "Eve")]
+
+    for seconds in (10, 30, 60):
+        with travel(timedelta(seconds=seconds)):
+            clock.tick(HERE)
+    serving.bells.put(None)
+
+    assert [serving.bells.get().timeline for _ in orders] == [order.pk.hex for order in orders]
+    assert serving.bells.get() is None
+    assert [run.rings for run in Run.objects.all()] == [4, 4]
+
+
+def test_a_bell_is_taken_again_once_somebody_answers_it(serving: EmbeddedWorker) -> None:
+    bell = Bell(Order.start(customer="Ada").pk.hex, "pack", "", 2, HERE, "embedded")
+    serving.bells.get()
+    placement = embedded.Embedded()
+
+    assert [placement.ring(bell), placement.ring(bell), serving.bells.get()] == [True, True, bell]
+    assert [placement.ring(bell), serving.bells.get()] == [True, bell]
+    assert serving.bells.empty()
 
 
 def test_an_address_made_by_the_embedded_worker_is_that_of_a_view() -> None:

@@ -20,6 +20,8 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.module_loading import import_string
 
 from . import conf, following, placements, registry
+from .exceptions import DeclarationError
+from .forms import form_class
 from .models import Timeline
 from .steps import Delivery
 
@@ -118,13 +120,23 @@ def check_workflows(app_configs: Sequence[AppConfig] | None = None, **kwargs: An
         return found
     has_cryptography = importlib.util.find_spec("cryptography") is not None
     for declaration in registry.everything().values():
-        secret = [step for step in declaration.steps if declaration.secrets(step)]
+        secret = [name for name in declaration.steps if declaration.secrets(name)]
         if secret and conf.sealer() == conf.DEFAULTS["SEALER"] and not has_cryptography:
             message = f"{declaration.label}.{secret[0]} takes a Secret, which needs the package cryptography."
             found.append(Error(message, hint="pip install 'django-timelines[secrets]'.", id="timelines.E010"))
+        found += _chosen_secrets(declaration, secret)
         found += _routed_elsewhere(declaration)
         found += _assigned_twice(declaration)
     return found
+
+
+def _chosen_secrets(declaration: registry.Declaration, steps: Iterable[str]) -> Iterator[CheckMessage]:
+    """Name steps that have no form: a secret that is chosen can be hidden by no field that is made from its type."""
+    for name in steps:
+        try:
+            form_class(declaration, declaration.step(name))
+        except DeclarationError as error:
+            yield Error(f"{declaration.label}.{name} has no form. {error}", id="timelines.E016")
 
 
 def _assigned_twice(declaration: registry.Declaration) -> Iterator[CheckMessage]:

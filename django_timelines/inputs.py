@@ -16,6 +16,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import Model
 
+from .exceptions import DeclarationError
 from .fields import UNSET, Field
 from .references import models_in
 
@@ -70,9 +71,19 @@ def form_field(field: Field, *, required: bool = True, initial: Any = UNSET) -> 
     if initial is not UNSET:
         options["initial"] = initial if models_in(annotation) else _decoded(field, initial)
     made = _for_type(field, annotation, limits, options, optional=optional)
-    if field.is_secret and isinstance(made, forms.CharField):
-        made.widget = forms.PasswordInput(attrs=made.widget_attrs(forms.PasswordInput()) | {"autocomplete": "off"})
-        made.widget.is_required = made.required
+    return _hidden(field, made) if field.is_secret else made
+
+
+def _hidden(field: Field, made: forms.Field) -> forms.Field:
+    """Let what is typed be seen neither then nor when the form is shown again."""
+    if isinstance(made, forms.ChoiceField | forms.BooleanField):
+        raise DeclarationError(
+            f"{field.name}: {field.annotation!r} is chosen, which cannot be hidden as what is typed is. Write Secret[str], and "
+            "read it in the body; or declare a form of your own, with form_for."
+        )
+    made.widget = forms.PasswordInput(attrs=made.widget_attrs(forms.PasswordInput()) | {"autocomplete": "off"})
+    made.widget.is_required = made.required
+    if isinstance(made, forms.CharField):
         made.strip = False
     return made
 

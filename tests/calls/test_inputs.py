@@ -11,11 +11,12 @@ import pytest
 from django import forms
 from django.contrib.auth.models import User
 
+from django_timelines.checks import check_workflows
 from django_timelines.exceptions import DeclarationError
 from django_timelines.fields import field_for
 from django_timelines.forms import form_class, form_for, input_of
 from django_timelines.inputs import form_field
-from django_timelines.workflows import Workflow, step
+from django_timelines.workflows import Secret, Workflow, step
 
 from .workflows import Colour, Everything, Expense, Size
 
@@ -44,6 +45,10 @@ TYPED = {
     "note": "",
     "limit": "",
 }
+
+
+def form_with(**fields: forms.Field) -> Any:
+    return type("SomeForm", (forms.Form,), fields)
 
 
 def widget_of(name: str) -> Any:
@@ -82,6 +87,56 @@ def test_each_type_has_the_field_that_a_person_would_choose() -> None:
         "radio",
     ]
     assert not widget_of("code").render_value
+
+
+SECRETS: dict[Any, str] = {
+    int: "1234",
+    float: "1.5",
+    Decimal: "1.50",
+    datetime.date: "2026-11-22",
+    datetime.datetime: "2026-11-22T15:09",
+    datetime.time: "15:09",
+    datetime.timedelta: "1 02:03:04",
+    uuid.UUID: str(ID),
+    pydantic.HttpUrl: "https://example.org/sesame",
+    dict[str, int]: '{"pin": 1234}',
+    Annotated[int, pydantic.Field(gt=999)]: "1234",
+    int | None: "1234",
+}
+
+
+@pytest.mark.parametrize(("type", "typed"), SECRETS.items())
+def test_a_secret_of_any_type_is_typed_unseen_and_never_printed_back(type: Any, typed: str) -> None:
+    made = form_field(field_for("shop.Order", "pin", Annotated[Secret[type], "else"]))
+    form = form_with(pin=made, other=forms.CharField())({"pin": typed})
+
+    assert '<input type="password" name="pin" autocomplete="off"' in str(form)
+    assert typed not in str(form)
+    assert list(form.errors) == ["other"]
+
+
+@pytest.mark.parametrize("type", [bool, bool | None, Colour, list[Colour], User, list[User]])
+def test_a_secret_that_is_chosen_has_no_form_and_says_how_to_mend_it(type: Any) -> None:
+    with pytest.raises(DeclarationError, match=r"pin: .* Write Secret\[str\], .* form_for"):
+        form_field(field_for("shop.Order", "pin", Secret[type]))
+
+
+def test_check_names_the_step_with_such_a_secret_unless_it_has_a_form_of_its_own(deploy: Any) -> None:
+    safe = deploy(
+        """
+        class Parcel(Workflow):
+            @step
+            def lock(self, armed: Secret[bool]): ...
+
+            @step(after=lock)
+            def open(self, armed: Secret[bool]): ...
+        """
+    )
+    form_for(safe.open)(form_with(armed=forms.CharField()))
+
+    found = [message.msg.partition(" has")[0] for message in check_workflows() if message.id == "timelines.E016"]
+
+    assert found == ["shop.Parcel.lock"]
 
 
 def test_what_annotated_says_limits_and_names_the_field() -> None:

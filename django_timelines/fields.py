@@ -103,6 +103,11 @@ def _adapter(annotation: Any) -> TypeAdapter[Any]:
 def field_for(workflow: str, name: str, annotation: Any, default: Any = UNSET) -> Field:
     """Make a field and see that its type works, or say in the class's terms that it does not."""
     field = Field(name, annotation, default)
+    if not field.is_secret and _has_secret(annotation):
+        raise DeclarationError(
+            f"{workflow}.{name} has a Secret within its type {annotation!r}, which would be stored in clear. "
+            "Make all of it secret: Secret[str | None], Secret[list[str]], Secret[Card]."
+        )
     try:
         field.adapter  # noqa: B018 (the check)
     except Exception as error:
@@ -111,6 +116,18 @@ def field_for(workflow: str, name: str, annotation: Any, default: Any = UNSET) -
             "Use a type that pydantic knows, a model class, or a container of them."
         ) from error
     return field
+
+
+def _has_secret(annotation: Any, seen: tuple[Any, ...] = ()) -> bool:
+    if annotation in seen:  # a type may be of itself
+        return False
+    parts = [*get_args(annotation), getattr(annotation, "__value__", None), getattr(annotation, "__supertype__", None)]
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        of_model = annotation.model_fields.values()
+        parts += [part for one in of_model for part in (one.annotation, *one.metadata)]
+    return SECRET in [part for part in parts if isinstance(part, str)] or any(
+        _has_secret(part, (*seen, annotation)) for part in parts if part is not None
+    )
 
 
 def text(payload: Any) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any, NewType
 
+import pydantic
 import pytest
 from django.contrib.auth.models import User
 
 from django_timelines import registry
 from django_timelines.exceptions import DeclarationError, TimelinesError
+from django_timelines.fields import field_for
 from django_timelines.workflows import AT_LEAST_ONCE, Event, Limit, Retry, Secret, Workflow, step, subworkflow
 
 
@@ -262,6 +265,24 @@ def unique_by_nothing() -> None:
 def test_a_wrong_declaration_says_how_to_mend_it(declare: Callable[[], None], says: str) -> None:
     with pytest.raises(DeclarationError, match=says):
         declare()
+
+
+class Card(pydantic.BaseModel):
+    """A part of it is secret."""
+
+    holder: str
+    number: Secret[str]
+
+
+Password = NewType("Password", Secret[str])  # type: ignore[valid-newtype]
+
+
+@pytest.mark.parametrize("type", [Secret[str] | None, list[Secret[str]], dict[str, Secret[int]], Card, Password])
+def test_a_secret_within_a_type_is_refused_for_it_would_be_stored_in_clear(type: Any) -> None:
+    with pytest.raises(DeclarationError, match=r"has a Secret within its type .*Make all of it secret: Secret\["):
+        field_for("shop.Order.pay", "card", type)
+
+    assert field_for("shop.Order.pay", "card", Secret[type]).is_secret
 
 
 def test_a_field_and_a_step_may_take_the_good_names() -> None:

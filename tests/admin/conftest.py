@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
@@ -17,6 +17,7 @@ from django_timelines.models import Event, Timeline
 from django_timelines.testing import drain, recorded_errors
 from django_timelines.testing.patching import wrapped
 from django_timelines.workflows import Workflow
+from tests.shop.people import staff_with
 from tests.shop.workflows import Trip
 
 from .workflows import Forgotten, Parcel
@@ -29,12 +30,7 @@ def staff(db: None) -> Callable[..., Client]:
     """Log a member of staff with these permissions in: ``staff("view", "retry")``."""
 
     def log_in(*verbs: str, name: str = "ada") -> Client:
-        user = User.objects.create_user(name, is_staff=True)
-        codenames = [f"{verb}_timeline" for verb in verbs]
-        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-        client = Client()
-        client.force_login(user)
-        return client
+        return staff_with(*(f"{verb}_timeline" for verb in verbs), name=name)
 
     return log_in
 

@@ -13,18 +13,12 @@ from django.urls import reverse
 from django_timelines import causes
 from django_timelines.causes import causes_of, read_place
 from django_timelines.models import Event, Timeline
-from django_timelines.testing import drain
+from tests.shop.stories import eaten
 from tests.shop.workflows import Supper
 
 from .conftest import page_of, text_of
 
 pytestmark = pytest.mark.django_db(databases="__all__", transaction=True)
-
-
-def eaten(*dishes: str) -> Any:
-    supper = Supper.start(guest="Ada", dishes=list(dishes))
-    drain()
-    return Supper.get(supper.pk)
 
 
 def causes_page(timeline: Any, after: str = "") -> str:

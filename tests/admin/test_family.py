@@ -15,17 +15,12 @@ from django_timelines.models import Run, Timeline
 from django_timelines.testing import drain, recorded_errors
 from django_timelines.testing.due import carry_out
 from tests.rules.test_3_each import spill
+from tests.shop.stories import eaten
 from tests.shop.workflows import Bar, Dish, Jury, Supper, plan
 
 from .conftest import LIST, a_parcel, lose_step, page_of, post, verb_of
 
 pytestmark = pytest.mark.django_db(databases="__all__", transaction=True)
-
-
-def eaten(*dishes: str) -> Any:
-    supper = Supper.start(guest="Ada", dishes=list(dishes))
-    drain()
-    return Supper.get(supper.pk)
 
 
 def text_of(client: Client, timeline: Any) -> str:

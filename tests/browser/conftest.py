@@ -1,11 +1,20 @@
 """A real browser. Mark its tests with ``pytestmark = pytest.mark.browser``."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
+from django.core.signals import request_started
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from django_timelines.placements import embedded
 from tests.services import CHROMIUM
+
+from . import sites
+from .live_site import LiveSite
+from .sites import Site
 
 FLAGS = [
     "--headless",
@@ -41,3 +50,41 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 @pytest.fixture
 def page(context: BrowserContext) -> Page:
     return context.new_page()
+
+
+@contextmanager
+def served() -> Iterator[LiveSite]:
+    """Serve the tests' own site; each step runs when the test says so."""
+    request_started.disconnect(dispatch_uid="django_timelines.embedded")
+    site = LiveSite()
+    yield site
+    site.stop()
+    request_started.connect(embedded.serve, dispatch_uid="django_timelines.embedded")
+
+
+@pytest.fixture
+def site(settings: Any) -> Iterator[LiveSite]:
+    """The tests' own site, under a strict content security policy."""
+    settings.MIDDLEWARE = ["tests.browser.live_site.StrictPolicy", *settings.MIDDLEWARE]
+    with served() as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def served_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with sites.demo(tmp_path_factory.mktemp("demo")) as site:
+        yield site
+
+
+@pytest.fixture
+def demo(served_demo: Site) -> Iterator[Site]:
+    """The example project, as ``make demo`` serves it: one for the tests of a module."""
+    yield served_demo
+    served_demo.stall_file.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def production(tmp_path: Path) -> Iterator[Site]:
+    """The example project on PostgreSQL and Redis, with workers."""
+    with sites.production(tmp_path) as site:
+        yield site

@@ -1,14 +1,10 @@
 """The admin in a real browser, under a strict content security policy."""
 
-from collections.abc import Iterator
-
 import pytest
 from django.contrib.auth.models import User
-from django.core.signals import request_started
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from django_timelines.placements import embedded
 from django_timelines.testing import drain, recorded_errors
 from tests.admin.conftest import LIST, a_parcel, page_of
 from tests.admin.workflows import Parcel
@@ -21,16 +17,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 PATIENCE = 20_000  # ms
 WORKFLOWS = f"{LIST}workflows/"
 PARCEL = f"{WORKFLOWS}workflows.Parcel/"
-
-
-@pytest.fixture
-def site(settings) -> Iterator[LiveSite]:
-    settings.MIDDLEWARE = ["tests.browser.live_site.StrictPolicy", *settings.MIDDLEWARE]
-    request_started.disconnect(dispatch_uid="django_timelines.embedded")  # each step runs when the test says so
-    site = LiveSite()
-    yield site
-    site.stop()
-    request_started.connect(embedded.serve, dispatch_uid="django_timelines.embedded")
 
 
 def let_in(context: BrowserContext, site: LiveSite) -> None:

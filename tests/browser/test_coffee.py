@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from . import sites
 from .sites import Site
 from .visitors import TURN, expect_step, expect_the_same, log_in, mark, order_coffee
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture
-def demo(tmp_path: Path) -> Iterator[Site]:
-    with sites.demo(tmp_path) as site:
-        yield site
-
-
-@pytest.fixture
-def production(tmp_path: Path) -> Iterator[Site]:
-    with sites.production(tmp_path) as site:
-        yield site
 
 
 def test_the_shop_on_sqlite_with_the_embedded_worker(demo: Site, browser: Browser, context: BrowserContext) -> None:

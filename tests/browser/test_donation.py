@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable
+from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from . import sites
 from .sites import Site
 from .visitors import TURN, expect_step, expect_the_same, mark, open_mail
 
 pytestmark = pytest.mark.browser
 
 STEPS = ["begin", "select_amount", "enter_details", "send_verification", "verify_address", "pay", "charge", "thank"]
-
-
-@pytest.fixture(scope="module")
-def served_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with sites.demo(tmp_path_factory.mktemp("demo")) as site:
-        yield site
-
-
-@pytest.fixture
-def demo(served_demo: Site) -> Iterator[Site]:
-    yield served_demo
-    served_demo.stall_file.unlink(missing_ok=True)
-
-
-@pytest.fixture
-def production(tmp_path: Path) -> Iterator[Site]:
-    with sites.production(tmp_path) as site:
-        yield site
 
 
 def test_somebody_gives_on_sqlite_with_the_embedded_worker(demo: Site, context: BrowserContext) -> None:

@@ -1,14 +1,10 @@
 """The form on a timeline's page in a real browser, while the timeline goes on."""
 
-from collections.abc import Iterator
-
 import pytest
 from django.contrib.sessions.backends.db import SessionStore
-from django.core.signals import request_started
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from django_timelines.models import Timeline
-from django_timelines.placements import embedded
 from django_timelines.policy import remember
 from django_timelines.testing import drain
 from tests.shop.workflows import Draft, Order, Poll, Trip
@@ -17,16 +13,6 @@ from .live_site import LiveSite
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 PATIENCE = 20_000  # ms
-
-
-@pytest.fixture
-def site(settings) -> Iterator[LiveSite]:
-    settings.MIDDLEWARE = ["tests.browser.live_site.StrictPolicy", *settings.MIDDLEWARE]
-    request_started.disconnect(dispatch_uid="django_timelines.embedded")  # each step runs when the test says so
-    site = LiveSite()
-    yield site
-    site.stop()
-    request_started.connect(embedded.serve, dispatch_uid="django_timelines.embedded")
 
 
 def look(context: BrowserContext, page: Page, site: LiveSite, workflow: Draft | Order | Poll | Trip) -> None:

@@ -6,17 +6,16 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.signals import request_started
 from django.test import Client
 from playwright.sync_api import BrowserContext, Page, expect
 
 from django_timelines import actors
 from django_timelines.actors import of_user
-from django_timelines.placements import embedded
 from django_timelines.testing import drain, recorded_errors
 from django_timelines.workflows import PermanentFailure, Workflow, step
 from tests.admin.conftest import LIST, page_of
 
+from .conftest import served
 from .live_site import LiveSite
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -62,11 +61,8 @@ class Graffiti(Workflow):
 
 @pytest.fixture
 def site() -> Iterator[LiveSite]:
-    request_started.disconnect(dispatch_uid="django_timelines.embedded")  # each step runs when the test says so
-    site = LiveSite()
-    yield site
-    site.stop()
-    request_started.connect(embedded.serve, dispatch_uid="django_timelines.embedded")
+    with served() as site:
+        yield site
 
 
 @pytest.fixture

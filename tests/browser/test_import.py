@@ -34,13 +34,8 @@ STORY = [
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[Site]:
+    """One for each test, which counts what was imported."""
     with sites.demo(tmp_path) as site:
-        yield site
-
-
-@pytest.fixture
-def production(tmp_path: Path) -> Iterator[Site]:
-    with sites.production(tmp_path) as site:
         yield site
 
 

@@ -6,12 +6,10 @@ from datetime import timedelta
 import pytest
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
-from django.core.signals import request_started
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from django_timelines.engine.pause import pause_all, resume_all
 from django_timelines.live import stream, watcher
-from django_timelines.placements import embedded
 from django_timelines.policy import remember
 from django_timelines.testing import drain, travel
 from example_project.signup.workflows import Signup
@@ -24,16 +22,6 @@ from .visitors import contrasts_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 PATIENCE = 20_000  # ms
-
-
-@pytest.fixture
-def site(settings) -> Iterator[LiveSite]:
-    settings.MIDDLEWARE = ["tests.browser.live_site.StrictPolicy", *settings.MIDDLEWARE]
-    request_started.disconnect(dispatch_uid="django_timelines.embedded")  # each step runs when the test says so
-    site = LiveSite()
-    yield site
-    site.stop()
-    request_started.connect(embedded.serve, dispatch_uid="django_timelines.embedded")
 
 
 @pytest.fixture

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from . import sites
 from .sites import Site
 from .visitors import TURN, Cable, expect_step, expect_the_same, fill_in, log_in, mark, open_mail, sign_up, timeline_on
 
@@ -36,24 +32,6 @@ STORY = [
     ("TimelineCompleted", ""),
 ]
 INTERRUPTION = [("AttemptInterrupted", "send_activation_link"), ("AttemptStarted", "send_activation_link")]
-
-
-@pytest.fixture(scope="module")
-def served_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with sites.demo(tmp_path_factory.mktemp("demo")) as site:
-        yield site
-
-
-@pytest.fixture
-def demo(served_demo: Site) -> Iterator[Site]:
-    yield served_demo
-    served_demo.stall_file.unlink(missing_ok=True)
-
-
-@pytest.fixture
-def production(tmp_path: Path) -> Iterator[Site]:
-    with sites.production(tmp_path) as site:
-        yield site
 
 
 def test_the_story_on_sqlite_with_the_embedded_worker(demo: Site, browser: Browser, context: BrowserContext) -> None:

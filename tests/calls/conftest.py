@@ -2,6 +2,8 @@ import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 
+from django_timelines.models import Timeline
+
 
 @pytest.fixture
 def ada(db) -> User:
@@ -35,3 +37,8 @@ def browser_of():
         return client
 
     return browser
+
+
+def mine(user: object) -> list[str]:
+    """Return what waits for this user, of all workflows."""
+    return [str(row.pk) for row in Timeline.objects.waiting_for_me(user)]

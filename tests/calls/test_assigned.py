@@ -15,6 +15,8 @@ from django_timelines.testing import drain, recorded_errors
 from django_timelines.workflows import PermanentFailure, Workflow, step
 from tests.admin.conftest import page_of, post, verb_of
 
+from .conftest import mine
+
 pytestmark = pytest.mark.django_db
 
 
@@ -63,10 +65,6 @@ def reported(adjuster: User | None = None, by: User | None = None) -> Claim:
     claim = Claim.using(actor=by).start(adjuster=adjuster)
     drain()
     return Claim.get(claim.pk)
-
-
-def mine(user: object) -> list[str]:
-    return [str(row.pk) for row in Timeline.objects.waiting_for_me(user)]
 
 
 def may(user: object, workflow: Workflow, run: str = "look", session: object = None) -> bool:

@@ -8,12 +8,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from django_timelines.exceptions import NotAllowed
-from django_timelines.models import Timeline
 from django_timelines.testing import drain, travel
 from django_timelines.workflows import Workflow, step
 from example_project.signup.workflows import Signup
 from tests.shop.workflows import Order, Poll, Supper
 
+from .conftest import mine
 from .workflows import Expense
 
 pytestmark = pytest.mark.django_db
@@ -29,10 +29,6 @@ class Review(Workflow):
     @step(after=ask, manual=True, within=timedelta(days=2), allowed="group:team")
     def answer(self):
         """The team answers."""
-
-
-def mine(user: object) -> list[str]:
-    return [str(row.pk) for row in Timeline.objects.waiting_for_me(user)]
 
 
 def test_a_timeline_waits_once_however_many_items_do():

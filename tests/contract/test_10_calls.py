@@ -20,15 +20,10 @@ from django_timelines.testing import drain, travel
 from django_timelines.workflows import BoundStep
 from tests.shop.here import HERE
 from tests.shop.models import Entry
+from tests.shop.stories import ready_to_pay
 from tests.shop.workflows import Fork, Letter, Order, Visit, plan, ran
 
 pytestmark = pytest.mark.django_db(databases="__all__")
-
-
-def ready_to_pay() -> Order:
-    order = Order.start(customer="Ada")
-    drain()
-    return Order.get(order.pk)
 
 
 def test_a_call_that_comes_too_early_is_refused_and_says_what_is_missing() -> None:

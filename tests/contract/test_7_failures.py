@@ -16,6 +16,7 @@ from django_timelines.testing import drain, recorded_errors, travel
 from django_timelines.workflows import PermanentFailure, RetryAfter
 from tests.shop.here import HERE
 from tests.shop.models import Entry
+from tests.shop.stories import ready_to_pay
 from tests.shop.workflows import Fork, Order, Visit, plan, ran
 
 pytestmark = pytest.mark.django_db(databases="__all__")
@@ -26,12 +27,6 @@ def raising(error: Exception) -> Any:
         raise error
 
     return body
-
-
-def ready_to_pay() -> Order:
-    order = Order.start(customer="Ada")
-    drain()
-    return Order.get(order.pk)
 
 
 def test_a_failed_attempt_is_tried_again_at_its_due_time() -> None:

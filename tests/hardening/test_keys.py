@@ -11,17 +11,12 @@ from django.db import connections
 from django_timelines.exceptions import Refused, Rejected
 from django_timelines.models import Timeline
 from django_timelines.testing import drain
+from tests.shop.stories import ready_to_pay
 from tests.shop.workflows import Order, ran
 
 from .workflows import Diary, Door
 
 pytestmark = pytest.mark.django_db(databases="__all__")
-
-
-def ready_to_pay() -> Order:
-    order = Order.start(customer="Ada")
-    drain()
-    return Order.get(order.pk)
 
 
 def at_once(times: int, do: Callable[[], Any]) -> list[Any]:

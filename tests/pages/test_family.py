@@ -20,17 +20,12 @@ from django_timelines.sight import look
 from django_timelines.testing import drain, recorded_errors, travel
 from tests.counting import rows_read
 from tests.shop.here import HERE
+from tests.shop.stories import eaten
 from tests.shop.workflows import Order, Supper, plan
 
 from .test_page import knows
 
 pytestmark = pytest.mark.django_db(databases="__all__")
-
-
-def eaten(*dishes: str) -> Any:
-    supper = Supper.start(guest="Ada", dishes=list(dishes))
-    drain()
-    return Supper.get(supper.pk)
 
 
 def links(client: Client, timeline: Timeline) -> list[tuple[str, str]]:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from io import StringIO
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.core.management import CommandError, call_command
-from django.test import Client
 
 from django_timelines import store
 from django_timelines.engine import clock
@@ -18,6 +15,7 @@ from django_timelines.engine.follow import SIGHTING
 from django_timelines.models import News, Place, Projection
 from django_timelines.moments import now
 from tests.shop.here import HERE
+from tests.shop.people import staff_with
 
 from .conftest import follow_to_the_end
 from .models import Account
@@ -37,20 +35,6 @@ def say(*words: str) -> str:
 def standing(label: str = "ledger.Accounts") -> dict[str, Any]:
     document = json.loads(say("projections", "--json"))
     return next(one for one in document["projections"] if one["projection"] == label)
-
-
-@pytest.fixture
-def staff() -> Callable[..., Client]:
-    """Log a member of staff with these permissions in."""
-
-    def log_in(*codenames: str) -> Client:
-        user = User.objects.create_user("ada", is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-        client = Client()
-        client.force_login(user)
-        return client
-
-    return log_in
 
 
 def test_a_projection_that_nobody_has_followed_yet_is_named() -> None:
@@ -141,12 +125,12 @@ def test_the_clock_and_the_follower_follow_once_if_asked() -> None:
     assert clock.tick(HERE) == 0
 
 
-def test_the_admin_shows_how_far_behind_a_projection_is_and_why_it_has_stopped(staff: Callable[..., Client]) -> None:
+def test_the_admin_shows_how_far_behind_a_projection_is_and_why_it_has_stopped() -> None:
     sell("<b>Ada</b>", 5)
     trouble.append(lambda event: event.data.missing)
     follow_to_the_end()
 
-    page = staff("view_projection").get(LIST).content.decode()
+    page = staff_with("view_projection").get(LIST).content.decode()
 
     assert "Stopped" in page
     assert "1 timeline since" in page
@@ -155,11 +139,11 @@ def test_the_admin_shows_how_far_behind_a_projection_is_and_why_it_has_stopped(s
     assert "Rebuild the selected" not in page
 
 
-def test_who_may_asks_for_a_rebuild_in_the_admin(staff: Callable[..., Client]) -> None:
+def test_who_may_asks_for_a_rebuild_in_the_admin() -> None:
     sell("Ada", 5)
     follow_to_the_end()
     Account.objects.all().delete()
-    client = staff("view_projection", "rebuild_projection")
+    client = staff_with("view_projection", "rebuild_projection")
 
     page = client.post(LIST, {"action": "rebuild", "_selected_action": ["ledger.Accounts"]}, follow=True)
 
@@ -169,13 +153,13 @@ def test_who_may_asks_for_a_rebuild_in_the_admin(staff: Callable[..., Client]) -
     assert (totals(), standing()["status"]) == ({"Ada": 5}, "following")
 
 
-def test_who_may_only_view_cannot_rebuild(staff: Callable[..., Client]) -> None:
+def test_who_may_only_view_cannot_rebuild() -> None:
     follow_to_the_end()
 
-    staff("view_projection").post(LIST, {"action": "rebuild", "_selected_action": ["ledger.Accounts"]})
+    staff_with("view_projection").post(LIST, {"action": "rebuild", "_selected_action": ["ledger.Accounts"]})
 
     assert not News.objects.filter(timeline=None).exists()
 
 
-def test_who_may_not_view_sees_nothing(staff: Callable[..., Client]) -> None:
-    assert staff().get(LIST).status_code == 403
+def test_who_may_not_view_sees_nothing() -> None:
+    assert staff_with().get(LIST).status_code == 403

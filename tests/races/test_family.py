@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -16,15 +15,10 @@ from django_timelines.models import Event, Notice
 from django_timelines.testing import assert_holds, drain, recorded_errors, travel
 from tests.races.at_once import at_once, meanwhile
 from tests.shop.here import HERE
+from tests.shop.stories import eaten
 from tests.shop.workflows import Bill, Dish, Supper, plan
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
-
-
-def supper_of(*dishes: str) -> Any:
-    supper = Supper.start(guest="Ada", dishes=list(dishes))
-    drain()
-    return Supper.get(supper.pk)
 
 
 def settle() -> None:
@@ -34,7 +28,7 @@ def settle() -> None:
 
 def test_a_childs_end_against_its_parents_cancel_in_either_order() -> None:
     for _ in range(10):
-        supper = supper_of()
+        supper = eaten()
         bill = Bill.get(supper.bill.child.pk)
         answers = at_once(lambda: bill.tip(amount=1), lambda: supper.timeline.cancel(reason="closed"))  # noqa: B023 (at once)
         settle()
@@ -49,7 +43,7 @@ def test_a_childs_end_against_its_parents_cancel_in_either_order() -> None:
 
 
 def test_the_parents_cancel_in_the_middle_of_the_childs_last_body(row_locks: None) -> None:
-    supper = supper_of()
+    supper = eaten()
     plan["tip"] = lambda bill: meanwhile(lambda: Supper.get(supper.pk).timeline.cancel(reason="closed"))
 
     with pytest.raises(Refused):
@@ -61,7 +55,7 @@ def test_the_parents_cancel_in_the_middle_of_the_childs_last_body(row_locks: Non
 
 
 def test_two_that_take_a_notice_which_means_nothing() -> None:
-    supper = supper_of("soup")
+    supper = eaten("soup")
     dish = Dish.start(name="stranger")
     drain()
     done = Event.objects.using(HERE).filter(timeline=supper.pk, step="cooking", type="StepCompleted").count()

@@ -1,19 +1,18 @@
 """Schedules in the admin and in the terminal: shown, paused and resumed."""
 
 import json
-from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission, User
 from django.core.management import CommandError, call_command
 from django.test import Client
 
 from django_timelines.models import Schedule, Timeline
 from django_timelines.testing import travel
+from tests.shop.people import staff_with
 
 from .test_schedules import at, daily, noon, tick  # noqa: F401 (a fixture)
 
@@ -27,30 +26,16 @@ def say(*words: str) -> str:
     return out.getvalue()
 
 
-@pytest.fixture
-def staff() -> Callable[..., Client]:
-    """Log a member of staff with these permissions in."""
-
-    def log_in(*codenames: str) -> Client:
-        user = User.objects.create_user("ada", is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-        client = Client()
-        client.force_login(user)
-        return client
-
-    return log_in
-
-
 def act(client: Client, action: str) -> str:
     chosen = [str(row.pk) for row in Schedule.objects.all()]
     return client.post(LIST, {"action": action, "_selected_action": chosen}, follow=True).content.decode()
 
 
-def test_the_admin_shows_when_each_begins_next_and_what_came_of_the_last(daily: Any, staff: Any) -> None:  # noqa: F811
+def test_the_admin_shows_when_each_begins_next_and_what_came_of_the_last(daily: Any) -> None:  # noqa: F811
     daily()
     at(noon(2))
     tick()
-    page = staff("view_schedule").get(LIST).content.decode()
+    page = staff_with("view_schedule").get(LIST).content.decode()
 
     assert "0 12 * * * (UTC)" in page
     assert ">On<" in page
@@ -59,9 +44,9 @@ def test_the_admin_shows_when_each_begins_next_and_what_came_of_the_last(daily: 
     assert "Pause the selected" not in page
 
 
-def test_the_admin_pauses_and_resumes(daily: Any, staff: Any) -> None:  # noqa: F811
+def test_the_admin_pauses_and_resumes(daily: Any) -> None:  # noqa: F811
     daily()
-    client = staff("view_schedule", "pause_schedule")
+    client = staff_with("view_schedule", "pause_schedule")
 
     assert "Shop.Parcel is paused." in act(client, "pause")
     assert Schedule.objects.get().paused_by == "ada"
@@ -75,16 +60,16 @@ def test_the_admin_pauses_and_resumes(daily: Any, staff: Any) -> None:  # noqa: 
     assert [entry.change_message for entry in LogEntry.objects.order_by("pk")] == ["Paused.", "Resumed."]
 
 
-def test_who_may_only_look_pauses_nothing(daily: Any, staff: Any) -> None:  # noqa: F811
+def test_who_may_only_look_pauses_nothing(daily: Any) -> None:  # noqa: F811
     daily()
-    act(staff("view_schedule"), "pause")
+    act(staff_with("view_schedule"), "pause")
 
     assert Schedule.objects.get().paused_at is None
 
 
-def test_one_that_is_gone_from_the_code_is_not_resumed_and_may_be_deleted(daily: Any, staff: Any, deploy: Any) -> None:  # noqa: F811
+def test_one_that_is_gone_from_the_code_is_not_resumed_and_may_be_deleted(daily: Any, deploy: Any) -> None:  # noqa: F811
     daily()
-    client = staff("view_schedule", "pause_schedule")
+    client = staff_with("view_schedule", "pause_schedule")
     act(client, "pause")
     delete = f"{LIST}{Schedule.objects.get().pk}/delete/"
     assert client.post(delete, {"post": "yes"}).status_code == 403

@@ -34,12 +34,17 @@ def with_sockets(http: Any, routes: Sequence[Any] = ()) -> Any:
 
 
 def with_streams(http: Any) -> Any:
-    """Return the ASGI application of the site's pages, which streams to those of ours that ask for it."""
+    """Return the ASGI application of the site's pages, which streams to those of ours that ask for it.
+
+    What is asked for a stream and has none, or none for this visitor, is left to the site: it may have streams of its own.
+    """
     timeline_stream = TimelineStream()
 
     async def serve(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        async def stream(scope: dict[str, Any], receive: Any, _saves_the_session: Any) -> None:
-            await timeline_stream(scope, receive, send)  # who watches saves nothing, whatever the settings say
+        async def stream(with_visitor: dict[str, Any], receive: Any, _saves_the_session: Any) -> None:
+            # who watches saves nothing, whatever the settings say
+            if not await timeline_stream(with_visitor, receive, send):
+                await http(scope, receive, send)
 
         if named := address_of(scope):
             await _with_visitor(stream)(scope | {"url_route": {"args": (), "kwargs": named}}, receive, send)

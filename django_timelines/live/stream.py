@@ -20,25 +20,22 @@ logger = logging.getLogger("django_timelines")
 LASTS = 30.0  # seconds
 BEAT = 10.0  # seconds after which something is sent although there is nothing to tell
 BACK = 500  # ms after which the page comes back
-NO_STORE = (b"cache-control", b"no-store")
 HEADERS = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
-    NO_STORE,
+    (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),  # nginx would keep it back
 )
 _ADDRESS = re.compile(r"(?:^|/)(?P<timeline>[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})/live/$")
 
 
 class TimelineStream:
-    """An ASGI application for a socket's address, asked for a stream."""
+    """Serves a socket's address, asked for a stream."""
 
-    async def __call__(self, scope: type_scope, receive: type_receive, send: type_send) -> None:
-        """Serve one stream."""
+    async def __call__(self, scope: type_scope, receive: type_receive, send: type_send) -> bool:
+        """Serve one stream; tell whether there is one for whoever asks. If not, nothing is received and nothing sent."""
         stream = await admit(_Stream, scope, send, asked_of(scope) | _last_seen(scope))
         if stream is None:
-            await send({"type": "http.response.start", "status": 404, "headers": [NO_STORE]})
-            await send({"type": "http.response.body", "body": b""})
-            return
+            return False
         await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
         await stream.say(f"retry: {BACK}\nevent: hello\ndata: {BACK}\n\n")
         watching = hub()
@@ -49,6 +46,7 @@ class TimelineStream:
             watching.leave(stream.timeline, stream)
             stream.end()
         await send({"type": "http.response.body", "body": b""})
+        return True
 
 
 class _Stream(Watcher):
@@ -79,7 +77,10 @@ class _Stream(Watcher):
 
 
 def address_of(scope: type_scope) -> dict[str, str]:
-    """Return what the address of a stream names; nothing for a request that asks for something else."""
+    """Return what the address of a stream names; nothing for a request that asks for something else.
+
+    One of the site's own may look the same: whether it is ours is known once its timeline is found.
+    """
     found = _ADDRESS.search(scope["path"])
     wants = b"text/event-stream" in _header(scope, b"accept")
     return found.groupdict() if found and wants and scope["method"] == "GET" else {}

@@ -85,7 +85,7 @@ def test_who_comes_back_is_told_what_came_after_the_last_event(visitor, signup):
 
 
 @pytest.mark.parametrize("asked", ["after=x", "after=-1", "after=" + "9" * 5000])
-def test_unknown_foreign_and_malformed_are_refused_alike(visitor, stranger, signup, asked):
+def test_unknown_foreign_and_malformed_are_left_to_the_site_alike(visitor, stranger, signup, asked):
     async def story():
         requests = [
             Stream(visitor, uuid.uuid4(), STREAM),
@@ -94,7 +94,26 @@ def test_unknown_foreign_and_malformed_are_refused_alike(visitor, stranger, sign
         ]
         return [await request.begin() for request in requests]
 
-    assert asyncio.run(story()) == [404] * 3
+    assert asyncio.run(story()) == [299] * 3
+
+
+def test_a_site_has_event_streams_of_its_own_at_addresses_that_look_like_ours(visitor):
+    seen = []
+
+    async def ticker(scope, receive, send):
+        seen.append((scope, await receive()))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def story():
+        stream = Stream(visitor, uuid.uuid4(), STREAM)
+        stream.scope["path"] = f"/tickers/{uuid.uuid4()}/live/"
+        stream.application = with_streams(ticker)
+        return await stream.begin()
+
+    assert asyncio.run(story()) == 200
+    scope, message = seen[0]
+    assert message == {"type": "http.request", "body": b""}
+    assert set(scope) == {"type", "method", "path", "query_string", "headers"}
 
 
 def test_whatever_asks_for_no_stream_is_the_sites_own(visitor, signup):
@@ -194,6 +213,6 @@ def test_a_stream_saves_no_session_and_sends_no_cookie(visitor, stranger, signup
         return statuses, [name for one in (allowed, refused) for name, _value in one.start["headers"]]
 
     statuses, headers = asyncio.run(story())
-    assert statuses == [200, 404]
+    assert statuses == [200, 299]
     assert b"Set-Cookie" not in headers
     assert list(Session.objects.values_list("session_key", "expire_date")) == before

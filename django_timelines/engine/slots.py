@@ -13,9 +13,10 @@ from __future__ import annotations
 import logging
 import random
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 
 from django.db.models import Q, QuerySet
 
@@ -91,9 +92,7 @@ def call_up(using: str, digests: Iterable[uuid.UUID], *, ring: bool = True) -> N
 
 def call_up_all(using: str, *, ring: bool = True) -> None:
     """Do it for the limits that somebody waits for; of very many for some, whichever: they come up again."""
-    waiting = Run.objects.using(using).filter(awaits__isnull=False)
-    digests = [digest for digest in waiting.values_list("awaits", flat=True).distinct() if digest is not None]
-    call_up(using, random.sample(digests, min(MANY, len(digests))), ring=ring)
+    call_up(using, islice(_awaited(using), MANY), ring=ring)
 
 
 def standing(timeline: Timeline, run: Run) -> tuple[int, int]:
@@ -150,7 +149,9 @@ def _call_up(using: str, digest: uuid.UUID, *, ring: bool) -> None:
     number = next((limit.number for limit in _limits_of(first.timeline, first) if limit.digest == digest), None)
     left = MANY if number is None else number - _held(using, digest).count()
     left -= digest in _kept(using, first.timeline.workflow, first)
-    left -= waiting.filter(_called_up()).count()
+    if left > 0:  # those who were called up are among the oldest
+        oldest, now = waiting.values_list("rings", "ring")[: MANY + (number or 0)], moments.now()
+        left -= sum(rings == 1 and ring is not None and ring > now for rings, ring in oldest)
     for run in waiting.with_timelines().filter(rings=0)[: max(0, left)]:
         placement, at = bells.retry_placement_of(run.timeline.workflow, run.step), moments.now()
         again = bells.next_ring(0, at)
@@ -159,6 +160,16 @@ def _call_up(using: str, digest: uuid.UUID, *, ring: bool) -> None:
         bell = Bell(run.timeline_id.hex, run.step, run.item, run.fence, using, placement)
         if ring and not bells.ring(bell):
             store.rang(using, [store.Ring(run, -1, placement, at)])  # for a clock that can
+
+
+def _awaited(using: str) -> Iterator[uuid.UUID]:
+    """Yield the limits that somebody waits for, from anywhere on. Each is looked up, however many wait for it."""
+    begin, awaited = uuid.uuid4(), Run.objects.using(using).order_by("awaits").values_list("awaits", flat=True)
+    for part in (awaited.filter(awaits__gt=begin), awaited.filter(awaits__lte=begin)):
+        digest = part.first()
+        while digest is not None:
+            yield digest
+            digest = part.filter(awaits__gt=digest).first()
 
 
 def _limits_of(timeline: Timeline, run: Run) -> list[Wanted]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -16,14 +17,14 @@ from django_timelines.engine import clock
 from django_timelines.engine.claim import claim
 from django_timelines.engine.execute import run_from
 from django_timelines.engine.runner import Held, Runner
-from django_timelines.engine.slots import call_up_all
+from django_timelines.engine.slots import call_up, call_up_all
 from django_timelines.engine.stopping import give_back
 from django_timelines.exceptions import PermanentFailure, Rejected
 from django_timelines.models import Event, Run, Slot
 from django_timelines.state import RunName
 from django_timelines.testing import assert_holds, drain, recorded_errors, travel
 from django_timelines.workflows import Limit, Workflow, step
-from tests.counting import rows_read
+from tests.counting import rows_read, work_done
 from tests.limits.workflows import Caller, Desk, Import, Plant
 from tests.shop.here import HERE
 from tests.shop.workflows import Order, plan, ran
@@ -444,6 +445,46 @@ def test_of_those_that_are_called_up_no_state_is_read_but_the_firsts() -> None:
 
     assert Run.objects.filter(rings=1, awaits__isnull=False).count() == 2
     assert read["states"] == 1
+
+
+def test_the_more_wait_the_more_work_it_is_not_to_call_one_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django_timelines.engine.slots.MANY", 10)
+    first, second, third = uploaded("Ada", "Bea", "Cleo")
+    attempts = held(first, "load"), held(second, "load")
+    assert claimed(third, "load") is None
+    for attempt in attempts:
+        ended(attempt)
+    one = Run.objects.get(timeline=third.pk, step="load")
+    alike = {"timeline_id": third.pk, "step": "load", "status": "due", "awaits": one.awaits, "ring": one.ring}
+    Run.objects.bulk_create(Run(fence=1_000 + number, **alike) for number in range(5_000))
+
+    with work_done(HERE) as work:
+        call_up_all(HERE, ring=False)
+        call_up(HERE, filter(None, [one.awaits]), ring=False)
+
+    assert Run.objects.filter(fence__gte=1_000, rings=1).count() == 1
+    assert work["steps"] < 20
+    Run.objects.filter(fence__gte=1_000).delete()
+
+
+def test_all_limits_that_somebody_waits_for_come_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django_timelines.engine.slots.MANY", 4)
+    called: list[Any] = []
+    monkeypatch.setattr("django_timelines.engine.slots._call_up", lambda using, digest, ring: called.append(digest))
+    third = uploaded("Ada", "Bea", "Cleo")[2]
+    digests = {uuid.uuid4() for _ in range(6)}
+    numbered = enumerate([*digests, *digests])
+    crowd = [Run(timeline_id=third.pk, step="load", status="due", fence=9 + n, awaits=one) for n, one in numbered]
+    Run.objects.bulk_create(crowd)
+
+    looks = []
+    for _ in range(200):
+        call_up_all(HERE)
+        looks.append([called.pop() for _ in [*called]])
+
+    assert all(len({*look}) == len(look) == 4 for look in looks)
+    assert {digest for look in looks for digest in look} == digests
+    Run.objects.filter(awaits__isnull=False).delete()
 
 
 def test_what_waits_is_no_busy_loop() -> None:

@@ -36,7 +36,17 @@ from ..state import Outcome, split_key, waits_for_call
 from ..steps import Step
 from ..store import snapshot_of
 from ..workflows import BoundStep
-from .visible import check_call, may_call, may_view, other_of, sentences_of, status_of, viewer, visible
+from .visible import (
+    check_call,
+    conflicts_refused,
+    may_call,
+    may_view,
+    other_of,
+    sentences_of,
+    status_of,
+    viewer,
+    visible,
+)
 
 PAGE = 50  # timelines in one answer
 MOST_EVENTS = 200
@@ -53,7 +63,7 @@ def answered(view: type_view) -> type_view:
     @sensitive_variables()
     def answer(request: HttpRequest, **kwargs: Any) -> HttpResponse:
         try:
-            with actors.through("api"):
+            with actors.through("api"), conflicts_refused():
                 return view(request, **kwargs)
         except Refused as refused:
             message = " ".join(sentences_of(refused))

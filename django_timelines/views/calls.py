@@ -28,7 +28,7 @@ from ..registry import Declaration
 from ..state import Outcome, split_key, waits_for_call
 from ..steps import Step
 from ..workflows import BoundStep
-from .visible import may_call, viewer
+from .visible import conflicts_refused, may_call, viewer
 
 STEP, KEY, SEEN = "timelines-step", "timelines-key", "timelines-seen"
 MOST_CALLS = 20  # items of a step of which a page has the forms
@@ -160,7 +160,9 @@ def carry_out(
     options = Options(call.key, actor, link is not None, call.seen, link, outside=link is None)
     bound: BoundStep[...] = BoundStep(declaration.make(timeline), *run, options)
     try:
-        if bound(**input_of(call.form, step)) is Outcome.DUE:
+        with conflicts_refused():
+            outcome = bound(**input_of(call.form, step))
+        if outcome is Outcome.DUE:
             bound.wait(WAIT)
     except Rejected as rejected:
         add_errors(call.form, rejected)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import router
@@ -13,7 +15,7 @@ from django.utils.translation import gettext as _
 from .. import frames, policy, registry
 from ..engine.assignee import not_theirs
 from ..engine.behind import refuse_if_behind
-from ..exceptions import NotAllowed, NotUnique, Refused
+from ..exceptions import Conflict, NotAllowed, NotUnique, Refused
 from ..items import run_of
 from ..models import Timeline
 from ..state import split_key
@@ -42,6 +44,16 @@ def status_of(refused: Refused) -> int:
 def sentences_of(refused: Refused) -> list[str]:
     """Return what a refusal says to people."""
     return list(getattr(refused, "messages", None) or [str(refused)])
+
+
+@contextmanager
+def conflicts_refused() -> Iterator[None]:
+    """Turn a conflict into a refusal: nothing was written, and the same may be sent again."""
+    try:
+        yield
+    except Conflict:
+        said = _("Others have moved this on at the same moment, and nothing was done. Send it again.")
+        raise Refused(said, "conflict") from None
 
 
 def other_of(request: HttpRequest, refused: Refused | None) -> Timeline | None:

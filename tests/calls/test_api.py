@@ -321,3 +321,13 @@ def test_an_item_is_called_whatever_its_name_is(customer, ada, name):
 
     assert (answer.status_code, answer.json()["outcome"]) == (200, "completed")
     assert Jury.get(jury.pk).vote[name].status == "completed"
+
+
+def test_what_others_wrote_at_the_same_moment_is_a_conflict_and_may_be_sent_again(customer, order, others_write):
+    head = order.timeline.head
+    with others_write():
+        answer = post(customer, of(order, "steps", "pay"), input={"amount": 3}, key="k")
+
+    assert (answer.status_code, answer.json()["error"]["reason"]) == (409, "conflict")
+    assert Timeline.objects.get(pk=order.pk).head == head
+    assert post(customer, of(order, "steps", "pay"), input={"amount": 3}, key="k").json()["outcome"] == "completed"

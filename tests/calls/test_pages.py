@@ -350,6 +350,20 @@ def test_a_form_that_was_opened_before_its_step_was_renamed_is_taken_and_asked_f
     assert (called[item] if item else called).status == "completed"
 
 
+def test_what_others_wrote_at_the_same_moment_is_said_and_what_was_typed_stays(client, order, others_write):
+    address, link = f"/timelines/{order.pk}/", order.pay.link().removeprefix("https://example.org")
+    typed = {"timelines-step": "pay", "amount": "73"}
+
+    with others_write():
+        answers = [client.post(address, typed), client.post(link, typed)]
+
+    for answer in answers:
+        assert answer.status_code == 409
+        assert "Send it again." in answer.content.decode()
+        assert 'value="73"' in answer.content.decode()
+    assert client.post(address, typed).status_code == 302
+
+
 def test_what_went_on_elsewhere_does_not_make_a_form_stale(client, order):
     address = order.get_absolute_url()
     form = sent(client.get(address), amount="5")

@@ -143,7 +143,7 @@ def _follow(following: Following, using: str, most: int) -> bool:
 
 
 def _by_news(following: Following, using: str, most: int) -> Part | None:
-    rows = News.objects.using(using).filter(projection=following.label, timeline__isnull=False).order_by("id")
+    rows = News.objects.using(using).filter(projection=following.label, timeline__isnull=False).order_by("timeline_id")
     news = list(rows.values_list("id", "timeline_id")[:MOST_TIMELINES])
     if not news:
         return None

@@ -68,7 +68,7 @@ class News(models.Model):
     class Meta:
         verbose_name = _("news")
         verbose_name_plural = _("news")
-        indexes = (models.Index(fields=["projection", "id"], name="timelines_news"),)
+        indexes = (models.Index(fields=["projection", "timeline"], name="timelines_news"),)  # finds what is asked, too
 
     def __str__(self) -> str:
         return f"{self.projection} {self.timeline_id or '*'}"

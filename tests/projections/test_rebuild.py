@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 
-from django_timelines import following
+from django_timelines import following, moments
 from django_timelines.engine import follow as following_engine
 from django_timelines.engine import rebuild as rebuilding
 from django_timelines.engine.follow import follow_all
 from django_timelines.engine.projecting import begin_new
 from django_timelines.engine.prune import prune
-from django_timelines.engine.rebuild import ask, rebuild
+from django_timelines.engine.rebuild import ask, rebuild, was_asked
 from django_timelines.exceptions import Unknown
 from django_timelines.models import Event, News, Place, Projection, Timeline
 from django_timelines.testing import drain, travel
+from tests.counting import work_done
 from tests.shop.here import HERE
 
 from .conftest import follow_to_the_end
@@ -66,6 +67,18 @@ def test_who_follows_does_the_rebuild_that_was_asked_for() -> None:
 
     assert totals() == {"Ada": 5}
     assert not News.objects.filter(timeline=None).exists()
+
+
+def test_whether_a_rebuild_is_asked_for_takes_no_look_at_all_news() -> None:
+    news = {"projection": ACCOUNTS.label, "timeline": sell("Ada", 5).timeline, "at": moments.now()}
+    News.objects.bulk_create(News(**news) for _ in range(5_000))
+
+    with work_done(HERE) as work:
+        assert not was_asked(ACCOUNTS, HERE)
+        ask(ACCOUNTS.label)
+        assert was_asked(ACCOUNTS, HERE)
+
+    assert work["steps"] == 0
 
 
 def test_a_rebuild_of_what_is_no_projection_is_refused() -> None:

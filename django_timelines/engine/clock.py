@@ -146,10 +146,10 @@ def hear_all(using: str, runner: Runner, before: datetime | None = None) -> list
 
 
 def settle_due_deadlines(using: str) -> None:
-    """Settle what is overdue by now."""
+    """Settle what is overdue by now, but for the timelines of workflows that are paused."""
     by, at = By(this_process(ActorType.CLOCK, "clock")), moments.now()
     runs = Run.objects.using(using).filter(until__lte=at, status__in=_WITH_DEADLINE, ring__isnull=False)
-    for run in runs.with_timelines():
+    for run in runs.exclude(timeline__workflow__in=store.paused(using)).with_timelines():
         with suppress(Conflict):  # what was settled before it may have settled it, too
             settle_overdue(run, by)
 

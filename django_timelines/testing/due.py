@@ -6,7 +6,7 @@ import uuid
 from datetime import UTC, datetime
 
 from django.db import router
-from django.db.models import Q
+from django.db.models import F, Q
 
 from .. import conf, moments, store
 from ..actors import ActorType, acting, this_process
@@ -53,14 +53,16 @@ def _drain(using: str) -> int:
 
 
 def keep_time(using: str) -> None:
-    """Settle what is overdue by now, and rescue what its runner left, as a clock does."""
-    actor = this_process(ActorType.CLOCK, "clock")
+    """Settle what is overdue by now, and rescue what its runner left, as a clock does: nothing of what is paused."""
+    actor, paused = this_process(ActorType.CLOCK, "clock"), store.paused(using)
+    if store.EVERYTHING in paused:
+        return
     while clock.hear_all(using, Runner(actor, "", using)):
         pass
     clock.settle_due_deadlines(using)
     call_up_all(using, ring=False)
     runs = Run.objects.using(using).filter(status=StepStatus.RUNNING, ring__lte=moments.now())
-    left = list(runs.select_related("timeline"))
+    left = list(runs.exclude(timeline__workflow__in=paused).with_timelines())
     live = store.leases(using, [run.id for run in left]) if left else {}
     for run in left:
         if live.get(run.id) is None:
@@ -77,7 +79,7 @@ def next_due(using: str, timeline: uuid.UUID | None = None) -> Run | None:
     runs = runs.exclude(timeline__workflow__in=paused).exclude(
         awaits__isnull=False, rings=0
     )  # for whom there is no slot
-    return (runs.filter(timeline=timeline) if timeline else runs).order_by("due", "id").first()
+    return (runs.filter(timeline=timeline) if timeline else runs).order_by(F("due").asc(nulls_first=True), "id").first()
 
 
 def carry_out(run: Run, using: str, *, alone: bool = False) -> None:

@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
+from django_timelines.actors import SYSTEM
+from django_timelines.engine.claim import claim
 from django_timelines.engine.clock import tick
 from django_timelines.engine.pause import pause_all, resume_all
+from django_timelines.engine.runner import Runner
 from django_timelines.exceptions import Refused, Rejected
 from django_timelines.models import Event, Lease, Run
-from django_timelines.state import step_status
+from django_timelines.state import RunName, step_status
 from django_timelines.testing import drain, recorded_errors, travel
 from django_timelines.workflows import PermanentFailure
 from tests.shop.here import HERE
@@ -488,6 +491,39 @@ def test_pausing_one_workflow_leaves_the_others() -> None:
     resume_all("shop.Trip")
     drain()
     assert Trip.get(trip.pk).book_flight.status == "completed"
+
+
+@pytest.mark.parametrize("paused", ["", "shop.Parcel"])
+def test_what_is_paused_is_neither_overdue_nor_rescued_whether_a_clock_looks_or_a_test_drains(
+    deploy: Any, paused: str
+) -> None:
+    parcel = deploy("""
+        class Parcel(Workflow):
+            @step
+            def post(self): ...
+
+            @step(after=post, manual=True, within=timedelta(hours=1))
+            def sign(self): ...
+
+            @step(after=post)
+            def carry(self): ...
+    """)
+    begun = parcel.start()
+    drain()
+    parcel.get(begun.pk).timeline.rewind(to="carry", reason="once more")
+    fence = Run.objects.get(step="carry").fence
+    assert claim(begun.pk, RunName("carry"), fence, Runner(SYSTEM, "embedded", HERE))  # by who goes away then
+    pause_all("the bad day", paused)
+    before = Event.objects.count()
+
+    with travel(timedelta(hours=2)):
+        tick(HERE)
+        drain()
+        assert Event.objects.count() == before
+
+        resume_all(paused)
+        drain()
+    assert (parcel.get(begun.pk).sign.status, parcel.get(begun.pk).carry.status) == ("overdue", "completed")
 
 
 # Forced retry

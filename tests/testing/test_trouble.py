@@ -15,6 +15,7 @@ from django_timelines.models import Lease, Timeline
 from django_timelines.placements import embedded
 from django_timelines.signals import appended
 from django_timelines.testing import Crash, assert_holds, crash_at, deliver_twice, drain, fail_step, given, travel
+from django_timelines.testing.due import carry_out, next_due
 from django_timelines.workflows import RetryAfter
 from tests.shop.here import HERE
 from tests.shop.models import Entry
@@ -384,3 +385,16 @@ def test_an_attempt_that_need_not_wait_is_drained_at_once() -> None:
         drain()
 
     assert Telegram.get(telegram.pk).send.status == "completed"
+
+
+def test_what_need_not_wait_comes_before_what_has_waited_on_every_database() -> None:
+    waited = Telegram.start(to="Ada")
+    with fail_step(Telegram.send, OSError("the wire is down")):
+        drain()
+    fresh = Telegram.start(to="Eve")
+
+    with travel(timedelta(minutes=1)):
+        run = next_due(HERE)
+        assert run
+        carry_out(run, HERE)
+        assert [Telegram.get(one.pk).send.status for one in (waited, fresh)] == ["retrying", "completed"]

@@ -9,6 +9,7 @@ from django_timelines.models import Timeline
 from tests.shop.models import Entry
 
 from . import outside, worker
+from .followers import follow
 from .people import (
     amend,
     book,
@@ -107,7 +108,7 @@ SCENARIOS = {
     "cancel and undo": Scenario(cancel_and_undo, (start, settle), (settle,)),
     "undo": Scenario(settle, (start, settle, cancel_and_undo), placed=("away", "rq")),
     "erase": Scenario(erase, _ENDED, placed=("away",)),
-    "prune": Scenario(prune_in_batches, (*_ENDED, three_old_ones), (one_is_left,), placed=("away",)),
+    "prune": Scenario(prune_in_batches, (*_ENDED, three_old_ones, follow), (one_is_left,), placed=("away",)),
 }
 
 

@@ -15,8 +15,9 @@ ATTEMPTS, WAIT, LEASE = 2, 20, 60  # tries in all, seconds before the second, se
 
 NO_AMOUNT = -1
 
-OPEN = {"due", "running", "retrying", "waiting", "blocked"}
-GOES_ON = OPEN - {"waiting"}  # beside a round that began after its own
+BEGUN = {"due", "running", "retrying", "blocked"}  # once it has been tried
+OPEN = BEGUN | {"waiting", "overdue"}
+NEVER = float("inf")
 DONE = {"completed", "skipped"}
 OUTCOMES = {"skipped": "completed", "running": "due"} | {
     same: same for same in ("completed", "due", "retrying", "blocked", "failed", "not taken")
@@ -33,15 +34,16 @@ class Declared:
     goes_on_from_failure: bool = False
     undoes: str = ""
     again: str = ""  # where it sends the work back to
+    within: float = NEVER  # seconds from when it is reached
 
 
 STEPS = {
     "begin": Declared(EXACTLY, is_called=True),
     "pack": Declared(EXACTLY, (("begin", "done"),)),
     "unpack": Declared(EXACTLY, undoes="pack"),
-    "announce": Declared(LEAST, (("begin", "done"),), goes_on_from_failure=True),
+    "announce": Declared(LEAST, (("begin", "done"),), goes_on_from_failure=True, within=60),
     "renounce": Declared(LEAST, undoes="announce"),
-    "pay": Declared(EXACTLY, (("begin", "done"),), is_called=True),
+    "pay": Declared(EXACTLY, (("begin", "done"),), is_called=True, within=90),
     "refund": Declared(EXACTLY, undoes="pay"),
     "send": Declared(MOST, (("pack", "done"), ("pay", "done")), goes_on_from_failure=True),
     "search": Declared(EXACTLY, (("send", "failed"),), again="begin"),
@@ -72,6 +74,7 @@ class Run:
     turn: int = 0  # which of its events is the newest: a bell or an attempt of an earlier one is void
     holder: int | None = None  # the turn of the attempt that may complete
     due_at: float = 0
+    until: float = NEVER  # its deadline
     leased_until: float = 0
     looked_at: float = 0  # when the clock looks at it next
     saw: int = 0  # the total as the attempt's body sees it
@@ -87,7 +90,7 @@ class Run:
     @property
     def is_begun(self) -> bool:
         """Tell whether somebody has tried it, and it has not come to its end."""
-        return self.status in GOES_ON and self.attempt > 0
+        return self.status in BEGUN and self.attempt > 0
 
 
 @dataclass
@@ -167,7 +170,7 @@ class Model:
         run, status = self.runs[step], self.status(step)
         if key in self.keys:
             return "same" if self.keys[key] == (step, given) else "refused: key_reused"
-        if status in ("waiting", "blocked") and not self.cancelling and not self.ended:
+        if status in ("waiting", "blocked", "overdue") and not self.cancelling and not self.ended:
             return "accept"
         if run.call == given and not key:
             return "same"
@@ -189,6 +192,7 @@ class Model:
         run.call, run.key, run.attempt = given, key, 0
         if key:
             self.keys[key] = (step, given)
+        self._forget_a_deadline_that_has_passed(run)
         self._due(run)
         if not elsewhere:
             self.claim(run, run.turn)
@@ -201,13 +205,14 @@ class Model:
         if run.status not in ("due", "retrying", "blocked", *(["running"] if force else [])):
             return "refused: not_applicable"
         if run.status != "due":
+            self._forget_a_deadline_that_has_passed(run)
             self._due(run)
         return "due"
 
     def skip(self, name: str) -> str:
         """Go past it."""
         run = self.runs[name]
-        if run.status not in ("due", "retrying", "blocked", "waiting"):
+        if run.status not in ("due", "retrying", "blocked", "waiting", "overdue"):
             return "refused: not_applicable"
         self._settle(run, "skipped")
         return "completed"
@@ -321,10 +326,14 @@ class Model:
             run.leased_until = run.looked_at = self.now - 1
 
     def tick(self) -> None:
-        """Rescue what its runner left."""
+        """Rescue what its runner left, and say what is overdue: while it is cancelled, nothing is."""
         if self.everything_paused:
             return
         for run in list(self.runs.values()):
+            if run.status in ("waiting", "due", "retrying") and run.until <= self.now:
+                if not self.paused and not self.cancelling:
+                    self._set(run, "overdue")
+                continue
             if run.status != "running" or run.looked_at > self.now:
                 continue
             if run.leased_until > self.now:
@@ -341,13 +350,18 @@ class Model:
 
     def _set(self, run: Run, status: str) -> None:
         run.status, run.holder, run.turn = status, None, run.turn + 1
-        if run.is_earlier and status not in GOES_ON:
+        if run.is_earlier and status not in BEGUN:
             self.runs.pop(run.name, None)  # nothing asks how it ended
 
     def _due(self, run: Run) -> None:
         self._set(run, "due")
         run.due_at = self.now
         self.chances[run.step] += 1
+
+    def _forget_a_deadline_that_has_passed(self, run: Run) -> None:
+        """Let somebody who asks for it all the same have it done."""
+        if run.until <= self.now:
+            run.until = NEVER
 
     def _hold(self, run: Run, leased_until: float) -> None:
         self._set(run, "running")
@@ -420,6 +434,7 @@ class Model:
         self.undoing, self.then = self.undoing or [], to  # what a person rewound is undone all the same
 
     def _reach(self, step: str) -> None:
+        self.runs[step].until = self.now + STEPS[step].within
         if STEPS[step].is_called:
             self._set(self.runs[step], "waiting")
         else:

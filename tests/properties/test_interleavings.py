@@ -489,6 +489,15 @@ class Interleavings(RuleBasedStateMachine):
         running = set(timeline.runs.filter(status="running").values_list("id", flat=True))
         assert set(Lease.objects.filter(run__timeline=timeline).values_list("run", flat=True)) == running
 
+    def come_to_rest(self) -> None:
+        """Let clock and workers go on until neither has anything to do."""
+        self.tick()
+        while self.model.runnable():
+            while due := self.model.runnable():
+                self.answer_newest(due[0])
+                self.execute(self.workers.pop(), "completed")
+            self.tick()
+
     def teardown(self) -> None:
         """When all who were at it have gone, what can go on does, and what is left waits for people."""
         if not hasattr(self, "errand"):
@@ -498,10 +507,7 @@ class Interleavings(RuleBasedStateMachine):
         for _ in range(2):
             moments.offset += timedelta(seconds=75)
             self.model.now += 75
-            self.tick()
-            while due := self.model.runnable():
-                self.answer_newest(due[0])
-                self.execute(self.workers.pop(), "completed")
+            self.come_to_rest()
             assert drain(HERE) == 0
         self.the_model_holds()
         self.the_contract_holds()

@@ -206,7 +206,7 @@ class Interleavings(RuleBasedStateMachine):
     @rule(deed=DEEDS, step=OPERATED_STEPS)
     def act(self, deed: str, step: str) -> None:
         """Do what a person can do by hand."""
-        if deed != "cancel" or self.model.now > 50:  # not too early: there would be little left to interleave
+        if deed != "cancel" or self.model.now > 20:  # not too early: there would be little left to interleave
             self.by_hand(deed, step)
 
     @precondition(lambda self: self.model.earlier())
@@ -430,6 +430,12 @@ class Interleavings(RuleBasedStateMachine):
     def wait(self) -> None:
         moments.offset += timedelta(seconds=25)
         self.model.now += 25
+
+    @rule()
+    def let_a_deadline_pass(self) -> None:
+        self.wait()
+        self.wait()
+        self.tick()
 
     @rule()
     def tick(self) -> None:

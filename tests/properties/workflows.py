@@ -34,7 +34,7 @@ class Quest(Workflow):
     def unpack(self) -> None:
         undo(self, "unpack")
 
-    @step(after=begin, delivery=AT_LEAST_ONCE, retry=TWICE, within=timedelta(seconds=60))
+    @step(after=begin, delivery=AT_LEAST_ONCE, retry=TWICE, within=timedelta(seconds=30))
     def announce(self) -> None:
         body(self, "announce")
 
@@ -42,7 +42,7 @@ class Quest(Workflow):
     def renounce(self) -> None:
         undo(self, "renounce")
 
-    @step(after=begin, retry=TWICE, within=timedelta(seconds=90))
+    @step(after=begin, retry=TWICE, within=timedelta(seconds=45))
     def pay(self, amount: int) -> None:
         if amount < 0:
             raise ValidationError("An amount is at least nought.")

@@ -38,7 +38,7 @@ from .patience import Patience
 from .record import Stale, check_ours, record, record_superseded
 from .runner import Held, Runner, load
 from .sealing import secrets_of
-from .stopping import give_back, heeding_sigterm, may_be_stopped
+from .stopping import at_work, give_back, may_be_stopped
 
 logger = logging.getLogger("django_timelines")
 OPTIMISTIC_RUNS = 3  # the third run of a body takes the timeline's row first
@@ -48,7 +48,7 @@ def answer(timeline: str, step: str, item: str, fence: int, using: str, placemen
     """Answer a bell: claim the attempt it was rung for and go on from there. An unknown or old one is logged and dropped."""
     leaks.mend(suspected=True)
     actor = current() if placement == INLINE else this_process(ActorType.WORKER, placement)
-    with acting(actor, trace), nullcontext() if placement == INLINE else heeding_sigterm():
+    with acting(actor, trace), nullcontext() if placement == INLINE else at_work():
         runner = Runner(actor, placement, using)
         bell = Bell(timeline, step, item, fence, using, placement, trace)
         run_from(_first([bell], runner), runner)

@@ -25,7 +25,9 @@ from .runner import Held, Runner, commit, load
 
 logger = logging.getLogger("django_timelines")
 _held: dict[Interruptible, tuple[Held, Runner]] = {}
+_at_work: set[threading.Event] = set()  # those who answer a bell: an attempt of theirs may be about to begin
 MOMENT = 1.0  # seconds for a body to notice that it is interrupted
+SHORT = 0.02  # seconds between two looks at who is at work
 
 
 @contextmanager
@@ -44,9 +46,13 @@ def stop(grace: float | None = None) -> None:
     """Take no new attempt, wait this long (seconds) for what is executing, and give the rest back."""
     stopping.set()
     _wait(conf.grace() if grace is None else grace)
-    for body in list(_held):
-        body.interrupt(Stopped)
-    _wait(MOMENT)
+    deadline = time.monotonic() + MOMENT
+    while True:
+        for body in list(_held):
+            body.interrupt(Stopped)  # once, also one that has begun just now
+        if not (_held or _at_work) or time.monotonic() >= deadline:
+            break
+        _wait(SHORT)
     for held, runner in list(_held.values()):  # it blocks where Python cannot interrupt it
         give_back(held, runner)
         connections[runner.using].close()
@@ -54,8 +60,8 @@ def stop(grace: float | None = None) -> None:
 
 def _wait(seconds: float) -> None:
     deadline = time.monotonic() + seconds
-    for body in list(_held):
-        body.done.wait(max(0, deadline - time.monotonic()))
+    for ended in [*(body.done for body in list(_held)), *list(_at_work)]:
+        ended.wait(max(0, deadline - time.monotonic()))
 
 
 def give_back(held: Held, runner: Runner, *, between_items: bool = False, in_time: bool = False) -> None:
@@ -77,7 +83,20 @@ def give_back(held: Held, runner: Runner, *, between_items: bool = False, in_tim
 
 
 @contextmanager
-def heeding_sigterm() -> Iterator[None]:
+def at_work() -> Iterator[None]:
+    """Answer a bell so that a stop waits for what comes of it; in a process's main thread heeding SIGTERM."""
+    ended = threading.Event()
+    _at_work.add(ended)
+    try:
+        with _heeding_sigterm():
+            yield
+    finally:
+        _at_work.discard(ended)
+        ended.set()
+
+
+@contextmanager
+def _heeding_sigterm() -> Iterator[None]:
     """In a process's main thread: on SIGTERM stop gracefully, and then let the handler that was there have it too."""
     if threading.current_thread() is not threading.main_thread():
         yield

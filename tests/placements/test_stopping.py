@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,10 @@ import django_rq
 import pytest
 from django.db import connections
 
+from django_timelines.engine import execute
+from django_timelines.engine.stopping import stop
 from django_timelines.models import Lease, Run, Timeline
+from django_timelines.placements import stopping
 from tests.shop.here import HERE
 from tests.shop.models import Entry
 
@@ -99,6 +103,32 @@ def test_a_worker_that_ends_gives_its_attempt_back_at_once(
     start(worker)
     eventually(lambda: run_of(watch, kind)["status"] == "completed")
     assert Entry.objects.filter(text="written inside").count() == (1 if kind == "inside" else 0)
+
+
+def test_an_attempt_that_begins_as_its_worker_is_told_to_end_is_given_back_too(
+    place: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place("workflows.Watch", background="rq:default")
+    Entry.objects.create(text="do outside")
+    watch = Watch.start(kind="outside")
+    run = Run.objects.get(timeline=watch.pk, step="outside")
+    ends = threading.Thread(target=stop, args=[0])
+    prepare = execute.prepare
+
+    def be_told_to_end(held: Any) -> None:
+        ends.start()
+        ends.join(0.1)  # it has looked for what is executing, and found nothing
+        prepare(held)
+
+    monkeypatch.setattr(execute, "prepare", be_told_to_end)
+    try:
+        execute.answer(watch.pk.hex, "outside", "", run.fence, HERE, "rq:default")
+        ends.join(30)
+    finally:
+        stopping.clear()
+
+    run = run_of(watch, "outside")
+    assert (run["status"], run["attempt"], Lease.objects.count()) == ("retrying", 0, 0)
 
 
 def test_an_effect_that_may_happen_once_waits_for_a_person_when_its_worker_ends(start: type_start, place: Any) -> None:

@@ -118,7 +118,7 @@ def run(crew: Crew, people: People, trouble: Trouble, seconds: float) -> dict[st
     if failed:
         raise RuntimeError("The trouble-maker ended early; what it said stands above.")
     people.closing.set()
-    end_schedules()
+    end_schedules(crew)
     quiet = time.monotonic()
     settle(crew, people, trouble)
     people.end()
@@ -129,14 +129,19 @@ def run(crew: Crew, people: People, trouble: Trouble, seconds: float) -> dict[st
     }
 
 
-def end_schedules() -> None:
-    """Let them begin nothing more: what they have begun comes to its end, too."""
+def end_schedules(crew: Crew) -> None:
+    """Let them begin nothing more: what they have begun comes to its end, too. A tick that failed is tried again before."""
     from django.db import connections
 
+    from django_timelines import moments
     from django_timelines.actors import SYSTEM
     from django_timelines.engine.ticks import pause
     from django_timelines.models import Schedule
 
+    crew.fill()
+    failing = Schedule.objects.exclude(error="")
+    failing.update(ring=moments.now())
+    until("schedules go on", lambda: not failing.exists())
     for row in Schedule.objects.all():
         pause(row, SYSTEM)
     connections.close_all()

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import pydantic
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
@@ -24,6 +24,7 @@ from .steps import SECRET, Parameter
 
 DEEPEST = 26  # levels of a payload: MariaDB takes 32, and what lies around it are some
 UNSET: Any = type("Unset", (), {"__repr__": lambda self: "<unset>"})()
+_TAKEN_APART = ("__dataclass_fields__", "__total__", "_fields")  # of a dataclass, a typed dict, a named tuple
 _CONFIG = pydantic.ConfigDict(arbitrary_types_allowed=False, allow_inf_nan=False, ser_json_inf_nan="constants")
 
 
@@ -103,11 +104,6 @@ def _adapter(annotation: Any) -> TypeAdapter[Any]:
 def field_for(workflow: str, name: str, annotation: Any, default: Any = UNSET) -> Field:
     """Make a field and see that its type works, or say in the class's terms that it does not."""
     field = Field(name, annotation, default)
-    if not field.is_secret and _has_secret(annotation):
-        raise DeclarationError(
-            f"{workflow}.{name} has a Secret within its type {annotation!r}, which would be stored in clear. "
-            "Make all of it secret: Secret[str | None], Secret[list[str]], Secret[Card]."
-        )
     try:
         field.adapter  # noqa: B018 (the check)
     except Exception as error:
@@ -115,16 +111,24 @@ def field_for(workflow: str, name: str, annotation: Any, default: Any = UNSET) -
             f"{workflow}.{name} has the type {annotation!r}, which cannot be stored: {error}. "
             "Use a type that pydantic knows, a model class, or a container of them."
         ) from error
+    if not field.is_secret and _has_secret(annotation):
+        raise DeclarationError(
+            f"{workflow}.{name} has a Secret within its type {annotation!r}, which would be stored in clear. "
+            "Make all of it secret: Secret[str | None], Secret[list[str]], Secret[Card]."
+        )
     return field
 
 
 def _has_secret(annotation: Any, seen: tuple[Any, ...] = ()) -> bool:
     if annotation in seen:  # a type may be of itself
         return False
-    parts = [*get_args(annotation), getattr(annotation, "__value__", None), getattr(annotation, "__supertype__", None)]
+    parts = [*get_args(annotation), get_origin(annotation)]
+    parts += [getattr(annotation, name, None) for name in ("__value__", "__supertype__")]  # what another name is for
     if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
         of_model = annotation.model_fields.values()
         parts += [part for one in of_model for part in (one.annotation, *one.metadata)]
+    elif any(hasattr(annotation, mark) for mark in _TAKEN_APART):
+        parts += get_type_hints(annotation, include_extras=True).values()
     return SECRET in [part for part in parts if isinstance(part, str)] or any(
         _has_secret(part, (*seen, annotation)) for part in parts if part is not None
     )

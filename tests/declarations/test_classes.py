@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, NewType
+from typing import Any, Generic, NamedTuple, NewType, TypeVar
 
 import pydantic
 import pytest
 from django.contrib.auth.models import User
+from typing_extensions import TypedDict
 
 from django_timelines import registry
 from django_timelines.exceptions import DeclarationError, TimelinesError
@@ -274,10 +276,51 @@ class Card(pydantic.BaseModel):
     number: Secret[str]
 
 
+T = TypeVar("T")
+
+
+@dataclass
+class DataCard:
+    """The same as a dataclass."""
+
+    number: Secret[str]
+
+
+@dataclass
+class Box(Generic[T]):
+    """Whatever else is in it."""
+
+    content: T
+    code: Secret[int]
+
+
+class DictCard(TypedDict):
+    """And as a dict."""
+
+    number: Secret[str]
+
+
+class TupleCard(NamedTuple):
+    """And as a tuple."""
+
+    number: Secret[str]
+
+
 Password = NewType("Password", Secret[str])  # type: ignore[valid-newtype]
+HIDING = [
+    Secret[str] | None,
+    list[Secret[str]],
+    dict[str, Secret[int]],
+    Card,
+    DataCard,
+    list[DictCard],
+    TupleCard,
+    Box[str],
+    Password,
+]
 
 
-@pytest.mark.parametrize("type", [Secret[str] | None, list[Secret[str]], dict[str, Secret[int]], Card, Password])
+@pytest.mark.parametrize("type", HIDING)
 def test_a_secret_within_a_type_is_refused_for_it_would_be_stored_in_clear(type: Any) -> None:
     with pytest.raises(DeclarationError, match=r"has a Secret within its type .*Make all of it secret: Secret\["):
         field_for("shop.Order.pay", "card", type)

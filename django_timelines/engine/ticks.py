@@ -128,7 +128,7 @@ def _keep(
             return
         if not (row.queue or row.next_tick <= at) or not _look(declaration, declared, row, actor, at):
             return
-        row.refresh_from_db()
+        row.refresh_from_db(using)
 
 
 def _plan(using: str, declaration: Declaration, declared: Declared, row: Schedule | None, at: datetime) -> None:

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from ..actors import ActorType
 from .columns import ExactCharField
 from .timelines import Timeline
+from .written import WrittenQuerySet
 
 
 class Event(models.Model):
@@ -30,6 +31,8 @@ class Event(models.Model):
     cause = models.PositiveIntegerField(_("cause"), null=True, help_text=_("The sequence of the event that led to it."))
     cause_timeline = models.UUIDField(null=True, help_text=_("Whose event that is, when not this timeline's."))
     trace = models.CharField(_("trace context"), max_length=55, default="", blank=True)
+
+    objects = WrittenQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("event")

@@ -6,6 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from .columns import ExactCharField
+from .written import WrittenQuerySet
 
 
 class Pause(models.Model):
@@ -55,6 +56,8 @@ class Schedule(models.Model):
     paused_at = models.DateTimeField(_("paused"), null=True)
     paused_by = models.CharField(_("paused by"), max_length=200, default="", blank=True)
     version = models.PositiveIntegerField(default=1)
+
+    objects = WrittenQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("schedule")

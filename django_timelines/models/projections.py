@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from .columns import ExactCharField
 from .timelines import Timeline
+from .written import WrittenQuerySet
 
 
 class Projection(models.Model):
@@ -25,6 +26,8 @@ class Projection(models.Model):
     stopped_sequence = models.PositiveIntegerField(_("stopped at the event"), null=True)
     tries = models.PositiveIntegerField(_("tries"), default=0)
     retry = models.DateTimeField(_("next try"), null=True)
+
+    objects = WrittenQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("projection")

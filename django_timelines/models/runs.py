@@ -8,9 +8,10 @@ from django.utils.translation import gettext_lazy as _
 
 from ..state import StepStatus
 from .columns import ExactCharField, new_id
+from .written import WrittenQuerySet
 
 
-class RunQuerySet(models.QuerySet["Run"]):
+class RunQuerySet(WrittenQuerySet["Run"]):
     """Open runs, of which a timeline may have very many."""
 
     def first_alike(self, most: int) -> RunQuerySet:
@@ -86,6 +87,8 @@ class Item(models.Model):
     status = models.CharField(_("status"), max_length=12, choices=[(str(s), _(s)) for s in StepStatus])
     head = models.PositiveIntegerField(help_text=_("Of the timeline, when this was written."))
     state = models.JSONField(_("state"), help_text=_("What the events say of its run: a cache."))
+
+    objects = WrittenQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("item")

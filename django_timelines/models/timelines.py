@@ -14,19 +14,14 @@ from ..rules import allows_always, is_here
 from ..state import TAKES_CALLS, TimelineStatus
 from .columns import ExactCharField, StateField, new_id
 from .runs import Run
+from .written import WrittenQuerySet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class TimelineQuerySet(models.QuerySet["Timeline"]):
+class TimelineQuerySet(WrittenQuerySet["Timeline"]):
     """Timelines, with the questions that people ask of them."""
-
-    @property
-    def db(self) -> str:
-        """The database that is read: without ``using`` the one that is written, as a replica may be behind, and takes no verb."""
-        self._for_write = True
-        return super().db
 
     def waiting_for(self, step: str) -> TimelineQuerySet:
         """Those on which this step, or an item of it, waits for somebody to call it: also under the name that it had before.
@@ -147,7 +142,7 @@ class Timeline(models.Model):
     def refresh_from_db(self, using: str | None = None, fields: Any = None, from_queryset: Any = None) -> None:
         """Read it again; the state with its fields."""
         wanted = fields if fields is None or "state" not in fields else [*fields, "fields"]
-        super().refresh_from_db(using, wanted, from_queryset)
+        super().refresh_from_db(using or self.using, wanted, from_queryset)
 
     @property
     def using(self) -> str:

@@ -1,10 +1,13 @@
 """A router that sends what is read to a replica, as Django's documentation shows one. The replica is not even there."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from django_timelines.testing import drain
+from django_timelines.engine import clock
+from django_timelines.models import Event, Item, Projection, Run, Schedule, Timeline
+from django_timelines.testing import drain, travel
 from tests.shop.here import HERE
 from tests.shop.workflows import Order
 
@@ -12,10 +15,10 @@ pytestmark = pytest.mark.django_db(databases="__all__")
 
 
 class Replica:
-    """Reads of timelines go elsewhere than writes."""
+    """Our rows are read elsewhere than they are written."""
 
     def db_for_read(self, model: Any, **hints: Any) -> str | None:
-        return "replica" if model._meta.label == "django_timelines.Timeline" else None
+        return "replica" if model._meta.app_label == "django_timelines" else None
 
 
 @pytest.fixture
@@ -42,3 +45,33 @@ def test_calls_and_verbs_are_written_where_timelines_are_written(order: Order) -
 @pytest.mark.usefixtures("order")
 def test_using_says_where_to_read_all_the_same() -> None:
     assert (Order.timelines.db, Order.timelines.using("replica").db) == (HERE, "replica")
+
+
+def test_a_verb_reads_again_what_it_has_written(order: Order) -> None:
+    order.timeline.pause(reason="holidays")
+    order.timeline.resume()
+
+    assert (order.timeline.using, order.timeline.status) == (HERE, "running")
+
+
+@pytest.mark.usefixtures("order")
+def test_a_clock_keeps_schedules_where_they_are_written(deploy: Any) -> None:
+    workflow = deploy("""
+        @schedule("0 * * * *", tz="UTC", missed="all", overlap="allow")
+        class Parcel(Workflow):
+            @step
+            def post(self): ...
+    """)
+    clock.tick(HERE)
+
+    travel(timedelta(hours=3))
+    clock.tick(HERE)
+
+    assert workflow.timelines.count() == 3
+
+
+@pytest.mark.usefixtures("order")
+def test_the_admin_moves_on_what_it_shows_where_that_is_written() -> None:
+    shown = (Timeline, Event, Run, Item, Schedule, Projection)
+
+    assert {model.objects.all().db for model in shown} == {HERE}  # type: ignore[attr-defined]

@@ -66,7 +66,7 @@ def held(run: Run, *, live: bool) -> str:
 
 def event_title(type: str) -> str:
     """Return an event's type in words: "Step completed"."""
-    return camel_case_to_spaces(type).capitalize()
+    return _(camel_case_to_spaces(type).capitalize())
 
 
 def badge(status: str) -> SafeString:

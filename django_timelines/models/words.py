@@ -1,4 +1,4 @@
-"""The words for where things stand, spelled out for ``makemessages``: elsewhere they come from their enums."""
+"""The words for where things stand and what happened, spelled out for ``makemessages``: elsewhere they come from their enums."""
 
 from __future__ import annotations
 
@@ -25,4 +25,32 @@ WORDS = (
     gettext_noop("started"),
     gettext_noop("refused"),
     gettext_noop("queued"),
+)
+EVENTS = (
+    gettext_noop("Timeline started"),
+    gettext_noop("Step called"),
+    gettext_noop("Step due"),
+    gettext_noop("Attempt started"),
+    gettext_noop("Attempt failed"),
+    gettext_noop("Attempt interrupted"),
+    gettext_noop("Step completed"),
+    gettext_noop("Step rejected"),
+    gettext_noop("Step failed"),
+    gettext_noop("Step blocked"),
+    gettext_noop("Step skipped"),
+    gettext_noop("Step not taken"),
+    gettext_noop("Step not reached"),
+    gettext_noop("Step overdue"),
+    gettext_noop("Step undone"),
+    gettext_noop("Round begun"),
+    gettext_noop("Amended"),
+    gettext_noop("Paused"),
+    gettext_noop("Resumed"),
+    gettext_noop("Step assigned"),
+    gettext_noop("Links revoked"),
+    gettext_noop("Cancel requested"),
+    gettext_noop("Timeline completed"),
+    gettext_noop("Timeline failed"),
+    gettext_noop("Timeline cancelled"),
+    gettext_noop("Erased"),
 )

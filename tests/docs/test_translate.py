@@ -10,7 +10,8 @@ import pytest
 
 import django_timelines
 from django_timelines.engine.ticks import TickOutcome
-from django_timelines.models.words import WORDS
+from django_timelines.events import EventType
+from django_timelines.models.words import EVENTS, WORDS
 from django_timelines.state import Outcome, StepStatus, TimelineStatus
 
 from .snippets import ROOT, Reader
@@ -21,6 +22,8 @@ GERMAN = {
     "Open account": "Konto eröffnen",
     "Signup": "Anmeldung",
     "This is missing.": "Das fehlt.",
+    "Step completed": "Schritt erledigt",
+    "The timeline of %(step)s": "Der Zeitstrahl von %(step)s",
 }
 READ = """
 import django
@@ -28,6 +31,7 @@ django.setup()
 
 from django.test import RequestFactory
 from django.utils.translation import override
+from django_timelines.admin.words import event_title
 from django_timelines.exceptions import Rejected
 from django_timelines.models import Timeline
 from django_timelines.outline import outline
@@ -37,6 +41,7 @@ signup = Signup.start(email="ada@example.org")
 with override("de"):
     drawn = outline(signup.timeline)
     assert (drawn.title, drawn.word, drawn.lines[1].title) == ("Anmeldung", "wartet", "Konto eröffnen"), drawn
+    assert event_title("StepCompleted") == "Schritt erledigt"
     try:
         Signup.start()
     except Rejected as error:
@@ -57,6 +62,10 @@ class Signup(Workflow):
 
 def test_the_words_for_where_things_stand_are_those_of_their_enums() -> None:
     assert set(WORDS) == {*TimelineStatus, *StepStatus, *Outcome, *TickOutcome}
+
+
+def test_the_words_for_what_happened_are_those_of_the_events() -> None:
+    assert {word.title().replace(" ", "") for word in EVENTS} == set(EventType)
 
 
 @pytest.mark.timeout(180)  # makemessages reads all of the package

@@ -182,3 +182,19 @@ def test_on_a_phone_only_the_tables_scroll(admin: Page, site: LiveSite) -> None:
     for path in (page_of(parcel), WORKFLOWS, PARCEL):
         admin.goto(site.address + path)
         assert admin.evaluate("document.documentElement.scrollWidth") <= 400
+
+
+def test_a_diagram_reads_the_same_on_a_page_from_right_to_left(admin: Page, site: LiveSite) -> None:
+    parcel = a_parcel()
+    admin.goto(site.address + page_of(parcel))
+
+    admin.evaluate("document.documentElement.dir = 'rtl'")
+
+    outside = admin.locator(".timelines-box").evaluate_all(
+        """boxes => boxes.filter(box => {
+          const front = box.querySelector('.timelines-front').getBoundingClientRect();
+          return [...box.querySelectorAll('.timelines-name, .timelines-said')].some(
+            text => text.getBoundingClientRect().left < front.left || text.getBoundingClientRect().right > front.right) })
+          .map(box => box.dataset.box)"""
+    )
+    assert outside == []

@@ -198,3 +198,16 @@ def test_a_diagram_reads_the_same_on_a_page_from_right_to_left(admin: Page, site
           .map(box => box.dataset.box)"""
     )
     assert outside == []
+
+
+def test_buttons_look_like_buttons_in_the_readers_own_colours(admin: Page, site: LiveSite) -> None:
+    parcel = a_parcel("The scales are broken.")
+    admin.emulate_media(forced_colors="active")
+    admin.goto(site.address + page_of(parcel))
+
+    buttons = admin.locator("#timelines-page .button:visible").evaluate_all(
+        "buttons => buttons.map(one => [one.textContent, getComputedStyle(one).borderStyle])"
+    )
+
+    assert len(buttons) > 3
+    assert [text for text, style in buttons if style != "solid"] == []

@@ -367,3 +367,16 @@ def test_every_step_can_be_read_in_both_themes(visitor: Page, site: LiveSite, si
     expect(visitor.locator('[data-step="start_onboarding"]')).to_contain_text("Not reached")
     contrasts = contrasts_of(visitor, ".timelines-steps p")
     assert [(word, ratio) for word, ratio in contrasts if ratio < 4.5] == []  # WCAG 2.2, level AA
+
+
+def test_a_button_and_a_bar_are_seen_in_the_readers_own_colours(visitor, context, site, supper):
+    bill = supper.bill.child
+    let_in(context, site, bill)
+    visitor.emulate_media(forced_colors="active")
+    look(visitor, site, bill)
+
+    borders = visitor.locator(".timelines-button, .timelines-progress progress").evaluate_all(
+        "all => all.map(one => getComputedStyle(one).borderStyle)"
+    )
+
+    assert borders == ["solid", "solid"]

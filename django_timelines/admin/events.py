@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..audit import who
@@ -15,12 +16,14 @@ from . import words
 from .notes import kept_back, notes_of
 from .payloads import Difference, Payload, differences, payload, title_of
 
+type_url_of = Callable[[uuid.UUID], str]
+
 PAGE = 100
 _TOLD = {  # in words, or noise
     *("changes", "fields", "error", "reason", "due", "until", "digest", "waiting", "input"),
     *("of", "round", "to", "rounds", "unset", "kept", "undo", "withdrawn", "renamed", "cancelled", "compensate"),
     *("through", "instead_of", "assigned", "remind", "planned", "since", "number", "timed", "slots"),
-    *("superseded", "outcome", "changes_kept_back", "theirs"),
+    *("superseded", "outcome", "changes_kept_back", "theirs", "child", "each", "enough", "final"),
 }
 
 
@@ -38,6 +41,8 @@ class EventRow:
     details: list[tuple[str, Payload]] = field(default_factory=list)
     error: Mapping[str, str] | None = None
     kept_back: list[tuple[str, Payload]] = field(default_factory=list)  # what its body changed, to no effect
+    cause_url: str = ""
+    child_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +54,17 @@ class EventPage:
     is_newest: bool
 
 
-def events_of(timeline: Timeline, before: str) -> EventPage:
-    """Return the newest events, or those before a sequence."""
+def events_of(timeline: Timeline, before: str, url_of: type_url_of) -> EventPage:
+    """Return the newest events, or those before a sequence. ``url_of`` says where the page of a timeline is."""
     asked = int(before) - 1 if before.isdecimal() and len(before) < 10 else 0
     last = asked if 1 <= asked < timeline.head else timeline.head
     first = max(1, last - PAGE + 1)
     stored = Event.objects.using(timeline.using).filter(timeline=timeline.id, sequence__gte=first, sequence__lte=last)
     events = list(stored.order_by("sequence"))
-    rows = _rows(timeline, events, first)
+    rows = [
+        replace(row, cause_url=_cause_url(row.event, first, last, url_of), child_url=_child_url(row.event, url_of))
+        for row in _rows(timeline, events, first)
+    ]
     return EventPage(rows[::-1], first if first > 1 else None, last == timeline.head)
 
 
@@ -72,6 +80,23 @@ def _rows(timeline: Timeline, events: list[Event], first: int) -> list[EventRow]
         rows.append(_row(event, state["fields"], after["fields"], rows[-1].error if rows else None))
         state = after
     return rows
+
+
+def _cause_url(event: Event, first: int, last: int, url_of: type_url_of) -> str:
+    """Say where the event is shown that led to it: on this page, on an older one, or on that of another timeline."""
+    cause, page = event.cause, ""
+    if not cause:
+        return ""
+    if event.cause_timeline:
+        page = f"{url_of(event.cause_timeline)}?before={cause + 1}"
+    elif not first <= cause <= last:
+        page = f"?before={cause + 1}"
+    return f"{page}#event-{cause}"
+
+
+def _child_url(event: Event, url_of: type_url_of) -> str:
+    child = event.data.get("child") if event.type == EventType.STEP_DUE else None
+    return url_of(uuid.UUID(child)) if child else ""
 
 
 def _changed(event: Event) -> bool:

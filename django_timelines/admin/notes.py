@@ -24,6 +24,12 @@ def notes_of(event: Event) -> type_notes:
         yield _("waits for"), _("the timeline that it began") if "child" in data else _("a call")
     if "of" in data:
         yield _("undoes"), _run(data["of"], data.get("round", 0))
+    if "each" in data:
+        yield _("items"), str(data["each"])
+    if data.get("enough") is not None:
+        yield _("enough, once done"), str(data["enough"])
+    if data.get("final"):
+        yield _("it cannot be done any more"), ""
     if event.type == EventType.STEP_ASSIGNED:
         yield _("to"), (data["assigned"] or {}).get("label") or _("all who may call it")
     elif data.get("assigned"):

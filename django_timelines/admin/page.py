@@ -167,4 +167,4 @@ class Page:
     @cached_property
     def events(self) -> EventPage:
         """The newest events, or those that the address asks for."""
-        return events_of(self.timeline, self._request.GET.get("before", ""))
+        return events_of(self.timeline, self._request.GET.get("before", ""), self._url_of)

@@ -48,6 +48,20 @@ def test_a_step_leads_to_its_child_and_the_child_back_to_its_parent(root: Client
     assert "<dt>Parent</dt>" not in text
 
 
+def test_the_events_of_a_parent_and_a_child_lead_to_one_another(root: Client) -> None:
+    supper = eaten("soup")
+    bill, dish = supper.bill.child, supper.cooking["soup"].child
+    report = supper.timeline.events.get(cause_timeline=dish.pk, type="StepCompleted")
+
+    text = text_of(root, supper)
+
+    assert f'<a href="{page_of(bill)}">Its timeline</a>' in text
+    assert f'<a href="{page_of(dish)}?before={report.cause + 1}#event-{report.cause}">after event' in text
+    assert bill.pk.hex not in text
+    assert "items: 1" in text
+    assert "null" not in text
+
+
 def test_the_page_of_a_parent_that_was_cancelled_with_its_children_says_so(root: Client) -> None:
     supper = eaten("soup")
     assert supper.bill.status == "waiting"

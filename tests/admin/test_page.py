@@ -135,6 +135,18 @@ def test_long_timelines_are_read_in_pages_and_each_diff_is_right(root: Client, m
     assert "Older events" not in text_of(root, parcel, "?before=2")
 
 
+def test_an_event_leads_to_the_one_that_led_to_it_wherever_that_is_shown(root: Client, monkeypatch) -> None:
+    monkeypatch.setattr("django_timelines.admin.events.PAGE", 3)
+    parcel = a_parcel()
+    causes = dict(parcel.timeline.events.values_list("sequence", "cause"))
+
+    newest = text_of(root, parcel, "?before=9")
+
+    assert {number: causes[number] for number in (6, 7, 8)} == {6: 5, 7: 6, 8: 7}
+    assert '<a href="?before=6#event-5">after event 5</a>' in row_of(newest, "event-6")
+    assert '<a href="#event-6">after event 6</a>' in row_of(newest, "event-7")
+
+
 @pytest.mark.parametrize("before", ["", "0", "-1", "1", "abc", "9" * 5000, "٣", "%00"])
 def test_a_garbled_place_shows_the_newest_events(root: Client, blocked: Parcel, before: str) -> None:
     assert row_of(text_of(root, blocked, f"?before={before}"), f"event-{blocked.timeline.head if before != '٣' else 2}")

@@ -119,7 +119,7 @@ def _row(event: Event, before: Mapping[str, Any], after: Mapping[str, Any], told
         words.event_title(event.type),
         words.step_title(*name_of(event)) if event.step else "",
         words.exactly(event.at),
-        who(event),
+        words.worker(who(event)),
         list(differences(before, after)),
         list(notes_of(event)) if ours else [],
         [(title_of(name), payload(value)) for name, value in details],

@@ -262,7 +262,7 @@ def _attempt(began: Event, ends: list[Event]) -> Attempt:
     after = [event for event in ends if event.sequence > began.sequence]
     end = min(after, key=lambda event: event.sequence) if after else None
     where = end or began
-    worker = where.actor_label if where.actor_type == ActorType.WORKER else ""
+    worker = words.worker(where.actor_label) if where.actor_type == ActorType.WORKER else ""
     return Attempt(began.at, end.at if end else None, where.placement, worker)
 
 

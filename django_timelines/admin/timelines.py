@@ -72,7 +72,9 @@ class TimelineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def started(self, timeline: Timeline) -> SafeString:
         """Say when, and by whom."""
         by = getattr(timeline, "starter", "")
-        return format_html('{}<br><span class="timelines-quiet">{}</span>', words.moment(timeline.started_at), by)
+        return format_html(
+            '{}<br><span class="timelines-quiet">{}</span>', words.moment(timeline.started_at), words.worker(by)
+        )
 
     @admin.display(description=_("changed"))
     def changed(self, timeline: Timeline) -> str:

@@ -175,6 +175,20 @@ def test_every_word_can_be_read_in_both_themes(admin: Page, site: LiveSite, them
     assert admin.evaluate("window.forbidden") == []
 
 
+def test_a_long_name_breaks_and_moves_no_column_out_of_sight(admin: Page, site: LiveSite) -> None:
+    parcel = a_parcel(key="Straßenverkehrszulassungsordnung" * 3)
+    admin.set_viewport_size({"width": 1200, "height": 800})
+
+    for path, wide in (
+        (page_of(parcel), ".timelines-steps-table"),
+        (LIST, ".results"),
+        (WORKFLOWS, ".timelines-table"),
+    ):
+        admin.goto(site.address + path)
+        assert admin.evaluate("document.documentElement.scrollWidth") <= 1200
+        assert admin.locator(wide).evaluate("one => one.scrollWidth <= one.clientWidth"), path
+
+
 def test_on_a_phone_only_the_tables_scroll(admin: Page, site: LiveSite) -> None:
     parcel = a_parcel("The_scales_are_broken" * 20)
     admin.set_viewport_size({"width": 400, "height": 800})

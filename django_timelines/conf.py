@@ -100,8 +100,13 @@ record_errors_only = False
 
 
 def raises_errors() -> bool:
-    """Tell whether an unexpected inline error is raised once it is recorded: with ``DEBUG``, and under a test runner.
+    """Tell whether an unexpected inline error is raised once it is recorded: with ``DEBUG``, and under a test runner."""
+    return (settings.DEBUG or is_tested()) and not record_errors_only
+
+
+def is_tested() -> bool:
+    """Tell whether a test runner is at work.
 
     ``mail.outbox`` is there only between ``setup_test_environment`` and its end (Django's docs, "Testing tools").
     """
-    return (settings.DEBUG or hasattr(mail, "outbox")) and not record_errors_only
+    return hasattr(mail, "outbox")

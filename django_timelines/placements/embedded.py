@@ -147,8 +147,11 @@ worker = EmbeddedWorker()
 
 
 def serve(sender: Any = None, **kwargs: Any) -> None:
-    """Start the worker if something is placed here and this request came to a real server, not to the test client."""
-    if worker.serving or sender is None or not issubclass(sender, WSGIHandler | ASGIHandler):
+    """Start the worker if something is placed here and this request came to a real server: to none of a test's, live or not.
+
+    The threads would go on into the tests that follow.
+    """
+    if worker.serving or conf.is_tested() or sender is None or not issubclass(sender, WSGIHandler | ASGIHandler):
         return
     if is_used():
         worker.start()

@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.signals import request_started
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from django_timelines.placements import embedded
 from tests.services import CHROMIUM
 
 from . import sites
@@ -55,11 +53,9 @@ def page(context: BrowserContext) -> Page:
 @contextmanager
 def served() -> Iterator[LiveSite]:
     """Serve the tests' own site; each step runs when the test says so."""
-    request_started.disconnect(dispatch_uid="django_timelines.embedded")
     site = LiveSite()
     yield site
     site.stop()
-    request_started.connect(embedded.serve, dispatch_uid="django_timelines.embedded")
 
 
 @pytest.fixture

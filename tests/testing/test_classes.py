@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
+from http.client import HTTPConnection
 
-from django.test import TestCase, TransactionTestCase
+from django.test import LiveServerTestCase, TestCase, TransactionTestCase
 
 from django_timelines.models import Timeline
 from django_timelines.testing import assert_holds, crash_at, deliver_twice, drain, fail_step, given, travel
@@ -55,3 +57,17 @@ class InATransaction(Stories, TestCase):
 
 class Committed(Stories, TransactionTestCase):
     """Flushed at the end."""
+
+
+class Served(LiveServerTestCase):
+    """Asked for by a browser."""
+
+    databases = "__all__"
+
+    def test_a_live_server_starts_no_worker_that_would_go_on_into_other_tests(self) -> None:
+        served = HTTPConnection(self.server_thread.host, self.server_thread.port)
+        served.request("GET", "/admin/login/")
+        assert served.getresponse().status == 200
+        served.close()
+
+        assert not {"timelines-worker-1", "timelines-clock"} & {thread.name for thread in threading.enumerate()}

@@ -246,7 +246,8 @@ def _sentences(run: Run, details: dict[str, object]) -> tuple[str, str]:
             sentence = _("“%(step)s” failed at attempt %(attempt)s (%(error)s) and is due again, at %(placement)s.")
             return sentence if run.placement else _("“%(step)s” is due again."), _("“%(step)s” is tried again now.")
         case _:
-            return _("“%(step)s” is due at %(placement)s."), _("“%(step)s” comes next.")
+            sentence = _("“%(step)s” is due at %(placement)s.")
+            return sentence if run.placement else _("“%(step)s” is due."), _("“%(step)s” comes next.")
 
 
 def _blocked(details: dict[str, object]) -> str:

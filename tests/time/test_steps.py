@@ -84,6 +84,15 @@ def test_a_step_is_due_that_long_after_it_is_reached_and_not_before(deploy: Any,
     assert_holds(parcel)
 
 
+def test_explain_says_of_a_step_whose_time_has_come_that_it_is_due_although_nobody_rang_for_it_yet(deploy: Any) -> None:
+    parcel = posted(deploy, "delay=timedelta(hours=1)")
+
+    with travel(HOUR):
+        said = [reason.sentence for reason in parcel.timeline.explain().reasons]
+
+    assert said[0] == "“remind” is due."
+
+
 def test_a_moment_is_waited_for_and_one_that_has_passed_is_not(deploy: Any) -> None:
     soon = moments.now() + HOUR
     past = moments.now() - HOUR

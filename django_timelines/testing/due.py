@@ -69,8 +69,8 @@ def keep_time(using: str) -> None:
             clock.rescue(run, By(actor))
 
 
-def next_due(using: str, timeline: uuid.UUID | None = None) -> Run | None:
-    """Return the run that has been due for longest, of all timelines or of one."""
+def next_due(using: str, family: uuid.UUID | None = None) -> Run | None:
+    """Return the run that has been due for longest, of all timelines or of those with this correlation id."""
     paused = store.paused(using)
     if store.EVERYTHING in paused:
         return None
@@ -79,7 +79,11 @@ def next_due(using: str, timeline: uuid.UUID | None = None) -> Run | None:
     runs = runs.exclude(timeline__workflow__in=paused).exclude(
         awaits__isnull=False, rings=0
     )  # for whom there is no slot
-    return (runs.filter(timeline=timeline) if timeline else runs).order_by(F("due").asc(nulls_first=True), "id").first()
+    return (
+        (runs.filter(timeline__correlation=family) if family else runs)
+        .order_by(F("due").asc(nulls_first=True), "id")
+        .first()
+    )
 
 
 def carry_out(run: Run, using: str, *, alone: bool = False) -> None:

@@ -27,8 +27,9 @@ class WorkflowFactory(Factory[W]):
     """Begin timelines: the declarations are the input of ``start``, and ``Meta.model`` is the workflow.
 
     ``SignupFactory(upto="activate")`` goes on until that step is reached, by running what is due and calling what waits on
-    the way, with the input that is named after it: ``OrderFactory(upto="send", pay={"amount": 5})``. ``key=`` and ``actor=``
-    are the options of ``start``. The bodies run; a past in which none did is what ``given`` makes.
+    the way, with the input that is named after it: ``OrderFactory(upto="send", pay={"amount": 5})``. What is due of the
+    timelines that it begins runs, too. ``key=`` and ``actor=`` are the options of ``start``. The bodies run; a past in which
+    none did is what ``given`` makes.
     """
 
     class Meta:
@@ -64,7 +65,7 @@ def _go_on(workflow: Workflow, upto: str, calls: dict[str, dict[str, Any]]) -> N
         if status is not StepStatus.UPCOMING:
             return
         keep_time(using)
-        if (run := next_due(using, workflow.pk)) is not None:
+        if (run := next_due(using, snapshot.correlation)) is not None:
             carry_out(run, using, alone=True)
         else:
             waiting = _waiting(declaration, workflow, upto)
@@ -74,7 +75,7 @@ def _go_on(workflow: Workflow, upto: str, calls: dict[str, dict[str, Any]]) -> N
 
 def _waiting(declaration: Declaration, workflow: Workflow, upto: str) -> str:
     """Return the step before this one that waits for a call."""
-    before = declaration.graph.ancestors()[upto]
+    before = [name for name in declaration.graph.ancestors()[upto] if declaration.step(name).child is None]
     runs = Run.objects.using(workflow._snapshot.using).filter(timeline=workflow.pk, status=StepStatus.WAITING)
     try:
         return str(runs.filter(step__in=before).order_by("id").values_list("step", flat=True)[:1].get())

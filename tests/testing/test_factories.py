@@ -14,6 +14,8 @@ from django_timelines.testing.factories import WorkflowFactory
 from tests.shop.factories import OrderFactory, VisitFactory
 from tests.shop.workflows import Fork, Order, ran
 
+from .workflows import Announcement
+
 pytestmark = pytest.mark.usefixtures("committed")
 
 
@@ -66,6 +68,27 @@ def test_others_are_left_alone() -> None:
     OrderFactory(upto="pay")
 
     assert Order.get(other.pk).pack.status == "due"
+
+
+class AnnouncementFactory(WorkflowFactory[Announcement]):
+    class Meta:
+        model = Announcement
+
+    people = ("Ada", "Bob")
+
+
+def test_what_the_timeline_begins_on_the_way_goes_on_too() -> None:
+    announcement = AnnouncementFactory(upto="print_it")
+
+    assert (announcement.telegrams.status, announcement.print_it.status) == ("completed", "due")
+    assert_holds()
+
+
+def test_a_child_that_stands_still_is_explained() -> None:
+    why = r"does not come to 'print_it' by itself\. “telegrams\[Ada\]” waits for .*Telegram .*The wire is cut"
+
+    with pytest.raises(TimelinesError, match=why), fail_step("send", ValueError("The wire is cut.")):
+        AnnouncementFactory(upto="print_it")
 
 
 def test_a_way_that_is_not_taken_is_said() -> None:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from django_timelines.workflows import AT_LEAST_ONCE, Retry, Workflow, step
+from django_timelines.workflows import AT_LEAST_ONCE, Retry, Workflow, step, subworkflow
 
 
 class Postcard(Workflow):
@@ -23,3 +23,19 @@ class Telegram(Workflow):
     @step(after=write, retry=Retry(3, wait=timedelta(milliseconds=1), on=OSError))
     def send(self) -> None:
         """Tap it out."""
+
+
+class Announcement(Workflow):
+    """Sent to each by a telegram, and printed then."""
+
+    people: list[str]
+
+    @step
+    def draft(self, people: list[str]) -> None:
+        self.people = people
+
+    telegrams = subworkflow(Telegram, after=draft, each="people", given=lambda announcement, person: {"to": person})
+
+    @step(after=telegrams)
+    def print_it(self) -> None:
+        """For those who have no telegraph."""

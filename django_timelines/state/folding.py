@@ -36,6 +36,7 @@ _STATUS_AFTER: dict[str, str] = {  # as it is stored: text
     EventType.STEP_OVERDUE: StepStatus.OVERDUE.value,
 }
 _OF_A_RUN = frozenset({*_STATUS_AFTER, EventType.STEP_DUE})  # recorded ones change nothing, whatever they carry
+_REACHED = frozenset({EventType.STEP_DUE, EventType.STEP_BLOCKED})  # the latter: its list of items could not be read
 # what a run keeps from event to event; the rest is the newest event's
 _LASTING = (
     "call",
@@ -187,7 +188,7 @@ def _apply_to_run(state: type_state, event: NewEvent, sequence: int) -> None:
             del runs[key]
     elif data.get("fatal"):
         state["failing"] = True
-    elif event.type == EventType.STEP_DUE and "of" not in data and event.step == state.get("undoing", {}).get("then"):
+    elif event.type in _REACHED and not round and "of" not in run and event.step == state.get("undoing", {}).get("then"):
         del state["undoing"]
     if round:
         _leave(state, key)

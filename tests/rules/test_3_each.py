@@ -351,6 +351,16 @@ def test_a_list_that_cannot_be_read_blocks_the_step_and_a_corrected_one_is_read_
     assert_holds(fresh(jury))
 
 
+def test_a_rewind_to_a_list_that_cannot_be_read_blocks_the_step_once_and_a_person_goes_past_it() -> None:
+    jury = Jury.start(members=None)
+    jury.timeline.rewind(to="vote", reason="once more")
+
+    assert fresh(jury).vote.skip(reason="by a show of hands") == "completed"
+    assert (fresh(jury).vote.status, fresh(jury).announce.status) == ("skipped", "due")
+    fresh(jury).timeline.rewind(to="vote", reason="once more")
+    assert_holds(fresh(jury))
+
+
 def test_cancel_undoes_the_items_one_by_one_the_last_first() -> None:
     plan["serve"] = lambda bar: (_ for _ in ()).throw(PermanentFailure("closed"))
     bar = Bar.start(drinks=["latte", "mocha"])

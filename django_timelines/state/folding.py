@@ -188,7 +188,9 @@ def _apply_to_run(state: type_state, event: NewEvent, sequence: int) -> None:
             del runs[key]
     elif data.get("fatal"):
         state["failing"] = True
-    elif event.type in _REACHED and not round and "of" not in run and event.step == state.get("undoing", {}).get("then"):
+    elif (
+        event.type in _REACHED and not round and "of" not in run and event.step == state.get("undoing", {}).get("then")
+    ):
         del state["undoing"]
     if round:
         _leave(state, key)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from django_timelines.engine.history import state_at
+from django_timelines.exceptions import Refused
 from django_timelines.models import Event, Run
 from django_timelines.state import StepStatus
 from django_timelines.testing import assert_holds, drain
@@ -96,3 +97,19 @@ def test_items_of_several_lists_and_rounds_are_undone_in_the_reverse_order_with_
     assert sum(ran.values()) == len(expected) > 9
     assert shipping.get(parcel.pk).timeline.status == "cancelled"
     assert_holds(shipping.get(parcel.pk))
+
+
+@pytest.mark.parametrize("verb", [lambda undo: undo.retry(force=True), lambda undo: undo.skip(reason="by hand")])
+def test_the_undo_of_an_item_is_retried_and_skipped_by_its_name(verb: Any, deploy: Any) -> None:
+    parcel = deploy(TWO_LISTS.replace('self.last = "undone"', 'raise PermanentFailure("lost")')).start(items=["a", "b"])
+    drain()
+    type(parcel).get(parcel.pk).timeline.cancel(reason="lost", compensate=True)
+    drain()
+    cancelled = type(parcel).get(parcel.pk)
+
+    with pytest.raises(Refused) as refused:
+        verb(cancelled.unwork)
+
+    assert (refused.value.reason, cancelled.unwork.status) == ("item_needed", "blocked")
+    assert verb(cancelled.unwork["b"]) in ("due", "completed")
+    assert_holds(cancelled)

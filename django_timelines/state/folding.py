@@ -36,6 +36,7 @@ _STATUS_AFTER: dict[str, str] = {  # as it is stored: text
     EventType.STEP_OVERDUE: StepStatus.OVERDUE.value,
 }
 _OF_A_RUN = frozenset({*_STATUS_AFTER, EventType.STEP_DUE})  # recorded ones change nothing, whatever they carry
+_BEGINS_ANOTHER = frozenset({EventType.STEP_DUE, EventType.STEP_CALLED})  # child, if the run had one
 _REACHED = frozenset({EventType.STEP_DUE, EventType.STEP_BLOCKED})  # the latter: its list of items could not be read
 # what a run keeps from event to event; the rest is the newest event's
 _LASTING = (
@@ -260,6 +261,8 @@ def _begin_round(state: type_state, data: Mapping[str, Any]) -> None:
 def _run_after(run: type_run, event: NewEvent, sequence: int) -> type_run:
     data = event.data
     after: type_run = {name: run[name] for name in _LASTING if name in run} if run else {}
+    if event.type in _BEGINS_ANOTHER:
+        after.pop("child", None)
     after["fence"] = sequence
     after["attempt"] = event.attempt if event.attempt is not None else run.get("attempt", 0)
     if event.type == EventType.STEP_DUE:

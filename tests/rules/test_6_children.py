@@ -252,6 +252,34 @@ def test_a_child_that_somebody_cancels_fails_its_step_and_a_retry_begins_another
     assert_holds()
 
 
+def test_a_step_that_is_overdue_before_it_begins_another_child_waits_for_none(deploy: Any) -> None:
+    parcel = deploy("""
+        class Kid(Workflow):
+            @step
+            def begin(self): ...
+
+            @step(after=begin, manual=True)
+            def end(self): ...
+
+        class Parcel(Workflow):
+            @step
+            def post(self): ...
+
+            kid = subworkflow(Kid, after=post, within=timedelta(hours=1))
+    """).start()
+    drain()
+    fresh(parcel).kid.child.timeline.cancel(reason="begun by mistake")
+    drain()
+    fresh(parcel).kid.retry()
+    travel(timedelta(hours=2))
+    tick(parcel.timeline.using)
+
+    assert (fresh(parcel).kid.status, fresh(parcel).kid.child) == ("overdue", None)
+    assert fresh(parcel).kid() == "due"
+    drain()
+    assert (fresh(parcel).kid.status, fresh(parcel).kid.child.timeline.status) == ("waiting", "waiting")
+
+
 @pytest.mark.parametrize("point", ["before commit", "after commit"])
 def test_a_crash_around_the_childs_end_loses_nothing(point: str) -> None:
     supper = Supper.start(guest="Ada", dishes=["soup"])

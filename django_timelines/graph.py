@@ -96,24 +96,27 @@ class Graph:
             found[node.name] = set.union(*ways) if node.joins == "all" else set.intersection(*ways)
         return found
 
-    def decide(self, state: type_state, settled: Collection[str], sequence: int, at: datetime) -> list[NewEvent]:
+    def decide(
+        self, state: type_state, settled: Collection[str], sequence: int, at: datetime, *, begin: str = ""
+    ) -> list[NewEvent]:
         """Return what follows from these steps having just been settled, in the order of definition.
 
         Only what comes after one of them is decided: a step that was added to the class behind the place where this
-        timeline stands is left alone.
+        timeline stands is left alone. ``begin``: a round begins with this step, whose turn it is whatever it comes after.
         """
         events: list[NewEvent] = []
         state = own(state)
         begun = {split_key(key)[0] for key in settled}  # an item of theirs may have made room for others
         asked = _Asked(self._places)
         asked.add(name for name in begun if name in self.nodes and self.nodes[name].each)
+        asked.add([begin] if begin else ())
         for key in settled:
             asked.add(self._successors.get(key, ()))
         for name in asked:
             node = self.nodes[name]
             decided = list(self._items(node, state, at, settled)) if node.each and name in begun else []
             if _is_upcoming(state, name):
-                decided += self._decision(node, state, at)
+                decided += self.reach(node, state, at) if name == begin else self._decision(node, state, at)
             for event in decided:
                 apply(state, event, sequence + len(events))
                 events.append(event)

@@ -140,23 +140,25 @@ def follow(
     settled = [key for key in settled if not split_key(key).round]  # nothing waits for what an earlier round began
     if declaration is not None and not state.get("cancelling") and not state.get("failing"):
         for key in settled:
-            state = _append(_sent_back(declaration, state, key, at), before, state, appended)
+            first = before.head + 1 + len(appended)
+            state = _append(_sent_back(declaration, state, key, first, at), before, state, appended)
         left = [key for key in settled if key in state["runs"]]  # no new round has taken it along
         first = before.head + 1 + len(appended)
         state = _append(declaration.graph.decide(state, left, first, at), before, state, appended)
     if state.get("failing") and not state.get("cancelling"):
         reason = _("A step failed, and the parent goes on from that.")
         state = _append([cancellation(declaration, state, reason)], before, state, appended)
-    undo = next_undo(declaration, state, at) if declaration is not None else []
-    state = _append(undo, before, state, appended)
+    if declaration is not None:
+        undo = next_undo(declaration, state, before.head + 1 + len(appended), at)
+        state = _append(undo, before, state, appended)
     if declaration is not None and declaration.reminders:
         state = _append(reminders(declaration, before.state, state, at), before, state, appended)
-    if not undo and not anything_open(state):
+    if not anything_open(state):
         return _append([NewEvent(_ending(state))], before, state, appended)
     return state
 
 
-def _sent_back(declaration: Declaration, state: type_state, key: str, at: datetime) -> list[NewEvent]:
+def _sent_back(declaration: Declaration, state: type_state, key: str, sequence: int, at: datetime) -> list[NewEvent]:
     """Return the round that a step with ``again=`` begins by being done, if it is still of the current one."""
     step = declaration.steps.get(key)
     if step is None or step.again is None or state["runs"].get(key, {}).get("status") not in DONE:
@@ -164,7 +166,8 @@ def _sent_back(declaration: Declaration, state: type_state, key: str, at: dateti
     begun = begin_again(declaration, state, key, step.again.name)
     if "undo" in begun.data:
         return [begun]  # its first step is reached once nothing is left to undo
-    return [begun, *declaration.graph.reach(declaration.graph.nodes[step.again.name], state, at)]
+    state = fold(state, [begun], sequence)
+    return [begun, *declaration.graph.decide(state, [], sequence + 1, at, begin=step.again.name)]
 
 
 def _append(events: list[NewEvent], before: Snapshot, state: type_state, appended: list[NewEvent]) -> type_state:

@@ -24,7 +24,7 @@ from ..state import (
 EVER = 2**31 - 1  # as a sequence: nothing is undone yet
 
 
-def next_undo(declaration: Declaration, state: type_state, at: datetime) -> list[NewEvent]:
+def next_undo(declaration: Declaration, state: type_state, sequence: int, at: datetime) -> list[NewEvent]:
     """Return what comes next while a timeline is undone: the undo of the run that completed last, or the new round's first step.
 
     A cancelled timeline undoes all that completed, in all rounds, once nothing else is open; a rewind what it said it would.
@@ -40,7 +40,7 @@ def next_undo(declaration: Declaration, state: type_state, at: datetime) -> list
     past = state.get("past", {})
     left = [key for key in undoing["runs"] if key in past and _can_be_undone(declaration, key, past[key])]
     if not left:
-        return declaration.graph.reach(declaration.graph.nodes[undoing["then"]], state, at)
+        return declaration.graph.decide(state, [], sequence, at, begin=undoing["then"])
     return [_undo(declaration, state, max(left, key=lambda key: past[key]["fence"]))]
 
 

@@ -395,6 +395,62 @@ def test_a_new_round_reads_the_list_anew() -> None:
     assert_holds(fresh(bar))
 
 
+@pytest.mark.parametrize("undo", [False, True])
+def test_a_new_round_whose_list_is_empty_goes_on_with_what_comes_after(undo: bool) -> None:
+    bar = Bar.start(drinks=[])
+    ran.clear()
+    fresh(bar).timeline.rewind(to="make", reason="once more", undo=undo)
+
+    assert (fresh(bar).make.status, fresh(bar).serve.status) == ("completed", "due")
+    drain()
+    assert (fresh(bar).timeline.status, ran["serve"]) == ("completed", 1)
+    assert_holds(fresh(bar))
+
+
+def test_a_step_may_send_the_work_back_to_an_empty_list(deploy: Any) -> None:
+    parcel = deploy("""
+        class Parcel(Workflow):
+            items: list[str] = []
+            tries: int = 0
+
+            @step
+            def post(self): ...
+
+            @step(after=post, each="items")
+            def pack(self, item: str): ...
+
+            @step(after=pack)
+            def weigh(self):
+                self.tries += 1
+
+            @step(after=weigh, again=pack, when=lambda parcel: parcel.tries < 2)
+            def check(self): ...
+    """).start()
+    drain()
+
+    assert (fresh(parcel).tries, fresh(parcel).timeline.status) == (2, "completed")
+    assert_holds(fresh(parcel))
+
+
+def test_a_rewind_to_a_last_step_whose_list_is_empty_by_now_is_the_end(deploy: Any) -> None:
+    parcel = deploy("""
+        class Parcel(Workflow):
+            items: list[str] = []
+
+            @step
+            def post(self, items: list[str]):
+                self.items = items
+
+            @step(after=post, each="items", manual=True)
+            def pack(self, item: str): ...
+    """).start(items=["a"])
+    parcel.timeline.amend(reason="mistyped", items=[])
+    parcel.timeline.rewind(to="pack", reason="once more")
+
+    assert fresh(parcel).timeline.status == "completed"
+    assert_holds(fresh(parcel))
+
+
 def test_cancel_ends_all_that_nobody_has_begun() -> None:
     tray = Tray.start(cups=list("abcde"))
     tray.timeline.cancel(reason="closed")

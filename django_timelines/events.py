@@ -31,7 +31,8 @@ class EventType(StrEnum):
     STEP_COMPLETED = "StepCompleted"
     """The body returned. ``data``: ``changes``, exactly the fields that it changed; ``links``, the runs whose link it made."""
     STEP_REJECTED = "StepRejected"
-    """The body said no to the input. ``data``: ``errors``. The step waits for the next call."""
+    """The body said no to the input. ``data``: ``errors``. The step waits for the next call; for the first time, if the call came
+    before it: then also what ``StepDue`` says of that."""
     STEP_FAILED = "StepFailed"
     """The policy gave up and the class goes on from that. Final."""
     STEP_BLOCKED = "StepBlocked"

@@ -8,7 +8,7 @@ import os
 import traceback
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +106,7 @@ class Failed:
     is_rejection: bool = False  # the body said no to its input, as opposed to what it left behind
     in_time: bool = False  # before the body began
     links: frozenset[str] = frozenset()  # the mail may have gone out all the same
+    said: dict[str, Any] = field(default_factory=dict)  # a rejection after which the step waits for the first time
 
     def describe(self) -> dict[str, str]:
         """Return type, message and traceback as an event stores them: limited, without local variables or secrets."""
@@ -171,7 +172,7 @@ def _run_body(declaration: Declaration, name: RunName, frame: Frame, given: Mapp
     begun = in_body = False
     try:
         if step.asks_when and not run.get("timed") and not (step.waits and run.get("call")):
-            return Timed(_when_due(step, workflow) | who_gets(step, workflow, given) | plan_of(step, workflow))
+            return Timed(_ask(step, workflow, given))
         if not passed and step.when is not None:
             if not step.when(workflow):
                 return NotTaken()
@@ -196,7 +197,19 @@ def _run_body(declaration: Declaration, name: RunName, frame: Frame, given: Mapp
         hidden = secrets_of(declaration, name, given)
         rejection = in_body and isinstance(error, ValidationError)
         guard_passed = passed and step.when is not None
-        return Failed(_as_failure(error), hidden, guard_passed, rejection, not begun, frozenset(frame.links))
+        failed = Failed(_as_failure(error), hidden, guard_passed, rejection, not begun, frozenset(frame.links))
+        if not (rejection and step.asks_when and not run.get("timed")):
+            return failed
+    try:  # the call was there before its step, which waits only now
+        return replace(failed, said=_ask(step, declaration.workflow._in_body(frame), given))
+    except Exception as error:
+        return replace(failed, error=error, is_rejection=False)
+
+
+def _ask(step: Step[...], workflow: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask the step's own functions when it is due and until when it may take, who gets it, and when they are reminded."""
+    item = {step.item.name: given[step.item.name]} if step.item else {}
+    return _when_due(step, workflow) | who_gets(step, workflow, item) | plan_of(step, workflow)
 
 
 def _when_due(step: Step[...], workflow: Any) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def after_failure(
         if (
             failed.is_rejection and call and not (call == 2 and ("parent" in state or "schedule" in state))
         ):  # nobody stands there: a parent or a schedule gave it
-            data: dict[str, Any] = {"errors": failed.errors()}
+            data: dict[str, Any] = {"errors": failed.errors(), **failed.said}
             data |= {"reason": error.reason, "other": error.timeline.hex} if isinstance(error, NotUnique) else {}
             return [NewEvent(EventType.STEP_REJECTED, *name, data=data, attempt=attempt)]
         delay = None

@@ -5,15 +5,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 
 from django_timelines import moments
 from django_timelines.engine import clock
-from django_timelines.exceptions import DeclarationError, Refused
+from django_timelines.exceptions import DeclarationError, Refused, Rejected
 from django_timelines.models import Event, Lease, Run
 from django_timelines.testing import assert_holds, drain, recorded_errors, travel
 from django_timelines.workflows import Workflow, step
 from tests.shop.here import HERE
-from tests.shop.workflows import ran
+from tests.shop.workflows import plan, ran
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -197,6 +198,72 @@ def test_within_as_a_function_is_asked_when_a_persons_step_is_reached(deploy: An
     drain()
     assert (fresh(parcel).sign.status, ran["complain"]) == ("overdue", 1)
     assert_holds(parcel)
+
+
+def test_a_step_whose_early_call_is_rejected_waits_with_its_deadline_its_user_and_its_reminders(deploy: Any) -> None:
+    parcel = deploy("""
+        class Parcel(Workflow):
+            @step
+            def post(self): ...
+
+            @step(after=post)
+            def carry(self): ...
+
+            @step(
+                after=carry,
+                early="keep",
+                within=lambda parcel: timedelta(minutes=30),
+                assigned=lambda parcel: plan["who"],
+                remind=lambda parcel: timedelta(minutes=10),
+            )
+            def sign(self, name: str):
+                if not name:
+                    from django.core.exceptions import ValidationError
+                    raise ValidationError("Sign with your name.")
+
+            @sign.reminder
+            def nudge(self):
+                ran["nudge"] += 1
+
+            @step(after=sign.overdue)
+            def complain(self): ...
+    """).start()
+    plan["who"] = user = get_user_model().objects.create_user("ada")
+    assert parcel.sign(name="") == "kept"
+    drain()
+
+    assert (fresh(parcel).sign.status, fresh(parcel).sign.assigned) == ("waiting", user)
+    with pytest.raises(Rejected, match="Sign with your name"):
+        fresh(parcel).sign.wait(timeout=0)
+    travel(timedelta(minutes=11))
+    drain()
+    travel(timedelta(minutes=20))
+    drain()
+    assert (fresh(parcel).sign.status, fresh(parcel).complain.status, ran["nudge"]) == ("overdue", "completed", 1)
+    assert_holds(parcel)
+
+
+def test_what_is_asked_of_a_step_whose_early_call_is_rejected_may_fail_as_ever(deploy: Any) -> None:
+    parcel = deploy("""
+        class Parcel(Workflow):
+            days: int
+
+            @step
+            def post(self): ...
+
+            @step(after=post)
+            def carry(self): ...
+
+            @step(after=carry, early="keep", within=lambda parcel: timedelta(days=parcel.days))
+            def sign(self, name: str):
+                from django.core.exceptions import ValidationError
+                raise ValidationError("Sign with your name.")
+    """).start()
+    assert parcel.sign(name="") == "kept"
+    drain()
+
+    assert fresh(parcel).sign.status == "blocked"
+    assert "days" in str(fresh(parcel).timeline.explain())
 
 
 def test_a_step_without_a_deadline_from_its_function_is_never_overdue(deploy: Any) -> None:

@@ -266,6 +266,30 @@ def test_what_is_asked_of_a_step_whose_early_call_is_rejected_may_fail_as_ever(d
     assert "days" in str(fresh(parcel).timeline.explain())
 
 
+@pytest.mark.parametrize("parameter", ["", ", name: str"])
+def test_what_nobody_has_begun_ends_with_the_cancel_that_comes_while_its_functions_are_asked(
+    deploy: Any, parameter: str
+) -> None:
+    parcel = deploy(f"""
+        def asked(parcel):
+            plan["asked"]()
+            return timedelta(minutes=30)
+
+        class Parcel(Workflow):
+            @step
+            def post(self): ...
+
+            @step(after=post, within=asked, delivery=AT_LEAST_ONCE)
+            def sign(self{parameter}):
+                ran["sign"] += 1
+    """).start()
+    plan["asked"] = lambda: fresh(parcel).timeline.cancel(reason="not wanted")
+    drain()
+
+    assert (fresh(parcel).timeline.status, fresh(parcel).sign.status, ran["sign"]) == ("cancelled", "cancelled", 0)
+    assert_holds(parcel)
+
+
 def test_a_step_without_a_deadline_from_its_function_is_never_overdue(deploy: Any) -> None:
     parcel = posted(deploy, "manual=True, within=lambda parcel: None")
     drain()

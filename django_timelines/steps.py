@@ -56,7 +56,7 @@ class Parameter:
 class Each:
     """What ``each=`` declares: one run for each item of a field's list.
 
-    ``at_once``: how many may be open at the same time; a blocked one does not count. ``at_least`` of them done are enough;
+    ``at_once``: how many may be open at the same time; what is blocked or overdue does not count. ``at_least`` done are enough;
     or ``at_most_failed`` of them may fail. Otherwise all have to be done.
     """
 

@@ -183,10 +183,10 @@ def _ending(state: type_state) -> EventType:
 
 
 def _standing(run: type_run | None) -> str:
-    """Say whether a run is settled or needs a person; either may let others begin."""
+    """Say whether a run is settled, or needs a person: blocked, or overdue. Either may let others begin."""
     if is_settled(run):
         return "settled"
-    return "blocked" if run is not None and run["status"] == StepStatus.BLOCKED else ""
+    return "stands" if run is not None and run["status"] in (StepStatus.BLOCKED, StepStatus.OVERDUE) else ""
 
 
 def _take(declaration: Declaration, before: type_state, after: type_state, take: type_take) -> RunName | None:

@@ -8,6 +8,7 @@ from django.db import connections
 from django.template import Context, Template
 from django.test.utils import CaptureQueriesContext
 
+from django_timelines.engine.clock import tick
 from django_timelines.engine.history import state_at
 from django_timelines.exceptions import DeclarationError, PermanentFailure, Refused, Unknown
 from django_timelines.items import read_all
@@ -136,6 +137,24 @@ def test_no_more_than_at_once_are_open_and_blocked_ones_make_room() -> None:
         fresh(tray).deliver[cup].skip(reason="broken")
     assert fresh(tray).timeline.status == "completed"
     assert_holds(fresh(tray))
+
+
+def test_an_overdue_one_makes_room_as_a_blocked_one_does(deploy: Any) -> None:
+    parcel = deploy("""
+        class Parcel(Workflow):
+            stamps: list[str]
+            @step
+            def take(self, stamps: list[str]):
+                self.stamps = stamps
+            @step(after=take, each="stamps", at_once=1, manual=True, within=timedelta(hours=1))
+            def lick(self, stamp: str): ...
+    """).start(stamps=["a", "b"])
+    with travel(timedelta(hours=2)):
+        tick(parcel.timeline.using)
+
+        assert (fresh(parcel).lick["a"].status, fresh(parcel).lick["b"].status) == ("overdue", "waiting")
+        assert [fresh(parcel).lick[item]() for item in "ab"] == ["completed", "completed"]
+    assert_holds(parcel)
 
 
 def test_a_deploy_that_lets_all_of_many_items_begin_at_once_begins_them_when_the_next_is_done(deploy: Any) -> None:

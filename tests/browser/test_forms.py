@@ -103,6 +103,24 @@ def test_a_form_that_somebody_else_has_used_stays_with_what_was_typed_and_says_s
     assert Trip.get(trip.pk).menu == "cake"
 
 
+def test_a_form_that_came_back_with_what_is_wrong_stays_with_what_was_typed_when_somebody_else_uses_it(
+    context: BrowserContext, page: Page, site: LiveSite
+) -> None:
+    order = Order.start("ada")
+    drain()
+    look(context, page, site, order)
+    page.get_by_label("Amount").fill("-5")
+    page.get_by_role("button", name="Pay").click()
+    expect(page.get_by_role("alert")).to_have_text("An amount is at least nought.")
+    page.get_by_role("heading", name="Order").click()  # looks elsewhere
+    expect(page.locator("[data-timelines]")).to_have_attribute("data-timelines-state", "live", timeout=PATIENCE)
+
+    Order.get(order.pk).pay(7)
+
+    expect(page.get_by_text("This has gone on meanwhile. What you typed is kept here.")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_label("Amount")).to_have_value("-5")
+
+
 def test_a_form_that_nobody_has_touched_goes_when_somebody_else_has_used_it(
     context: BrowserContext, page: Page, site: LiveSite
 ) -> None:

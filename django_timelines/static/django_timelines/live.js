@@ -271,11 +271,12 @@ function isInUse(element, fresh) {
   return types || isKept || Boolean(element.closest("dialog[open]") ?? element.querySelector("dialog[open]"));
 }
 
-// A form that is gone from the fresh page stays while somebody has filled in something, and says so; a sent one stays as well.
+// A form that is gone from the fresh page stays while somebody has filled in something, and says so; a sent one stays as well, and
+// so does one that came back with what is wrong: what it shows was typed.
 function keep(form, fresh) {
   if (fresh?.getElementById(form.id)) return false; // the same form: it is left as it is
   if (form.hasAttribute("data-timelines-sent")) return true;
-  if (![...form.elements].some(isFilledIn)) return false;
+  if (![...form.elements].some(isFilledIn) && !form.querySelector("[aria-invalid=true], .errorlist, [role=alert]")) return false;
   if (fresh) form.querySelectorAll("[data-timelines-stale]").forEach((note) => (note.hidden = false));
   return true;
 }

@@ -38,6 +38,9 @@ from .slots import standing
 
 UNSEEN = timedelta(seconds=60)
 MOST = 5  # items of a step that stand alike, each in a sentence of its own
+_TURNS = dict.fromkeys(
+    [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+)  # would turn the sentence around that quotes them
 PATIENCE = timedelta(seconds=10)  # for which a due step is no reason to look for workers
 
 
@@ -128,7 +131,8 @@ def _explained(sight: Sight, *, publicly: bool = False) -> Explanation:
             reasons.append(Reason("more", sentence, sentence, alike[0].step))
     if not publicly:
         reasons += _clock(timeline, runs)
-    return Explanation(tuple(reasons) or (Reason("unknown", _("Nothing is open, yet it has not ended.")),))
+    said = dict.fromkeys(reasons)  # what holds for parent and child alike is said once
+    return Explanation(tuple(said) or (Reason("unknown", _("Nothing is open, yet it has not ended.")),))
 
 
 def _alike(runs: list[Run]) -> list[list[Run]]:
@@ -293,7 +297,7 @@ def _error(details: dict[str, object]) -> str:
     if not isinstance(error, dict):
         return _("no error was recorded")
     parts = (str(error.get("type", "")).rpartition(".")[2], str(error.get("message", "")).rstrip("."))
-    return ": ".join(part for part in parts if part)
+    return ": ".join(part for part in parts if part).translate(_TURNS)
 
 
 def _moment(moment: object) -> str:

@@ -213,6 +213,24 @@ def test_undoing_a_child_that_has_nothing_to_undo_names_its_end_as_the_cause(dep
     assert (cause.type, fresh(posted).timeline.status) == ("TimelineCompleted", "cancelled")
 
 
+def test_what_holds_for_parent_and_child_alike_is_explained_once_and_no_error_turns_the_sentence_around() -> None:
+    supper = ate("soup")
+    supper.bill.child.tip(amount=1)
+
+    def refuse(workflow: Any) -> None:
+        raise PermanentFailure("the till \u202eis closed")
+
+    plan["refund"] = refuse
+    fresh(supper).timeline.cancel(reason="closed", compensate=True)
+    with recorded_errors():
+        drain()
+
+    why = fresh(supper).timeline.explain()
+
+    assert [one.reason for one in why.reasons] == ["cancelling", "child", "blocked"]
+    assert "PermanentFailure: the till is closed. Retry or skip it." in str(why)
+
+
 def test_a_new_round_undoes_children_and_begins_new_ones() -> None:
     supper = ate("soup")
     supper.bill.child.tip(amount=1)

@@ -71,7 +71,7 @@ class Line:
     def word(self) -> str:
         """Its status, for people; from the second round on also which it is."""
         word = _("undone") if self.is_undone else _(str(self.status))
-        if self.items is not None:
+        if self.items is not None and self.items[1]:
             word = _("%(status)s, %(settled)d of %(count)d") % {
                 "status": word,
                 "settled": self.items[0],

@@ -149,7 +149,8 @@ class Sketch:
         word = _("undone") if "undone" in run else _(self._status(node))
         if "each" in run:
             settled, count = settled_items(self._state, node.name)
-            word = _("%(status)s, %(settled)d of %(count)d") % {"status": word, "settled": settled, "count": count}
+            said = _("%(status)s, %(settled)d of %(count)d") % {"status": word, "settled": settled, "count": count}
+            return said if count else word
         return word
 
     def _counted(self, node: Node) -> str:

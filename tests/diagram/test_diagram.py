@@ -194,6 +194,7 @@ def test_the_way_back_stays_walked_when_its_steps_have_other_names(deploy: Any) 
 
 def test_items_are_counted_and_a_round_is_named() -> None:
     assert boxes(supper("soup", "fish"))["cooking"].word == "completed, 2 of 2"
+    assert boxes(supper())["cooking"].word == "completed"
     draft = Draft.start(text="It was")
     draft.review(verdict="dull")
     drain()

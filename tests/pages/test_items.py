@@ -29,6 +29,16 @@ def test_three_items_are_listed_below_their_step(client: Client) -> None:
     assert "more" not in html
 
 
+def test_of_no_items_nothing_is_counted(client: Client) -> None:
+    bar = Bar.start(drinks=[])
+    drain()
+
+    html = knows(client, bar).get(f"/timelines/{bar.pk}/").content.decode()
+
+    assert html.count('<p class="timelines-step-word">Completed</p>') == 3
+    assert "0 of 0" not in html
+
+
 def test_of_a_thousand_items_a_few_are_listed_and_the_others_counted(client: Client) -> None:
     bar = Bar.start(drinks=[f"drink {number}" for number in range(1_000)])
 

@@ -15,6 +15,7 @@ import pydantic
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import Model
+from django.utils.translation import gettext as _
 
 from .exceptions import DeclarationError
 from .fields import UNSET, Field
@@ -195,10 +196,11 @@ def _literals(annotation: Any) -> Iterable[Any]:
 
 def _choice(choices: list[tuple[Any, str]], options: dict[str, Any]) -> forms.Field:
     listed = [(written(value), label) for value, label in choices]
-    is_open = not options["required"] or len(listed) > FEW
     widget = forms.Select if len(listed) > FEW else forms.RadioSelect
-    if is_open:
+    if widget is forms.Select:
         listed = [("", "---------"), *listed]
+    elif not options["required"] and "initial" not in options:  # with a default one of the others is chosen
+        listed = [("", _("No answer")), *listed]
     if "initial" in options:
         options = options | {"initial": written(options["initial"])}
     coerce = Chosen(value for value, _label in choices)

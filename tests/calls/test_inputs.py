@@ -4,7 +4,7 @@ import datetime
 import re
 import uuid
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pydantic
 import pytest
@@ -206,6 +206,16 @@ def test_an_address_that_may_be_none_may_be_left_empty() -> None:
     field = form_field(field_for("Shop", "site", pydantic.HttpUrl | None), required=False)
 
     assert field.clean("") is None
+
+
+def test_a_few_choices_offer_no_answer_in_words_and_only_where_none_is_chosen_already() -> None:
+    field = field_for("Shop", "size", Literal["small", "large"])
+
+    chosen, asked = form_field(field, required=False, initial="small"), form_field(field, required=False)
+
+    assert [label for _value, label in chosen.choices] == ["small", "large"]
+    assert [label for _value, label in asked.choices] == ["No answer", "small", "large"]
+    assert (chosen.clean(""), asked.clean("")) == (None, None)
 
 
 def test_a_value_that_was_stored_is_shown_as_a_person_types_it() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from .payloads import LONG, title_of
 from .verbs import Outlook, Verb
 
 _REASON = {"rows": 3, "cols": 60}
+_MODULE = re.compile(r"(?<!['\"\w.])(?:\w+\.)+")  # datetime.date is a date
 
 
 class ReasonForm(forms.Form):
@@ -185,4 +187,4 @@ def _type(field: Field) -> str:
     """Name a field's type as the class does; a row's by what it is called, as it is typed by its primary key."""
     if len(models := models_in(field.annotation)) == 1:
         return _("%(model)s, by primary key") % {"model": models[0]._meta.verbose_name}
-    return inspect.formatannotation(field.annotation).replace("typing.", "")
+    return _MODULE.sub("", inspect.formatannotation(field.annotation))

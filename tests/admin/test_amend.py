@@ -36,7 +36,7 @@ def test_each_field_has_an_input_with_its_present_value(root: Client) -> None:
     assert values == {
         "name": ("17", "str"),
         "customer": ("", "user, by primary key"),
-        "promised": ("2027-01-31", "datetime.date"),
+        "promised": ("2027-01-31", "date"),
         "label": ("17, 500 g", "str"),
         "weight": ("500", "int"),
         "trouble": ('""', "str"),

@@ -15,7 +15,8 @@ _NOW = {
 
 
 # https://www.postgresql.org/docs/current/mvcc-serialization-failure-handling.html
-_POSTGRESQL_AGAIN = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
+# serialization_failure, deadlock_detected, lock_not_available
+_POSTGRESQL_AGAIN = frozenset({"40001", "40P01", "55P03"})
 _MYSQL_AGAIN = frozenset({1020, 1205, 1213})  # the record has changed, a lock wait timed out, a deadlock
 _SQLITE_AGAIN = frozenset({5, 6})  # SQLITE_BUSY, SQLITE_LOCKED: "database is locked"
 

@@ -25,6 +25,7 @@ from .keeping import BESIDE, are_needed
 from .patience import conflict_if_transient
 
 AHEAD = 3  # months beyond this one
+LONGEST_WAIT = "2s"  # for the lock on all events: behind whoever waits for it, all others do
 TABLE = Event._meta.db_table
 FIRST = uuid.UUID(int=0)
 _BOUNDS = re.compile(r"FROM \((?:MINVALUE|'(?P<first>[^']+)')\) TO \('(?P<end>[^']+)'\)")
@@ -51,13 +52,23 @@ def partition(using: str) -> list[str]:
     """Partition the events by month, if they are not, and make the partitions of the next months; return the new ones.
 
     What is there becomes the first partition as it is, which holds up all writers for one scan of it. ``Refused`` unless it is
-    PostgreSQL.
+    PostgreSQL, and while somebody reads or writes events for long, a backup say.
     """
     if connections[using].vendor != "postgresql":
         raise Refused(
             _("Only PostgreSQL partitions events. Pruning works as it is on other databases."), "not_applicable"
         )
+    try:
+        with conflict_if_transient(using):
+            return _partition(using)
+    except Conflict as conflict:
+        said = _("Somebody reads or writes events for long, and all others would wait. Make the partitions later.")
+        raise Refused(said, "taken") from conflict
+
+
+def _partition(using: str) -> list[str]:
     with transaction.atomic(using=using), connections[using].cursor() as cursor:
+        _wait_no_longer(cursor)
         cursor.execute(f"LOCK TABLE {TABLE} IN ACCESS EXCLUSIVE MODE")
         months = _months(moments.now())
         made = [] if _is_partitioned(cursor) else [_begin(cursor, months[1])]
@@ -109,6 +120,7 @@ def _drop(using: str, one: Partition, before: datetime) -> int:
     if are_needed(timelines, before):
         raise _InUse
     with transaction.atomic(using=using), connections[using].cursor() as cursor:
+        _wait_no_longer(cursor)
         cursor.execute(
             f"DROP TABLE IF EXISTS {connections[using].ops.quote_name(one.table)}"
         )  # another pruning may be first
@@ -117,6 +129,10 @@ def _drop(using: str, one: Partition, before: datetime) -> int:
         for model in BESIDE:
             model.objects.using(using).filter(timeline__gte=one.first, timeline__lt=one.end)._raw_delete(using)
         return int(timelines._raw_delete(using))
+
+
+def _wait_no_longer(cursor: Any) -> None:
+    cursor.execute(f"SET LOCAL lock_timeout = '{LONGEST_WAIT}'")
 
 
 def _is_partitioned(cursor: Any) -> bool:

@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 from django.db import OperationalError, connections, transaction
 
-from django_timelines.engine.partitions import _CONSTRAINTS, TABLE, partition
+from django_timelines.engine.partitions import _CONSTRAINTS, TABLE, partition, partitions
 from django_timelines.engine.prune import prune
+from django_timelines.exceptions import Refused
 from django_timelines.models import Event, Timeline
 from django_timelines.testing import drain, travel
 from tests.races.at_once import Started, at_once, somebody_waits, until
@@ -80,6 +81,32 @@ def test_of_two_prunings_one_drops_the_partition() -> None:
 
     assert one + other == 20
     assert (Timeline.objects.count(), Event.objects.count()) == (0, 0)
+
+
+@pytest.mark.usefixtures("by_month")
+def test_what_somebody_reads_for_long_is_deleted_by_row_so_that_nobody_waits() -> None:
+    travel(timedelta(days=150))
+
+    with transaction.atomic(using=HERE):
+        Event.objects.first()  # a backup does so
+
+        assert at_once(pruned) == [20]
+
+    assert (Timeline.objects.count(), Event.objects.count()) == (0, 0)
+    assert partitions(HERE)[0].table == f"{TABLE}_before"
+
+
+@pytest.mark.usefixtures("by_month")
+def test_no_partition_is_made_while_somebody_reads_for_long() -> None:
+    travel(timedelta(days=62))
+
+    with transaction.atomic(using=HERE):
+        Event.objects.first()
+        (refused,) = at_once(lambda: partition(HERE))
+
+    assert isinstance(refused, Refused)
+    assert refused.reason == "taken"
+    assert partition(HERE)
 
 
 @pytest.mark.usefixtures("by_month")

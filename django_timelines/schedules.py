@@ -70,10 +70,10 @@ class Schedule:
     def newest(self, tick: datetime, at: datetime) -> datetime:
         """Return the newest tick that has passed: this one, or a later one."""
         back = CronSim(self.cron, (at + timedelta(seconds=1)).astimezone(ZoneInfo(self.tz)), reverse=True)
-        for found in back:
-            if found.astimezone(UTC) <= at:
-                return max(tick, found.astimezone(UTC))
-        return tick
+        newest = max(tick, next((found for one in back if (found := one.astimezone(UTC)) <= at), tick))
+        while (later := self.after(newest)) <= at:  # in an hour that comes twice, looking back passes over some
+            newest = later
+        return newest
 
     def input_at(self, tick: datetime) -> Mapping[str, Any]:
         """Return what the entry step is called with at this tick. A function is given the tick, in the schedule's time zone."""

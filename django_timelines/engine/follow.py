@@ -48,19 +48,20 @@ class Part:
 
 
 def keep_following(stop: threading.Event) -> None:
-    """Follow with all projections of the code until stopped."""
+    """Follow with all projections of the code until stopped, in turns what the news name and what the walk comes to."""
     if not known.everything():
         return
     using, said = router.db_for_write(Timeline), ""
     seen_at: float | None = None
+    walks_first = True
     while not stop.is_set():
         close_old_connections()
-        more = False
+        more, walks_first = False, not walks_first
         try:
             if seen_at is None or time.monotonic() - seen_at >= SIGHTED_EVERY:
                 seen_at = time.monotonic()
                 sighted(using, SIGHTING, moments.now())
-            more = follow_all(using)
+            more = follow_all(using, walks_first=walks_first)
         except Exception as error:  # whatever it is, it goes on
             if repr(error) != said:
                 logger.warning("Projections could not be followed; that is tried again.", exc_info=True)
@@ -71,15 +72,16 @@ def keep_following(stop: threading.Event) -> None:
             stop.wait(PAUSE)
 
 
-def follow_all(using: str, *, raises: bool = False) -> bool:
+def follow_all(using: str, *, raises: bool = False, walks_first: bool = False) -> bool:
     """Follow with each projection that has something to do, a transaction's worth each; tell whether there may be more.
 
-    What one of them raises is raised once the others had their turn.
+    What one of them raises is raised once the others had their turn. ``walks_first``: where a walk goes on, news wait for the
+    next time; there may always be some.
     """
     more, error = False, None
     for following in with_work(using):
         try:
-            more |= follow(following, using, raises=raises)
+            more |= follow(following, using, raises=raises, walks_first=walks_first)
         except Exception as raised:
             error = error or raised
     if error is not None:
@@ -99,7 +101,7 @@ def with_work(using: str) -> list[Following]:
     return [followings[label] for label in waiting.values_list("label", flat=True)]
 
 
-def follow(following: Following, using: str, *, raises: bool = False) -> bool:
+def follow(following: Following, using: str, *, raises: bool = False, walks_first: bool = False) -> bool:
     """Follow what is new, a transaction's worth at most; tell whether there may be more.
 
     If somebody else follows the same projection just now, there is nothing to do. It stops at an event whose handler fails,
@@ -111,7 +113,7 @@ def follow(following: Following, using: str, *, raises: bool = False) -> bool:
             with conflict_if_transient(using):
                 if was_asked(following, using):
                     return rebuild(following, using, waits=False) is not None
-                return _follow(following, using, most)
+                return _follow(following, using, most, walks_first=walks_first)
         except Conflict as conflict:
             patience.after(conflict)
         except HandlerFailed as failure:
@@ -124,12 +126,13 @@ def follow(following: Following, using: str, *, raises: bool = False) -> bool:
             return False
 
 
-def _follow(following: Following, using: str, most: int) -> bool:
+def _follow(following: Following, using: str, most: int, *, walks_first: bool) -> bool:
     with transaction.atomic(using=using):
         row = take(following, using)
         if row is None or (row.retry and row.retry > moments.now()):
             return False
-        part = _by_news(following, using, most) or _by_walk(following, using, most, row)
+        part = _by_walk(following, using, most, row) if walks_first else None
+        part = part or _by_news(following, using, most) or _by_walk(following, using, most, row)
         if part is None:
             return False
         batch = part.batch

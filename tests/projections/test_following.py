@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,8 @@ from django.db import transaction
 from django_timelines import following as known
 from django_timelines import moments
 from django_timelines.engine import follow as following_engine
-from django_timelines.engine.follow import follow_all
+from django_timelines.engine.follow import follow_all, keep_following
+from django_timelines.engine.projecting import begin_new
 from django_timelines.engine.rebuild import ask
 from django_timelines.models import Event, News, Place, Projection
 from django_timelines.testing import drain, recorded_errors, travel
@@ -239,6 +241,27 @@ def test_the_others_go_on(cause: Any) -> None:
 
     assert totals() == {}
     assert Seen.objects.filter(type="Received").count() == 1
+
+
+class Busy(threading.Event):
+    """Let somebody pay before each look, until the walk has come to its end, or never does."""
+
+    looks = 0
+
+    def is_set(self) -> bool:
+        self.looks += 1
+        sell("Ada", 5)
+        return row().has_walked or self.looks == 10
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_a_walk_goes_on_though_there_are_always_news() -> None:
+    begin_new(HERE)
+    busy = Busy()
+
+    keep_following(busy)
+
+    assert busy.looks < 10
 
 
 def test_it_goes_on_by_itself_once_the_code_is_mended(cause: Any) -> None:

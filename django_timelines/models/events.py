@@ -11,6 +11,10 @@ from .timelines import Timeline
 from .written import WrittenQuerySet
 
 
+class EventQuerySet(WrittenQuerySet["Event"]):
+    """Events, wherever they are written."""
+
+
 class Event(models.Model):
     """A fact on a timeline, never changed. Events are numbered from 1 without a gap."""
 
@@ -32,7 +36,7 @@ class Event(models.Model):
     cause_timeline = models.UUIDField(null=True, help_text=_("Whose event that is, when not this timeline's."))
     trace = models.CharField(_("trace context"), max_length=55, default="", blank=True)
 
-    objects = WrittenQuerySet.as_manager()
+    objects = EventQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("event")

@@ -39,6 +39,10 @@ class Sighting(models.Model):
         return self.name
 
 
+class ScheduleQuerySet(WrittenQuerySet["Schedule"]):
+    """Schedules, wherever they are written."""
+
+
 class Schedule(models.Model):
     """Where a schedule of a workflow stands: its last tick, its next one, and what waits. ``version`` counts its writes."""
 
@@ -57,7 +61,7 @@ class Schedule(models.Model):
     paused_by = models.CharField(_("paused by"), max_length=200, default="", blank=True)
     version = models.PositiveIntegerField(default=1)
 
-    objects = WrittenQuerySet.as_manager()
+    objects = ScheduleQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("schedule")

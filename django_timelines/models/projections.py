@@ -10,6 +10,10 @@ from .timelines import Timeline
 from .written import WrittenQuerySet
 
 
+class ProjectionQuerySet(WrittenQuerySet["Projection"]):
+    """Projections, wherever they are written."""
+
+
 class Projection(models.Model):
     """Where a projection stands: how far it has walked, and at which event it has stopped, if it has."""
 
@@ -27,7 +31,7 @@ class Projection(models.Model):
     tries = models.PositiveIntegerField(_("tries"), default=0)
     retry = models.DateTimeField(_("next try"), null=True)
 
-    objects = WrittenQuerySet.as_manager()
+    objects = ProjectionQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("projection")

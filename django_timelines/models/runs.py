@@ -73,6 +73,10 @@ class Run(models.Model):
         return f"{self.step}[{self.item}]" if self.item else self.step
 
 
+class ItemQuerySet(WrittenQuerySet["Item"]):
+    """Items, wherever they are written."""
+
+
 class Item(models.Model):
     """Where an item of a step with ``each=`` stands: the part of the timeline's state that lies beside its row.
 
@@ -88,7 +92,7 @@ class Item(models.Model):
     head = models.PositiveIntegerField(help_text=_("Of the timeline, when this was written."))
     state = models.JSONField(_("state"), help_text=_("What the events say of its run: a cache."))
 
-    objects = WrittenQuerySet.as_manager()
+    objects = ItemQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("item")

@@ -36,6 +36,8 @@ class Kind(StrEnum):
 
     UNKNOWN_WORKFLOW = "unknown_workflow"
     """The code no longer has it, nor another that is ``renamed_from`` it."""
+    OLDER_CODE = "older_code"
+    """Newer code has renamed steps or fields of it: this code leaves it alone."""
     UNKNOWN_STEP = "unknown_step"
     """The same of a step of which a run is open."""
     PLACEMENT = "placement"
@@ -127,6 +129,10 @@ _SAID = {
     Kind.UNKNOWN_WORKFLOW: (
         "The code has no workflow {workflow} any more.",
         'Renamed: class New(Workflow, renamed_from="{workflow}"). Removed: keep it until they have ended, or cancel them.',
+    ),
+    Kind.OLDER_CODE: (
+        "Newer code has renamed steps or fields of {workflow}: this code leaves these timelines alone.",
+        "They wait until the newer code is there again, unless the release that goes back keeps its names, with renamed_from=.",
     ),
     Kind.UNKNOWN_STEP: (
         "The code has no step {workflow}.{name} any more, and runs of it are open.",
@@ -221,6 +227,9 @@ def _problems(row: _Open, calls: type_calls, problem_at: Callable[[str, str], st
         yield _Problem(Kind.UNKNOWN_WORKFLOW, row.workflow)
         return
     label = declaration.label
+    if declaration.is_behind(row.state):
+        yield _Problem(Kind.OLDER_CODE, label)
+        return
     for name, value in row.state["fields"].items():
         now = declaration.renamed_fields.get(name, name)
         if now not in declaration.fields:

@@ -166,6 +166,19 @@ def test_a_field_that_is_declared_no_more_is_a_warning_and_a_renamed_one_is_none
     assert found() == []
 
 
+def test_a_release_that_goes_back_behind_a_rename_is_found_and_nothing_else_is_said_of_it(deploy: type_deploy) -> None:
+    parcel = deploy(BEFORE).start(address="Main Street 1")
+    renamed = BEFORE.replace("self.address", "self.street").replace(
+        "address: str\n", 'street: Annotated[str, RenamedFrom("address")]\n', 1
+    )
+    deploy(renamed).get(parcel.pk).timeline.pause(reason="a bad day")
+    assert found() == []
+
+    deploy(BEFORE)
+
+    assert found() == [("older_code", "", 1)]
+
+
 def test_a_retyped_field_is_found_unless_a_validator_takes_the_old_values(deploy: type_deploy) -> None:
     deploy(BEFORE).start("Main Street 1")
 

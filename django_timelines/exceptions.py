@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -27,6 +28,10 @@ class Refused(TimelinesError):
     def __init__(self, message: Any, reason: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let it cross to another process, as a parallel test runner has it: pickle would leave out the reason."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class Rejected(Refused, ValidationError):

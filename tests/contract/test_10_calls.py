@@ -1,5 +1,7 @@
 """Clauses 10, 11 and 12: refusals explain themselves, early calls are kept, double calls count once, no update is lost."""
 
+import pickle
+import uuid
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +16,7 @@ from django_timelines.engine.claim import claim
 from django_timelines.engine.execute import run_from
 from django_timelines.engine.runner import Runner, commit
 from django_timelines.events import NewEvent
-from django_timelines.exceptions import Refused, Rejected
+from django_timelines.exceptions import NotUnique, Refused, Rejected, Unknown
 from django_timelines.models import Run, Timeline
 from django_timelines.testing import drain, travel
 from django_timelines.workflows import BoundStep
@@ -129,6 +131,22 @@ def test_an_unknown_timeline_is_an_object_that_does_not_exist() -> None:
 def test_a_timeline_of_another_workflow_is_unknown() -> None:
     with pytest.raises(ObjectDoesNotExist):
         Fork.get(Order.start(customer="Ada").pk)
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        Refused("It is under way.", "taken"),
+        Unknown("There is none."),
+        Rejected({"amount": ["This is missing."]}),
+        NotUnique("There is one.", uuid.UUID(int=7)),
+    ],
+    ids=lambda refused: type(refused).__name__,
+)
+def test_a_refusal_crosses_to_another_process_as_it_is(refused: Refused) -> None:
+    other = pickle.loads(pickle.dumps(refused))  # noqa: S301 (our own)
+
+    assert (type(other), str(other), other.reason) == (type(refused), str(refused), refused.reason)
 
 
 def test_explain_says_what_it_waits_for_and_that_no_clock_was_seen() -> None:

@@ -127,7 +127,7 @@ def _has_secret(annotation: Any, seen: tuple[Any, ...] = ()) -> bool:
     if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
         of_model = annotation.model_fields.values()
         parts += [part for one in of_model for part in (one.annotation, *one.metadata)]
-    elif any(hasattr(annotation, mark) for mark in _TAKEN_APART):
+    elif isinstance(annotation, type) and any(hasattr(annotation, mark) for mark in _TAKEN_APART):
         parts += get_type_hints(annotation, include_extras=True).values()
     return SECRET in [part for part in parts if isinstance(part, str)] or any(
         _has_secret(part, (*seen, annotation)) for part in parts if part is not None

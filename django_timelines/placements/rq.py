@@ -6,10 +6,14 @@ from typing import Any
 
 import django_rq
 from django_rq.settings import QUEUES
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from rq import Worker
 from rq.job import Job
 
 from .base import ANSWER, Bell, Placement
+
+PATIENCE = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0}  # seconds, where the site gives none
 
 
 class RQ(Placement):
@@ -22,7 +26,7 @@ class RQ(Placement):
         """The queue, over connections that are kept: ``get_queue`` alone makes a new one for each bell."""
         config = QUEUES[self.argument]
         if self._connected is None or self._connected[0] != config:
-            self._connected = {**config}, django_rq.get_connection(self.argument)
+            self._connected = {**config}, _connection(self.argument)
         return django_rq.get_queue(self.argument, commit_mode="auto", connection=self._connected[1])
 
     def ring(self, bell: Bell) -> bool:
@@ -61,3 +65,16 @@ class RQ(Placement):
             int(queue.connection.exists(*known)) if known else 0
         )  # who is killed stays known, and its heartbeat ends
         return alive or (None if queue.is_empty() else 0)
+
+
+def _connection(queue: str) -> Any:
+    """Return a connection that soon gives up a Redis which neither answers nor refuses: who rings has more to do.
+
+    That of a cache stays as it is: others use it, too.
+    """
+    connection = django_rq.get_connection(queue)
+    if "USE_REDIS_CACHE" not in QUEUES[queue]:
+        options = connection.connection_pool.connection_kwargs
+        options |= {name: seconds for name, seconds in PATIENCE.items() if options.get(name) is None}
+        options["retry"] = Retry(NoBackoff(), 1)
+    return connection

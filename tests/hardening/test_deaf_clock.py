@@ -1,13 +1,16 @@
 """A clock that cannot ring, because its machine does not serve or does not reach Redis, does not keep the others from ringing."""
 
+import select
+import socket
 from datetime import timedelta
 
 import django_rq
 import pytest
+from django_rq.settings import QUEUES
 
 from django_timelines.engine import bells, clock
 from django_timelines.models import Run
-from django_timelines.placements import embedded
+from django_timelines.placements import Bell, embedded, rq
 from django_timelines.testing import travel
 from django_timelines.testing.patching import wrapped
 from tests.shop.here import HERE
@@ -65,3 +68,26 @@ def test_a_clock_that_dies_as_it_rings_delays_the_bell_to_the_next_ring(place):
 
     assert len(queue.job_ids) == 1
     queue.empty()
+
+
+UNTIMED = {
+    "socket_timeout": None,
+    "socket_connect_timeout": None,
+}  # as with sentinels, and by default before redis-py 8
+SHORT = dict.fromkeys(UNTIMED, 0.05)
+
+
+@pytest.mark.parametrize("given", [UNTIMED, SHORT], ids=["without timeouts", "with the site's own"])
+def test_a_redis_that_neither_answers_nor_refuses_is_given_up_at_the_second_try(given, monkeypatch):
+    monkeypatch.setattr(rq, "PATIENCE", SHORT, raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        config = {"HOST": "127.0.0.1", "PORT": mute.getsockname()[1], "REDIS_CLIENT_KWARGS": given}
+        monkeypatch.setitem(QUEUES, "mute", config)
+
+        assert not bells.ring(Bell("0" * 32, "pack", "", 1, HERE, "rq:mute"))
+        tries = 0
+        while select.select([mute], [], [], 0)[0]:
+            mute.accept()[0].close()
+            tries += 1
+
+    assert tries == 2

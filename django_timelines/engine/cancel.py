@@ -18,7 +18,8 @@ def cancellation(
     """Return the event, with the runs that end with it.
 
     An exactly-once body that is being executed is among them: its completion finds a newer event and rolls back. An
-    outside effect that was begun is not: it is carried to its known end, retries included. So is an undo.
+    outside effect that was begun is not: it is carried to its known end, retries included. So is an undo. What only came to
+    the step's functions has not begun.
     """
     ending = [key for key, run in open_runs(state).items() if not _goes_on(declaration, key, run)]
     data: dict[str, Any] = {"reason": clean_reason(reason), "cancelled": ending}
@@ -36,6 +37,7 @@ def _goes_on(declaration: Declaration | None, key: str, run: type_run) -> bool:
     if awaits_child(run):
         return True  # the child is told, and tells of its end
     begun = is_begun(run) and run["status"] != StepStatus.BLOCKED  # due, and begun: a person tries it again
+    begun = begun and (run["status"] == StepStatus.RUNNING or "tried" in run)
     step = declaration.steps.get(split_key(key)[0]) if declaration else None
     if step is not None and step.undoes is not None:
         return True

@@ -43,6 +43,7 @@ _STRUCTURE = frozenset(
         "final",
         "stopped",
         "progressed",
+        "in_time",
         "timed",
         "schedule",
         "child",

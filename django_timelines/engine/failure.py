@@ -12,7 +12,7 @@ from ..events import EventType, NewEvent
 from ..exceptions import NotUnique
 from ..registry import Declaration
 from ..state import RunName, run_key, type_state
-from ..steps import Delivery
+from ..steps import Delivery, Step
 from ..store import Snapshot
 from .body import Failed
 
@@ -46,14 +46,17 @@ def after_failure(
         delay = None  # its effect may have happened
     else:
         delay = step.retry.delay(0 if progressed else attempt, error)
-    described = failed.describe()
+    described, told = failed.describe(), {"in_time": True} if failed.in_time else {}
+    if failed.in_time and _is_stopped(step, state, name):
+        failure = NewEvent(EventType.ATTEMPT_FAILED, *name, data={"error": described, **told}, attempt=attempt)
+        return [failure, NewEvent(EventType.STEP_NOT_TAKEN, *name, data={"cancelled": True})]
     if delay is not None:
         delay = min(max(delay, timedelta(0)), LONGEST_WAIT)  # what an outside service asks for may be absurd
-        data = {"error": described, "due": moments.to_text(moments.now() + delay)}
+        data = {"error": described, "due": moments.to_text(moments.now() + delay), **told}
         data |= {"guard_passed": True} if failed.guard_passed else {}
         data |= {"progressed": True} if progressed else {}
         return [NewEvent(EventType.ATTEMPT_FAILED, *name, data=data, attempt=attempt)]
-    failure = NewEvent(EventType.ATTEMPT_FAILED, *name, data={"error": described}, attempt=attempt)
+    failure = NewEvent(EventType.ATTEMPT_FAILED, *name, data={"error": described, **told}, attempt=attempt)
     return [failure, gave_up(declaration, state, name, "failed", described)]
 
 
@@ -97,9 +100,17 @@ def after_stop(
         return [NewEvent(EventType.STEP_FAILED, *name, data={"reason": "cancelled", "error": error}, attempt=attempt)]
     if step.delivery is Delivery.AT_MOST_ONCE and not in_time:
         return after_interruption(declaration, state, name, attempt)
+    if in_time and _is_stopped(step, state, name):
+        return [NewEvent(EventType.STEP_NOT_TAKEN, *name, data={"cancelled": True}, attempt=attempt)]
     data: dict[str, Any] = {"due": moments.to_text(moments.now()), "stopped": True}
+    data |= {"in_time": True} if in_time else {}
     data |= {"progressed": True} if progressed else {}
     return [NewEvent(EventType.ATTEMPT_INTERRUPTED, *name, data=data, attempt=attempt)]
+
+
+def _is_stopped(step: Step[...], state: type_state, name: RunName) -> bool:
+    """Tell whether a cancel stops this run, of which an attempt ended before its body began: no other attempt has begun it."""
+    return bool(state.get("cancelling")) and step.undoes is None and not state["runs"][run_key(*name)].get("tried")
 
 
 def gave_up(

@@ -37,6 +37,7 @@ _STATUS_AFTER: dict[str, str] = {  # as it is stored: text
 }
 _OF_A_RUN = frozenset({*_STATUS_AFTER, EventType.STEP_DUE})  # recorded ones change nothing, whatever they carry
 _BEGINS_ANOTHER = frozenset({EventType.STEP_DUE, EventType.STEP_CALLED})  # child, if the run had one
+_ENDS_AN_ATTEMPT = frozenset({EventType.ATTEMPT_FAILED, EventType.ATTEMPT_INTERRUPTED, EventType.STEP_BLOCKED})
 _REACHED = frozenset({EventType.STEP_DUE, EventType.STEP_BLOCKED})  # the latter: its list of items could not be read
 # what a run keeps from event to event; the rest is the newest event's
 _LASTING = (
@@ -58,6 +59,7 @@ _LASTING = (
     "planned",
     "since",
     "number",
+    "tried",
 )
 _OF_ITEMS = ("each", "enough", "begun", "value", "index")  # what is left of a run that is cancelled
 # and what an event says of it
@@ -272,8 +274,11 @@ def _run_after(run: type_run, event: NewEvent, sequence: int) -> type_run:
         after["status"] = _STATUS_AFTER[event.type]
     if data:
         _take_in(after, data, sequence)
+    if event.type in _ENDS_AN_ATTEMPT and event.attempt is not None and not data.get("in_time"):
+        after["tried"] = True  # its body may have begun
     if event.type == EventType.STEP_CALLED:
         after |= {"call": sequence, "digest": data.get("digest"), "key": data.get("key"), "attempt": 0}
+        after.pop("tried", None)
         if data.get("early"):
             after |= {"early": True, "status": str(StepStatus.UPCOMING)}
     elif event.type == EventType.STEP_REJECTED:

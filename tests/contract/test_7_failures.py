@@ -223,6 +223,77 @@ def test_cancel_carries_an_outside_effect_to_its_end_though_its_time_runs_out(de
     assert not Event.objects.filter(timeline=parcel.pk, type="StepOverdue").exists()
 
 
+@pytest.mark.parametrize("delivery", ["AT_LEAST_ONCE", "AT_MOST_ONCE"])
+@pytest.mark.parametrize("option", ["when", "within"])
+@pytest.mark.parametrize("comes", ["later", "meanwhile"])
+def test_cancel_stops_an_outside_step_of_which_only_the_functions_failed(
+    deploy: Any, delivery: str, option: str, comes: str
+) -> None:
+    parcel = deploy(f"""
+        def asked(parcel):
+            ran["asked"] += 1
+            if ran["asked"] == 1:
+                plan["asked"](parcel)
+                raise OSError("Nobody answers.")
+            return timedelta(hours=1)
+
+        class Parcel(Workflow):
+            @step
+            def post(self): ...
+
+            @step(after=post, delivery={delivery}, {option}=asked)
+            def carry(self):
+                ran["carry"] += 1
+    """).start()
+
+    def cancel() -> None:
+        type(parcel).get(parcel.pk).timeline.cancel(reason="not wanted any more")
+
+    plan["asked"] = lambda _parcel: cancel() if comes == "meanwhile" else None
+    with recorded_errors():
+        drain()
+    if comes == "later" and type(parcel).get(parcel.pk).carry.status == "blocked":
+        type(parcel).get(parcel.pk).carry.retry()
+    if comes == "later":
+        cancel()
+    with travel(timedelta(minutes=10)):
+        drain()
+
+    parcel = type(parcel).get(parcel.pk)
+    assert (parcel.carry.status, parcel.timeline.status, ran["carry"]) == ("cancelled", "cancelled", 0)
+
+
+def test_cancel_carries_an_outside_effect_to_its_end_though_a_later_attempt_did_not_come_to_it(deploy: Any) -> None:
+    parcel = deploy("""
+        class Parcel(Workflow):
+            @step
+            def post(self): ...
+
+            @step(after=post, delivery=AT_LEAST_ONCE, limit=Limit(1, per=lambda parcel: plan["who"](parcel)))
+            def carry(self):
+                ran["carry"] += 1
+                plan["who"] = raising
+                raise OSError("The road is closed.")
+
+        def raising(parcel):
+            raise OSError("Nobody answers.")
+    """)
+    plan["who"] = lambda _parcel: "Ada"
+    parcel = parcel.start()
+    with recorded_errors():
+        drain()
+        with travel(timedelta(minutes=10)):
+            drain()
+    parcel.timeline.cancel(reason="not wanted any more")
+    assert (type(parcel).get(parcel.pk).carry.status, ran["carry"]) == ("retrying", 1)
+
+    plan["who"] = lambda _parcel: "Ada"
+    with recorded_errors(), travel(timedelta(hours=1)):
+        drain()
+
+    assert ran["carry"] == 2
+
+
 def test_a_step_can_cancel_its_timeline_with_its_completion() -> None:
     plan["pack"] = lambda workflow: workflow.cancel(reason="sold out")
 

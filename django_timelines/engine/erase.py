@@ -52,7 +52,7 @@ _STRUCTURE = frozenset(
         "outcome",
         "guard_passed",
         "round",
-        *("through", "remind", "planned", "since", "number"),
+        *("through", "remind", "planned", "since", "number", "wait"),
         "each",
         "enough",
     }

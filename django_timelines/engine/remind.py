@@ -54,6 +54,10 @@ def _after(
     waits = state["runs"].get(run_key(step.name, name.item), {})
     if not _waits(waits, state):
         return []
+    if (
+        waits["fence"] != reminder["wait"] and waits["status"] != StepStatus.OVERDUE
+    ):  # it has begun to wait anew meanwhile
+        return _next(step, name, waits, reminder, at, at)
     since, planned = moments.from_text(reminder["since"]), moments.from_text(reminder["planned"])
     return _next(step, name, waits, reminder, since, max(at, planned))
 
@@ -62,13 +66,13 @@ def _as_the_wait_goes(
     declaration: Declaration, name: RunName, waited: RunName, new: type_run | None, state: type_state, at: datetime
 ) -> list[NewEvent]:
     reminder = state["runs"].get(run_key(*name), {})
-    under_way = reminder.get("status") == StepStatus.RUNNING
+    rolls_back = declaration.steps[name.step].delivery is Delivery.EXACTLY_ONCE
+    ends_first = reminder.get("status") == StepStatus.RUNNING and not rolls_back
     if new is not None and _waits(new, state):
-        if under_way:  # it plans the next one
+        if ends_first:  # it plans the next one
             return []
         return _next(declaration.steps[waited.step], name, new, reminder, at, at)
-    rolls_back = declaration.steps[name.step].delivery is Delivery.EXACTLY_ONCE
-    if reminder and is_open(reminder) and (rolls_back or not under_way):
+    if reminder and is_open(reminder) and not ends_first:
         return [NewEvent(EventType.STEP_NOT_TAKEN, *name)]
     return []
 
@@ -83,7 +87,7 @@ def _next(
     if planned is None:
         return []
     due, number = moments.to_text(planned), reminder.get("number", 0) + 1
-    data = {"due": due, "planned": due, "since": moments.to_text(since), "number": number}
+    data = {"due": due, "planned": due, "since": moments.to_text(since), "number": number, "wait": waits["fence"]}
     return [NewEvent(EventType.STEP_DUE, *name, data=data)]
 
 

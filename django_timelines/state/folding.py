@@ -59,6 +59,7 @@ _LASTING = (
     "planned",
     "since",
     "number",
+    "wait",
     "tried",
 )
 _OF_ITEMS = ("each", "enough", "begun", "value", "index")  # what is left of a run that is cancelled
@@ -83,6 +84,7 @@ _TOLD = (
     "planned",
     "since",
     "number",
+    "wait",
 )
 
 

@@ -7,10 +7,17 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from django_timelines.exceptions import DeclarationError
+from django_timelines import moments
+from django_timelines.actors import SYSTEM
+from django_timelines.engine.claim import claim
+from django_timelines.engine.execute import execute
+from django_timelines.engine.runner import Runner
+from django_timelines.exceptions import DeclarationError, Rejected
 from django_timelines.models import Run, Timeline
+from django_timelines.runs import RunName
 from django_timelines.testing import crash_at, drain, recorded_errors, travel
 from django_timelines.workflows import AT_LEAST_ONCE, PermanentFailure, Retry, Workflow, any_of, step
+from tests.shop.here import HERE
 from tests.shop.workflows import ran
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
@@ -292,6 +299,39 @@ def test_rewinding_reminds_again_with_a_new_key():
     assert after(2.4) == 1  # a day from when it waits again
     assert after(2.6) == 2
     assert len(set(said)) == 2
+
+
+@pytest.mark.parametrize("delivery", ["EXACTLY_ONCE", "AT_LEAST_ONCE"])
+@pytest.mark.parametrize("begins_anew", ["rewound", "rejected"])
+def test_a_wait_that_begins_while_a_reminder_is_executed_has_all_of_its_own(deploy, delivery, begins_anew):
+    parcel = deploy(f"""
+        class Parcel(Workflow):
+            @step
+            def pack(self, what: str): ...
+            @step(after=pack, delivery=AT_LEAST_ONCE, remind=[timedelta(days=1), timedelta(days=3)])
+            def sign(self, name: str):
+                from django.core.exceptions import ValidationError
+                raise ValidationError("Not you.")
+            @sign.reminder(delivery={delivery})
+            def nudge(self): ...
+    """).start(what="books")
+    runner = Runner(SYSTEM, "embedded", HERE)
+    with days(1.1):
+        row = Run.objects.get(step="nudge")
+        held = claim(parcel.pk, RunName("nudge"), row.fence, runner)
+        if begins_anew == "rewound":
+            parcel.timeline.rewind(to="sign", reason="once more")
+        else:
+            with pytest.raises(Rejected):
+                type(parcel).get(parcel.pk).sign("eve")
+        execute(held, runner)
+
+    planned = []
+    while nudge := Run.objects.filter(step="nudge").first():
+        planned.append(round((nudge.due - moments.now()) / DAY, 1))
+        with days(planned[-1] + 0.01):
+            drain()
+    assert planned == [2.1, 4.1]
 
 
 def test_a_cancelled_timeline_reminds_nobody():

@@ -18,9 +18,9 @@ from django_timelines.engine.runner import Runner, load
 from django_timelines.exceptions import Refused
 from django_timelines.models import Event, Notice, Run, Timeline, new_id
 from django_timelines.runs import RunName
-from django_timelines.testing import assert_holds, drain, travel
+from django_timelines.testing import assert_holds, drain, due, travel
 from tests.shop.here import HERE
-from tests.shop.workflows import Bill, plan, ran
+from tests.shop.workflows import Bill, Order, plan, ran
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -119,6 +119,21 @@ def test_a_call_of_a_step_whose_field_newer_code_calls_otherwise_is_written_down
     assert (new.get(parcel.pk).grams, ran["weigh"]) == (5, 1)
     assert "weight" not in new.get(parcel.pk).timeline.state["fields"]
     assert_holds(parcel)
+
+
+def test_draining_with_old_code_leaves_what_newer_code_has_and_goes_on_with_the_others(
+    deploy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(due, "TOO_MANY", 20)
+    parcel = deploy(OLD).start("Main Street 1")
+    old = renamed_under(deploy, OLD, FIELD_RENAMED, parcel)
+    assert old.get(parcel.pk).weigh(grams=5) == "due"
+    Order.start(customer="Ada")
+
+    assert drain() == 1
+
+    assert Run.objects.get(timeline=parcel.pk, step="weigh").status == "due"
+    assert not Run.objects.exclude(timeline=parcel.pk).filter(status="due").exists()
 
 
 GUARDED = OLD.replace(

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
+from django.utils.translation import gettext as _
 
 
 class TimelinesError(Exception):
@@ -80,6 +81,21 @@ class MovedOn(Refused):
 
     def __init__(self, message: Any, reason: str = "moved_on") -> None:
         super().__init__(message, reason)
+
+
+class StateDamaged(Refused):
+    """What is stored as a timeline's state is no fold of events: somebody has changed the row by hand.
+
+    The events are the truth: ``manage.py timelines refold ID`` folds them anew. ``timeline`` is the primary key.
+    """
+
+    def __init__(self, timeline: UUID, reason: str = "state_damaged") -> None:
+        sentence = _(
+            "The stored state of timeline %(id)s is damaged. Its events say what it was: "
+            "manage.py timelines refold %(id)s folds them anew."
+        )
+        super().__init__(sentence % {"id": timeline}, reason)
+        self.timeline = timeline
 
 
 class PermanentFailure(TimelinesError):

@@ -53,14 +53,13 @@ def confirm(model_admin: TimelineAdmin, request: HttpRequest, timeline: Timeline
 
 def _look(request: HttpRequest, timeline: Timeline, verb: Verb, key: str) -> Outlook | None:
     """Return what will happen; None, with a message that says why, if nothing can."""
-    if not verb.applies(timeline, key):
-        messages.error(request, verb.moved_on(timeline, key))
-        return None
     try:
-        return verb.look(timeline, key)
+        if verb.applies(timeline, key):
+            return verb.look(timeline, key)
+        messages.error(request, verb.moved_on(timeline, key))
     except Refused as refused:
         messages.error(request, str(refused))
-        return None
+    return None
 
 
 def _form(request: HttpRequest, timeline: Timeline, verb: Verb, outlook: Outlook) -> ReasonForm:

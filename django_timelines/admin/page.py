@@ -15,10 +15,11 @@ from django.utils.safestring import SafeString
 from .. import registry
 from ..actors import ActorType
 from ..diagram import Diagram, diagram_of
-from ..engine.explain import Explanation, explain
+from ..engine.explain import explain
+from ..engine.history import state_at
 from ..models import Event, Timeline
 from ..policy import may_view, sees_all
-from ..state import ENDED
+from ..state import ENDED, is_damaged
 from . import words
 from .events import EventPage, events_of
 from .family import Family, family_of
@@ -42,6 +43,9 @@ class Page:
         self._request = request
         self._site = site
         self._allowed = allowed
+        self.explanation = explain(timeline)  # why it is where it is
+        if is_damaged(timeline.state):  # the page shows what the events say; the explanation, how to mend the row
+            timeline.state = state_at(timeline.pk, timeline.using, timeline.head)
 
     @property
     def workflow(self) -> str:
@@ -58,11 +62,6 @@ class Page:
     def badge(self) -> SafeString:
         """The status as a coloured word."""
         return words.badge(self.timeline.status)
-
-    @cached_property
-    def explanation(self) -> Explanation:
-        """Why it is where it is."""
-        return explain(self.timeline)
 
     @property
     def started_at(self) -> str:

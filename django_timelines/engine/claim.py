@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import moments, registry
 from ..events import EventType, NewEvent
-from ..exceptions import Conflict, Unknown
+from ..exceptions import Conflict, StateDamaged, Unknown
 from ..models import Event, SealedInput
 from ..registry import Declaration
 from ..state import CLAIMABLE, RunName, name_at, run_key, type_run
@@ -34,6 +34,9 @@ def claim(timeline: uuid.UUID, name: RunName, fence: int, runner: Runner) -> Hel
             snapshot = load(timeline, runner.using, names=[name])
         except Unknown as error:
             _drop(timeline, name, str(error))
+            return None
+        except StateDamaged as damaged:
+            logger.error("%s", damaged)
             return None
         declaration = registry.find(snapshot.workflow)
         if declaration is not None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 
 from django.db import close_old_connections, router
@@ -19,7 +19,7 @@ from django.db.models import Q
 from .. import conf, moments, registry, store
 from ..actors import Actor, ActorType, acting, this_process
 from ..events import EventType, NewEvent
-from ..exceptions import Conflict
+from ..exceptions import Conflict, StateDamaged
 from ..models import Run, RunQuerySet, Timeline
 from ..placements import Bell
 from ..registry import Declaration
@@ -150,8 +150,17 @@ def settle_due_deadlines(using: str) -> None:
     by, at = By(this_process(ActorType.CLOCK, "clock")), moments.now()
     runs = Run.objects.using(using).filter(until__lte=at, status__in=_WITH_DEADLINE, ring__isnull=False)
     for run in runs.exclude(timeline__workflow__in=store.paused(using)).with_timelines():
-        with suppress(Conflict):  # what was settled before it may have settled it, too
+        with suppress(Conflict), damage_logged():  # what was settled before it may have settled it, too
             settle_overdue(run, by)
+
+
+@contextmanager
+def damage_logged() -> Iterator[None]:
+    """Let a timeline whose stored state is damaged keep nobody from the others: it is logged, with how to mend it."""
+    try:
+        yield
+    except StateDamaged as damaged:
+        logger.error("%s", damaged)
 
 
 def _runs(using: str, at: datetime, deaf: type_deaf, paused: Collection[str]) -> RunQuerySet:

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from .. import conf, moments, registry
 from ..events import ENDINGS
+from ..exceptions import StateDamaged
 from ..items import read_named
 from ..models import Event, Pause, Run, Sighting, Timeline
 from ..placements.embedded import is_used
@@ -27,6 +28,7 @@ from ..state import (
     TimelineStatus,
     awaits_child,
     count_alike,
+    is_damaged,
     name_at,
     run_key,
     type_run,
@@ -91,6 +93,9 @@ def explain_publicly(sight: Sight) -> Explanation:
 
 def _explained(sight: Sight, *, publicly: bool = False) -> Explanation:
     timeline, runs = sight.timeline, sight.runs
+    if is_damaged(timeline.state):
+        public = _("It cannot go on at the moment; somebody has to look at it.")
+        return Explanation((Reason("state_damaged", str(StateDamaged(timeline.pk)), public),))
     if timeline.status in ENDED:
         words = {"status": capfirst(_(timeline.status)), "when": _moment(_ended_at(timeline))}
         since = _ended(_("%(status)s on %(when)s.") % words)

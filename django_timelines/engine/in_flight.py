@@ -22,7 +22,20 @@ from ..events import EventType
 from ..fields import Field
 from ..models import Event, Item, Timeline
 from ..registry import Declaration
-from ..state import ENDED, OPEN, StepStatus, TimelineStatus, in_state, is_open, run_key, split_key, type_run, type_state
+from ..state import (
+    ENDED,
+    OPEN,
+    StepStatus,
+    TimelineStatus,
+    in_state,
+    is_damaged,
+    is_open,
+    run_key,
+    split_key,
+    type_run,
+    type_state,
+    with_fields,
+)
 from ..steps import Step
 from . import bells
 
@@ -38,6 +51,8 @@ class Kind(StrEnum):
     """The code no longer has it, nor another that is ``renamed_from`` it."""
     OLDER_CODE = "older_code"
     """Newer code has renamed steps or fields of it: this code leaves it alone."""
+    STATE_DAMAGED = "state_damaged"
+    """What is stored as its state is no fold of events: nothing goes on with it."""
     UNKNOWN_STEP = "unknown_step"
     """The same of a step of which a run is open."""
     PLACEMENT = "placement"
@@ -134,6 +149,10 @@ _SAID = {
         "Newer code has renamed steps or fields of {workflow}: this code leaves these timelines alone.",
         "They wait until the newer code is there again, unless the release that goes back keeps its names, with renamed_from=.",
     ),
+    Kind.STATE_DAMAGED: (
+        "The stored state of timelines of {workflow} is damaged.",
+        "Their events say what it was: manage.py timelines refold ID folds them anew.",
+    ),
     Kind.UNKNOWN_STEP: (
         "The code has no step {workflow}.{name} any more, and runs of it are open.",
         'Renamed: @step(…, renamed_from="{name}"). Removed: keep it until it is settled everywhere, or skip it there first.',
@@ -176,12 +195,12 @@ def _of_status(using: str, status: str) -> Iterator[_Open]:
     last = uuid.UUID(int=0)
     while rows := list(found.filter(id__gt=last)[:BATCH]):
         last = rows[-1][0]
-        items = _items(using, [id for id, _workflow, state, _fields in rows if state["runs"].left_out])
-        for id, workflow, state, fields in rows:
-            runs = dict(in_state(state)) | items.get(id, {})
-            yield _Open(
-                id, workflow, state | {"fields": fields}, {key: run for key, run in runs.items() if _matters(run)}
-            )
+        states = {id: with_fields(state, fields, id) for id, _workflow, state, fields in rows}
+        sound = {id: state for id, state in states.items() if not is_damaged(state)}
+        items = _items(using, [id for id, state in sound.items() if state["runs"].left_out])
+        for id, workflow, *_columns in rows:
+            runs = dict(in_state(sound[id])) | items.get(id, {}) if id in sound else {}
+            yield _Open(id, workflow, states[id], {key: run for key, run in runs.items() if _matters(run)})
 
 
 def _items(using: str, timelines: list[uuid.UUID]) -> dict[uuid.UUID, dict[str, type_run]]:
@@ -227,6 +246,9 @@ def _problems(row: _Open, calls: type_calls, problem_at: Callable[[str, str], st
         yield _Problem(Kind.UNKNOWN_WORKFLOW, row.workflow)
         return
     label = declaration.label
+    if is_damaged(row.state):
+        yield _Problem(Kind.STATE_DAMAGED, label)
+        return
     if declaration.is_behind(row.state):
         yield _Problem(Kind.OLDER_CODE, label)
         return

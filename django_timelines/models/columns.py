@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import uuid_utils.compat
 from django.db import models
+from django.db.models.expressions import Col
 
 from ..state import Runs, loaded, stored
 
@@ -50,7 +51,7 @@ class StateField(models.JSONField):
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
         """Return the state, which the runs of items can be read into; or the part that was asked for."""
         read = super().from_db_value(value, expression, connection)
-        return loaded(read) if isinstance(read, dict) and "runs" in read else read
+        return loaded(read) if isinstance(expression, Col) else read
 
     def get_prep_value(self, value: Any) -> Any:
         """Leave out the runs that lie beside it."""

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from .. import registry
 from ..rules import allows_always, is_here
-from ..state import TAKES_CALLS, TimelineStatus
+from ..state import TAKES_CALLS, TimelineStatus, with_fields
 from .columns import ExactCharField, StateField, new_id
 from .runs import Run
 from .written import WrittenQuerySet
@@ -136,7 +136,7 @@ class Timeline(models.Model):
         """Let the state have its fields again."""
         timeline = super().from_db(*args, **kwargs)
         if {"state", "fields"} <= timeline.__dict__.keys():
-            timeline.state["fields"] = timeline.fields
+            timeline.state = with_fields(timeline.state, timeline.fields, timeline.pk)
         return timeline
 
     def refresh_from_db(self, using: str | None = None, fields: Any = None, from_queryset: Any = None) -> None:

@@ -48,7 +48,18 @@ from .asking import (
     waiting_steps,
     waits_for_call,
 )
-from .beside import changed, in_state, keys_of, lies_beside, loaded, stored, type_changed, type_state
+from .beside import (
+    changed,
+    in_state,
+    is_damaged,
+    keys_of,
+    lies_beside,
+    loaded,
+    stored,
+    type_changed,
+    type_state,
+    with_fields,
+)
 from .folding import apply, empty, fold, name_at, name_of, own
 from .one_run import awaits_child, is_begun, is_open, is_settled, is_to_undo, takes_calls
 from .statuses import (
@@ -99,6 +110,7 @@ __all__ = [
     "fold",
     "in_state",
     "is_begun",
+    "is_damaged",
     "is_late",
     "is_open",
     "is_settled",
@@ -129,4 +141,5 @@ __all__ = [
     "type_state",
     "waiting_steps",
     "waits_for_call",
+    "with_fields",
 ]

@@ -3,19 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import Any
+from typing import Any, NoReturn
+from uuid import UUID
 
+from ..exceptions import StateDamaged
 from ..runs import Runs, item_step, split_key, type_run
+from .statuses import StepStatus
 
 type_state = dict[str, Any]
 type_changed = tuple[str, type_run | None, type_run | None]  # a run's key, and how it was and is
 
 
-def loaded(stored: type_state) -> type_state:
+_STATUSES = frozenset(map(str, StepStatus))
+
+
+class Damaged(type_state):
+    """What was stored as a state and is none. Whatever it is asked for, it raises ``StateDamaged``, which names its timeline."""
+
+    timeline = UUID(int=0)
+
+    def _refuse(self, *_asked: Any) -> NoReturn:
+        raise StateDamaged(self.timeline)
+
+    __contains__ = __getitem__ = __iter__ = __or__ = __ror__ = __setitem__ = _refuse
+    copy = get = items = keys = pop = setdefault = update = values = _refuse  # type: ignore[assignment]
+
+
+def loaded(stored: Any) -> type_state:
     """Return a state as it was stored, without the runs that lie beside it: what asks for these is told so."""
-    runs = stored["runs"]
+    runs = stored.get("runs") if isinstance(stored, dict) else None
+    if not isinstance(runs, dict) or not all(map(_is_run, runs.values())):
+        return Damaged()
     left_out = [step for step, run in runs.items() if run.get("each", {}).get("count")]
     return {**stored, "runs": Runs(runs, left_out)}
+
+
+def _is_run(run: Any) -> bool:
+    return isinstance(run, dict) and run.get("status") in _STATUSES and isinstance(run.get("fence"), int)
+
+
+def with_fields(state: type_state, fields: Any, timeline: UUID) -> type_state:
+    """Return the state that was loaded of this timeline with its fields, which are a column of their own."""
+    if isinstance(fields, dict) and not isinstance(state, Damaged):
+        return {**state, "fields": fields}
+    damaged = Damaged()
+    damaged.timeline = timeline
+    return damaged
+
+
+def is_damaged(state: type_state) -> bool:
+    """Tell whether what was stored is no state, so that whoever asks it for anything is refused."""
+    return isinstance(state, Damaged)
 
 
 def stored(state: type_state) -> type_state:

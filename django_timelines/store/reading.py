@@ -10,7 +10,7 @@ from django.db import connections
 
 from ..exceptions import Unknown
 from ..models import Pause, Run, Timeline
-from ..state import loaded, type_state
+from ..state import loaded, with_fields
 from ..statements import matching, type_row
 from .change import Snapshot, lease_lost
 
@@ -39,7 +39,7 @@ def find(using: str, where: type_row, *, lock: bool = False) -> Snapshot | None:
     if row is None:
         return None
     id, workflow, head, status, state, fields, correlation, key, digest, started_by, held = row
-    read: type_state = loaded(_json(state)) | {"fields": _json(fields)}
+    read = with_fields(loaded(_json(state)), _json(fields), _uuid(id))
     unique = _uuid(digest) if digest else None
     return Snapshot(
         _uuid(id), workflow, using, head, status, read, _uuid(correlation), key, unique, started_by, bool(held)

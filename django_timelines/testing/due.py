@@ -35,7 +35,7 @@ def drain(using: str | None = None) -> int:
     What an unexpected error in a body raised is recorded and then raised, as in ``with recorded_errors()`` it is not.
     Waits, backoffs, deadlines and leases that end in the future stay there: ``travel`` first. The timelines' clock stands
     still meanwhile: of what begins to wait while it is drained nothing is run, however short the wait or slow the test.
-    What newer code has, which calls its steps or fields by other names, stays due.
+    What this code cannot go on with stays due: newer code calls its steps by other names, or its stored state is damaged.
     """
     with moments.standing_still():
         return _drain(using or router.db_for_write(Timeline))
@@ -71,7 +71,8 @@ def keep_time(using: str) -> None:
     live = store.leases(using, [run.id for run in left]) if left else {}
     for run in left:
         if live.get(run.id) is None:
-            clock.rescue(run, By(actor))
+            with clock.damage_logged():
+                clock.rescue(run, By(actor))
 
 
 def next_due(using: str, family: uuid.UUID | None = None, left: Collection[uuid.UUID] = ()) -> Run | None:

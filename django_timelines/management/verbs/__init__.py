@@ -14,6 +14,7 @@ from . import (
     people,
     projecting,
     pruning,
+    refolding,
     rewinding,
     schedules,
     show,
@@ -27,6 +28,6 @@ VERBS: tuple[Verb, ...] = (
     *(*moving.VERBS, rewinding.VERB, *pausing.VERBS, *people.VERBS),
     *(erasing.VERB, pruning.VERB, partitioning.VERB),
     *(*projecting.VERBS, schedules.VERB),
-    checking.VERB,
+    *(checking.VERB, refolding.VERB),
 )
-"""In the order of ``--help``: look, move on, keep or delete, projections, schedules, release."""
+"""In the order of ``--help``: look, move on, keep or delete, projections, schedules, release, mend."""

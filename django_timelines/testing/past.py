@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
+from django.core.exceptions import ValidationError
 from django.db import router
 
 from .. import moments, store
@@ -117,7 +118,13 @@ class Past:
         known = self.declaration.fields
         if unknown := [name for name in fields if name not in known]:
             raise TypeError(f"{self.declaration.label} has no field {unknown[0]!r}. It has {', '.join(known)}.")
-        return {name: known[name].encode(value) for name, value in fields.items()}
+        return {name: self._encode(name, value) for name, value in fields.items()}
+
+    def _encode(self, name: str, value: Any) -> Any:
+        try:
+            return self.declaration.fields[name].encode(value)
+        except ValidationError as error:
+            raise TypeError(f"{self.declaration.label}.{name} cannot take that: {'; '.join(error.messages)}") from None
 
     def _append(self, events: Sequence[NewEvent]) -> None:
         result = advance(self.declaration, self.snapshot, events, BY)

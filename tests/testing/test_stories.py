@@ -231,6 +231,11 @@ def test_what_did_not_follow_is_said(tell: Any, said: str) -> None:
         (lambda: given(Order).done("pack"), "'pack' cannot have been settled here: open are place."),
         (lambda: given(Order).done("nap"), "shop.Order has no step 'nap'"),
         (lambda: given(Order, cutsomer="Ada"), "shop.Order has no field 'cutsomer'. It has customer, amount, notes."),
+        (lambda: given(Order, notes=5), "shop.Order.notes cannot take that: Input should be a valid list"),
+        (
+            lambda: given(Order).upto("place", notes=5),
+            "shop.Order.notes cannot take that: Input should be a valid list",
+        ),
         (lambda: given(Order).upto("place", customer="Ada"), "No step was done that could have set customer."),
         (lambda: given(Order).overdue("place"), "'place' is never overdue: it has no within=."),
         (lambda: given(Fork).done("begin", "left").upto("sorry"), "This past does not lead to 'sorry'"),

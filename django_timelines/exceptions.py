@@ -135,7 +135,9 @@ class ItemsNotLoaded(TimelinesError):
     """
 
     def __init__(self, wanted: Any) -> None:
-        super().__init__(f"The timeline was read without these items: {wanted}. Read them, too.")
+        super().__init__(
+            f"The timeline was read without {wanted}. Read all items first: django_timelines.items.read_all(timeline)."
+        )
         self.wanted = wanted
 
 

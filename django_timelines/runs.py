@@ -64,6 +64,9 @@ class Wanted:
     after: int = 0
     before: int = 0
 
+    def __str__(self) -> str:
+        return ", ".join(sorted(self.keys)) or f"the items of {', '.join(sorted(self.of)) or self.step}"
+
 
 class Runs(dict[str, type_run]):
     """Runs by key. ``left_out`` names the steps of whose items not all are here; ``known`` the keys that were looked for.

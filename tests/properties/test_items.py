@@ -154,6 +154,13 @@ def test_whoever_asks_for_what_was_left_out_is_told_so() -> None:
     for ask in asked:
         with pytest.raises(ItemsNotLoaded):
             ask()
+    with pytest.raises(ItemsNotLoaded) as one:
+        runs["make[mocha]"]
+    with pytest.raises(ItemsNotLoaded) as several:
+        runs.of("make")
+    how = "Read all items first: django_timelines.items.read_all(timeline)."
+    assert str(one.value) == f"The timeline was read without make[mocha]. {how}"
+    assert str(several.value) == f"The timeline was read without the items of make. {how}"
     none = runs.with_these({}, Wanted(frozenset({"make[mocha]"})))
     assert ("make[mocha]" in none, none.get("make[mocha]")) == (False, None)
     whole = runs.with_these({"make[mocha]": {**run, "index": 0}}, Wanted(step="make"))

@@ -115,7 +115,7 @@ class TimelinesOf:
     """``Signup.timelines``: the queryset of a class's timelines."""
 
     def __get__(self, instance: object, owner: type[Workflow]) -> TimelineQuerySet:
-        return Timeline.objects.filter(workflow__in=owner._declaration.names)
+        return Timeline.objects.all().of(owner._declaration)
 
 
 class Workflow(Subject):

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from .. import registry
+from ..exceptions import Unknown
 from ..rules import allows_always, is_here
 from ..state import TAKES_CALLS, TimelineStatus, with_fields
 from .columns import ExactCharField, StateField, new_id
@@ -23,19 +24,40 @@ if TYPE_CHECKING:
 class TimelineQuerySet(WrittenQuerySet["Timeline"]):
     """Timelines, with the questions that people ask of them."""
 
+    _declaration: registry.Declaration | None = None  # whose they are, if they are one workflow's
+
+    def of(self, declaration: registry.Declaration) -> Self:
+        """Those of this workflow, also under the labels that it had before."""
+        found = self.filter(workflow__in=declaration.names)
+        found._declaration = declaration
+        return found
+
+    def _clone(self) -> Self:
+        clone: Self = super()._clone()  # type: ignore[misc]
+        clone._declaration = self._declaration
+        return clone
+
     def waiting_for(self, step: str) -> TimelineQuerySet:
         """Those on which this step, or an item of it, waits for somebody to call it: also under the name that it had before.
 
         A step that is overdue and may still be done is one, a step that waits for the timeline that it began is none.
+        ``Unknown``: the code has no such step, and nothing waits for one that it had.
         """
         named, begins = models.Q(step=step), models.Q(pk__in=[])
-        for declaration in registry.everything().values():
+        declarations = [self._declaration] if self._declaration else [*registry.everything().values()]
+        for declaration in declarations:
             declared = declaration.steps.get(declaration.current(step))
             if declared is not None:
                 here = models.Q(timeline__workflow__in=declaration.names, step__in=declaration.names_of(step))
                 named, begins = named | here, begins | here if declared.child else begins
         runs = Run.objects.using(self.db).filter(named & ~begins, status__in=TAKES_CALLS)
-        return self.filter(pk__in=runs.values("timeline"))
+        found = self.filter(pk__in=runs.values("timeline"))
+        known = {name: None for one in declarations for name in one.steps}
+        if step not in {*known, *(name for one in declarations for name in one.renamed_steps)} and not found.exists():
+            whose = self._declaration.label if self._declaration else "No workflow"
+            has = "has no step" if self._declaration else "has a step"
+            raise Unknown(f"{whose} {has} {step!r}. Known: {', '.join(known) or 'none'}.", "unknown_step")
+        return found
 
     def waiting_for_me(self, user: Any) -> TimelineQuerySet:
         """Those on which a step waits for this user: what is overdue first, then what has the least time left.

@@ -7,7 +7,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from django_timelines.exceptions import NotAllowed
+from django_timelines.exceptions import NotAllowed, Unknown
 from django_timelines.testing import drain, travel
 from django_timelines.workflows import Workflow, step
 from example_project.signup.workflows import Signup
@@ -68,6 +68,9 @@ def test_a_step_is_found_by_the_name_that_it_has_now_and_by_the_one_before(deplo
     drain()
     now = deploy(before.replace("def sign", "def confirm").replace("manual=True", 'manual=True, renamed_from="sign"'))
 
+    with pytest.raises(Unknown, match=r"^shop.Parcel has no step 'sing'. Known: take, confirm\.") as unknown:
+        now.timelines.waiting_for("sing")
+    assert unknown.value.reason == "unknown_step"
     assert [[row.pk for row in now.timelines.waiting_for(name)] for name in ("sign", "confirm")] == [[parcel.pk]] * 2
 
 

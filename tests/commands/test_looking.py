@@ -66,6 +66,10 @@ def test_a_list_is_filtered_by_status_workflow_and_what_it_waits_for(ask: type_a
     assert ids("--status", "blocked", "--status", "waiting") == [str(visit.pk), str(blocked.pk), str(order.pk)]
     assert ids("--workflow", "shop.Visit") == [str(visit.pk)]
     assert ids("--waiting-for", "pay") == [str(order.pk)]
+    with pytest.raises(CommandError, match=r"^No workflow has a step 'pya'. Known: .*\bpay\b"):
+        ask("list", "--waiting-for", "pya")
+    with pytest.raises(CommandError, match=r"^shop.Visit has no step 'pay'. Known: invite, arrive, forget, welcome\.$"):
+        ask("list", "--workflow", "shop.Visit", "--waiting-for", "pay")
     assert ids("--workflow", "shop.Visit", "--status", "blocked") == []
 
 

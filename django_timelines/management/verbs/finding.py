@@ -47,8 +47,10 @@ def database(options: type_options) -> str:
 def of_workflow(options: type_options, label: str) -> TimelineQuerySet:
     """Return the timelines of a workflow, under all its names; ``Unknown`` if neither the code nor a timeline has it."""
     declaration = registry.find(label)
-    found = timelines(options).filter(workflow__in=declaration.names if declaration else (label,))
-    if declaration is None and not found.exists():
+    if declaration is not None:
+        return timelines(options).of(declaration)
+    found = timelines(options).filter(workflow=label)
+    if not found.exists():
         registry.get(label)  # says which there are
     return found
 

@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.debug import sensitive_variables
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from .. import actors, frames, policy, registry
 from ..engine import assign as giving
@@ -76,21 +76,21 @@ def answered(view: type_view) -> type_view:
     return answer
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @answered
 def timelines(request: HttpRequest) -> HttpResponse:
     """GET: list the timelines that are this caller's to see, the newest first. POST: begin one."""
     return _begin(request) if request.method == "POST" else _list(request)
 
 
-@require_GET
+@require_safe
 @answered
 def timeline(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Show one: where it stands, and each step, with what it takes if this caller may call it."""
     return JsonResponse(_shown(request, visible(request, pk)))
 
 
-@require_GET
+@require_safe
 @answered
 def events(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Answer what has happened after an event (``?after=7``), the oldest first, without payloads."""

@@ -13,7 +13,7 @@ from django.utils.timezone import get_current_timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_safe
+from django.views.decorators.http import require_safe
 
 from .. import frames, links, policy
 from ..engine.links import check_view_link
@@ -29,7 +29,7 @@ REFUSED = "django_timelines/link_refused.html"
 
 @login_not_required
 @never_cache
-@require_GET
+@require_safe
 def since(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Answer a page that polls: the frame with what it has not seen, or 204.
 

@@ -52,6 +52,15 @@ def test_a_timeline_is_begun_and_shown(customer, settings):
     assert customer.get(answer["Location"]).json()["id"] == str(order.pk)
 
 
+def test_what_is_got_may_be_asked_for_its_head(customer, order):
+    for address in (API, of(order), of(order, "events"), f"/timelines/{order.pk}/since/"):
+        answers = customer.get(address), customer.head(address)
+
+        assert [answer.status_code for answer in answers] == [200, 200], address
+        assert answers[1].content == b""
+    assert customer.head(of(order, "steps", "pay")).status_code == 405
+
+
 def test_the_same_key_begins_one(customer, settings):
     settings.DEBUG = True
     body = {"workflow": "shop.Order", "input": {"customer": "ada"}, "key": str(uuid.uuid4())}

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db.models import Max, Q
 from django.urls import reverse
+from django.utils.formats import number_format
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -272,7 +273,7 @@ def in_words(time: timedelta) -> str:
     if seconds < 1:
         return _("%(milliseconds)d ms") % {"milliseconds": round(seconds * 1000)}
     if seconds < 10:
-        return _("%(seconds).1f s") % {"seconds": seconds}
+        return _("%(seconds)s s") % {"seconds": number_format(round(seconds, 1), 1)}
     if seconds < 60:
         return _("%(seconds)d s") % {"seconds": seconds}
     minutes, rest = divmod(int(seconds), 60)

@@ -7,9 +7,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils.html import escape
+from django.utils.translation import override
 
 from django_timelines import testing
 from django_timelines.actors import Actor, ActorType, acting, of_user
+from django_timelines.admin.steps import in_words
 from django_timelines.models import Timeline
 from django_timelines.testing import drain, recorded_errors
 from tests.shop.workflows import Bar
@@ -304,3 +306,11 @@ def test_an_item_of_which_nobody_could_send_the_name_blocks_its_step_and_the_pag
 
     assert "Keys are one line of text, without control characters." in text
     assert f'action="{LIST}{bar.pk}/retry/make/"' in text
+
+
+def test_a_duration_is_written_as_the_language_writes_numbers() -> None:
+    moments = [timedelta(seconds=1.46), timedelta(milliseconds=42)]
+
+    assert [in_words(moment) for moment in moments] == ["1.5 s", "42 ms"]
+    with override("de"):
+        assert [in_words(moment) for moment in moments] == ["1,5 s", "42 ms"]

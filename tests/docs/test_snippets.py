@@ -76,9 +76,9 @@ def test_who_follows_the_tutorial_has_a_sign_up_page_and_its_tests(reader: Reade
     tests = [text for language, text in blocks(DOCS / "howto" / "test-workflows.md") if language == "python"]
     reader.write("signup/tests_of_the_how_to.py", "\n".join(tests))
 
-    assert "Ran 15 tests" in reader.run("manage.py", "test", "signup", "--pattern", "tests*.py")
+    assert "Ran 16 tests" in reader.run("manage.py", "test", "signup", "--pattern", "tests*.py")
     by_pytest = ("-m", "pytest", "-p", "django_timelines.pytest_plugin", "signup/tests_of_the_how_to.py")
-    assert "12 passed" in reader.run(*by_pytest)
+    assert "13 passed" in reader.run(*by_pytest)
 
 
 def test_the_readme_shows_the_workflow_of_the_example_project() -> None:

@@ -45,7 +45,7 @@ def _step(draw: Any, name: str, made: Mapping[str, bool]) -> str:
     """Draw one step that comes after some of those that were made."""
 
     def maybe(option: str, choices: Sequence[str], *, but: bool = False) -> str:
-        return f", {option}={draw(st.sampled_from(choices))}" if draw(st.integers(0, 3)) == 3 and not but else ""
+        return f", {option}={draw(st.sampled_from(choices))}" if draw(st.integers(0, 2)) == 2 and not but else ""
 
     kind, each = draw(st.sampled_from(KINDS)), maybe("each", ["'items'"])
     is_child, waits = kind == "has a child", kind in WAITS

@@ -79,7 +79,7 @@ def test_the_admin_reads_its_own_way_to_older_events_on_a_site_that_groups_digit
 
     assert html.count('<tr id="event-') == 100
     assert f'<tr id="event-{poll.timeline.head - 100}">' in html
-    assert '<a href="#event-1">after event 1</a>' in html
+    assert '<a href="?before=2#event-1">after event 1</a>' in html
 
 
 def test_what_led_to_what_numbers_its_events_on_a_site_that_groups_digits(root: Client, grouping: None) -> None:

@@ -54,9 +54,8 @@ def _after(
     waits = state["runs"].get(run_key(step.name, name.item), {})
     if not _waits(waits, state):
         return []
-    if (
-        waits["fence"] != reminder["wait"] and waits["status"] != StepStatus.OVERDUE
-    ):  # it has begun to wait anew meanwhile
+    begun = reminder.get("wait", waits["fence"])  # older reminders do not say for which wait they were planned
+    if waits["fence"] != begun and waits["status"] != StepStatus.OVERDUE:  # it has begun to wait anew meanwhile
         return _next(step, name, waits, reminder, at, at)
     since, planned = moments.from_text(reminder["since"]), moments.from_text(reminder["planned"])
     return _next(step, name, waits, reminder, since, max(at, planned))

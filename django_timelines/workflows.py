@@ -191,9 +191,11 @@ class Workflow(Subject):
 
     @property
     def timeline(self) -> Timeline:
-        """The timeline's row, as this object last saw it."""
+        """The timeline's row, as this object last saw it. To read one that went on meanwhile brings this object up to date."""
         if self._row is None or self._row.head < self._snapshot.head:
             self._row = Timeline.objects.using(self._snapshot.using).get(pk=self.pk)
+            if self._row.head > self._snapshot.head and self._frame is None and not self._past:
+                self._seen(store.snapshot_of(self._row))
         return self._row
 
     def get_absolute_url(self) -> str:

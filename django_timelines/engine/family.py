@@ -7,6 +7,7 @@ takes it in a transaction of its own, many at a time; the clock sees to what nob
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -24,6 +25,7 @@ from ..state import (
     TimelineStatus,
     apply,
     awaits_child,
+    changed,
     earlier_keys,
     empty,
     fold,
@@ -33,7 +35,8 @@ from ..state import (
     type_run,
     type_state,
 )
-from ..store import Snapshot
+from ..statements import type_row
+from ..store import Change, Snapshot
 from .advance import advance
 from .advanced import Advance, By
 from .asked import Input
@@ -91,10 +94,7 @@ def hear(timeline: uuid.UUID, runner: Runner) -> list[Bell]:
         except Conflict as conflict:
             patience.after(conflict)
             continue
-        sources = {notice.source for notice in notices}
-        result.change.notices = [
-            row for row in result.change.notices if row["kind"] == Notice.ENDED or row["timeline"] not in sources
-        ]
+        result.change.notices = list(_news(result.change, {notice.source for notice in notices}))
         result.change.heard = [notice.id for notice in notices]
         try:
             commit(result)
@@ -161,6 +161,15 @@ def _name_of(declaration: Declaration | None, state: type_state, notice: Notice)
     step = declaration.current(notice.step) if declaration else notice.step
     earlier = [key for key in earlier_keys(state, step) if state["runs"][key].get("child") == notice.source.hex]
     return split_key(earlier[0]) if earlier else RunName(step, notice.item)
+
+
+def _news(change: Change, sources: set[uuid.UUID]) -> Iterator[type_row]:
+    """Return what is to be told: to a child that has just told of its end, only that it is to be undone."""
+    runs = changed(change.before.state, change.after.state)
+    awaited = {uuid.UUID(run["child"]) for _key, _old, run in runs if run and awaits_child(run)}
+    for row in change.notices:
+        if row["kind"] == Notice.ENDED or row["timeline"] not in sources or row["timeline"] in awaited:
+            yield row
 
 
 def _reopened(declaration: Declaration | None, state: type_state, notice: Notice) -> list[NewEvent]:

@@ -39,6 +39,19 @@ def test_a_call_that_comes_too_early_is_refused_and_says_what_is_missing() -> No
     assert Order.get(order.pk).timeline.head == head
 
 
+def test_the_row_and_what_the_object_says_of_its_steps_are_as_of_the_same_event() -> None:
+    seen = Order.get(ready_to_pay().pk)
+    assert seen.pay.status == "waiting"
+    then = Order.get(seen.pk, at=2)
+    Order.get(seen.pk).pay(amount=1)
+
+    assert (seen.timeline.head, seen.amount, seen.pay.status) == (Order.get(seen.pk).timeline.head, 1, "completed")
+    assert (then.timeline.head, then.pay.status) == (
+        seen.timeline.head,
+        "upcoming",
+    )  # as of event 2, whatever its row says
+
+
 def test_bad_input_is_a_validation_error_that_names_the_parameter() -> None:
     order = ready_to_pay()
 

@@ -213,6 +213,40 @@ def test_undoing_a_child_that_has_nothing_to_undo_names_its_end_as_the_cause(dep
     assert (cause.type, fresh(posted).timeline.status) == ("TimelineCompleted", "cancelled")
 
 
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_a_child_whose_end_and_answer_are_taken_at_once_is_told_that_it_is_undone(deploy: Any) -> None:
+    parcel = deploy("""
+        class Stamp(Workflow):
+            @step
+            def buy(self): ...
+
+            @step(after=buy, manual=True)
+            def lick(self): ...
+
+        class Parcel(Workflow):
+            @step
+            def pack(self): ...
+
+            stamp = subworkflow(Stamp, after=pack)
+
+            @step(after=stamp, manual=True)
+            def post(self): ...
+    """)
+    posted = parcel.start()
+    drain()
+    stamp = fresh(posted).stamp.child
+    with crash_at("after commit", type(stamp).lick):  # the parent does not take that it has ended
+        stamp.lick()
+
+    type(posted).get(posted.pk).timeline.cancel(reason="lost", compensate=True)  # whereupon it says so again
+    drain()
+
+    posted = fresh(posted)
+    assert (posted.timeline.status, posted.stamp.status, Notice.objects.count()) == ("cancelled", "completed", 0)
+    assert Event.objects.filter(timeline=posted.pk, type="StepUndone", step="stamp").count() == 1
+    assert_holds()
+
+
 def test_what_holds_for_parent_and_child_alike_is_explained_once_and_no_error_turns_the_sentence_around() -> None:
     supper = ate("soup")
     supper.bill.child.tip(amount=1)

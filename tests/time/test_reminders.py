@@ -15,7 +15,7 @@ from django_timelines.engine.runner import Runner
 from django_timelines.exceptions import DeclarationError, Rejected
 from django_timelines.models import Run, Timeline
 from django_timelines.runs import RunName
-from django_timelines.testing import crash_at, drain, recorded_errors, travel
+from django_timelines.testing import assert_holds, crash_at, drain, recorded_errors, travel
 from django_timelines.workflows import AT_LEAST_ONCE, PermanentFailure, Retry, Workflow, any_of, step
 from tests.shop.here import HERE
 from tests.shop.workflows import ran
@@ -118,6 +118,25 @@ def after(number: float) -> int:
     with days(number):
         drain()
     return len(said)
+
+
+def test_a_reminder_that_older_code_planned_is_done_and_the_next_is_planned() -> None:
+    review = handed_in()
+    drain()
+    row = Timeline.objects.get(pk=review.pk)
+    row.events.filter(step="nudge").update(data=_without_wait(row.events.get(step="nudge").data))
+    del row.state["runs"]["nudge"]["wait"]
+    row.save()
+
+    for number in (1, 2):
+        with days(number + 0.1):
+            drain()
+        assert len(said) == number
+    assert_holds()
+
+
+def _without_wait(data: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if name != "wait"}
 
 
 def test_it_runs_each_time_while_the_step_waits_and_the_timeline_only_waits():

@@ -8,6 +8,7 @@ from typing import Any
 
 from django_timelines import moments, registry
 from django_timelines.engine.undo import undoable
+from django_timelines.graph import Graph
 from django_timelines.items import read_all
 from django_timelines.models import Lease, Run, SealedInput, Slot, Timeline
 from django_timelines.registry import Declaration
@@ -78,14 +79,20 @@ def _undecided(declaration: Declaration, head: int, state: type_state) -> Iterat
         return
     graph, runs = declaration.graph, state["runs"]
     settled = [
-        key for key, run in runs.items() if not split_key(key).round and run["status"] not in ("upcoming", "due")
+        key
+        for key, run in runs.items()
+        if not split_key(key).round and run["status"] not in ("upcoming", "due") and _decides(graph, state, key)
     ]
     for event in graph.decide(state, settled, head + 1, moments.now()):
-        if not (
-            "rounds" in state and graph.nodes[event.step].joins == "any"
-        ):  # of which an earlier round may know more
-            yield f"{run_key(event.step, event.item)} is not {event.type}, and it is time."
-            return
+        yield f"{run_key(event.step, event.item)} is not {event.type}, and it is time."
+        return
+
+
+def _decides(graph: Graph, state: type_state, key: str) -> bool:
+    """Tell whether this decides what comes after it: what was done before a round decides no ``any_of`` of that round."""
+    rounds, step = state.get("rounds", {}), split_key(key).step
+    behind = [node for node in graph.nodes.values() if any(dependency.step == step for dependency in node.after)]
+    return all(node.joins == "all" or rounds.get(node.name, 1) <= rounds.get(step, 1) for node in behind)
 
 
 def _not_reminded(declaration: Declaration, state: type_state) -> Iterator[str]:

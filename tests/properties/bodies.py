@@ -124,3 +124,16 @@ class Leg(Workflow):
     @step(after=work, manual=True, within=timedelta(seconds=50))
     def confirm(self) -> None:
         act(self, "confirm")
+
+
+class Errand(Workflow):
+    """A child that goes on by itself, and of which nothing is undone."""
+
+    total: int = 0
+
+    @step
+    def begin(self) -> None: ...
+
+    @step(after=begin)
+    def run(self) -> None:
+        act(self, "run")

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 HEAD = """
-from tests.properties.bodies import TWICE, Leg, act, answers, asked, walk
+from tests.properties.bodies import TWICE, Errand, Leg, act, answers, asked, walk
 
 class Parcel(Workflow):
     items: list[str]
@@ -20,7 +20,7 @@ class Parcel(Workflow):
         self.items = items
         act(self, "begin")
 """
-KINDS = ("runs", "waits", "is called", "is told a secret", "walks", "has a child")
+KINDS = ("runs", "waits", "is called", "is told a secret", "walks", "has a child", "has a child")
 WAITS = ("waits", "is called", "is told a secret")
 PARAMETERS = {"is called": ", amount: int", "is told a secret": ", amount: int, pin: Secret[str]"}
 AFTER = {"one": "{}", "all": "[{}]", "any": "any_of({})"}
@@ -35,17 +35,18 @@ REMIND = ["timedelta(seconds=20)", "[timedelta(seconds=10), timedelta(seconds=40
 def workflows(draw: st.DrawFn) -> str:
     """Draw the source of a class."""
     source, made = HEAD, {"begin": False}  # of each step that is made, whether it has a deadline
-    for number in range(1, draw(st.integers(2, 7)) + 1):
-        text = _step(draw, f"step_{number}", made)
+    often = draw(st.sampled_from([2, 4]))  # of six; few steps with many options meet what many steps with few do not
+    for number in range(1, draw(st.sampled_from([1, 2, 2, 3, 4, 5, 7])) + 1):
+        text = _step(draw, f"step_{number}", made, often)
         source, made = source + text, {**made, f"step_{number}": "within=" in text}
     return source
 
 
-def _step(draw: Any, name: str, made: Mapping[str, bool]) -> str:
-    """Draw one step that comes after some of those that were made."""
+def _step(draw: Any, name: str, made: Mapping[str, bool], often: int) -> str:
+    """Draw one step that comes after some of those that were made. ``often``: of six, how many have an option."""
 
     def maybe(option: str, choices: Sequence[str], *, but: bool = False) -> str:
-        return f", {option}={draw(st.sampled_from(choices))}" if draw(st.integers(0, 2)) == 2 and not but else ""
+        return f", {option}={draw(st.sampled_from(choices))}" if draw(st.integers(1, 6)) > 6 - often and not but else ""
 
     kind, each = draw(st.sampled_from(KINDS)), maybe("each", ["'items'"])
     is_child, waits = kind == "has a child", kind in WAITS
@@ -57,7 +58,7 @@ def _step(draw: Any, name: str, made: Mapping[str, bool]) -> str:
     options += ", when=lambda job: job.rounds < 2" if again else maybe("when", ["lambda job: answers()"])
     options += maybe("at_once", ["1", "2"], but=not each) + maybe("at_least", ["1"], but=not each)
     if is_child:
-        return f"\n    {name} = subworkflow(Leg, {options})\n"
+        return f"\n    {name} = subworkflow({draw(st.sampled_from(['Leg', 'Errand']))}, {options})\n"
     options += maybe("limit", ["1"]) + f", delivery={draw(DELIVERIES)}" + ", manual=True" * (kind == "waits")
     item = ", item: str" * bool(each)
     lines = [f"@step({options})", f"def {name}(self{item}{PARAMETERS.get(kind, '')}):"]

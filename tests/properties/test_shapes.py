@@ -7,8 +7,9 @@ it: that is what ``test_interleavings`` and ``test_families`` have, for one clas
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
+import uuid
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -21,7 +22,6 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -40,7 +40,7 @@ from django_timelines.models import Event, Item, Lease, Notice, Run, SealedInput
 from django_timelines.placements import stopping
 from django_timelines.runs import RunName
 from django_timelines.state import CLAIMABLE, ENDED, is_open, open_runs, split_key, takes_calls
-from django_timelines.testing import assert_holds, drain, recorded_errors
+from django_timelines.testing import assert_holds, crash_at, drain, recorded_errors
 from tests.emptying import empty
 from tests.races.at_once import meanwhile
 from tests.shop.here import HERE
@@ -53,9 +53,10 @@ from .shapes import workflows
 EXAMPLES = int(os.environ.get("SHAPES", "3"))  # each of up to 40 things that happen
 WHICH = st.integers(0, 11)  # of those that are there
 ENDINGS = st.sampled_from([*["completes"] * 8, "fails", "fails", "fails for good", "cancels", "cancels and undoes"])
+DEATHS = st.sampled_from([*[""] * 8, "before body", "after body", "before commit", *["after commit"] * 4])
 ASKED = st.sampled_from(["answers", "answers", "answers", "says no", "raises"])
-VERBS = ["call"] * 8 + ["retry", "skip", "rewind", "rewind and undo"] * 3 + ["force", "resume", "resume all"] * 2
-VERBS += ["cancel", "cancel and undo"] * 2 + ["amend", "pause", "pause all"]
+VERBS = ["call"] * 4 + ["retry", "skip", "rewind", "rewind and undo"] * 3 + ["force", "resume", "resume all"] * 2
+VERBS += ["cancel"] * 2 + ["cancel and undo"] * 4 + ["amend", "pause", "pause all"]
 INPUT = {"items": ["a", "b"], "pin": "1234"}
 
 
@@ -71,17 +72,35 @@ class Deed:
     amount: int
 
 
-DEEDS = st.builds(
-    Deed,
-    st.sampled_from(VERBS),
-    WHICH,
-    WHICH,
-    st.sampled_from([True, True, False]),
-    st.sampled_from(["", "", "k1", "k2"]),
-    st.sampled_from([1, 2, -1]),
-)
-MEANWHILE = st.none() | st.none() | DEEDS | st.sampled_from(["tick", "rescue"])
+def deeds_of(verbs: Iterable[str], timelines: st.SearchStrategy[int]) -> st.SearchStrategy[Deed]:
+    is_open, key = st.sampled_from([True, True, False]), st.sampled_from(["", "", "k1", "k2"])
+    return st.builds(Deed, st.sampled_from([*verbs]), timelines, WHICH, is_open, key, st.sampled_from([1, 2, -1]))
+
+
+DEEDS = deeds_of(VERBS, WHICH)
+MEANWHILE = deeds_of(dict.fromkeys(VERBS), st.sampled_from([0, 0, 0, 1, 2])) | st.sampled_from(["tick", "rescue"])
+MEANWHILE = st.none() | st.none() | MEANWHILE
 ITEMS = st.lists(st.sampled_from("aab"), max_size=4)
+
+
+def happening(name: str, **given: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.tuples(st.just(name), st.fixed_dictionaries(given))
+
+
+ALL_WELL = {"which": 0, "ending": "completes", "asked": "answers", "deed": None, "dies": ""}
+AN_END = {"which": WHICH, "ending": ENDINGS, "asked": ASKED, "deed": MEANWHILE, "dies": DEATHS}
+HAPPENINGS = st.one_of(  # one rule for all: of many Hypothesis leaves out some, and without workers nothing happens
+    *[happening("go_on") for _ in range(3)],
+    *[happening("work", **AN_END) for _ in range(3)],
+    happening("take", which=WHICH, takes=st.booleans()),
+    happening("let_end", **AN_END),
+    happening("rescue"),
+    happening("tick", seconds=st.sampled_from([0, 12, 21, 70])),
+    happening("take_notices", which=WHICH),
+    *[happening("act", deed=DEEDS, ending=ENDINGS, asked=ASKED) for _ in range(3)],
+    happening("act_in_a_transaction", deeds=st.lists(DEEDS, min_size=1, max_size=3), commits=st.booleans()),
+    happening("begin_another", source=workflows(), items=ITEMS),
+)
 
 
 class Shapes(RuleBasedStateMachine):
@@ -89,7 +108,7 @@ class Shapes(RuleBasedStateMachine):
 
     deploy: ClassVar[Callable[[str], Any]]
 
-    @initialize(source=workflows(), items=ITEMS, so_far=st.integers(0, 4))
+    @initialize(source=workflows(), items=ITEMS, so_far=st.integers(0, 9))
     def begin(self, source: str, items: list[str], so_far: int) -> None:
         note(source)
         empty(HERE)
@@ -98,16 +117,30 @@ class Shapes(RuleBasedStateMachine):
         self.heads: dict[Any, int] = {}
         type(self).deploy(source).start(items=items)
         for _ in range(so_far):  # what comes late is rarely reached otherwise
-            self.work(0, "completes", "answers", None)
+            self.go_on()
 
-    @precondition(lambda self: not Timeline.objects.exclude(status__in=ENDED).exists())
-    @rule(source=workflows(), items=ITEMS)
+    @rule(what=HAPPENINGS)
+    def happens(self, what: tuple[str, dict[str, Any]]) -> None:
+        name, given = what
+        getattr(self, name)(**given)
+
+    def go_on(self) -> None:
+        """Let whatever is first to go on do so, all being well."""
+        for one in Timeline.objects.exclude(status__in=ENDED).order_by("-id"):
+            for key, run in open_runs(read_all(one)).items():
+                if run["status"] in CLAIMABLE or takes_calls(run):
+                    with suppress(Refused):
+                        goes_on = run["status"] in CLAIMABLE
+                        self.work(**ALL_WELL) if goes_on else self.do_to_a_run(one, key, "call")
+                    return
+
     def begin_another(self, source: str, items: list[str]) -> None:
-        self.begin(source, items, 0)
+        """Begin anew where nothing is left to happen."""
+        if not Timeline.objects.exclude(status__in=ENDED).exists():
+            self.begin(source, items, 0)
 
     # workers and clocks
 
-    @rule(which=WHICH, takes=st.booleans())
     def take(self, which: int, takes: bool) -> None:
         """Let a worker have an attempt, which it executes some time, or never."""
         runs = Run.objects.filter(status__in=CLAIMABLE, ring__isnull=False).order_by("id")
@@ -118,46 +151,44 @@ class Shapes(RuleBasedStateMachine):
             if held := claim(run.timeline_id, RunName(run.step, run.item), run.fence, runner):
                 self.held.append((held, runner))
 
-    @precondition(lambda self: self.held)
-    @rule(which=WHICH, ending=ENDINGS, asked=ASKED, deed=MEANWHILE)
-    def let_end(self, which: int, ending: str, asked: str, deed: Deed | str | None) -> None:
+    def let_end(self, which: int, ending: str, asked: str, deed: Deed | str | None, dies: Any) -> None:
         """Let one of them execute it, and somebody else do something in the middle of it, on another connection."""
+        if not self.held:
+            return
         held, runner = self.held.pop(which % len(self.held))
-        in_the_middle = (lambda: meanwhile(lambda: self.do(deed))) if deed else None
-        with fated(ending, asked, in_the_middle), acting(runner.actor):
+        in_the_middle = (lambda: meanwhile(lambda: self.do(deed, held.snapshot.id))) if deed else None
+        with ExitStack() as here:
+            if dies:
+                here.enter_context(suppress(AssertionError))  # it may not come to that point
+                here.enter_context(crash_at(dies, held.name.step))
+            here.enter_context(fated(ending, asked, in_the_middle))
+            here.enter_context(acting(runner.actor))
             run_from(held, runner)
 
-    @rule(which=WHICH, ending=ENDINGS, asked=ASKED, deed=MEANWHILE)
-    def work(self, which: int, ending: str, asked: str, deed: Deed | str | None) -> None:
+    def work(self, which: int, ending: str, asked: str, deed: Deed | str | None, dies: Any) -> None:
         self.take(which, takes=False)
-        if self.held:
-            self.let_end(-1, ending, asked, deed)
+        self.let_end(-1, ending, asked, deed, dies)
 
-    @rule()
     def rescue(self) -> None:
         """Let all leases be over."""
         Lease.objects.all().delete()
         Run.objects.filter(status="running").update(ring=moments.now() - timedelta(seconds=1))
         clock.tick(HERE)
 
-    @rule(seconds=st.sampled_from([0, 12, 21, 70]))
     def tick(self, seconds: int = 0) -> None:
         moments.offset += timedelta(seconds=seconds)
         clock.tick(HERE)
 
-    @rule(which=WHICH)
     def take_notices(self, which: int) -> None:
         if told := unheard(HERE):
             hear(told[which % len(told)], Runner(SYSTEM, "", HERE))
 
     # people
 
-    @rule(deed=DEEDS, ending=ENDINGS, asked=ASKED)
     def act(self, deed: Deed, ending: str, asked: str) -> None:
         with fated(ending, asked):
             self.do(deed)
 
-    @rule(deeds=st.lists(DEEDS, min_size=1, max_size=3), commits=st.booleans())
     def act_in_a_transaction(self, deeds: list[Deed], commits: bool) -> None:
         """If the caller rolls it back nothing is left of it."""
         before = rows()
@@ -168,11 +199,11 @@ class Shapes(RuleBasedStateMachine):
                 raise ZeroDivisionError
         assert commits or rows() == before
 
-    def do(self, deed: Deed | str) -> None:
+    def do(self, deed: Deed | str, first: uuid.UUID | None = None) -> None:
         if isinstance(deed, str):
             getattr(self, deed)()
             return
-        timelines = list(Timeline.objects.order_by("id"))
+        timelines = sorted(Timeline.objects.order_by("id"), key=lambda one: one.pk != first)
         with suppress(Refused):
             self.do_to(timelines[deed.timeline % len(timelines)], deed)
 

@@ -44,6 +44,46 @@ def test_a_member_that_has_not_had_its_turn_is_not_taken_nor_is_what_comes_after
     assert (type(parcel).get(parcel.pk).timeline.status, ran["carry"]) == ("completed", 0)
 
 
+def test_in_a_new_round_what_is_done_again_decides_and_not_what_was_done_before(deploy: Any) -> None:
+    parcel = deploy("""
+        class Parcel(Workflow):
+            @step
+            def post(self): ...
+
+            @step(after=post, manual=True)
+            def fetch(self): ...
+
+            @step(after=post, manual=True)
+            def weigh(self): ...
+
+            @step(after=weigh)
+            def carry(self):
+                ran["carry"] += 1
+
+            @step(after=any_of(fetch, carry))
+            def thank(self):
+                ran["thank"] += 1
+
+            @step(after=thank, manual=True)
+            def file_away(self): ...
+    """).start()
+    drain()
+    parcel.weigh()
+    parcel.fetch()
+    drain()
+    parcel = type(parcel).get(parcel.pk)
+    assert (parcel.carry.status, parcel.thank.status) == ("not taken", "completed")
+
+    parcel.timeline.rewind(to="weigh", reason="wrong scales")
+    parcel = type(parcel).get(parcel.pk)
+    assert (parcel.fetch.status, parcel.carry.status, parcel.thank.status) == ("completed", "upcoming", "upcoming")
+    parcel.weigh()
+    drain()
+
+    parcel = type(parcel).get(parcel.pk)
+    assert (parcel.carry.status, parcel.thank.status, ran["carry"], ran["thank"]) == ("completed", "completed", 1, 2)
+
+
 def test_the_items_of_a_member_that_nobody_has_begun_are_not_taken(deploy: Any) -> None:
     parcel = deploy("""
         class Parcel(Workflow):

@@ -224,8 +224,20 @@ class Build(Workflow):
         row(self)
 
 
+class Label(Workflow):
+    """A child of which nothing is undone."""
+
+    @step(retry=QUICKLY)
+    def design(self) -> None:
+        row(self)
+
+    @step(after=design, retry=QUICKLY)
+    def stick(self) -> None:
+        row(self)
+
+
 class Order(Workflow):
-    """A parent: paid and made at the same time, and a person fetches it."""
+    """A parent: paid, made and labelled at the same time, and a person fetches it."""
 
     drinks: list[str]
 
@@ -236,8 +248,9 @@ class Order(Workflow):
 
     payment = subworkflow(Payment, after=place, retry=QUICKLY)
     build = subworkflow(Build, after=place, given=lambda order: {"drinks": order.drinks}, retry=QUICKLY)
+    label = subworkflow(Label, after=place, retry=QUICKLY)
 
-    @step(after=[payment, build], manual=True, retry=QUICKLY)
+    @step(after=[payment, build, label], manual=True, retry=QUICKLY)
     def fetch(self) -> None:
         row(self)
 
@@ -322,4 +335,5 @@ def wait_to_be_killed(workflow: Any) -> None:
         time.sleep(600)
 
 
-WORKFLOWS = {workflow.__name__: workflow for workflow in (Chain, Fork, Visit, Claim, Order, Payment, Build, Round)}
+EVERYTHING = (Chain, Fork, Visit, Claim, Order, Payment, Build, Label, Round)
+WORKFLOWS = {workflow.__name__: workflow for workflow in EVERYTHING}

@@ -361,7 +361,7 @@ class Bill(Workflow):
 
 
 class Dish(Workflow):
-    """One dish, cooked."""
+    """One dish, cooked; but for bread, of which nothing is undone."""
 
     name: str
 
@@ -369,7 +369,7 @@ class Dish(Workflow):
     def order(self, name: str) -> None:
         self.name = name
 
-    @step(after=order)
+    @step(after=order, when=lambda dish: dish.name != "bread")
     def cook(self) -> None:
         with_item(self, self.name, "cook")
 

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from django_timelines import moments, registry
 from django_timelines.actors import SYSTEM, Actor, ActorType, acting
-from django_timelines.engine import clock
+from django_timelines.engine import clock, execute
 from django_timelines.engine.claim import claim
 from django_timelines.engine.execute import run_from
 from django_timelines.engine.family import hear, unheard
@@ -54,8 +54,15 @@ def fail(_workflow: Any) -> None:
 class Families(RuleBasedStateMachine):
     """One supper, its bill and its dishes, and everybody who has to do with them."""
 
-    @initialize(dishes=st.sampled_from([[], ["soup"], ["bread"], ["soup", "bread"]]), so_far=st.integers(0, 6))
-    def begin(self, dishes: list[str], so_far: int) -> None:
+    notices_wait = False  # for somebody to take them: whoever wrote them has died
+
+    @initialize(
+        dishes=st.sampled_from([[], ["soup"], ["bread"], ["soup", "bread"]]),
+        so_far=st.integers(0, 6),
+        wait=st.booleans(),
+    )
+    def begin(self, dishes: list[str], so_far: int, wait: bool) -> None:
+        Families.notices_wait = wait
         moments.offset, Machine.at = timedelta(0), datetime.now(UTC)
         plan.clear()
         Entry.objects.all().delete()
@@ -160,6 +167,7 @@ class Families(RuleBasedStateMachine):
         """When clock and workers are back, all that goes on by itself does, and nobody waits for who has ended."""
         if not hasattr(self, "supper"):
             return
+        Families.notices_wait = False
         for _ in range(3):
             moments.offset += timedelta(seconds=200)
             clock.tick(HERE)
@@ -177,6 +185,7 @@ class Families(RuleBasedStateMachine):
 @pytest.mark.timeout(300 + 10 * EXAMPLES)  # to shrink what it found may take five minutes
 def test_parent_and_children_agree_under_any_interleaving(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moments, "now", Machine.now)
+    monkeypatch.setattr(execute, "hear", lambda *told: [] if Families.notices_wait else hear(*told))
     stopping.clear()  # a worker that a test before this one has ended leaves it set, and nobody takes a next step
     quick = settings(
         max_examples=EXAMPLES,

@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 
 from django_timelines import moments, registry
 from django_timelines.actors import SYSTEM, Actor, ActorType, acting
-from django_timelines.engine import clock
+from django_timelines.engine import clock, execute
 from django_timelines.engine.claim import claim
 from django_timelines.engine.execute import run_from
 from django_timelines.engine.family import hear, unheard
@@ -99,7 +99,7 @@ HAPPENINGS = st.one_of(  # one rule for all: of many Hypothesis leaves out some,
     happening("take_notices", which=WHICH),
     *[happening("act", deed=DEEDS, ending=ENDINGS, asked=ASKED) for _ in range(3)],
     happening("act_in_a_transaction", deeds=st.lists(DEEDS, min_size=1, max_size=3), commits=st.booleans()),
-    happening("begin_another", source=workflows(), items=ITEMS),
+    happening("begin_another", source=workflows(), items=ITEMS, wait=st.booleans()),
 )
 
 
@@ -107,10 +107,12 @@ class Shapes(RuleBasedStateMachine):
     """One timeline, its children, and everybody who has to do with them."""
 
     deploy: ClassVar[Callable[[str], Any]]
+    notices_wait: ClassVar[bool] = False  # for somebody to take them: whoever wrote them has died
 
-    @initialize(source=workflows(), items=ITEMS, so_far=st.integers(0, 9))
-    def begin(self, source: str, items: list[str], so_far: int) -> None:
+    @initialize(source=workflows(), items=ITEMS, so_far=st.integers(0, 9), wait=st.booleans())
+    def begin(self, source: str, items: list[str], so_far: int, wait: bool) -> None:
         note(source)
+        type(self).notices_wait = wait
         empty(HERE)
         moments.offset = timedelta(0)
         self.held: list[tuple[Held, Runner]] = []
@@ -134,10 +136,10 @@ class Shapes(RuleBasedStateMachine):
                         self.work(**ALL_WELL) if goes_on else self.do_to_a_run(one, key, "call")
                     return
 
-    def begin_another(self, source: str, items: list[str]) -> None:
+    def begin_another(self, source: str, items: list[str], wait: bool) -> None:
         """Begin anew where nothing is left to happen."""
         if not Timeline.objects.exclude(status__in=ENDED).exists():
-            self.begin(source, items, 0)
+            self.begin(source, items, 0, wait)
 
     # workers and clocks
 
@@ -254,6 +256,7 @@ class Shapes(RuleBasedStateMachine):
         """Once everybody is back and people see to what needs them, each timeline comes to its end."""
         if not hasattr(self, "held"):
             return
+        type(self).notices_wait = False
         resume_all(using=HERE)
         for one in Timeline.objects.filter(status="paused"):
             one.resume()
@@ -285,7 +288,10 @@ def rows() -> list[list[str]]:
 
 @pytest.mark.django_db(transaction=True, databases="__all__")
 @pytest.mark.timeout(600 + 10 * EXAMPLES)  # to shrink what it found may take some minutes
-def test_workflows_of_any_shape_come_to_their_end(deploy: Callable[[str], Any]) -> None:
+def test_workflows_of_any_shape_come_to_their_end(
+    deploy: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execute, "hear", lambda *told: [] if Shapes.notices_wait else hear(*told))
     stopping.clear()
     Shapes.deploy = deploy
     quick = settings(

@@ -15,9 +15,11 @@ from .state import (
     DONE,
     LATER,
     MOVING,
+    RunName,
     StepStatus,
     apply,
     is_open,
+    is_settled,
     items_of,
     own,
     run_key,
@@ -166,6 +168,15 @@ class Graph:
                 yield from _unbegun_items(state, step)
             elif run is None or run["status"] == StepStatus.UPCOMING or _is_unbegun(run):
                 yield NewEvent(EventType.STEP_NOT_TAKEN, step)
+
+    def is_left_behind(self, state: type_state, name: RunName) -> bool:
+        """Tell whether enough of the step's items are done without this one, or ``any_of`` has gone on without the step."""
+        if name.round:
+            return False  # it goes on beside what an earlier round came to
+        if name.item and is_settled(state["runs"].get(name.step)):
+            return True
+        behind = [self.nodes[step] for step in self._successors.get(name.step, ())]
+        return any(node.joins == "any" and not _is_upcoming(state, node.name) for node in behind)
 
     def reach(self, node: Node, state: type_state, at: datetime) -> list[NewEvent]:
         """Return the events that say: it is this step's turn. For a step with ``each=`` the list is read here, once."""

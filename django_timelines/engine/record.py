@@ -123,6 +123,8 @@ def _outcome(held: Held, name: RunName, ended: type_ended, snapshot: Snapshot) -
         return [NewEvent(EventType.STEP_NOT_TAKEN, *name, attempt=held.attempt)]
     if isinstance(ended, Timed) and state.get("cancelling"):  # its body has not begun
         return [NewEvent(EventType.STEP_NOT_TAKEN, *name, data={"cancelled": True}, attempt=held.attempt)]
+    if isinstance(ended, Timed) and held.declaration.graph.is_left_behind(state, name):
+        return [NewEvent(EventType.STEP_NOT_TAKEN, *name, attempt=held.attempt)]
     if isinstance(ended, Timed):
         return [NewEvent(EventType.STEP_DUE, *name, data=ended.said, attempt=held.attempt)]
     if overtaken := _overtaken(held, ended, snapshot):

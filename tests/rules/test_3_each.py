@@ -8,7 +8,9 @@ from django.db import connections
 from django.template import Context, Template
 from django.test.utils import CaptureQueriesContext
 
+from django_timelines.engine.claim import claim
 from django_timelines.engine.clock import tick
+from django_timelines.engine.execute import run_from
 from django_timelines.engine.history import state_at
 from django_timelines.exceptions import DeclarationError, PermanentFailure, Refused, Unknown
 from django_timelines.items import read_all
@@ -17,6 +19,7 @@ from django_timelines.state import MOVING, items_of
 from django_timelines.testing import assert_holds, drain, recorded_errors, travel
 from django_timelines.testing.due import carry_out
 from django_timelines.workflows import Workflow, step
+from tests.races.workers import worker
 from tests.shop.models import Entry
 from tests.shop.workflows import Bar, Desk, Jury, Panel, Tray, plan, ran
 
@@ -525,3 +528,36 @@ def test_a_body_without_a_parameter_for_the_item_says_so() -> None:
 
             @step(after=begin, each="things")
             def work(self) -> None: ...
+
+
+@pytest.mark.parametrize("goes_on_without", ["an item", "a member"])
+def test_whose_functions_are_asked_while_others_are_done_is_not_taken(goes_on_without: str, deploy: Any) -> None:
+    parcel = deploy("""
+        class Parcel(Workflow):
+            people: list[str]
+
+            @step
+            def post(self, people: list[str]):
+                self.people = people
+
+            @step(after=post, each="people", at_least=1, manual=True, within=lambda parcel: timedelta(hours=1))
+            def sign(self, person: str): ...
+
+            @step(after=post, manual=True)
+            def fetch(self): ...
+
+            @step(after=any_of(sign, fetch))
+            def thank(self): ...
+    """).start(people=["ada", "eve"])
+    runner = worker("one")
+    while (run := Run.objects.filter(status="due").first()) and run.item != "eve":
+        run_from(claim(run.timeline_id, (run.step, run.item), run.fence, runner), runner)
+    asking = claim(parcel.pk, ("sign", "eve"), Run.objects.get(item="eve").fence, runner)
+    fresh(parcel).sign["ada"]() if goes_on_without == "an item" else fresh(parcel).fetch()
+    run_from(asking, runner)
+    drain()
+
+    parcel = fresh(parcel)
+    statuses = parcel.sign["eve"].status, parcel.thank.status, parcel.timeline.status
+    assert statuses == ("not taken", "completed", "completed")
+    assert_holds(parcel)

@@ -84,8 +84,9 @@ def _undecided(declaration: Declaration, head: int, state: type_state) -> Iterat
         if not split_key(key).round and run["status"] not in ("upcoming", "due") and _decides(graph, state, key)
     ]
     for event in graph.decide(state, settled, head + 1, moments.now()):
-        yield f"{run_key(event.step, event.item)} is not {event.type}, and it is time."
-        return
+        if "error" not in runs.get(key := run_key(event.step, event.item), {}):  # else a person tries it again
+            yield f"{key} is not {event.type}, and it is time."
+            return
 
 
 def _decides(graph: Graph, state: type_state, key: str) -> bool:

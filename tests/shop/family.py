@@ -34,8 +34,8 @@ def _not_told(parent: Timeline, child: Timeline, told: type_told) -> Iterator[st
     run = next((one for one in read_all(parent)["runs"].values() if one.get("child") == child.pk.hex), None)
     ended, awaited = child.status in ENDED, run is not None and awaits_child(run)
     undone = awaited and run is not None and "of" in run and child.status == "completed"
-    answer = (child.pk, parent.pk, Notice.CANCEL) if undone else (parent.pk, child.pk, Notice.ENDED)
-    if ended and awaited and answer not in told:
+    answers = {(parent.pk, child.pk, Notice.ENDED)} | ({(child.pk, parent.pk, Notice.CANCEL)} if undone else set())
+    if ended and awaited and not answers & told:
         yield f"{child.workflow} is {child.status}, {parent.workflow} waits for it, and nobody tells the other."
     wanted = awaited and not parent.state.get("cancelling")
     told_of_it = child.state.get("cancelling") or (child.pk, parent.pk, Notice.CANCEL) in told

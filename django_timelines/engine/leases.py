@@ -44,7 +44,12 @@ class Keeper:
 
     def _beat(self) -> None:
         while True:
-            time.sleep(conf.lease().total_seconds() / 3)
+            try:
+                time.sleep(conf.lease().total_seconds() / 3)
+            except Exception:  # the setting is wrong: whoever has a lease needs this thread once it is right again
+                logger.warning("Heartbeats wait for a LEASE that is right.", exc_info=True)
+                time.sleep(1)
+                continue
             with self._lock:
                 held = {holder: using for holder, (using, until) in self._held.items() if until > time.monotonic()}
             for using in set(held.values()):

@@ -1,8 +1,10 @@
 """Clause 5: leases and fences, and calls made twice at once."""
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from django.db import connections
 
 from django_timelines import store
 from django_timelines.actors import Actor, ActorType
-from django_timelines.engine import clock
+from django_timelines.engine import clock, leases
 from django_timelines.engine.claim import claim
 from django_timelines.engine.execute import run_from
 from django_timelines.engine.runner import Runner
@@ -168,3 +170,27 @@ def at_once(count: int, what: Callable[[], Any]) -> list[Any]:
     for thread in threads:
         thread.join()
     return answers
+
+
+def test_heartbeats_go_on_once_a_setting_that_was_wrong_is_right_again(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class EnoughError(BaseException):
+        """Ends the loop."""
+
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        if seconds < 0:
+            raise ValueError("sleep length must be non-negative")
+        slept.append(seconds)
+        settings.TIMELINES = {**settings.TIMELINES, "LEASE": 30}
+        if len(slept) == 2:
+            raise EnoughError
+
+    settings.TIMELINES = {**settings.TIMELINES, "LEASE": -1}
+    monkeypatch.setattr(leases, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
+    with pytest.raises(EnoughError):
+        leases.Keeper()._beat()
+
+    assert slept == [1, 10]

@@ -176,7 +176,7 @@ def test_a_process_that_a_body_forked_ends_where_the_body_ends() -> None:
 def test_a_timeout_ends_a_body_in_the_main_thread(step: str) -> None:
     error = failure_of(lambda workflow: signal.pause(), step)
 
-    assert (error["type"], error["message"]) == ("TimeoutError", "It did not end within its timeout of 0:00:00.200000.")
+    assert (error["type"], error["message"]) == ("TimeoutError", "It did not end within its timeout of 0:00:00.500000.")
 
 
 @pytest.mark.parametrize("step", ["inside", "outside"])
@@ -188,7 +188,7 @@ def test_a_timeout_ends_a_body_in_a_thread(step: str, in_thread: Callable[[Calla
 
     error = in_thread(lambda: failure_of(never_ends, step))
 
-    assert error["message"] == "It did not end within its timeout of 0:00:00.200000."
+    assert error["message"] == "It did not end within its timeout of 0:00:00.500000."
 
 
 BEGIN = {  # a body in a transaction of its own, and one in none
@@ -222,7 +222,7 @@ def test_a_timeout_ends_the_body_that_it_is_of_however_deep_that_waits(
 
     error = in_thread(fails) if in_a_thread else fails()
 
-    assert error["message"] == "It did not end within its timeout of 0:00:00.200000."
+    assert error["message"] == "It did not end within its timeout of 0:00:00.500000."
     assert not Event.objects.filter(type="AttemptFailed", step=inner).exists()
     assert interrupted() == ([("whisper", True)] if inner == "whisper" else [])
     assert Box.timelines.count() == 0

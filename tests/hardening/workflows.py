@@ -129,13 +129,13 @@ class Slow(Workflow):
     def begin(self, name: str = "") -> None:
         """Nothing."""
 
-    @step(after=begin, timeout=timedelta(milliseconds=200), retry=Retry(2, wait=timedelta(days=1), jitter=False))
+    @step(after=begin, timeout=timedelta(milliseconds=500), retry=Retry(2, wait=timedelta(days=1), jitter=False))
     def inside(self) -> None:
         body(self, "inside")
 
     @step(
         after=begin,
-        timeout=timedelta(milliseconds=200),
+        timeout=timedelta(milliseconds=500),
         retry=Retry(2, wait=timedelta(days=1), jitter=False),
         delivery=AT_LEAST_ONCE,
     )
@@ -146,7 +146,7 @@ class Slow(Workflow):
     def after_outside(self) -> None:
         body(self, "after_outside")
 
-    @step(after=begin, timeout=timedelta(milliseconds=200), retry=Retry(1), delivery=AT_LEAST_ONCE)
+    @step(after=begin, timeout=timedelta(milliseconds=500), retry=Retry(1), delivery=AT_LEAST_ONCE)
     async def later(self) -> None:
         ran["later"] += 1
         if "later" in plan:

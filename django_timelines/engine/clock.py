@@ -220,8 +220,7 @@ def ring_again(using: str, runs: Sequence[Run], at: datetime, deaf: type_deaf) -
         if placement in deaf or not bells.ring(bell):
             deaf.setdefault(placement, at + conf.FIRST_RING)
             others.append(Ring(run, -1, placement, before[run.pk]))
-    if others:
-        store.rang(using, others)
+    store.put_back(using, others)
 
 
 def _give_up(run: Run, at: datetime) -> None:

@@ -159,7 +159,7 @@ def _call_up(using: str, digest: uuid.UUID, *, ring: bool) -> None:
             continue  # somebody else was first, or the run went on
         bell = Bell(run.timeline_id.hex, run.step, run.item, run.fence, using, placement)
         if ring and not bells.ring(bell):
-            store.rang(using, [store.Ring(run, -1, placement, at)])  # for a clock that can
+            store.put_back(using, [store.Ring(run, -1, placement, at)])  # for a clock that can
 
 
 def _awaited(using: str) -> Iterator[uuid.UUID]:

@@ -2,7 +2,7 @@
 
 from .change import Change, Snapshot, type_slot
 from .leasing import heartbeat, leases, sweep_leases, with_live_lease
-from .noting import Ring, await_slot, forget_deadline, note, rang, sighted, take_notices, take_value
+from .noting import Ring, await_slot, forget_deadline, note, put_back, rang, sighted, take_notices, take_value
 from .reading import EVERYTHING, cursor_of, find, load, paused, snapshot_of
 from .writing import commit
 
@@ -21,6 +21,7 @@ __all__ = [
     "load",
     "note",
     "paused",
+    "put_back",
     "rang",
     "sighted",
     "snapshot_of",

@@ -79,6 +79,17 @@ def rang(using: str, rings: Sequence[Ring]) -> list[Ring]:
     return ours
 
 
+def put_back(using: str, rings: Sequence[Ring]) -> None:
+    """Note these as they were before their bells were rung, which nobody could hear, unless their runs went on.
+
+    Who holds a row is waited for: left out, it would be looked at no sooner than at its next ring, by the clock of the one that
+    noted it, which may be wrong. One statement each: who waits holds no other.
+    """
+    for one in rings:
+        rows = Run.objects.using(using).filter(pk=one.run.pk, fence=one.run.fence, rings=one.run.rings)
+        rows.update(rings=one.run.rings + one.more, placement=one.placement, ring=one.next)
+
+
 def forget_deadline(run: Run, ring: datetime) -> None:
     """Let an open run have no deadline any more, and be looked at by then, unless somebody has moved it."""
     Run.objects.using(run._state.db).filter(pk=run.pk, fence=run.fence).update(until=None, ring=ring)

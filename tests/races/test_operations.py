@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -13,14 +14,14 @@ import pytest
 from django.db import connections, transaction
 from django.test.utils import CaptureQueriesContext
 
-from django_timelines.engine import clock
+from django_timelines.engine import bells, clock
 from django_timelines.engine.claim import claim
 from django_timelines.engine.execute import answer
 from django_timelines.exceptions import LeaseLost, PermanentFailure, Refused
 from django_timelines.models import Event, Lease, Run
 from django_timelines.testing import drain, travel
 from django_timelines.testing.patching import wrapped
-from tests.races.at_once import Started, at_once, meanwhile, somebody_waits, until
+from tests.races.at_once import LONG, Started, at_once, meanwhile, somebody_waits, until
 from tests.races.workers import bell_of, claimed, worker
 from tests.races.workflows import Till, Window
 from tests.shop.here import HERE
@@ -228,6 +229,26 @@ def test_a_clock_that_looked_before_another_rang_rings_for_nothing_again(queue: 
         assert clock.tick(HERE) == 6
 
     assert (len(looks), len(queue.job_ids), len(set(queue.job_ids))) == (1, 6, 6)
+
+
+def test_a_clock_whose_bell_nobody_hears_puts_the_run_back_while_another_looks_at_it(row_locks: None) -> None:
+    till, noted, held = Till.start(owner="Ada"), threading.Event(), threading.Event()
+    before = sorted(Run.objects.filter(timeline=till.pk).values_list("pk", "rings", "ring"))
+
+    def unheard(bell: Any) -> bool:
+        noted.set()
+        return not held.wait(LONG)
+
+    with travel(timedelta(seconds=6)), wrapped(bells, "ring", lambda ring: unheard):
+        ticking = Started(lambda: clock.tick(HERE))
+        assert noted.wait(LONG)
+        with transaction.atomic(using=HERE):
+            assert len(Run.objects.select_for_update()) == len(before)  # as another clock does it
+            held.set()
+            until(lambda: ticking.ended or somebody_waits())
+        ticking.answer()
+
+    assert sorted(Run.objects.filter(timeline=till.pk).values_list("pk", "rings", "ring")) == before
 
 
 def test_a_clock_that_looked_before_another_rescued_leaves_what_that_did() -> None:

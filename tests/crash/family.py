@@ -1,4 +1,4 @@
-"""Timelines that belong together: a meal, its bill, and a dish for each item; and what each of them must know of the others."""
+"""Timelines that belong together: a meal, its table, its bill and a dish for each item; what each must know of the others."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .scenario import KEY, Scenario, type_act
 from .workflows import body, effect
 
 SOON = Retry(4, wait=timedelta(seconds=10), jitter=False)
-WRITES = {"order", "serve", "present", "take", "cook", "throw_away"}
+WRITES = {"order", "serve", "lay", "present", "take", "cook", "throw_away"}
 """The exactly-once steps and undos, each of which leaves a row."""
 
 
@@ -72,6 +72,14 @@ class Bill(Workflow):
         self.receipt = f"paid {self.amount}"
 
 
+class Table(Workflow):
+    """A child of which nothing is undone."""
+
+    @step
+    def lay(self) -> None:
+        write(self, "lay")
+
+
 class Meal(Workflow):
     """Paid and cooked at the same time."""
 
@@ -83,6 +91,7 @@ class Meal(Workflow):
         self.dishes = dishes
         write(self, "order")
 
+    table = subworkflow(Table, after=order)
     bill = subworkflow(Bill, after=order, given=lambda meal: {"amount": 5}, results={"receipt": "receipt"})
     cooking = subworkflow(Dish, after=order, each="dishes", given=lambda meal, dish: {"name": dish})
 

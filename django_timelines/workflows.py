@@ -47,7 +47,7 @@ from .registry import Declaration
 from .retries import Retry
 from .schedules import schedule
 from .sight import MOST_ALIKE
-from .state import Outcome, StepStatus, revoked_at, timeline_status, waiting_steps
+from .state import Outcome, StepStatus, is_damaged, revoked_at, timeline_status, waiting_steps
 from .steps import SECRET, Delivery
 from .store import Snapshot
 from .subject import Subject
@@ -331,6 +331,8 @@ class _Verbs:
         timeline.refresh_from_db()
 
     def waits_for(self, timeline: Timeline, user: Any) -> bool:
+        if is_damaged(timeline.state):  # it keeps the others from nobody's list
+            return False
         steps = waiting_steps(timeline.state)
         keys = [key for step in steps for key in waiting_keys(timeline, step, MOST_ALIKE, str(user.pk))]
         return any(policy.is_for(timeline, run, user) for run in keys)

@@ -20,7 +20,7 @@ from .. import moments, policy, registry
 from ..items import count_waiting, run_of, waiting_keys
 from ..models import Timeline
 from ..outline import MOST_ITEMS, run_title
-from ..state import waiting_steps
+from ..state import is_damaged, waiting_steps
 from .visible import viewer
 
 
@@ -58,9 +58,10 @@ class MyWorkView(LoginRequiredMixin, ListView):  # type: ignore[type-arg]
         return Timeline.objects.using(router.db_for_write(Timeline)).waiting_for_me(self.request.user)
 
     def get_context_data(self, **context: Any) -> dict[str, Any]:
-        """Add the steps of those on this page of the list."""
+        """Add the steps of those on this page of the list, but of what is damaged: nobody can call them until it is mended."""
         found = super().get_context_data(**context)
-        return found | {"waiting": [one for row in found["object_list"] for one in self._waiting(row)]}
+        rows = [row for row in found["object_list"] if not is_damaged(row.state)]
+        return found | {"waiting": [one for row in rows for one in self._waiting(row)]}
 
     def _waiting(self, row: Timeline) -> Iterator[Waiting]:
         user, declaration = self.request.user, registry.get(row.workflow)

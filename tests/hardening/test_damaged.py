@@ -17,6 +17,7 @@ from django_timelines.engine import clock
 from django_timelines.exceptions import StateDamaged
 from django_timelines.models import Item, Timeline
 from django_timelines.testing import assert_holds, drain, travel
+from tests.calls.workflows import Expense
 from tests.shop.here import HERE
 from tests.shop.workflows import Order, Tray, Visit
 
@@ -150,6 +151,21 @@ def test_what_is_overdue_or_was_left_on_it_keeps_nobody_from_the_others(caplog: 
         refold(first)
 
     assert {*caplog.messages} == {sentence_of(first)}
+
+
+@pytest.mark.parametrize("looked_at", [False, True], ids=["a rule is asked", "the user's rights say so"])
+def test_it_keeps_nothing_else_from_the_list_of_what_waits_for_somebody(root: Client, looked_at: bool) -> None:
+    first, second = (Expense.start(owner="grace", amount=amount) for amount in (5, 6))
+    for expense in (first, second):
+        if looked_at:
+            expense.look_at.using(actor=User.objects.get(username="grace"))(note="fine")
+    damage(first, {})
+
+    page = root.get(reverse("timelines:mine"))
+
+    assert [one.timeline.pk for one in page.context["waiting"]] == [second.pk]
+    refold(first)
+    assert len(root.get(reverse("timelines:mine")).context["waiting"]) == 2
 
 
 def test_fields_that_are_none_are_damage_too() -> None:

@@ -1,5 +1,6 @@
 """The clock goes on, whatever it meets, and spins at nothing."""
 
+import signal
 import threading
 import uuid
 from datetime import timedelta
@@ -12,6 +13,7 @@ from django.db import InterfaceError, connections
 
 from django_timelines.engine import clock, family
 from django_timelines.engine.pause import pause_all
+from django_timelines.management.ending import told_to_end
 from django_timelines.models import Event, Notice, Run, Sighting
 from django_timelines.testing import drain, travel
 from tests.counting import rows_read
@@ -110,6 +112,21 @@ def test_a_clock_of_one_turn_has_been_seen() -> None:
     call_command("timelines_clock", "--once", stdout=StringIO())
 
     assert "No clock has been seen" not in str(order.timeline.explain())
+
+
+def test_a_signal_that_comes_while_the_process_looks_whether_it_is_to_end_ends_it() -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    told = told_to_end()
+    handlers = [signal.signal(number, handler) for number, handler in before.items()]
+
+    for handler in handlers:
+        told.clear()
+        with told._cond:  # type: ignore[attr-defined]  # as wait() has it for a moment
+            handling = threading.Thread(target=handler, args=[0, None], daemon=True)
+            handling.start()
+            handling.join(20)
+            assert not handling.is_alive()
+        assert told.wait(20)
 
 
 def test_a_timeline_with_many_notices_that_it_cannot_take_keeps_no_other_waiting(

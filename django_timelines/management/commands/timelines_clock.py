@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from argparse import ArgumentParser
 from typing import Any
@@ -13,6 +12,7 @@ from django.db import router
 from ... import conf
 from ...engine import clock, follow
 from ...models import Timeline
+from ..ending import told_to_end
 
 
 class Command(BaseCommand):
@@ -35,9 +35,7 @@ class Command(BaseCommand):
             while follow.follow_all(using):
                 pass
             return
-        stop = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stop.set())
+        stop = told_to_end()
         self.stdout.write("The clock keeps time. Ctrl-C ends it.")
         follower = threading.Thread(target=follow.keep_following, args=[stop], name="timelines-follower", daemon=True)
         follower.start()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from argparse import ArgumentParser
 from typing import Any
 
@@ -12,6 +10,7 @@ from django.db import router
 
 from ...engine import follow
 from ...models import Timeline
+from ..ending import told_to_end
 
 
 class Command(BaseCommand):
@@ -31,8 +30,6 @@ class Command(BaseCommand):
             while follow.follow_all(router.db_for_write(Timeline)):
                 pass
             return
-        stop = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stop.set())
+        stop = told_to_end()
         self.stdout.write("Projections are followed. Ctrl-C ends it.")
         follow.keep_following(stop)

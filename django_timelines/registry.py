@@ -18,7 +18,7 @@ from .graph import Graph
 from .limits import By, Counted, Limit
 from .references import models_in
 from .schedules import Schedule
-from .state import type_state
+from .state import names_of, type_state
 from .steps import Step
 
 
@@ -65,6 +65,15 @@ class Declaration:
     def current(self, step: str) -> str:
         """Return the name that a step has now."""
         return self.renamed_steps.get(step, step)
+
+    def now_called(self, step: str, state: type_state) -> str:
+        """Return the name that a step has now which this timeline once knew by this one, however often it was renamed."""
+        return step if step in self.steps else self.current(names_of(state).get(step, step))
+
+    def field_now_called(self, name: str, state: type_state) -> str:
+        """Return the name that a field has now which this timeline once knew by this one, however often it was renamed."""
+        name = name if name in self.fields else names_of(state, "renamed_fields").get(name, name)
+        return self.renamed_fields.get(name, name)
 
     def names_of(self, step: str) -> tuple[str, ...]:
         """Return the names that a timeline may know a step by: the one it has now, and the one before."""

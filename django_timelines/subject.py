@@ -120,7 +120,8 @@ class Subject:
 
     def _go_back_to(self, kept: dict[str, Any]) -> None:
         """Let the fields be what they were at a cursor, whatever the body has done to them since it began again."""
-        now = {self._declaration.renamed_fields.get(name, name): value for name, value in kept.items()}
+        state = self._snapshot.state
+        now = {self._declaration.field_now_called(name, state): value for name, value in kept.items()}
         self._in("A cursor").kept = {name: now[name] for name in now if name in self._declaration.fields}
         self._values, self._keys = {}, {}
 

@@ -40,7 +40,8 @@ def claim(timeline: uuid.UUID, name: RunName, fence: int, runner: Runner) -> Hel
             return None
         declaration = registry.find(snapshot.workflow)
         if declaration is not None:
-            name, snapshot = RunName(declaration.current(name[0]), name[1]), brought_up(declaration, snapshot)
+            snapshot = brought_up(declaration, snapshot)
+            name = RunName(declaration.now_called(name[0], snapshot.state), name[1])
             snapshot = knowing(snapshot, name)
         name = name_at(snapshot.state, fence) or name
         run = snapshot.state["runs"].get(run_key(*name))
@@ -116,7 +117,7 @@ def _fields_then(held: Held) -> dict[str, Any]:
     of = state["runs"][run_key(*held.name)]["of"]
     undone = state["runs"].get(of) or state["past"][of]
     fields = fields_at(held.snapshot, undone["fence"], undone.get("set", ()))
-    return {held.declaration.renamed_fields.get(name, name): value for name, value in fields.items()}
+    return {held.declaration.field_now_called(name, state): value for name, value in fields.items()}
 
 
 def _input_of(held: Held) -> dict[str, Any]:

@@ -118,12 +118,14 @@ def unheard(using: str, before: datetime | None = None) -> list[uuid.UUID]:
 
 
 def _snapshot_for(timeline: uuid.UUID, notices: list[Notice], runner: Runner) -> Snapshot:
-    """Read the timeline with the runs that it is told something about."""
+    """Read the timeline with the runs that it is told something about, whatever their steps are called by now."""
     whole = any(notice.kind == Notice.CANCEL for notice in notices)
-    snapshot = load(
-        timeline, runner.using, names=[RunName(notice.step, notice.item) for notice in notices], whole=whole
-    )
-    return brought_up(registry.find(snapshot.workflow), snapshot)
+    snapshot = load(timeline, runner.using, whole=whole)
+    declaration = registry.find(snapshot.workflow)
+    snapshot = brought_up(declaration, snapshot)
+    items = [(notice.step, notice.item) for notice in notices if notice.item]
+    names = [RunName(name, item) for step, item in items for name in _names_of(declaration, snapshot.state, step)]
+    return snapshot if whole or not names else load(timeline, runner.using, names=names)
 
 
 def _meant(declaration: Declaration | None, snapshot: Snapshot, notices: list[Notice], refused: str) -> list[NewEvent]:
@@ -149,18 +151,23 @@ def _told(
         if state.get("cancelling"):
             return []
         return [cancellation(declaration, state, notice.reason, compensate=notice.compensate)]
-    name = _name_of(declaration, state, notice)
-    run = state["runs"].get(run_key(*name), {})
-    if run.get("child") != notice.source.hex or not awaits_child(run):
-        return []
-    return _after_child(declaration, state, name, run, child, refused)
+    for key in _keys_of(declaration, state, notice):
+        run = state["runs"].get(key, {})
+        if run.get("child") == notice.source.hex and awaits_child(run):
+            return _after_child(declaration, state, split_key(key), run, child, refused)
+    return []
 
 
-def _name_of(declaration: Declaration | None, state: type_state, notice: Notice) -> RunName:
-    """Return the run that waits for the child which tells of its end: the current round's, or an earlier one's."""
-    step = declaration.current(notice.step) if declaration else notice.step
-    earlier = [key for key in earlier_keys(state, step) if state["runs"][key].get("child") == notice.source.hex]
-    return split_key(earlier[0]) if earlier else RunName(step, notice.item)
+def _keys_of(declaration: Declaration | None, state: type_state, notice: Notice) -> Iterator[str]:
+    """Yield where the run may be that waits for the child which tells of its end: the current round's, or an earlier one's."""
+    for step in _names_of(declaration, state, notice.step):
+        yield from earlier_keys(state, step)
+        yield run_key(step, notice.item)
+
+
+def _names_of(declaration: Declaration | None, state: type_state, step: str) -> set[str]:
+    """Return what a step may be called by now that had this name when it began its child."""
+    return {step, declaration.now_called(step, state) if declaration else step}
 
 
 def _news(change: Change, sources: set[uuid.UUID]) -> Iterator[type_row]:

@@ -24,7 +24,8 @@ def call_link(declaration: Declaration, state: type_state, timeline: uuid.UUID, 
 
 def check_link(declaration: Declaration, state: type_state, link: CallLink) -> None:
     """Refuse a link that is good no longer, whatever its step waits for."""
-    current = call_link(declaration, state, link.timeline, link.step, link.item)
+    step = declaration.now_called(link.step, state)
+    current = call_link(declaration, state, link.timeline, step, link.item)
     words = {"step": run_key(current.step, current.item).replace("_", " ")}
     if link.revoked_at < current.revoked_at:
         raise Refused(_("This link to “%(step)s” was revoked.") % words, "revoked")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from django.utils.translation import gettext as _
 
 from ..models import Notice, new_id
-from ..state import RunName, awaits_child, changed, in_state, open_runs, split_key, type_run, type_state
+from ..state import RunName, awaits_child, changed, open_runs, split_key, type_run, type_state
 from ..statements import type_row
 from ..store import Snapshot
 
@@ -21,12 +21,12 @@ def notices(before: Snapshot, after: Snapshot) -> Iterator[type_row]:
         yield notice_row(uuid.UUID(parent["timeline"]), after.id, after.head, Notice.ENDED, name)
     turned = after.state.get("cancelling") and not before.state.get("cancelling")
     compensate = bool(after.state.get("compensating"))
-    earlier = {run["child"] for key, run in in_state(after.state) if awaits_child(run) and split_key(key).round}
+    awaited = {
+        run["child"] for run in after.state["runs"].here().values() if awaits_child(run)
+    }  # renamed, or in a round
     for key, (old, new) in _changed_or_open(before.state, after.state, turned=bool(turned)).items():
         name = split_key(key)
-        goes_on = awaits_child(old) and (
-            (awaits_child(new) and new["child"] == old["child"]) or (old["child"] in earlier and not name.round)
-        )
+        goes_on = awaits_child(old) and old["child"] in awaited
         if awaits_child(old) and (turned or not goes_on) and new.get("of") == old.get("of"):
             yield notice_row(uuid.UUID(old["child"]), after.id, after.head, Notice.CANCEL, name, compensate=compensate)
         if "of" in new and awaits_child(new) and new["of"] != old.get("of"):

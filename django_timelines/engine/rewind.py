@@ -58,7 +58,7 @@ def plan_rewind(declaration: Declaration, now: Snapshot, to: str, *, undo: bool 
     rounds = {step: now.state.get("rounds", {}).get(step, 1) + 1 for step in steps}
     keys = dict.fromkeys(keys_of(now.state, rounds))
     kept = {key: _earlier(key, rounds) for key in undoable(declaration, now.state) if key in keys}
-    then = _fields_without(declaration, events_of(now.id, now.using, now.head), steps)
+    then = _fields_without(declaration, now.state, events_of(now.id, now.using, now.head), steps)
     fields = {name: value for name, value in then.items() if now.state["fields"].get(name, _MISSING) != value}
     unset = [name for name in declaration.fields if name in now.state["fields"] and name not in then]
     withdrawn = [key for key in keys if is_open(now.state["runs"][key])]
@@ -122,7 +122,9 @@ def _after(declaration: Declaration, to: str) -> list[str]:
     return [name for name in declaration.graph.nodes if name in ancestors and name != to]
 
 
-def _fields_without(declaration: Declaration, events: Iterable[NewEvent], steps: Collection[str]) -> dict[str, Any]:
+def _fields_without(
+    declaration: Declaration, state: type_state, events: Iterable[NewEvent], steps: Collection[str]
+) -> dict[str, Any]:
     """Return the fields as they would be if the runs of these steps had not been; nor those that were taken back before.
 
     What others changed stays: a parallel branch, a person's correction, the rounds before the work was sent back.
@@ -130,16 +132,16 @@ def _fields_without(declaration: Declaration, events: Iterable[NewEvent], steps:
     written: list[tuple[str, dict[str, Any]]] = []
     for event in events:
         if event.type == EventType.ROUND_BEGUN:
-            again = {declaration.current(step) for step in event.data["rounds"]}
+            again = {declaration.now_called(step, state) for step in event.data["rounds"]}
             stays = "going_on" in event.data  # a step sent the work back
             written = [
                 (_BEFORE if step in again else step, said) for step, said in written if stays or step not in again
             ]
         if event.type in _SETS_FIELDS:
-            step = declaration.current(event.step) if not name_of(event).round else _BEFORE
+            step = declaration.now_called(event.step, state) if not name_of(event).round else _BEFORE
             written.append((step, event.data.get(_SETS_FIELDS[EventType(event.type)], {})))
     kept = [fields for step, fields in written if step not in steps]
-    return {declaration.renamed_fields.get(name, name): value for fields in kept for name, value in fields.items()}
+    return {declaration.field_now_called(name, state): value for fields in kept for name, value in fields.items()}
 
 
 _BEFORE = ""  # the step of what no rewind takes back: it was of an earlier round

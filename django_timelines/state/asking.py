@@ -18,9 +18,9 @@ def round_of(state: type_state, step: str) -> int:
     return number
 
 
-def names_of(state: type_state) -> dict[str, str]:
-    """Return the names that steps of this timeline had, each with the one that it has by now."""
-    renamed: dict[str, str] = state.get("renamed", {})
+def names_of(state: type_state, part: str = "renamed") -> dict[str, str]:
+    """Return the names that steps of this timeline (or ``renamed_fields``) had, each with the one that it has by now."""
+    renamed: dict[str, str] = state.get(part, {})
     found = {}
     for old, new in renamed.items():
         while new in renamed and new != old:

@@ -134,7 +134,7 @@ class CallLinkView(WorkflowView):
 def follow(request: HttpRequest, timeline: Timeline, link: CallLink) -> Followed:
     """See that the link is still good for whoever follows it; ``Refused`` says why it is not."""
     declaration = registry.find(timeline.workflow)
-    step = declaration.current(link.step) if declaration else link.step
+    step = declaration.now_called(link.step, timeline.state) if declaration else link.step
     if declaration is None or step not in declaration.steps:
         raise Unknown(_("This link leads to something that is not there any more."), "unknown_step")
     words = {"step": run_key(step, link.item).replace("_", " ")}

@@ -173,7 +173,7 @@ class CallingView(WorkflowView, ABC):
                 return HttpResponseRedirect(reverse("timelines:mine"))
             raise
         asked = split_key(self._asked_run(request))
-        name = declaration.current(asked.step) if declaration else ""
+        name = declaration.now_called(asked.step, timeline.state) if declaration else ""
         if declaration is None or name not in declaration.steps:
             return self._page(timeline, declaration, notes=[_("There is no such step any more.")], status=404)
         run = run_key(name, asked.item, asked.round)

@@ -1,0 +1,138 @@
+"""Clause 13: a step or a field that is renamed again and again, while children, links and fields know it by an earlier name."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from django_timelines import registry
+from django_timelines.engine.clock import Clock
+from django_timelines.engine.renames import brought_up
+from django_timelines.engine.runner import load
+from django_timelines.models import Timeline
+from django_timelines.testing import drain
+from tests.shop.here import HERE
+from tests.shop.workflows import ran
+
+pytestmark = pytest.mark.django_db(databases="__all__")
+
+NAMES = ["pay", "payment", "billing"]
+CHILD = """
+class Child(Workflow):
+    name: str = ""
+
+    @step
+    def go(self, name: str):
+        self.name = name
+
+    @step(after=go, manual=True)
+    def hold(self): ...
+
+"""
+ONE = (
+    CHILD
+    + """
+class Parcel(Workflow):
+    people: list[str] = []
+
+    @step
+    def post(self, people: list[str]):
+        self.people = people
+
+    NAME = subworkflow(Child, after=post, given=lambda parcel: {"name": "x"} FORMER)
+
+    @step(after=NAME)
+    def thank(self):
+        ran["thank"] += 1
+"""
+)
+MANY = ONE.replace('given=lambda parcel: {"name": "x"}', 'each="people", given=lambda parcel, one: {"name": one}')
+FIELDS = """
+class Parcel(Workflow):
+    SUM: FIELD
+
+    @step
+    def post(self):
+        self.SUM = 1
+
+    @step(after=post FORMER)
+    def NAME(self):
+        self.SUM = 5
+
+    @NAME.undo
+    def give_back(self):
+        ran["seen"] = self.SUM
+
+    @step(after=NAME, manual=True)
+    def sign(self): ...
+"""
+LINKED = """
+class Parcel(Workflow):
+    @step
+    def post(self): ...
+
+    @step(after=post, manual=True FORMER)
+    def NAME(self):
+        ran["pay"] += 1
+"""
+
+
+def release(deploy: Any, source: str, number: int) -> Any:
+    """Deploy the class with the first name, or with the one that it has after so many releases, and let its clock look."""
+    former = f', renamed_from="{NAMES[number - 1]}"' if number else ""
+    field = f'Annotated[int, RenamedFrom("{NAMES[number - 1]}_sum")]' if number else "int"
+    names = {"NAME": NAMES[number], "SUM": f"{NAMES[number]}_sum", "FORMER": former, "FIELD": field}
+    for word, name in names.items():
+        source = source.replace(word, name)
+    workflow = deploy(source)
+    Clock(HERE).turn()
+    drain()
+    return workflow
+
+
+@pytest.mark.parametrize("source", [ONE, MANY], ids=["one child", "one for each item"])
+@pytest.mark.parametrize("renamed", [0, 1, 2])
+def test_a_renamed_step_keeps_its_children_and_hears_of_their_ends(deploy: Any, source: str, renamed: int) -> None:
+    parcel = release(deploy, source, 0).start(["Ada", "Bob"])
+    drain()
+    for number in range(1, renamed + 1):
+        workflow = release(deploy, source, number)
+        assert {child.status for child in workflow.get(parcel.pk).timeline.children} == {"waiting"}
+
+    for child in parcel.timeline.children:
+        child.subject.hold()
+    drain()
+
+    row = Timeline.objects.get(pk=parcel.pk)
+    assert (row.status, ran["thank"], row.children.count()) == ("completed", 1, 2 if source is MANY else 1)
+
+
+@pytest.mark.parametrize("renamed", [0, 1, 2])
+def test_a_link_to_a_step_that_was_renamed_leads_to_it(deploy: Any, client: Client, renamed: int) -> None:
+    parcel = release(deploy, LINKED, 0).start()
+    drain()
+    link = type(parcel).get(parcel.pk).pay.link()
+    for number in range(1, renamed + 1):
+        release(deploy, LINKED, number)
+
+    client.post(link)
+
+    assert ran["pay"] == 1
+
+
+@pytest.mark.parametrize("renamed", [0, 1, 2])
+def test_what_was_set_under_former_names_is_taken_back_and_given_to_the_undo(deploy: Any, renamed: int) -> None:
+    workflow = release(deploy, FIELDS, 0)
+    parcel = workflow.start()
+    drain()
+    for number in range(1, renamed + 1):
+        workflow = release(deploy, FIELDS, number)
+        brought_up(registry.find("shop.Parcel"), load(parcel.pk, HERE))
+    now = workflow.get(parcel.pk)
+    assert getattr(now, f"{NAMES[renamed]}_sum") == 5
+
+    now.timeline.rewind(to=NAMES[renamed], reason="again", undo=True)
+    assert getattr(workflow.get(parcel.pk), f"{NAMES[renamed]}_sum") == 1
+    drain()
+
+    assert ran["seen"] == 5

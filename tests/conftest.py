@@ -111,6 +111,15 @@ def elsewhere() -> Callable[[Callable[[], Any]], None]:
 
 
 @pytest.fixture
+def row_locks() -> None:
+    """Skip where one connection at a time writes: nobody else gets between the lines of a transaction."""
+    from .shop.here import HERE
+
+    if connections[HERE].vendor == "sqlite":
+        pytest.skip("SQLite has one writer: while a transaction writes nobody else can")
+
+
+@pytest.fixture
 def deploy() -> Iterator[Callable[[str], Any]]:
     """Put this source in the place of the workflow, as a deploy does; return the class."""
     before = dict(registry._declarations), dict(registry._aliases)

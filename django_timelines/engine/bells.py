@@ -65,6 +65,19 @@ def ring(bell: Bell) -> bool:
         return False
 
 
+def can_ring(placement: str) -> bool:
+    """Tell whether it makes sense to ring there now: this process may be heard, and the placement has not just been silent."""
+    return hears(placement) and not _is_silent(placement)
+
+
+def hears(placement: str) -> bool:
+    """Tell whether a bell that this process rings there may be heard; if that is not known, ringing tells."""
+    try:
+        return placements.get(placement).hears()
+    except Exception:
+        return True
+
+
 def nobody_seen(placement: str) -> bool:
     """Tell whether a placement has seen no worker, or cannot be asked at all."""
     if _is_silent(placement):

@@ -19,7 +19,7 @@ from django.db.models import Q
 from .. import conf, moments, registry, store
 from ..actors import Actor, ActorType, acting, this_process
 from ..events import EventType, NewEvent
-from ..exceptions import Conflict, StateDamaged
+from ..exceptions import Conflict, LeaseLost, StateDamaged
 from ..models import Run, RunQuerySet, Timeline
 from ..placements import Bell
 from ..registry import Declaration
@@ -43,6 +43,7 @@ type_deaf = dict[str, datetime]
 BATCH = 500
 SOON = timedelta(seconds=1)
 LONGEST_SLEEP = 1.0  # seconds; a new due time may be nearer than all that were known
+SHORTEST_SLEEP = 0.05  # seconds; what could not be moved is looked at again
 SIGHTING, SIGHTED_EVERY = "clock", 10.0  # seconds
 _WITH_DEADLINE = (StepStatus.WAITING, *CLAIMABLE)
 
@@ -56,7 +57,10 @@ def keep_time(stop: threading.Event) -> None:
             pause = LONGEST_SLEEP
             try:
                 pause = 0.0 if clock.turn() == BATCH else clock.until_next()
-            except Exception as error:  # InterfaceError is no DatabaseError; whatever it is, the clock goes on
+            except (
+                Exception,
+                LeaseLost,
+            ) as error:  # InterfaceError is no DatabaseError; whatever it is, the clock goes on
                 if repr(error) != said:
                     logger.warning(
                         "The clock could not look and tries again. (Is the database migrated?)", exc_info=True
@@ -119,16 +123,18 @@ def tick(using: str, actor: Actor | None = None, deaf: type_deaf | None = None) 
     if store.EVERYTHING in paused:
         return 0
     deaf = {} if deaf is None else deaf
-    waiting = _runs(using, at, deaf, paused).filter(ring__lte=at)
-    runs = list(waiting.with_timelines().order_by("ring")[:BATCH])
-    due = [run for run in runs if not _look(run, at, by)]
+    runs = _runs(using, at, deaf, paused).with_timelines()
+    looked_at = list(runs.filter(ring__lte=at).order_by("ring")[:BATCH])
+    left = runs.filter(store.with_lease_long_ended(using), ring__gt=at, rings=0)  # by the clock of whoever claimed it
+    looked_at += left.order_by("ring")[: BATCH - len(looked_at)]
+    due = [run for run in looked_at if not _look(run, at, by)]
     with suppress(Conflict), conflict_if_transient(using):  # the next look is soon
         ring_again(using, due, at, deaf)
     if any(declaration.limited for declaration in registry.everything().values()):
         call_up_all(using)
     hear_all(using, Runner(by.actor, "", using), at - SOON)
     keep_schedules(using, by.actor, at, paused)
-    return len(runs)
+    return len(looked_at)
 
 
 def hear_all(using: str, runner: Runner, before: datetime | None = None) -> list[Bell]:
@@ -136,11 +142,11 @@ def hear_all(using: str, runner: Runner, before: datetime | None = None) -> list
     answers: list[Bell] = []
     for timeline in unheard(using, before):
         try:
-            with conflict_if_transient(using):
+            with conflict_if_transient(using), store.alone_with(using, timeline):
                 answers += hear(timeline, runner)
         except Conflict:
             continue
-        except Exception:
+        except (Exception, LeaseLost):
             logger.exception("Timeline %s could not take what it was told.", timeline)
     return answers
 
@@ -184,14 +190,22 @@ def _runs(using: str, at: datetime, deaf: type_deaf, paused: Collection[str]) ->
 def _look(run: Run, at: datetime, by: By) -> bool:
     """Rescue it, or settle that it is overdue; return False if it is to be rung for."""
     is_overdue = run.until is not None and run.until <= at and run.status in _WITH_DEADLINE
-    if run.status != StepStatus.RUNNING and not is_overdue:
-        return run.status not in CLAIMABLE
+    if run.status in CLAIMABLE and not is_overdue:
+        return False
+    using = run.timeline.using
+    if run.status != StepStatus.RUNNING and not is_overdue:  # its deadline was forgotten, and nothing else comes
+        store.rang(using, [Ring(run, 0, run.placement, run.until if run.status in _WITH_DEADLINE else None)])
+        return True
     try:
-        with conflict_if_transient(run.timeline.using):
-            settle_overdue(run, by) if is_overdue else rescue(run, by)
+        with conflict_if_transient(using), store.alone_with(using, run.timeline_id):
+            if is_overdue:
+                settle_overdue(run, by)
+            rescued = not is_overdue and rescue(run, by)
+        if rescued:
+            logger.warning("Rescued %s of timeline %s: its runner went away.", run, run.timeline_id)
     except Conflict:
         pass  # somebody moved it: good; or the next look will tell
-    except Exception:
+    except (Exception, LeaseLost):
         _give_up(run, at)
     return True
 
@@ -210,6 +224,8 @@ def ring_again(using: str, runs: Sequence[Run], at: datetime, deaf: type_deaf) -
         except Exception:
             _give_up(run, at)
             continue
+        if placement not in deaf and not bells.hears(placement):
+            deaf[placement] = at + conf.FIRST_RING
         if placement not in deaf:
             rings.append(Ring(run, 1, placement, min(again, run.until or again)))
         elif run.placement != placement:  # so that the next look leaves it out
@@ -218,7 +234,7 @@ def ring_again(using: str, runs: Sequence[Run], at: datetime, deaf: type_deaf) -
         run, placement = ring.run, ring.placement
         bell = Bell(run.timeline_id.hex, run.step, run.item, run.fence, using, placement)
         if placement in deaf or not bells.ring(bell):
-            deaf.setdefault(placement, at + conf.FIRST_RING)
+            deaf.setdefault(placement, moments.now() + conf.FIRST_RING)  # to learn that may have taken long
             others.append(Ring(run, -1, placement, before[run.pk]))
     store.put_back(using, others)
 
@@ -229,13 +245,13 @@ def _give_up(run: Run, at: datetime) -> None:
     store.rang(run.timeline.using, [Ring(run, 1, run.placement, bells.next_ring(run.rings, at))])
 
 
-def rescue(run: Run, by: By) -> None:
-    """Give an attempt whose lease ran out another go, as its delivery and policy allow."""
+def rescue(run: Run, by: By) -> bool:
+    """Give an attempt whose lease ran out another go, as its delivery and policy allow; return whether it has one."""
     snapshot = _now(run)
     declaration = registry.find(snapshot.workflow)
     name = _name_of(run, snapshot)
     if _leaves_to_newer_code(declaration, snapshot, run):
-        return
+        return False
     if declaration is None or declaration.current(name.step) not in declaration.steps:
         events = [without_code(declaration, snapshot, name)]
     else:
@@ -243,7 +259,7 @@ def rescue(run: Run, by: By) -> None:
         events = after_interruption(declaration, snapshot.state, name, run.attempt, progressed=progressed)
     result = advance(declaration, snapshot, events, by)
     commit(result)
-    logger.warning("Rescued %s of timeline %s: its runner went away.", run, snapshot.id)
+    return True
 
 
 def settle_overdue(run: Run, by: By) -> None:
@@ -255,7 +271,7 @@ def settle_overdue(run: Run, by: By) -> None:
         return
     if snapshot.state.get("cancelling"):  # an effect that was begun is carried to its end, however late that is
         at = moments.now()
-        store.forget_deadline(run, max(at, run.due or at))
+        store.forget_deadline(run, max(at, run.due or at) if run.status in CLAIMABLE else None)
         return
     final = declaration is not None and declaration.graph.lets_run_late(name.step)
     event = NewEvent(EventType.STEP_OVERDUE, *name, data={"final": True} if final else {})
@@ -290,4 +306,4 @@ def _until_next(using: str, deaf: type_deaf) -> float:
     next_ring = soon.order_by("ring").values_list("ring", flat=True).first()
     if next_ring is None:
         return LONGEST_SLEEP
-    return max(0.01, (next_ring - moments.now()).total_seconds())
+    return max(SHORTEST_SLEEP, (next_ring - moments.now()).total_seconds())

@@ -31,11 +31,11 @@ class Keeper:
         """Keep this holder's leases for the block, no longer than ``limit``: a body that hangs loses its lease."""
         kept = using, time.monotonic() + limit.total_seconds() if limit else math.inf
         with self._lock:
-            self._held[holder] = kept
             if self._pid != os.getpid():  # the first of this process, or of one that was forked from it
-                self._pid = os.getpid()
-                self._held = {holder: kept}
+                self._held = {}
                 threading.Thread(target=self._beat, name="timelines-leases", daemon=True).start()
+                self._pid = os.getpid()
+            self._held[holder] = kept
         try:
             yield
         finally:

@@ -154,6 +154,8 @@ def _call_up(using: str, digest: uuid.UUID, *, ring: bool) -> None:
         left -= sum(rings == 1 and ring is not None and ring > now for rings, ring in oldest)
     for run in waiting.with_timelines().filter(rings=0)[: max(0, left)]:
         placement, at = bells.retry_placement_of(run.timeline.workflow, run.step), moments.now()
+        if ring and not bells.can_ring(placement):
+            continue  # it is left to who can
         again = bells.next_ring(0, at)
         if not store.rang(using, [store.Ring(run, 1, placement, min(again, run.until or again))]):
             continue  # somebody else was first, or the run went on

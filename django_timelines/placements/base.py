@@ -45,6 +45,10 @@ class Placement(ABC):
     def ring(self, bell: Bell) -> bool:
         """Wake whoever runs steps here; return whether somebody may have heard it. A lost bell is rung again by the clock."""
 
+    def hears(self) -> bool:
+        """Tell, as far as that is known before it is rung, whether somebody may hear a bell that this process rings."""
+        return True
+
     def problem(self) -> str | None:
         """Say what keeps this placement from working as it is configured, or None."""
         return None

@@ -40,6 +40,10 @@ class Embedded(Placement):
             worker.bells.put(bell)
         return worker.serving
 
+    def hears(self) -> bool:
+        """Tell whether this process serves."""
+        return worker.serving
+
 
 class Bells:
     """The bells that wait for a thread: each attempt's once, however often the clock rings again while all threads are busy."""

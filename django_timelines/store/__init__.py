@@ -1,8 +1,20 @@
 """The only writer, and what it reads: it knows databases, and nothing of workflows."""
 
 from .change import Change, Snapshot, type_slot
-from .leasing import heartbeat, leases, sweep_leases, with_live_lease
-from .noting import Ring, await_slot, forget_deadline, note, put_back, rang, sighted, take_notices, take_value
+from .leasing import heartbeat, leases, sweep_leases, with_lease_long_ended, with_live_lease
+from .locking import alone_with
+from .noting import (
+    Ring,
+    await_slot,
+    forget_deadline,
+    note,
+    put_back,
+    rang,
+    ring_soon,
+    sighted,
+    take_notices,
+    take_value,
+)
 from .reading import EVERYTHING, cursor_of, find, load, paused, snapshot_of
 from .writing import commit
 
@@ -11,6 +23,7 @@ __all__ = [
     "Change",
     "Ring",
     "Snapshot",
+    "alone_with",
     "await_slot",
     "commit",
     "cursor_of",
@@ -23,11 +36,13 @@ __all__ = [
     "paused",
     "put_back",
     "rang",
+    "ring_soon",
     "sighted",
     "snapshot_of",
     "sweep_leases",
     "take_notices",
     "take_value",
     "type_slot",
+    "with_lease_long_ended",
     "with_live_lease",
 ]

@@ -10,6 +10,7 @@ from django.db import connections
 from django.db.models import BooleanField, Exists, OuterRef, Q
 from django.db.models.expressions import RawSQL
 
+from .. import conf
 from ..databases import later
 from ..models import Lease, Run
 from ..state import StepStatus
@@ -41,8 +42,14 @@ def with_live_lease(using: str) -> Q:
     return Q(Exists(live), status=StepStatus.RUNNING)
 
 
-def _is_live(using: str) -> RawSQL:
-    now, ahead = later(connections[using])
+def with_lease_long_ended(using: str) -> Q:
+    """Return the condition for open runs whose lease ended half a lease ago: who executed them would have lengthened it since."""
+    ended = Lease.objects.using(using).exclude(_is_live(using, ago=conf.lease().total_seconds() / 2))
+    return Q(pk__in=ended.values("run"), status=StepStatus.RUNNING)
+
+
+def _is_live(using: str, *, ago: float = 0) -> RawSQL:
+    now, ahead = later(connections[using], -ago)
     return RawSQL(f"expires > {now}", [ahead], output_field=BooleanField())  # noqa: S611 (one placeholder, ours)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +12,11 @@ from django.db import connections, transaction
 
 from ..databases import begin_writing
 from ..models import Notice, Run, Sighting, UniqueValue
+from ..state import CLAIMABLE
 from ..statements import insert, insert_new, send, type_row, update
 from .change import lease_lost
+
+PAUSES = (0.01, 0.03, 0.1, 0.3)  # seconds between the tries at a row that somebody else holds
 
 
 def note(using: str, timeline: uuid.UUID, step: str, fence: int, row: type_row) -> None:
@@ -28,6 +32,12 @@ def await_slot(using: str, timeline: uuid.UUID, fence: int, digest: uuid.UUID, r
     """Note that a due run waits for a slot of this limit, unless it went on."""
     rows = Run.objects.using(using).filter(timeline=timeline, fence=fence)
     rows.update(awaits=digest, rings=0, ring=ring)
+
+
+def ring_soon(using: str, timeline: uuid.UUID, fence: int, at: datetime) -> None:
+    """Note that a due run, whose bell somebody heard in vain, is to be rung for as if that had never been, unless it went on."""
+    due = Run.objects.using(using).filter(timeline=timeline, fence=fence, status__in=CLAIMABLE, awaits=None)
+    due.filter(ring__isnull=False).update(rings=0, ring=at)
 
 
 def take_value(using: str, digest: uuid.UUID, timeline: uuid.UUID) -> bool:
@@ -52,7 +62,7 @@ class Ring:
     run: Run
     more: int
     placement: str
-    next: datetime
+    next: datetime | None
 
 
 def rang(using: str, rings: Sequence[Ring]) -> list[Ring]:
@@ -69,7 +79,7 @@ def rang(using: str, rings: Sequence[Ring]) -> list[Ring]:
         found = rows.select_for_update(skip_locked=skips).filter(pk__in=[one.run.pk for one in rings])
         now = {id: (fence, times) for id, fence, times in found.order_by("pk").values_list("pk", "fence", "rings")}
         ours = [one for one in rings if now.get(one.run.pk) == (one.run.fence, one.run.rings)]
-        alike: dict[tuple[int, str, datetime], list[uuid.UUID]] = {}
+        alike: dict[tuple[int, str, datetime | None], list[uuid.UUID]] = {}
         for one in ours:
             alike.setdefault((one.run.rings + one.more, one.placement, one.next), []).append(one.run.pk)
         for (times, placement, next), ids in alike.items():
@@ -82,19 +92,28 @@ def rang(using: str, rings: Sequence[Ring]) -> list[Ring]:
 def put_back(using: str, rings: Sequence[Ring]) -> None:
     """Note these as they were before their bells were rung, which nobody could hear, unless their runs went on.
 
-    Who holds a row is waited for: left out, it would be looked at no sooner than at its next ring, by the clock of the one that
-    noted it, which may be wrong. One statement each: who waits holds no other.
+    A row that somebody holds is tried again: left out, it would be looked at no sooner than at its next ring, by the clock of the
+    one that noted it, which may be wrong. Another clock holds it for a moment; whoever holds it for longer moves the run.
     """
-    for one in rings:
-        rows = Run.objects.using(using).filter(pk=one.run.pk, fence=one.run.fence, rings=one.run.rings)
-        rows.update(rings=one.run.rings + one.more, placement=one.placement, ring=one.next)
+    left = list(rings)
+    for pause in (*PAUSES, None):
+        written = {one.run.pk for one in rang(using, left)} if left else set()
+        noted = {one.run.pk: (one.run.fence, one.run.rings) for one in left if one.run.pk not in written}
+        now = Run.objects.using(using).filter(pk__in=noted).values_list("pk", "fence", "rings") if noted else ()
+        held = {pk for pk, *rest in now if noted[pk] == (*rest,)}
+        left = [one for one in left if one.run.pk in held]
+        if not left or pause is None:
+            return
+        time.sleep(pause)
 
 
-def forget_deadline(run: Run, ring: datetime) -> None:
+def forget_deadline(run: Run, ring: datetime | None) -> None:
     """Let an open run have no deadline any more, and be looked at by then, unless somebody has moved it."""
     Run.objects.using(run._state.db).filter(pk=run.pk, fence=run.fence).update(until=None, ring=ring)
 
 
 def sighted(using: str, name: str, at: datetime) -> None:
-    """Note that a clock or a follower was seen."""
-    Sighting.objects.using(using).update_or_create(name=name, defaults={"at": at})
+    """Note that a clock or a follower was seen. All clocks write this row: it is held for no longer than a statement takes."""
+    rows = Sighting.objects.using(using)
+    if not rows.filter(name=name).update(at=at):
+        rows.bulk_create([Sighting(name=name, at=at)], ignore_conflicts=True)

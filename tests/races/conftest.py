@@ -10,13 +10,6 @@ from tests.shop.here import HERE
 
 
 @pytest.fixture
-def row_locks() -> None:
-    """Skip where one connection at a time writes: nobody else gets between the lines of a transaction."""
-    if connections[HERE].vendor == "sqlite":
-        pytest.skip("SQLite has one writer: while a transaction writes nobody else can")
-
-
-@pytest.fixture
 def options() -> Iterator[Callable[..., None]]:
     """Set ``OPTIONS`` of all connections that are opened from now on, also of this thread's."""
     settings = connections.settings[HERE]

@@ -20,6 +20,7 @@ from .state import (
     apply,
     is_open,
     is_settled,
+    is_unbegun,
     items_of,
     own,
     run_key,
@@ -109,7 +110,7 @@ class Graph:
         events: list[NewEvent] = []
         state = own(state)
         begun = {split_key(key)[0] for key in settled}  # an item of theirs may have made room for others
-        asked = _Asked(self._places)
+        asked, now = _Asked(self._places), set(begun)
         asked.add(name for name in begun if name in self.nodes and self.nodes[name].each)
         asked.add([begin] if begin else ())
         for key in settled:
@@ -118,11 +119,12 @@ class Graph:
             node = self.nodes[name]
             decided = list(self._items(node, state, at, settled)) if node.each and name in begun else []
             if _is_upcoming(state, name):
-                decided += self.reach(node, state, at) if name == begin else self._decision(node, state, at)
+                decided += self.reach(node, state, at) if name == begin else self._decision(node, state, at, now)
             for event in decided:
                 apply(state, event, sequence + len(events))
                 events.append(event)
                 if not is_open(state["runs"][event.step]):
+                    now.add(event.step)
                     asked.add(self._successors.get(event.step, ()))
         return events
 
@@ -149,9 +151,11 @@ class Graph:
         waiting = self._waiting(node, at, state["runs"].get(run_key(node.name, item), {}))
         return NewEvent(EventType.STEP_DUE, node.name, item, data={"value": value} | waiting)
 
-    def _decision(self, node: Node, state: type_state, at: datetime) -> list[NewEvent]:
+    def _decision(self, node: Node, state: type_state, at: datetime, now: Collection[str]) -> list[NewEvent]:
+        """Decide an upcoming step. ``now``: what is being settled; what was done before that is of an earlier round."""
         answers = [answer(dependency, state) for dependency in node.after]
-        if node.joins == "any" and "done" in answers:
+        done = {dependency.step for dependency, said in zip(node.after, answers, strict=True) if said == "done"}
+        if node.joins == "any" and done and (None not in answers or not done.isdisjoint(now)):
             return [*self._left_behind(node, state), *self.reach(node, state, at)]
         if None in answers:
             return []
@@ -166,7 +170,7 @@ class Graph:
             run = state["runs"].get(step)
             if run is not None and is_open(run) and "each" in run:
                 yield from _unbegun_items(state, step)
-            elif run is None or run["status"] == StepStatus.UPCOMING or _is_unbegun(run):
+            elif run is None or run["status"] == StepStatus.UPCOMING or is_unbegun(run):
                 yield NewEvent(EventType.STEP_NOT_TAKEN, step)
 
     def is_left_behind(self, state: type_state, name: RunName) -> bool:
@@ -188,10 +192,14 @@ class Graph:
         except ValueError as error:
             said = {"type": "", "message": str(error), "traceback": ""}
             return [NewEvent(EventType.STEP_BLOCKED, node.name, data={"reason": "each", "error": said})]
-        first = len(items) if node.each.at_once is None else node.each.at_once
-        every: dict[str, Any] = {"each": len(items), "enough": node.each.enough(len(items))}
+        first, enough = len(items) if node.each.at_once is None else node.each.at_once, node.each.enough(len(items))
+        out_of_reach = enough is not None and enough > len(items)  # the step fails, and begins none of them
+        first = 0 if out_of_reach else first
+        every: dict[str, Any] = {"each": len(items), "enough": enough}
         every |= {"rest": [list(pair) for pair in items[first:]]} if items[first:] else {}
         begun = NewEvent(EventType.STEP_DUE, node.name, data=every)
+        if out_of_reach:
+            return [begun, *(NewEvent(EventType.STEP_NOT_TAKEN, node.name, item) for item, _value in items)]
         return [begun, *(self._item(node, item, value, at, state) for item, value in items[:first])]
 
     def _waiting(self, node: Node, at: datetime, run: type_run) -> dict[str, Any]:
@@ -236,12 +244,10 @@ def when_due(at: datetime, due: datetime | None, within: timedelta | None) -> di
 
 def _unbegun_items(state: type_state, step: str) -> Iterator[NewEvent]:
     for item, run in items_of(state, step).items():
-        if run["status"] == StepStatus.UPCOMING or _is_unbegun(run):
+        if (run["status"] == StepStatus.UPCOMING and "index" in run) or is_unbegun(
+            run
+        ):  # kept calls may name what is no item
             yield NewEvent(EventType.STEP_NOT_TAKEN, step, item)
-
-
-def _is_unbegun(run: type_run) -> bool:
-    return is_open(run) and not run["attempt"] and run["status"] != StepStatus.RUNNING and "each" not in run
 
 
 def _is_upcoming(state: type_state, step: str) -> bool:

@@ -121,6 +121,12 @@ class Declaration:
         """Return the names of the step's ``Secret[…]`` parameters."""
         return [name for name, field in self.inputs[step].items() if field.is_secret]
 
+    def knows_secrets(self, step: str) -> bool:
+        """Tell whether a step is given secrets, or gives some to the timelines that it begins."""
+        child = self.steps[step].child
+        begun = child._declaration if child is not None else None
+        return bool(self.secrets(step) or (begun and begun.secrets(begun.graph.entry.name)))
+
     def references_to(self, model: type[Model]) -> list[str]:
         """Return the names of the fields that refer to rows of this model."""
         return [name for name, field in self.fields.items() if model in models_in(field.annotation)]

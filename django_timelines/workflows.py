@@ -290,6 +290,7 @@ def _as_of(now: Snapshot, at: int) -> Snapshot:
     if not 1 <= at <= now.head:
         raise Unknown(f"{now.workflow} {now.id} has the events 1 to {now.head}, not {at}.", "unknown_event")
     state = history.state_at(now.id, now.using, at)
+    state |= {"erased": True} if now.state.get("erased") else {}
     return replace(now, head=at, state=state, status=str(timeline_status(state)))
 
 

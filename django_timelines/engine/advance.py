@@ -116,7 +116,7 @@ def _advance(
     derive_items(change)
     if declaration is not None and declaration.unique is not None:
         note_value(declaration, change)
-    change.notices = list(notices(before, after))
+    change.notices = list(notices(before, after, appended))
     told = change.notices[:MOST_TOLD]
     result.inline += [Bell(one["timeline"].hex, "", "", 0, after.using, INLINE, by.trace) for one in told]
     return result

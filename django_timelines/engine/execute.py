@@ -128,7 +128,7 @@ def _leave_to_the_clock(bell: Bell) -> None:
 def _log(held: Held, failed: Failed) -> None:
     """Log a failed attempt, for a step with secrets without the frames whose variables a handler might show."""
     where = (run_key(*held.name), held.attempt, held.snapshot.workflow, held.snapshot.id)
-    if held.declaration.secrets(held.step.name):
+    if held.declaration.knows_secrets(held.step.name):
         logger.error("%s failed at attempt %s (%s %s): %s", *where, failed.describe()["message"])
     else:
         logger.error("%s failed at attempt %s (%s %s).", *where, exc_info=failed.error)

@@ -207,12 +207,12 @@ def _of_child(sight: Sight, name: RunName, details: type_run, publicly: bool) ->
     words = {"step": _called(name), "child": details["child"]}
     if seen is None:
         sentence = _("“%(step)s” waits for the timeline %(child)s, which is gone: retry or skip it.")
-        yield Reason("child_gone", sentence % words, _("Waiting for “%(step)s”.") % words, words["step"])
+        yield Reason("child_gone", sentence % words, _("Waiting for “%(step)s”.") % words, run_key(*name))
         return
     child = seen.timeline
     words |= {"workflow": child.workflow, "child": str(child.pk), "status": _(child.status)}
     sentence = _("“%(step)s” waits for %(workflow)s %(child)s, which is %(status)s.") % words
-    yield Reason("child", sentence, _("“%(step)s” is under way.") % words, words["step"])
+    yield Reason("child", sentence, _("“%(step)s” is under way.") % words, run_key(*name))
     if not publicly or conf.children_are_seen():
         yield from _explained(seen, publicly=publicly).reasons[:MOST]
 

@@ -131,10 +131,20 @@ def gave_up(
     return NewEvent(event, *name, data={"reason": reason, "error": error} | ({"fatal": True} if fatal else {}))
 
 
+def lost(declaration: Declaration, step: str) -> NewEvent:
+    """Return the event of a step that is to be done again and that the code no longer has."""
+    return NewEvent(
+        EventType.STEP_BLOCKED, step, data={"reason": "unknown_step", "error": _gone(declaration.label, RunName(step))}
+    )
+
+
+def _gone(workflow: str, name: RunName) -> dict[str, str]:
+    return {"type": "", "message": f"The code has no step {workflow}.{name[0]} any more.", "traceback": ""}
+
+
 def without_code(declaration: Declaration | None, snapshot: Snapshot, name: RunName) -> NewEvent:
     """Return the event of a step that the code no longer has."""
-    message = f"The code has no step {snapshot.workflow}.{name[0]} any more."
-    error = {"type": "", "message": message, "traceback": ""}
+    error = _gone(snapshot.workflow, name)
     if declaration is None and snapshot.state.get(
         "compensating"
     ):  # nobody knows what is to be undone: the end can wait

@@ -21,6 +21,7 @@ from ..models import Notice, Timeline, first_id_at
 from ..placements import INLINE, Bell
 from ..registry import Declaration
 from ..state import (
+    UNFITTING,
     RunName,
     TimelineStatus,
     apply,
@@ -206,7 +207,7 @@ def _after_child(
         wrong = wrong or (refused if changes else "")
         if wrong:
             error = {"type": "", "message": wrong, "traceback": ""}
-            return [gave_up(declaration, state, name, "results", error)]
+            return [gave_up(declaration, state, name, UNFITTING, error)]
         return [NewEvent(EventType.STEP_COMPLETED, *name, data={"changes": changes}, attempt=run["attempt"])]
     title = f"{child.workflow} {child.pk}" if child is not None else "Its timeline"
     error = {
@@ -218,6 +219,13 @@ def _after_child(
     if ended == TimelineStatus.CANCELLED and state.get("cancelling"):
         event = replace(event, data={**event.data, "cancelled": True})
     return [event]
+
+
+def take_results_again(declaration: Declaration, now: Snapshot, name: RunName) -> list[NewEvent]:
+    """Return how a run goes on whose child's results did not fit: they may by now. No other child begins."""
+    run = now.state["runs"][run_key(*name)]
+    child = Timeline.objects.using(now.using).filter(pk=run["child"]).first()
+    return _after_child(declaration, now.state, name, run, child, "")
 
 
 def _results(declaration: Declaration | None, name: RunName, child: Timeline) -> tuple[dict[str, Any], str]:

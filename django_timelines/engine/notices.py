@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from django.utils.translation import gettext as _
 
+from ..events import EventType, NewEvent
 from ..models import Notice, new_id
-from ..state import RunName, awaits_child, changed, open_runs, split_key, type_run, type_state
+from ..state import RunName, awaits_child, changed, has_unfitting_child, open_runs, split_key, type_run, type_state
 from ..statements import type_row
 from ..store import Snapshot
 
 
-def notices(before: Snapshot, after: Snapshot) -> Iterator[type_row]:
-    """Return what others are told: the parent of the end, children that they are no longer wanted."""
+def notices(before: Snapshot, after: Snapshot, events: Iterable[NewEvent]) -> Iterator[type_row]:
+    """Return what others are told by these events: the parent of the end, children that they are no longer wanted."""
     if "parent" in after.state and "ended" in after.state and "ended" not in before.state:
         parent = after.state["parent"]
         name = RunName(parent["step"], parent["item"])
         yield notice_row(uuid.UUID(parent["timeline"]), after.id, after.head, Notice.ENDED, name)
     turned = after.state.get("cancelling") and not before.state.get("cancelling")
-    compensate = bool(after.state.get("compensating"))
+    undoes = any(event.type == EventType.ROUND_BEGUN and event.data.get("compensate") for event in events)
+    compensate = bool(after.state.get("compensating") or undoes)
     awaited = {
         run["child"] for run in after.state["runs"].here().values() if awaits_child(run)
     }  # renamed, or in a round
@@ -29,6 +31,8 @@ def notices(before: Snapshot, after: Snapshot) -> Iterator[type_row]:
         goes_on = awaits_child(old) and old["child"] in awaited
         if awaits_child(old) and (turned or not goes_on) and new.get("of") == old.get("of"):
             yield notice_row(uuid.UUID(old["child"]), after.id, after.head, Notice.CANCEL, name, compensate=compensate)
+        if compensate and has_unfitting_child(old) and (turned or not has_unfitting_child(new)):
+            yield notice_row(uuid.UUID(old["child"]), after.id, after.head, Notice.CANCEL, name, compensate=True)
         if "of" in new and awaits_child(new) and new["of"] != old.get("of"):
             yield notice_row(uuid.UUID(new["child"]), after.id, after.head, Notice.CANCEL, name, compensate=True)
 

@@ -19,12 +19,13 @@ from ..exceptions import Conflict, MovedOn, Refused, Rejected
 from ..fields import text
 from ..placements import INLINE
 from ..registry import Declaration
-from ..state import ENDED, Outcome, RunName, StepStatus, is_late, run_key, step_status
+from ..state import ENDED, Outcome, RunName, StepStatus, has_unfitting_child, is_late, run_key, step_status
 from ..store import Snapshot
 from .advance import advance
 from .behind import refuse_if_behind
 from .cancel import cancellation, clean_reason
 from .execute import go_on
+from .family import take_results_again
 from .history import as_it_ended
 from .judge import check_item, outcome_of
 from .patience import Patience
@@ -48,7 +49,7 @@ def retry(
     """Try a blocked step again, or one whose next attempt is still to come, now. It runs where its retries run.
 
     ``force``: also over an attempt that is being executed. That one is superseded: an exactly-once body rolls back, and what
-    another comes to is recorded, never applied.
+    another comes to is recorded, never applied. Where a child's results did not fit they are looked at again.
     """
     declaration = registry.get(snapshot.workflow)
     declaration.step(name[0])
@@ -64,6 +65,8 @@ def retry(
             raise _refused(name, status, _("Its attempt is being executed: wait for its end, or retry it with force"))
         if status not in (StepStatus.BLOCKED, StepStatus.RETRYING, StepStatus.DUE, StepStatus.RUNNING):
             raise _refused(name, status, _("Only a step that is blocked or being retried can be tried again"))
+        if has_unfitting_child(now.state["runs"][run_key(*name)]):
+            return take_results_again(declaration, now, name)
         late = {"late": True} if is_late(now.state, name, moments.now()) else {}
         return NewEvent(EventType.STEP_DUE, *name, data={"reason": clean_reason(reason)} | late)
 

@@ -63,7 +63,8 @@ def plan_rewind(declaration: Declaration, now: Snapshot, to: str, *, undo: bool 
     unset = [name for name in declaration.fields if name in now.state["fields"] and name not in then]
     withdrawn = [key for key in keys if is_open(now.state["runs"][key])]
     undone = list(kept.values()) if undo else []
-    data = {"to": to, "rounds": rounds, "fields": fields, "unset": unset, "kept": kept, "undo": undone}
+    data: dict[str, Any] = {"to": to, "rounds": rounds, "fields": fields, "unset": unset, "kept": kept, "undo": undone}
+    data |= {"compensate": True} if undo else {}  # also of a child that is under way
     again = tuple(step for step in steps if step_status(now.state, step) not in _NEVER_BEGUN)
     return Rewind(to, again, tuple(undone), fields, tuple(unset), tuple(withdrawn), data | {"withdrawn": withdrawn})
 

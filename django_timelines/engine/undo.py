@@ -20,6 +20,7 @@ from ..state import (
     type_run,
     type_state,
 )
+from .failure import lost
 
 EVER = 2**31 - 1  # as a sequence: nothing is undone yet
 
@@ -39,6 +40,8 @@ def next_undo(declaration: Declaration, state: type_state, sequence: int, at: da
         return [_undo(declaration, state, last)] if last else []
     past = state.get("past", {})
     left = [key for key in undoing["runs"] if key in past and _can_be_undone(declaration, key, past[key])]
+    if not left and undoing["then"] not in declaration.graph.nodes:
+        return [lost(declaration, undoing["then"])]
     if not left:
         return declaration.graph.decide(state, [], sequence, at, begin=undoing["then"])
     return [_undo(declaration, state, max(left, key=lambda key: past[key]["fence"]))]

@@ -61,7 +61,17 @@ from .beside import (
     with_fields,
 )
 from .folding import apply, empty, fold, name_at, name_of, own
-from .one_run import awaits_child, is_begun, is_open, is_settled, is_to_undo, takes_calls
+from .one_run import (
+    UNFITTING,
+    awaits_child,
+    has_unfitting_child,
+    is_begun,
+    is_open,
+    is_settled,
+    is_to_undo,
+    is_unbegun,
+    takes_calls,
+)
 from .statuses import (
     CLAIMABLE,
     DONE,
@@ -92,6 +102,7 @@ __all__ = [
     "MOVING",
     "OPEN",
     "TAKES_CALLS",
+    "UNFITTING",
     "WANTS_A_LOOK",
     "Outcome",
     "RunName",
@@ -108,6 +119,7 @@ __all__ = [
     "earlier_keys",
     "empty",
     "fold",
+    "has_unfitting_child",
     "in_state",
     "is_begun",
     "is_damaged",
@@ -115,6 +127,7 @@ __all__ = [
     "is_open",
     "is_settled",
     "is_to_undo",
+    "is_unbegun",
     "items_of",
     "kept_calls",
     "keys_of",

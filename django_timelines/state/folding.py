@@ -251,7 +251,11 @@ def _cancel(state: type_state, data: Mapping[str, Any], sequence: int) -> None:
 def _begin_round(state: type_state, data: Mapping[str, Any]) -> None:
     rounds, past = dict(state.get("rounds", {})), dict(state.get("past", {}))
     for key in keys_of(state, data["rounds"]):
+        if _is_kept_call(state["runs"][key]) and "index" not in state["runs"][key]:
+            continue  # it is taken when its step's turn comes, in whichever round
         run = state["runs"].pop(key)
+        if _is_kept_call(run):  # of an item, which the new round's list may not have: the same call may be made again
+            state["keys"] = {name: call for name, call in state.get("keys", {}).items() if name != run.get("key")}
         if key in data["kept"]:
             past[data["kept"][key]] = run
         elif earlier := data.get("going_on", {}).get(key):
@@ -260,6 +264,10 @@ def _begin_round(state: type_state, data: Mapping[str, Any]) -> None:
     state["past"] = past
     if "undo" in data:
         state["undoing"] = {"runs": data["undo"], "then": data["to"]}
+
+
+def _is_kept_call(run: type_run) -> bool:
+    return run["status"] == StepStatus.UPCOMING and bool(run.get("early"))
 
 
 def _run_after(run: type_run, event: NewEvent, sequence: int) -> type_run:
@@ -276,7 +284,9 @@ def _run_after(run: type_run, event: NewEvent, sequence: int) -> type_run:
         after["status"] = _STATUS_AFTER[event.type]
     if data:
         _take_in(after, data, sequence)
-    if event.type in _ENDS_AN_ATTEMPT and event.attempt is not None and not data.get("in_time"):
+    failed = event.type in _ENDS_AN_ATTEMPT and event.attempt is not None and not data.get("in_time")
+    forced = event.type == EventType.STEP_DUE and event.attempt is None and run.get("status") == StepStatus.RUNNING
+    if failed or forced:
         after["tried"] = True  # its body may have begun
     if event.type == EventType.STEP_CALLED:
         after |= {"call": sequence, "digest": data.get("digest"), "key": data.get("key"), "attempt": 0}

@@ -8,6 +8,9 @@ from typing import Any
 from ..runs import type_run
 from .statuses import KEPT, LATE, LATER, MOVING, OPEN, TAKES_CALLS, StepStatus
 
+UNFITTING = "results"
+"""The reason of a step that is blocked because the results of its child do not fit."""
+
 
 def is_open(run: Mapping[str, Any]) -> bool:
     """Tell whether a run was reached and is not settled. An overdue one that nothing goes on from may still be done."""
@@ -18,13 +21,25 @@ def is_open(run: Mapping[str, Any]) -> bool:
 def is_begun(run: Mapping[str, Any]) -> bool:
     """Tell whether an open run is under way: somebody has tried it, or its child has begun."""
     if run["status"] in (StepStatus.DUE, StepStatus.BLOCKED):
-        return bool(run["attempt"]) and "each" not in run
+        return bool(run["attempt"] or run.get("tried")) and "each" not in run
     return (run["status"] in MOVING and "each" not in run) or awaits_child(run)
+
+
+def is_unbegun(run: Mapping[str, Any]) -> bool:
+    """Tell whether an open run has had nobody who began it. A call that was rejected, or waits to be made, has begun nothing."""
+    if not is_open(run) or "each" in run or run["status"] == StepStatus.RUNNING or awaits_child(run):
+        return False
+    return run["status"] in TAKES_CALLS or not (run["attempt"] or run.get("tried"))
 
 
 def awaits_child(run: Mapping[str, Any]) -> bool:
     """Tell whether a run waits for the end of the timeline that it began."""
     return "child" in run and run["status"] in (StepStatus.WAITING, StepStatus.OVERDUE) and not run.get("final")
+
+
+def has_unfitting_child(run: Mapping[str, Any]) -> bool:
+    """Tell whether a run is blocked because the results of its child, which completed, do not fit."""
+    return "child" in run and run["status"] == StepStatus.BLOCKED and run.get("reason") == UNFITTING
 
 
 def is_settled(run: type_run | None) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from django.core.exceptions import ValidationError
@@ -61,20 +61,22 @@ class Past:
                 return
 
     def give_up(self, step: str) -> None:
-        """Let a step have failed."""
+        """Let a step have failed, for all its items if it has some."""
         attempt = self._attempt(step)
-        started = NewEvent(EventType.ATTEMPT_STARTED, step, attempt=attempt)
-        failure = NewEvent(EventType.ATTEMPT_FAILED, step, data={"error": _ERROR}, attempt=attempt)
-        ending = gave_up(self.declaration, self.snapshot.state, RunName(step), "failed", _ERROR)
-        self._append([started, failure, ending])
+        for item in self._items(step):
+            started = NewEvent(EventType.ATTEMPT_STARTED, step, item, attempt=attempt)
+            failure = NewEvent(EventType.ATTEMPT_FAILED, step, item, data={"error": _ERROR}, attempt=attempt)
+            ending = gave_up(self.declaration, self.snapshot.state, RunName(step, item), "failed", _ERROR)
+            self._append([started, failure, ending])
 
     def run_out(self, step: str) -> None:
-        """Let a step's time have run out."""
+        """Let a step's time have run out, for all its items if it has some."""
         self._attempt(step)
         if self.declaration.step(step).within is None:
             raise TimelinesError(f"{step!r} is never overdue: it has no within=.")
         final = self.declaration.graph.lets_run_late(step)
-        self._append([NewEvent(EventType.STEP_OVERDUE, step, data={"final": True} if final else {})])
+        for item in self._items(step):
+            self._append([NewEvent(EventType.STEP_OVERDUE, step, item, data={"final": True} if final else {})])
 
     def lead_to(self, step: str) -> None:
         """Let what comes before this step be settled, so that it is reached."""
@@ -88,6 +90,19 @@ class Past:
                 (settle or self.complete)(before.name)
         if not self._is_open(step):
             raise TimelinesError(f"This past does not lead to {step!r}: the timeline went another way before.")
+
+    def _items(self, step: str) -> Iterator[str]:
+        """Yield the items that are open, one after the other as long as the step is; without items the step itself."""
+        been: set[str] = set()
+        while self._is_open(step):
+            items = items_of(self.snapshot.state, step)
+            left = [item for item, run in items.items() if is_open(run) and item not in been]
+            if items and not left:
+                return
+            been.add(left[0] if items else "")
+            yield left[0] if items else ""
+            if not items:
+                return
 
     def check_all_is_set(self) -> None:
         """See that something happened that set the fields that were named."""

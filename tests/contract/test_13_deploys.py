@@ -617,3 +617,36 @@ def test_a_call_that_old_code_takes_after_newer_code_renamed_is_written_down_for
     drain()
     assert (new.get(parcel.pk).weigh.status, ran["weigh"]) == ("completed", 1)
     assert not Event.objects.filter(timeline=parcel.pk, type="StepDue", step="sign").exists()
+
+
+def test_a_rewind_to_a_step_that_is_then_removed_blocks_once_all_is_undone(deploy: Any) -> None:
+    source = """
+        class Parcel(Workflow):
+            @step
+            def post(self): ...
+            WEIGH
+            @step(after=FIRST)
+            def stamp(self): ...
+
+            @stamp.undo
+            def unstamp(self):
+                ran["unstamp"] += 1
+
+            @step(after=stamp, manual=True)
+            def hold(self): ...
+    """
+    weigh = """
+            @step(after=post)
+            def weigh(self): ...
+    """
+    workflow = deploy(source.replace("WEIGH", weigh).replace("FIRST", "weigh"))
+    parcel = workflow.start()
+    drain()
+    workflow.get(parcel.pk).timeline.rewind(to="weigh", reason="again", undo=True)
+    workflow = deploy(source.replace("WEIGH", "").replace("FIRST", "post"))
+
+    drain()
+
+    now = workflow.get(parcel.pk)
+    assert (ran["unstamp"], now.timeline.status) == (1, "blocked")
+    assert "no step shop.Parcel.weigh any more" in str(now.timeline.explain())

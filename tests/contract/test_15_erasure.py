@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from django_timelines.engine import prune as pruning
 from django_timelines.engine.prune import prune
-from django_timelines.exceptions import PermanentFailure, Refused, Rejected
+from django_timelines.exceptions import FieldUnset, PermanentFailure, Refused, Rejected
 from django_timelines.models import Event, Item, Run, SealedInput, Timeline
 from django_timelines.state import timeline_status
 from django_timelines.testing import assert_holds, drain, recorded_errors, travel
@@ -209,3 +209,13 @@ def test_pruning_one_workflow_leaves_the_others() -> None:
 
     assert list(prune(timedelta(days=90), "shop.Letter")) == [1]
     assert [timeline.pk for timeline in Timeline.objects.all()] == [vault.pk]
+
+
+def test_an_erased_timeline_as_of_an_event_says_that_its_fields_were_erased() -> None:
+    order = Order.start(customer="Ada")
+    drain()
+    order.timeline.cancel(reason="no more")
+    Order.get(order.pk).timeline.erase(reason="asked for")
+
+    with pytest.raises(FieldUnset, match="was erased"):
+        _ = Order.get(order.pk, at=4).customer

@@ -11,6 +11,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import connections
 from django.utils.html import escape
+from django.views.debug import ExceptionReporter
 
 from django_timelines.fields import field_for
 from django_timelines.models import Event, SealedInput, Timeline
@@ -166,3 +167,26 @@ def test_a_commit_that_the_database_refuses_does_not_show_the_secret(shown: Call
 
     assert "IntegrityError" in shown()
     assert CODE not in shown()
+
+
+def test_a_log_does_not_show_what_a_child_was_to_be_given(deploy: Any, caplog: pytest.LogCaptureFixture) -> None:
+    workflow = deploy(f"""
+        class Vault(Workflow):
+            @step
+            def unlock(self, owner: int, code: Secret[str]): ...
+
+        class Parcel(Workflow):
+            @step
+            def post(self): ...
+
+            vault = subworkflow(Vault, after=post, given=lambda parcel: {{"owner": "nobody", "code": {CODE!r}}})
+    """)
+    workflow.start()
+    with recorded_errors():
+        drain()
+
+    frames = [
+        ExceptionReporter(None, *record.exc_info).get_traceback_html() for record in caplog.records if record.exc_info
+    ]
+    assert CODE not in "".join([caplog.text, *frames])
+    assert "vault failed at attempt 1" in caplog.text

@@ -143,3 +143,43 @@ def test_items_that_nobody_has_begun_keep_no_timeline_from_its_end(deploy: Any) 
 
     parcel = type(parcel).get(parcel.pk)
     assert (parcel.sign.status, parcel.timeline.status) == ("not taken", "completed")
+
+
+def test_what_was_done_before_waits_for_all_that_is_done_again(deploy: Any) -> None:
+    workflow = deploy("""
+        class Parcel(Workflow):
+            @step
+            def post(self): ...
+
+            @step(after=post, manual=True)
+            def fetch(self): ...
+
+            @step(after=post, manual=True)
+            def weigh(self): ...
+
+            @step(after=weigh, when=lambda parcel: False)
+            def never(self): ...
+
+            @step(after=weigh, manual=True)
+            def carry(self): ...
+
+            @step(after=any_of(fetch, never, carry))
+            def thank(self): ...
+
+            @step(after=thank, manual=True)
+            def file_away(self): ...
+    """)
+    parcel = workflow.start()
+    drain()
+    for step in ("weigh", "fetch"):
+        getattr(workflow.get(parcel.pk), step)()
+        drain()
+    workflow.get(parcel.pk).timeline.rewind(to="weigh", reason="again")
+    workflow.get(parcel.pk).weigh()
+    drain()
+
+    now = workflow.get(parcel.pk)
+    assert (now.never.status, now.carry.status, now.thank.status) == ("not taken", "waiting", "upcoming")
+    now.carry()
+    drain()
+    assert workflow.get(parcel.pk).thank.status == "completed"

@@ -561,3 +561,77 @@ def test_whose_functions_are_asked_while_others_are_done_is_not_taken(goes_on_wi
     statuses = parcel.sign["eve"].status, parcel.thank.status, parcel.timeline.status
     assert statuses == ("not taken", "completed", "completed")
     assert_holds(parcel)
+
+
+@pytest.mark.parametrize("parameter", ["", ", grams: int"], ids=["runs by itself", "waits"])
+@pytest.mark.parametrize("people", [["Ada"], []])
+def test_a_list_that_is_too_short_for_at_least_begins_none_of_its_items(
+    deploy: Any, parameter: str, people: list[str]
+) -> None:
+    workflow = deploy(
+        """
+        class Parcel(Workflow):
+            people: list[str]
+
+            @step
+            def post(self, people: list[str]):
+                self.people = people
+
+            @step(after=post, each="people", at_least=2, at_once=1)
+            def sign(self, person: str PARAMETER):
+                ran["sign"] += 1
+
+            @step(after=sign.failed)
+            def apologise(self): ...
+    """.replace(" PARAMETER", parameter)
+    )
+    parcel = workflow.start(people)
+    drain()
+
+    now = workflow.get(parcel.pk)
+    assert (now.sign.status, now.apologise.status, now.timeline.status) == ("failed", "completed", "completed")
+    assert ([now.sign[person].status for person in people], ran["sign"]) == (["not taken"] * len(people), 0)
+
+
+def test_a_kept_call_of_what_is_no_item_counts_as_none(deploy: Any) -> None:
+    workflow = deploy("""
+        class Parcel(Workflow):
+            people: list[str]
+
+            @step
+            def post(self, people: list[str]):
+                self.people = people
+
+            @step(after=post, manual=True)
+            def hold(self): ...
+
+            @step(after=hold, each="people", early="keep", at_once=1, retry=Retry(3, wait=timedelta(seconds=10)))
+            def sign(self, person: str, grams: int):
+                if "sign" in plan:
+                    plan.pop("sign")(self)
+
+            @step(after=hold, manual=True)
+            def fetch(self): ...
+
+            @step(after=any_of(sign, fetch))
+            def thank(self): ...
+    """)
+
+    def fail(signing: Any) -> None:
+        raise OSError("no")
+
+    parcel = workflow.start(["Ada", "Bob"])
+    drain()
+    parcel.sign["Zoe"](grams=1)
+    parcel.hold()
+    drain()
+    plan["sign"] = fail
+    with recorded_errors():
+        workflow.get(parcel.pk).sign["Ada"](grams=1)
+    workflow.get(parcel.pk).fetch()
+    with travel(timedelta(hours=1)):
+        drain()
+
+    now = workflow.get(parcel.pk)
+    assert (now.sign["Ada"].status, now.sign["Bob"].status) == ("completed", "not taken")
+    assert (now.sign.status, now.timeline.status) == ("completed", "completed")

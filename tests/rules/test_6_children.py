@@ -419,3 +419,95 @@ def test_a_child_of_an_earlier_round_is_undone_behind_the_one_of_this_round() ->
     assert fresh(supper).timeline.status == "cancelled"
     assert [dish.status for dish in Dish.timelines.all()] == ["cancelled", "cancelled"]
     assert Entry.objects.filter(text="threw away soup").count() == 2
+
+
+PAID = """
+class Pay(Workflow):
+    receipt: Any = None
+
+    @step
+    def ask(self, amount: int): ...
+
+    @step(after=ask, delivery=AT_LEAST_ONCE)
+    def charge(self):
+        ran["charge"] += 1
+        self.receipt = plan.get("receipt", 1)
+
+    @charge.undo
+    def refund(self):
+        ran["refund"] += 1
+    TIP
+
+class Parcel(Workflow):
+    receipt: int = 0
+
+    @step
+    def post(self): ...
+
+    payment = subworkflow(Pay, after=post, given=lambda parcel: {"amount": 5}, results={"receipt": "receipt"})
+
+    @step(after=payment, manual=True)
+    def thank(self): ...
+"""
+TIP = """
+    @step(after=charge, manual=True)
+    def tip(self): ...
+"""
+
+
+def paid_with_what_does_not_fit(deploy: Any) -> Any:
+    plan["receipt"] = "no number"
+    workflow = deploy(PAID.replace("    TIP\n", ""))
+    parcel = workflow.start()
+    drain()
+    assert (workflow.get(parcel.pk).payment.status, ran["charge"]) == ("blocked", 1)
+    return workflow.get(parcel.pk)
+
+
+def test_a_retry_of_what_a_child_gave_looks_at_it_again_and_begins_no_other(deploy: Any) -> None:
+    parcel = paid_with_what_does_not_fit(deploy)
+    assert parcel.payment.retry(reason="mended?") == "blocked"
+    workflow = deploy(PAID.replace("    TIP\n", "").replace("    receipt: int = 0", "    receipt: int | str = 0"))
+
+    assert workflow.get(parcel.pk).payment.retry(reason="mended") == "completed"
+
+    assert (workflow.get(parcel.pk).receipt, ran["charge"]) == ("no number", 1)
+    assert workflow.get(parcel.pk).thank.status == "waiting"
+
+
+@pytest.mark.parametrize("how", ["cancel", "rewind"])
+@pytest.mark.parametrize("undo", [True, False])
+def test_a_child_whose_results_did_not_fit_is_undone_where_its_parent_is(deploy: Any, how: str, undo: bool) -> None:
+    parcel = paid_with_what_does_not_fit(deploy)
+    if how == "cancel":
+        parcel.timeline.cancel(reason="no more", compensate=undo)
+    else:
+        plan["receipt"] = 2
+        parcel.timeline.rewind(to="payment", reason="again", undo=undo)
+    drain()
+
+    assert ran["refund"] == undo
+    assert type(parcel).get(parcel.pk).timeline.status == ("cancelled" if how == "cancel" else "waiting")
+
+
+@pytest.mark.parametrize("undo", [True, False])
+def test_a_rewind_that_undoes_gives_back_what_a_child_under_way_has_done(deploy: Any, undo: bool) -> None:
+    workflow = deploy(PAID.replace("    TIP\n", TIP))
+    parcel = workflow.start()
+    drain()
+    child = workflow.get(parcel.pk).payment.child
+    assert child.tip.status == "waiting"
+
+    workflow.get(parcel.pk).timeline.rewind(to="post", reason="again", undo=undo)
+    drain()
+
+    assert (ran["charge"], ran["refund"]) == (2, undo)
+    assert type(child).get(child.pk).timeline.status == "cancelled"
+
+
+def test_the_explanation_names_the_step_whose_child_is_under_way(deploy: Any) -> None:
+    workflow = deploy(PAID.replace("    TIP\n", TIP).replace("payment", "first_payment"))
+    parcel = workflow.start()
+    drain()
+
+    assert workflow.get(parcel.pk).timeline.explain().reasons[0].step == "first_payment"

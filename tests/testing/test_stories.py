@@ -12,11 +12,11 @@ from django.db import transaction
 
 from django_timelines.exceptions import TimelinesError
 from django_timelines.models import Event, Timeline
-from django_timelines.testing import given, recorded_errors, travel
+from django_timelines.testing import assert_holds, given, recorded_errors, travel
 from django_timelines.workflows import Refused
 from tests.hardening.workflows import Diary, Fact
 from tests.shop.here import HERE
-from tests.shop.workflows import Fork, Order, Visit, plan, ran
+from tests.shop.workflows import Bar, Fork, Jury, Member, Order, Visit, plan, ran
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -262,3 +262,42 @@ def test_a_story_in_a_transaction_goes_with_it() -> None:
         transaction.set_rollback(True, using=HERE)
 
     assert Timeline.objects.count() == 0
+
+
+def test_a_past_in_which_a_step_with_items_failed_is_one_that_may_have_been() -> None:
+    story = given(Jury, members=[Member(name=name, seat=seat) for seat, name in enumerate(["Ada", "Bob", "Cy"])])
+
+    workflow = story.upto("adjourn").workflow
+
+    assert_holds(workflow)
+    assert (workflow.vote.status, workflow.adjourn.status) == ("failed", "due")
+    assert [workflow.vote[name].status for name in ("Ada", "Bob")] == ["failed", "failed"]
+
+
+def test_a_past_in_which_the_items_are_blocked_is_one_that_may_have_been() -> None:
+    workflow = given(Bar, drinks=["tea", "beer"]).upto("make").failed("make").workflow
+
+    assert_holds(workflow)
+    assert [workflow.make[drink].status for drink in ("tea", "beer")] == ["blocked", "blocked"]
+
+
+def test_a_past_in_which_the_time_of_items_ran_out_is_one_that_may_have_been(deploy: Any) -> None:
+    workflow = deploy("""
+        class Parcel(Workflow):
+            people: list[str]
+
+            @step
+            def post(self, people: list[str]):
+                self.people = people
+
+            @step(after=post, each="people", manual=True, within=timedelta(days=1), at_once=1)
+            def sign(self, person: str): ...
+
+            @step(after=sign.overdue)
+            def remind(self): ...
+    """)
+
+    past = given(workflow, people=["Ada", "Bob"]).upto("remind").workflow
+
+    assert_holds(past)
+    assert [past.sign[person].status for person in ("Ada", "Bob")] == ["overdue", "overdue"]

@@ -1,0 +1,256 @@
+"""What somebody has begun is carried to its end and given back; what nobody has begun is left out."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from django_timelines.engine.interrupt import Stopped
+from django_timelines.exceptions import Rejected
+from django_timelines.testing import drain, recorded_errors, travel
+from django_timelines.testing.due import carry_out, next_due
+from tests.shop.here import HERE
+from tests.shop.workflows import plan, ran
+
+pytestmark = pytest.mark.django_db(databases="__all__")
+
+EITHER = """
+from django.core.exceptions import ValidationError
+
+class Parcel(Workflow):
+    @step
+    def post(self): ...
+
+    @step(after=post OPTIONS)
+    def weigh(self, grams: int):
+        raise ValidationError("no")
+
+    @step(after=post, manual=True)
+    def fetch(self): ...
+
+    @step(after=any_of(weigh, fetch))
+    def thank(self): ...
+"""
+QUORUM = """
+from django.core.exceptions import ValidationError
+
+class Parcel(Workflow):
+    people: list[str]
+
+    @step
+    def post(self, people: list[str]):
+        self.people = people
+
+    @step(after=post, each="people", at_least=1)
+    def sign(self, person: str, grams: int):
+        if grams < 0:
+            raise ValidationError("no")
+
+    @step(after=sign)
+    def thank(self): ...
+"""
+CHARGED = """
+class Parcel(Workflow):
+    @step
+    def post(self): ...
+
+    @step(after=post, delivery=AT_LEAST_ONCE, retry=Retry(3, wait=timedelta(seconds=10), jitter=False))
+    def charge(self):
+        for number in self.iterate([1, 2, 3], batch=1):
+            ran["charge"] += 1
+            if "charge" in plan:
+                plan.pop("charge")(self)
+
+    @charge.undo
+    def refund(self):
+        ran["refund"] += 1
+
+    @step(after=post, manual=True)
+    def fetch(self): ...
+
+    @step(after=any_of(charge, fetch))
+    def thank(self): ...
+"""
+KEPT = """
+class Parcel(Workflow):
+    paid: int = 0
+
+    @step
+    def post(self): ...
+
+    @step(after=post)
+    def read(self, verdict: str):
+        self.verdict = verdict
+
+    verdict: str = ""
+
+    @step(after=read, when=lambda parcel: parcel.verdict == "poor", again=read)
+    def improve(self): ...
+
+    @step(after=read, manual=True)
+    def check(self): ...
+
+    @step(after=check, early="keep")
+    def pay(self, amount: int):
+        self.paid += amount
+"""
+
+
+@pytest.fixture(params=["", ", limit=1", ", delivery=AT_LEAST_ONCE"], ids=["inline", "limited", "outside"])
+def rejected(request: pytest.FixtureRequest, deploy: Any) -> Any:
+    """A parcel of which a call was rejected; the other way is open."""
+    workflow = deploy(EITHER.replace(" OPTIONS", request.param))
+    parcel = workflow.start()
+    drain()
+    with suppress(Rejected):
+        parcel.weigh(grams=1)
+    drain()
+    assert workflow.get(parcel.pk).weigh.status == "waiting"
+    return workflow.get(parcel.pk)
+
+
+def test_a_rejected_call_has_begun_nothing(rejected: Any) -> None:
+    rejected.fetch()
+    drain()
+
+    now = type(rejected).get(rejected.pk)
+    assert (now.weigh.status, now.timeline.status) == ("not taken", "completed")
+
+
+@pytest.mark.parametrize("where", ["inline", "embedded"])
+def test_a_rejected_vote_is_no_begun_one(deploy: Any, place: Any, where: str) -> None:
+    workflow = deploy(QUORUM)
+    place("shop.Parcel", sign=where)
+    parcel = workflow.start(["Ada", "Bob"])
+    drain()
+    with suppress(Rejected):
+        parcel.sign["Ada"](grams=-1)
+    drain()
+
+    workflow.get(parcel.pk).sign["Bob"](grams=1)
+    drain()
+
+    now = workflow.get(parcel.pk)
+    assert (now.sign["Ada"].status, now.timeline.status) == ("not taken", "completed")
+
+
+def stop(workflow: Any) -> None:
+    raise Stopped
+
+
+def fail(workflow: Any) -> None:
+    raise OSError("no")
+
+
+def begun(deploy: Any, how: Callable[[Any], None], after: int) -> Any:
+    """Return a parcel whose charge has ended once in this way, after so many batches."""
+    workflow = deploy(CHARGED)
+    parcel = workflow.start()
+
+    def later(charging: Any) -> None:
+        if ran["charge"] > after:
+            how(charging)
+        plan["charge"] = later
+
+    plan["charge"] = later
+    with recorded_errors():
+        while ran["charge"] <= after:
+            carry_out(next_due(HERE), HERE, alone=True)
+    plan.clear()
+    assert workflow.get(parcel.pk).charge.status == "retrying"
+    return workflow.get(parcel.pk)
+
+
+@pytest.mark.parametrize("how", [stop, fail])
+@pytest.mark.parametrize("after", [0, 1], ids=["in its first batch", "after a batch"])
+def test_an_effect_that_was_begun_is_no_way_that_was_not_taken(deploy: Any, how: Any, after: int) -> None:
+    parcel = begun(deploy, how, after)
+    parcel.fetch()
+
+    with travel(timedelta(minutes=1)):
+        drain()
+
+    now = type(parcel).get(parcel.pk)
+    assert (now.charge.status, now.timeline.status) == ("completed", "completed")
+
+
+@pytest.mark.parametrize("retried", [False, True])
+@pytest.mark.parametrize("after", [0, 1], ids=["in its first batch", "after a batch"])
+def test_an_effect_that_was_begun_and_stopped_is_carried_to_its_end_and_given_back(
+    deploy: Any, after: int, retried: bool
+) -> None:
+    parcel = begun(deploy, stop, after)
+    if retried:
+        parcel.charge.retry(reason="now")
+    type(parcel).get(parcel.pk).timeline.cancel(reason="no more", compensate=True)
+
+    drain()
+
+    now = type(parcel).get(parcel.pk)
+    assert (now.charge.status, ran["refund"], now.timeline.status) == ("completed", 1, "cancelled")
+
+
+def test_an_effect_that_hangs_and_is_retried_by_force_is_given_back_after_a_cancel(deploy: Any) -> None:
+    workflow = deploy(CHARGED)
+    parcel = workflow.start()
+
+    def hang(charging: Any) -> None:
+        workflow.get(parcel.pk).charge.retry(force=True, reason="it hangs")
+        workflow.get(parcel.pk).timeline.cancel(reason="no more", compensate=True)
+
+    plan["charge"] = hang
+    drain()
+
+    now = workflow.get(parcel.pk)
+    assert (now.charge.status, ran["refund"], now.timeline.status) == ("completed", 1, "cancelled")
+
+
+@pytest.mark.parametrize("sent_back", ["by a step", "by a person"])
+def test_a_call_that_is_kept_is_kept_in_the_next_round(deploy: Any, sent_back: str) -> None:
+    workflow = deploy(KEPT)
+    parcel = workflow.start()
+    drain()
+    if sent_back == "by a person":
+        workflow.get(parcel.pk).read(verdict="good")
+    assert workflow.get(parcel.pk).pay.using(key="event 1")(amount=5) == "kept"
+    if sent_back == "by a person":
+        workflow.get(parcel.pk).timeline.rewind(to="read", reason="read it again")
+    else:
+        workflow.get(parcel.pk).read(verdict="poor")
+    drain()
+    assert workflow.get(parcel.pk).pay.using(key="event 1")(amount=5) == "kept"  # the webhook comes again
+
+    workflow.get(parcel.pk).read(verdict="good")
+    drain()
+    workflow.get(parcel.pk).check()
+    drain()
+
+    now = workflow.get(parcel.pk)
+    assert (now.paid, now.timeline.status) == (5, "completed")
+
+
+def test_a_kept_call_of_an_item_that_a_new_round_may_not_have_can_be_made_again(deploy: Any) -> None:
+    workflow = deploy("""
+        class Parcel(Workflow):
+            people: list[str]
+
+            @step
+            def post(self, people: list[str]):
+                self.people = people
+
+            @step(after=post, each="people", at_once=1, manual=True, early="keep")
+            def sign(self, person: str, words: str):
+                ran[words] += 1
+    """)
+    parcel = workflow.start(["Ada", "Bob"])
+    drain()
+    assert parcel.sign["Bob"].using(key="bob's")(words="first") == "kept"  # in the list, and not its turn
+
+    workflow.get(parcel.pk).timeline.rewind(to="sign", reason="again")
+    assert workflow.get(parcel.pk).sign["Bob"].using(key="bob's")(words="first") == "kept"
+    workflow.get(parcel.pk).sign["Ada"](words="mine")
+    drain()
+
+    assert (ran["first"], workflow.get(parcel.pk).timeline.status) == (1, "completed")

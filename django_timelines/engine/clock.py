@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.db import close_old_connections, router
 from django.db.models import Q
@@ -36,7 +37,7 @@ from .renames import bring_up_all
 from .runner import Runner, commit, load
 from .slots import call_up_all
 from .ticks import keep_schedules
-from .unique import take_all
+from .unique import take_some
 
 logger = logging.getLogger("django_timelines")
 type_deaf = dict[str, datetime]
@@ -79,7 +80,12 @@ class Clock:
         self._using = using
         self._deaf: type_deaf = {}
         self._seen_at: float | None = None  # when it last said that it is there: by no clock that can be set
-        self._chores: list[Callable[[str], object]] = [bring_up_all, hold_new_names, take_all, call_up_all]
+        self._chores: list[Callable[[str], object]] = [
+            bring_up_all,
+            hold_new_names,
+            partial(take_some, after={}),
+            call_up_all,
+        ]
 
     def turn(self) -> int:
         """Do what a clock has to do now; return how many runs it looked at, a batch at most.

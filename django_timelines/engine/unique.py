@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import Error, InterfaceError, OperationalError, connections
@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from .. import registry, store
 from ..exceptions import NotUnique, Rejected, ValueTaken
-from ..models import Timeline, TimelineQuerySet, UniqueValue
+from ..models import Timeline, UniqueValue
 from ..registry import Declaration
 from ..state import ENDED
 from ..store import Change, Snapshot
@@ -66,27 +66,34 @@ def rejection_of(run: Mapping[str, Any]) -> Rejected:
 
 def take_all(using: str) -> None:
     """Let open timelines that are older than their class's ``unique=`` hold their value: of several the first."""
-    for declaration in registry.everything().values():
+    after: dict[str, uuid.UUID] = {}
+    while take_some(using, after):
+        pass
+
+
+def take_some(using: str, after: dict[str, uuid.UUID]) -> bool:
+    """Do it for so many; return whether some were left to look at. ``after``: by class, the last that was looked at."""
+    for label, declaration in registry.everything().items():
         if declaration.unique is None:
             continue
         theirs = UniqueValue.objects.using(using).filter(timeline=OuterRef("pk"))
-        open_ones = Timeline.objects.using(using).filter(workflow__in=declaration.names).exclude(status__in=ENDED)
-        for timeline in _one_by_one(open_ones.exclude(Exists(theirs))):
-            digest = _digest_of_open(declaration, store.snapshot_of(timeline, using))
-            if digest == UNKNOWN:
-                logger.warning(
-                    "The function in unique= raised on %s, which holds no value until it is amended.", timeline
-                )
-            elif digest and not store.take_value(using, digest, timeline.id):
-                logger.warning("%s has not ended, and another one holds the value that is to be unique.", timeline)
+        left = Timeline.objects.using(using).filter(workflow__in=declaration.names).exclude(status__in=ENDED)
+        left = left.filter(id__gt=after[label]) if label in after else left
+        found = list(left.exclude(Exists(theirs)).order_by("id")[:BATCH])
+        for timeline in found:
+            _take(declaration, timeline, using)
+        if found:
+            after[label] = found[-1].id
+            return True
+    return False
 
 
-def _one_by_one(timelines: TimelineQuerySet) -> Iterator[Timeline]:
-    """Walk by key, some at a time: a pooler of transactions takes a cursor of the server's away."""
-    ahead = timelines.order_by("id")
-    while found := list(ahead[:BATCH]):
-        yield from found
-        ahead = timelines.order_by("id").filter(id__gt=found[-1].id)
+def _take(declaration: Declaration, timeline: Timeline, using: str) -> None:
+    digest = _digest_of_open(declaration, store.snapshot_of(timeline, using))
+    if digest == UNKNOWN:
+        logger.warning("The function in unique= raised on %s, which holds no value until it is amended.", timeline)
+    elif digest and not store.take_value(using, digest, timeline.id):
+        logger.warning("%s has not ended, and another one holds the value that is to be unique.", timeline)
 
 
 def _digest(declaration: Declaration, snapshot: Snapshot) -> uuid.UUID | None:

@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from django_timelines import registry
 from django_timelines.engine import unique
+from django_timelines.engine.clock import Clock
 from django_timelines.engine.unique import take_all
 from django_timelines.exceptions import NotUnique, Refused
 from django_timelines.models import Event, Timeline, UniqueValue
@@ -353,6 +354,20 @@ def test_a_timeline_on_which_the_database_says_no_keeps_no_other_from_holding_it
     take_all(HERE)
 
     assert refused(lambda: new.start("Main Street 2")).timeline == second.pk
+
+
+def test_a_clock_that_begins_looks_at_so_many_of_them_before_it_goes_on(deploy: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(unique, "BATCH", 2)
+    for number in range(5):
+        deploy(OLD).start(f"Main Street {number}")
+    deploy(NEW)
+    new, held = Clock(HERE), []
+
+    for _ in range(4):
+        new.turn()
+        held.append(UniqueValue.objects.count())
+
+    assert held == [2, 4, 5, 5]
 
 
 # Deploys

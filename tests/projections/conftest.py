@@ -10,12 +10,9 @@ import pytest
 from django_timelines import following
 from django_timelines.engine.follow import follow
 from django_timelines.engine.projecting import begin_new
-from tests.races.conftest import row_locks
 from tests.shop.here import HERE
 
 from .projections import trouble
-
-__all__ = ["row_locks"]
 
 
 @pytest.fixture(autouse=True)

@@ -37,6 +37,7 @@ def listen() -> None:
         return True
 
     Embedded.ring = hear  # type: ignore[assignment, method-assign]
+    Embedded.hears = lambda _: True  # type: ignore[method-assign]
 
 
 def work() -> None:

@@ -29,7 +29,9 @@ def is_unbegun(run: Mapping[str, Any]) -> bool:
     """Tell whether an open run has had nobody who began it. A call that was rejected, or waits to be made, has begun nothing."""
     if not is_open(run) or "each" in run or run["status"] == StepStatus.RUNNING or awaits_child(run):
         return False
-    return run["status"] in TAKES_CALLS or not (run["attempt"] or run.get("tried"))
+    if run["status"] in TAKES_CALLS:  # an attempt that was rejected left its number
+        return run["status"] == StepStatus.WAITING or not run.get("tried")
+    return not (run["attempt"] or run.get("tried"))
 
 
 def awaits_child(run: Mapping[str, Any]) -> bool:

@@ -176,6 +176,24 @@ def test_an_effect_that_was_begun_is_no_way_that_was_not_taken(deploy: Any, how:
     assert (now.charge.status, now.timeline.status) == ("completed", "completed")
 
 
+def test_an_effect_that_was_tried_until_its_time_ran_out_is_no_way_that_was_not_taken(deploy: Any) -> None:
+    workflow = deploy(
+        CHARGED.replace("delivery=AT_LEAST_ONCE,", "delivery=AT_LEAST_ONCE, within=timedelta(seconds=5),")
+    )
+    parcel = workflow.start()
+    plan["charge"] = fail
+    with recorded_errors():
+        drain()
+    with travel(timedelta(seconds=6)):
+        drain()
+        assert workflow.get(parcel.pk).charge.status == "overdue"
+        workflow.get(parcel.pk).fetch()
+        drain()
+
+    now = workflow.get(parcel.pk)
+    assert (now.charge.status, now.thank.status, now.timeline.status) == ("overdue", "completed", "waiting")
+
+
 @pytest.mark.parametrize("retried", [False, True])
 @pytest.mark.parametrize("after", [0, 1], ids=["in its first batch", "after a batch"])
 def test_an_effect_that_was_begun_and_stopped_is_carried_to_its_end_and_given_back(

@@ -57,7 +57,7 @@ def keep_time(stop: threading.Event) -> None:
             close_old_connections()
             pause = LONGEST_SLEEP
             try:
-                pause = 0.0 if clock.turn() == BATCH else clock.until_next()
+                pause = 0.0 if clock.turn() >= BATCH else clock.until_next()
             except (
                 Exception,
                 LeaseLost,
@@ -131,8 +131,8 @@ def tick(using: str, actor: Actor | None = None, deaf: type_deaf | None = None) 
     deaf = {} if deaf is None else deaf
     runs = _runs(using, at, deaf, paused).with_timelines()
     looked_at = list(runs.filter(ring__lte=at).order_by("ring")[:BATCH])
-    left = runs.filter(store.with_lease_long_ended(using), ring__gt=at, rings=0)  # by the clock of whoever claimed it
-    looked_at += left.order_by("ring")[: BATCH - len(looked_at)]
+    if ended := store.long_ended(using, BATCH):  # whoever claimed them may have been ahead when it noted when to look
+        looked_at += runs.filter(pk__in=ended, status=StepStatus.RUNNING, ring__gt=at, rings=0)
     due = [run for run in looked_at if not _look(run, at, by)]
     with suppress(Conflict), conflict_if_transient(using):  # the next look is soon
         ring_again(using, due, at, deaf)

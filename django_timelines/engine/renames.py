@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from .. import registry
+from .. import registry, store
 from ..actors import SYSTEM
 from ..events import EventType, NewEvent
 from ..exceptions import Conflict
@@ -16,7 +16,7 @@ from ..state import StepStatus, in_state, split_key, type_state
 from ..store import Snapshot
 from .advance import advance
 from .advanced import By
-from .patience import Patience
+from .patience import Patience, conflict_if_transient
 from .runner import commit, load
 
 logger = logging.getLogger("django_timelines")
@@ -54,8 +54,11 @@ def bring_up_all(using: str) -> int:
         )
         for timeline in runs.exclude(status=StepStatus.RUNNING).values_list("timeline", flat=True).distinct()[:BATCH]:
             try:
-                brought_up(declaration, load(timeline, using))
+                with conflict_if_transient(using), store.alone_with(using, timeline):
+                    brought_up(declaration, load(timeline, using))
                 brought += 1
+            except Conflict:
+                brought += 1  # somebody holds it, and it is looked at again
             except Exception:  # whoever goes on with it tries again
                 logger.exception("Timeline %s cannot be brought up to the names of the code.", timeline)
     return brought

@@ -42,10 +42,10 @@ def with_live_lease(using: str) -> Q:
     return Q(Exists(live), status=StepStatus.RUNNING)
 
 
-def with_lease_long_ended(using: str) -> Q:
-    """Return the condition for open runs whose lease ended half a lease ago: who executed them would have lengthened it since."""
+def long_ended(using: str, most: int) -> list[uuid.UUID]:
+    """Return runs whose lease ended half a lease ago: who executes one would have lengthened it since."""
     ended = Lease.objects.using(using).exclude(_is_live(using, ago=conf.lease().total_seconds() / 2))
-    return Q(pk__in=ended.values("run"), status=StepStatus.RUNNING)
+    return list(ended.order_by().values_list("run", flat=True)[:most])
 
 
 def _is_live(using: str, *, ago: float = 0) -> RawSQL:

@@ -6,10 +6,11 @@ import difflib
 import inspect
 import typing
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from enum import Enum
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 from django.conf import settings
@@ -184,19 +185,25 @@ def _check_each(label: str, declared: Step[...], fields: dict[str, Field]) -> No
         near = difflib.get_close_matches(each.field, fields, 1)
         hint = f"Did you mean {near[0]!r}?" if near else f"Fields: {', '.join(fields) or 'none'}."
         raise DeclarationError(f"{where} is no field. {hint}")
-    annotation = fields[each.field].annotation
+    declared.each = replace(each, declared=fields[each.field])
+    annotation = _bare(fields[each.field].annotation)
     origin = typing.get_origin(annotation) or annotation
     if origin not in _LISTS:
         raise DeclarationError(f"{where} is {annotation!r}, no list. Declare {each.field}: list[…].")
     inner = typing.get_args(annotation)[0] if typing.get_args(annotation) else Any
     if declared.child is not None:
         declared.item = Parameter("item", inner)
-    kind = typing.get_origin(inner) or inner
+    kind = typing.get_origin(_bare(inner)) or _bare(inner)
     keyed = inner is Any or bool(models_in(inner)) or not isinstance(kind, type) or issubclass(kind, _KEYS)
     if not keyed and not each.by:
         raise DeclarationError(
             f"{where}: an item that is a {kind.__name__} has no key. Name a part of it: by='sku', say."
         )
+
+
+def _bare(annotation: Any) -> Any:
+    """Return a type without what is said about it: ``list[str]`` of ``Annotated[list[str], …]``."""
+    return _bare(annotation.__origin__) if typing.get_origin(annotation) is Annotated else annotation
 
 
 def _check_undo(label: str, declared: Step[...], steps: dict[str, Step[...]]) -> None:

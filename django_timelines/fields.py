@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -66,6 +66,18 @@ class Field:
     def encode_default(self) -> Any:
         """Return the default as JSON, or ``UNSET``: what timelines have that began before the field was declared."""
         return UNSET if self.default is UNSET else self.encode(self.default)
+
+    def stored_in(self, fields: Mapping[str, Any], otherwise: Any = UNSET) -> Any:
+        """Return what stored fields have of it, under its former name too, or its default as JSON, or ``otherwise``."""
+        for name in (self.name, self.renamed_from):
+            if name in fields:
+                return fields[name]
+        default = self.encode_default()
+        return otherwise if default is UNSET else default
+
+    def brought_up(self, encoded: Any) -> Any:
+        """Return a stored value as the type has it now: a validator may take what it was before. No row is read."""
+        return self._without_rows.dump_python(self._without_rows.validate_python(encoded), mode="json")
 
     def check(self, value: Any) -> Any:
         """Return the value as the type has it; ``ValidationError`` if it does not fit."""

@@ -111,13 +111,13 @@ class Graph:
         state = own(state)
         begun = {split_key(key)[0] for key in settled}  # an item of theirs may have made room for others
         asked, now = _Asked(self._places), set(begun)
-        asked.add(name for name in begun if name in self.nodes and self.nodes[name].each)
+        asked.add(name for name in begun if name in self.nodes and "each" in state["runs"].get(name, {}))
         asked.add([begin] if begin else ())
         for key in settled:
             asked.add(self._successors.get(key, ()))
         for name in asked:
             node = self.nodes[name]
-            decided = list(self._items(node, state, at, settled)) if node.each and name in begun else []
+            decided = list(self._items(node, state, at, settled)) if name in begun else []
             if _is_upcoming(state, name):
                 decided += self.reach(node, state, at) if name == begin else self._decision(node, state, at, now)
             for event in decided:
@@ -188,7 +188,7 @@ class Graph:
             data = self._waiting(node, at, state["runs"].get(node.name, {}))
             return [NewEvent(EventType.STEP_DUE, node.name, data=data)]
         try:
-            items = node.each.items(state["fields"].get(node.each.field))
+            items = node.each.items(node.each.list_in(state["fields"]))
         except ValueError as error:
             said = {"type": "", "message": str(error), "traceback": ""}
             return [NewEvent(EventType.STEP_BLOCKED, node.name, data={"reason": "each", "error": said})]

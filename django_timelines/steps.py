@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 from collections.abc import Callable, Mapping
@@ -65,6 +66,7 @@ class Each:
     at_once: int | None = None
     at_least: int | None = None
     at_most_failed: int | None = None
+    declared: Any = dataclasses.field(default=None, compare=False, repr=False)  # the field, once the class is there
 
     @property
     def tolerates(self) -> bool:
@@ -74,6 +76,11 @@ class Each:
     def enough(self, count: int) -> int | None:
         """Return how many of so many items have to be done, or None for all of them."""
         return max(0, count - self.at_most_failed) if self.at_most_failed is not None else self.at_least
+
+    def list_in(self, fields: Mapping[str, Any]) -> Any:
+        """Return the list as stored fields have it, or the field's default; ``ValueError`` if it cannot be brought up."""
+        found = self.declared.stored_in(fields, None)
+        return found if found is None or isinstance(found, list) else self.declared.brought_up(found)
 
     def items(self, values: Any) -> list[tuple[str, Any]]:
         """Return each item's key and value; ``ValueError`` says what is wrong with the list."""

@@ -80,10 +80,9 @@ class Subject:
     def _read(self, name: str) -> Any:
         if name not in self._values:
             fields, field = self._snapshot.state["fields"] | self._kept, self._declaration.fields[name]
-            stored = name if name in fields else field.renamed_from
             if self._snapshot.state.get("erased"):
                 raise FieldUnset(f"{name!r} of this {self._declaration.label} was erased.")
-            encoded = fields[stored] if stored in fields else field.encode_default()
+            encoded = field.stored_in(fields)
             if encoded is UNSET:
                 reader = self._frame.name[0] if self._frame else "This"
                 raise FieldUnset(f"{reader} reads {name!r}, which no step of {self._declaration.label} has set yet.")

@@ -16,7 +16,7 @@ from ..statements import type_row
 from ..store import Snapshot
 from . import slots
 from .advance import advance
-from .failure import without_code
+from .failure import changed_items, with_other_items, without_code
 from .history import fields_at
 from .patience import Patience
 from .renames import brought_up
@@ -55,6 +55,10 @@ def claim(timeline: uuid.UUID, name: RunName, fence: int, runner: Runner) -> Hel
             if declaration is None or name.step not in declaration.steps:
                 gone = without_code(declaration, snapshot, name)
                 commit(advance(declaration, snapshot, [gone], runner.by()))
+                return None
+            if said := changed_items(declaration, name, run):
+                other = with_other_items(declaration, snapshot.state, name, said)
+                commit(advance(declaration, snapshot, [other], runner.by()))
                 return None
             taken, broken = _slots(declaration, snapshot, name, fence)
             if taken is None:

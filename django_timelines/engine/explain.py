@@ -18,6 +18,7 @@ from ..events import ENDINGS
 from ..exceptions import StateDamaged
 from ..items import read_named
 from ..models import Event, Pause, Run, Sighting, Timeline
+from ..placements import EMBEDDED
 from ..placements.embedded import is_used
 from ..sight import Sight, look_at
 from ..state import (
@@ -276,7 +277,11 @@ def _clock(timeline: Timeline, runs: list[Run]) -> list[Reason]:
     seen = Sighting.objects.using(timeline.using).filter(name=SIGHTING).values_list("at", flat=True).first()
     if seen is not None and moments.now() - seen < UNSEEN:
         return []
-    mend = _("start the site, or manage.py timelines_clock") if is_used() else _("start manage.py timelines_clock")
+    waits_for_site = any(run.placement == EMBEDDED and run.status in CLAIMABLE for run in runs)
+    if waits_for_site:  # a clock of its own would run nothing
+        mend = _("start the site")
+    else:
+        mend = _("start the site, or manage.py timelines_clock") if is_used() else _("start manage.py timelines_clock")
     if seen is None:
         return [Reason("no_clock", _("No clock has been seen: %(mend)s.") % {"mend": mend})]
     sentence = _("No clock has been seen since %(when)s: %(mend)s.")

@@ -11,7 +11,7 @@ from .. import moments
 from ..events import EventType, NewEvent
 from ..exceptions import NotUnique
 from ..registry import Declaration
-from ..state import RunName, run_key, type_state
+from ..state import RunName, run_key, type_run, type_state
 from ..steps import Delivery, Step
 from ..store import Snapshot
 from .body import Failed
@@ -129,6 +129,23 @@ def gave_up(
     ends = goes_on or fatal or is_reminder or (state.get("cancelling") and not is_undo)
     event = EventType.STEP_FAILED if ends else EventType.STEP_BLOCKED
     return NewEvent(event, *name, data={"reason": reason, "error": error} | ({"fatal": True} if fatal else {}))
+
+
+def changed_items(declaration: Declaration, name: RunName, run: type_run) -> str:
+    """Say how ``each=`` was changed in the code since an open run was begun, or nothing: ``added``, ``taken away``."""
+    step = declaration.steps.get(declaration.current(name.step))
+    if step is None or step.is_aside or run.get("reason") == "each" or "of" in run:
+        return ""
+    had_items = "each" in run or bool(name.item)
+    if had_items == (step.each is not None):
+        return ""
+    return "taken away" if had_items else "added"
+
+
+def with_other_items(declaration: Declaration, state: type_state, name: RunName, said: str) -> NewEvent:
+    """Return the event of a run that cannot be executed by a step whose ``each=`` was changed."""
+    message = f"each= of {declaration.label}.{name.step} was {said} in the code while this was under way."
+    return gave_up(None, state, name, "items", {"type": "", "message": message, "traceback": ""})
 
 
 def lost(declaration: Declaration, step: str) -> NewEvent:

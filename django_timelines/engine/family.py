@@ -17,6 +17,7 @@ from django.core.exceptions import ValidationError
 from .. import moments, registry, store
 from ..events import EventType, NewEvent
 from ..exceptions import Conflict, NotUnique, Unknown
+from ..fields import UNSET
 from ..models import Notice, Timeline, first_id_at
 from ..placements import INLINE, Bell
 from ..registry import Declaration
@@ -233,11 +234,15 @@ def _results(declaration: Declaration | None, name: RunName, child: Timeline) ->
     changes = {}
     step = declaration.steps.get(name[0]) if declaration else None
     for field, source in (step.results if step else {}).items():
-        if source not in child.state["fields"]:
+        begun = registry.find(child.workflow)
+        theirs = begun.fields.get(source) if begun else None
+        stored = child.state["fields"]
+        value = theirs.stored_in(stored) if theirs else stored.get(source, UNSET)
+        if value is UNSET:
             return {}, f"{child.workflow} {child.pk} has not set {source!r}, which {field!r} is to be."
         try:
             declared = declaration.fields[field]  # type: ignore[union-attr]
-            changes[field] = declared.encode(declared.decode(child.state["fields"][source]))
+            changes[field] = declared.encode(declared.decode(value))
         except (ValidationError, ValueError) as error:
             return {}, f"{source!r} of {child.workflow} {child.pk} does not fit {field!r}: {error}"
     return changes, ""

@@ -38,9 +38,11 @@ from ..state import (
 )
 from ..steps import Step
 from . import bells
+from .failure import changed_items
 
 BATCH = 200
 EXAMPLES = 5
+LOOKED_AT = 200  # items of a list
 _MAY_MATTER = (*OPEN, StepStatus.OVERDUE, StepStatus.UPCOMING)
 
 
@@ -63,6 +65,8 @@ class Kind(StrEnum):
     """A stored value does not fit the field's type."""
     INPUT_VALUE = "input_value"
     """The input of a call that is not settled does not fit the parameter's type."""
+    ITEMS = "items"
+    """A step is done for each item of a list, and a run that is open was begun when it was not; or the other way round."""
     MISSING_PARAMETER = "missing_parameter"
     """A run will be executed without a parameter that the step needs."""
 
@@ -173,6 +177,10 @@ _SAID = {
         "{workflow}.{step} does not take what it was called with, {parameter}: {detail}",
         "Bring old input up: {parameter}: Annotated[…, BeforeValidator(…)]. Or let it be settled first.",
     ),
+    Kind.ITEMS: (
+        "{workflow}.{name} is under way, and each= was {detail} since.",
+        "Give the new step another name, or let this one be settled first.",
+    ),
     Kind.MISSING_PARAMETER: (
         "{workflow}.{step} is under way without {parameter}, which it needs now.",
         "Give the parameter a default, or let the step be settled first.",
@@ -258,6 +266,7 @@ def _problems(row: _Open, calls: type_calls, problem_at: Callable[[str, str], st
             yield _Problem(Kind.UNDECLARED_FIELD, label, name)
         elif said := _misfit(declaration.fields[now], value):
             yield _Problem(Kind.FIELD_VALUE, label, now, said)
+    yield from _of_lists(declaration, row)
     for key, run in row.runs.items():
         name = declaration.current(split_key(key)[0])
         if name not in declaration.steps:
@@ -265,8 +274,24 @@ def _problems(row: _Open, calls: type_calls, problem_at: Callable[[str, str], st
             continue
         if said := problem_at(label, name):
             yield _Problem(Kind.PLACEMENT, label, name, said)
+        if said := changed_items(declaration, split_key(key), run):
+            yield _Problem(Kind.ITEMS, label, name, said)
+            continue
         call = calls.get((row.id, run.get("call", 0)))
         yield from _of_input(declaration, declaration.steps[name], run, call)
+
+
+def _of_lists(declaration: Declaration, row: _Open) -> Iterator[_Problem]:
+    """Compare what is in the lists of steps that are not settled, and the parameters that take an item of them."""
+    for name, typed in declaration.items.items():
+        each, every = declaration.steps[name].each, row.state["runs"].get(name)
+        if each is None or (every is not None and not is_open(every)):
+            continue
+        values = each.declared.stored_in(row.state["fields"], None)
+        for value in values[:LOOKED_AT] if isinstance(values, list) else ():
+            if said := _misfit(typed, value):
+                yield _Problem(Kind.INPUT_VALUE, declaration.label, f"{name}({typed.name})", said)
+                break
 
 
 def _of_input(

@@ -124,9 +124,11 @@ def check_item(declaration: Declaration, state: type_state, name: RunName) -> No
     words = {"step": step.replace("_", " "), "item": item, "round": round}
     if round and run_key(*name) not in state["runs"]:
         raise Unknown(_("Nothing of round %(round)d of “%(step)s” goes on any more.") % words, "unknown_round")
-    if each is None and not declaration.step(step).is_aside and item:
+    was_reached = every.get("status", StepStatus.UPCOMING) != StepStatus.UPCOMING and every.get("reason") != "each"
+    has_items = "each" in every if was_reached else each is not None  # a release may have changed that since
+    if not has_items and not declaration.step(step).is_aside and item:
         raise Unknown(_("“%(step)s” has no items, so none is called %(item)s.") % words, "unknown_item")
-    if (each is not None or "each" in every) and not item:  # the latter: an undo of many
+    if (has_items or "each" in every) and not item:  # the latter: an undo of many
         raise Refused(_("“%(step)s” is done for each item: say which one.") % words, "item_needed")
     if not round and ("each" in every or not may_be_item(item)) and run_key(*name) not in state["runs"]:
         raise Unknown(_("“%(step)s” has no item %(item)s.") % words, "unknown_item")

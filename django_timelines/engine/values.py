@@ -6,7 +6,6 @@ import hashlib
 import uuid
 from typing import Any
 
-from ..fields import UNSET
 from ..limits import By
 from ..registry import Declaration
 from ..store import Snapshot
@@ -17,9 +16,7 @@ def value_of(declaration: Declaration, by: By, snapshot: Snapshot) -> str | None
     fields = snapshot.state["fields"]
 
     def encoded(name: str) -> Any:
-        field = declaration.fields[name]
-        default = field.encode_default()
-        return fields.get(name, fields.get(field.renamed_from, None if default is UNSET else default))
+        return declaration.fields[name].stored_in(fields, None)
 
     return by.value(encoded, lambda: declaration.workflow._from(snapshot))
 

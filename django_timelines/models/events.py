@@ -6,6 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from ..actors import ActorType
+from ..state import run_key
 from .columns import ExactCharField
 from .timelines import Timeline
 from .written import WrittenQuerySet
@@ -45,4 +46,4 @@ class Event(models.Model):
         constraints = (models.CheckConstraint(condition=models.Q(sequence__gte=1), name="timelines_sequence_from_1"),)
 
     def __str__(self) -> str:
-        return f"{self.sequence} {self.type} {self.step}".rstrip()
+        return f"{self.sequence} {self.type} {run_key(self.step, self.item)}".rstrip()

@@ -1,7 +1,7 @@
 """The only writer, and what it reads: it knows databases, and nothing of workflows."""
 
 from .change import Change, Snapshot, type_slot
-from .leasing import heartbeat, leases, long_ended, sweep_leases, with_live_lease
+from .leasing import heartbeat, leases, sweep_leases, with_ended_lease, with_live_lease
 from .locking import alone_with
 from .noting import (
     Ring,
@@ -32,7 +32,6 @@ __all__ = [
     "heartbeat",
     "leases",
     "load",
-    "long_ended",
     "note",
     "paused",
     "put_back",
@@ -44,5 +43,6 @@ __all__ = [
     "take_notices",
     "take_value",
     "type_slot",
+    "with_ended_lease",
     "with_live_lease",
 ]

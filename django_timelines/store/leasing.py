@@ -10,7 +10,6 @@ from django.db import connections
 from django.db.models import BooleanField, Exists, OuterRef, Q
 from django.db.models.expressions import RawSQL
 
-from .. import conf
 from ..databases import later
 from ..models import Lease, Run
 from ..state import StepStatus
@@ -42,14 +41,14 @@ def with_live_lease(using: str) -> Q:
     return Q(Exists(live), status=StepStatus.RUNNING)
 
 
-def long_ended(using: str, most: int) -> list[uuid.UUID]:
-    """Return runs whose lease ended half a lease ago: who executes one would have lengthened it since."""
-    ended = Lease.objects.using(using).exclude(_is_live(using, ago=conf.lease().total_seconds() / 2))
+def with_ended_lease(using: str, most: int) -> list[uuid.UUID]:
+    """Return runs whose lease has ended, by the database's clock."""
+    ended = Lease.objects.using(using).exclude(_is_live(using))
     return list(ended.order_by().values_list("run", flat=True)[:most])
 
 
-def _is_live(using: str, *, ago: float = 0) -> RawSQL:
-    now, ahead = later(connections[using], -ago)
+def _is_live(using: str) -> RawSQL:
+    now, ahead = later(connections[using])
     return RawSQL(f"expires > {now}", [ahead], output_field=BooleanField())  # noqa: S611 (one placeholder, ours)
 
 

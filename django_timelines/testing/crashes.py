@@ -71,31 +71,31 @@ class _Death:
     crash: Crash | None = None
     last: Any = None  # the transaction with whose commit it dies
 
-    def come_to(self, point: str, workflow: str, *steps: str) -> None:
+    def come_to(self, point: str, workflow: str, *runs: tuple[str, str]) -> None:
         """Die, if this is the place."""
-        if self._is_here(point, workflow, *steps):
+        if self._is_here(point, workflow, *runs):
             self.die()
 
     def die(self) -> None:
         self.crash = Crash(f"The process died {self.point} of {self.which}.")
         raise self.crash
 
-    def _is_here(self, point: str, workflow: str, *steps: str) -> bool:
+    def _is_here(self, point: str, workflow: str, *runs: tuple[str, str]) -> bool:
         wanted = self.crash is None and point == self.point
-        return wanted and any(self.which.matches(workflow, step) for step in steps)
+        return wanted and any(self.which.matches(workflow, *run) for run in runs)
 
     def around_body(self, run_body: Callable[..., Any]) -> Callable[..., Any]:
         def run(declaration: Declaration, seen: Any, name: tuple[str, str], *rest: Any) -> Any:
             self.come_to(
-                "before claim", declaration.label, name[0]
+                "before claim", declaration.label, name[:2]
             )  # a call that runs here is claimed with its outcome
-            self.come_to("before body", declaration.label, name[0])
+            self.come_to("before body", declaration.label, name[:2])
             ended = run_body(declaration, seen, name, *rest)
             if (
                 self.crash is not None
             ):  # it died in what the body called; the engine takes that for an error of the body
                 raise self.crash
-            self.come_to("after body", declaration.label, name[0])
+            self.come_to("after body", declaration.label, name[:2])
             return ended
 
         return run
@@ -103,8 +103,8 @@ class _Death:
     def around_commit(self, commit: Callable[..., None]) -> Callable[..., None]:
         def write(change: Change, **options: bool) -> None:
             workflow, using = change.after.workflow, change.after.using
-            claimed = [row["step"] for row in change.events if row["type"] == EventType.ATTEMPT_STARTED]
-            ended = [row["step"] for row in change.events if row["attempt"] and row["type"] in _ENDINGS]
+            claimed = [(row["step"], row["item"]) for row in change.events if row["type"] == EventType.ATTEMPT_STARTED]
+            ended = [(row["step"], row["item"]) for row in change.events if row["attempt"] and row["type"] in _ENDINGS]
             self.come_to("before claim", workflow, *claimed)
             if self._is_here("before commit", workflow, *ended):
                 with transaction.atomic(using=using):

@@ -55,7 +55,7 @@ class _Failing:
 
     def around_body(self, run_body: Callable[..., Any]) -> Callable[..., Any]:
         def run(declaration: Declaration, seen: Any, name: tuple[str, str], *rest: Any) -> Any:
-            if len(self.raised) < self.times and self.which.matches(declaration.label, name[0]):
+            if len(self.raised) < self.times and self.which.matches(declaration.label, *name[:2]):
                 broken = {name[0]: self._broken(declaration.step(name[0]))}
                 declaration = replace(declaration, steps=declaration.steps | broken)
             return run_body(declaration, seen, name, *rest)

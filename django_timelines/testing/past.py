@@ -80,8 +80,9 @@ class Past:
 
     def lead_to(self, step: str) -> None:
         """Let what comes before this step be settled, so that it is reached."""
-        self.declaration.step(step)
-        node = self.declaration.graph.nodes[step]
+        node = self.declaration.graph.nodes.get(self.declaration.step(step).name)
+        if node is None:
+            raise TimelinesError(f"{step!r} undoes a step, or reminds of one: lead to that one.")
         for one in node.after if node.joins == "all" else node.after[:1]:
             before = self.declaration.graph.nodes[one.step]
             if not self._is_settled(before):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from .. import registry
+from ..exceptions import Unknown
+from ..state import run_key, split_key
 from ..steps import Step
 
 
@@ -23,22 +27,32 @@ def wrapped(owner: Any, name: str, wrap: Callable[[Any], Any]) -> Iterator[None]
 
 @dataclass(frozen=True, slots=True)
 class Which:
-    """Which step a helper is about: ``Signup.activate``, ``"activate"``, ``"signup.Signup.activate"``, or any."""
+    """Which step a helper is about: ``Signup.activate``, ``"activate"``, ``"signup.Signup.activate"``, ``"make[tea]"``, or any."""
 
     step: str = ""
     workflow: str = ""
+    item: str = ""
 
     @classmethod
     def of(cls, step: Step[...] | str | None) -> Which:
-        """Read what the test wrote."""
+        """Read what the test wrote; ``Unknown`` if no workflow has such a step."""
         if step is None:
             return cls()
-        workflow, _dot, name = (step.name if isinstance(step, Step) else step).rpartition(".")
-        return cls(name, workflow)
+        run, bracket, item = (step.name if isinstance(step, Step) else step).partition("[")
+        workflow, _dot, name = run.rpartition(".")
+        known = [registry.get(workflow)] if workflow else [*registry.everything().values()]
+        steps = [one for declaration in known for one in declaration.steps]
+        if name not in steps:
+            near = difflib.get_close_matches(name, steps, 1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise Unknown(
+                f"{workflow or 'No workflow'} has {'no' if workflow else 'a'} step {name!r}.{hint}", "unknown_step"
+            )
+        return cls(name, workflow, split_key(name + bracket + item).item)
 
-    def matches(self, workflow: str, step: str) -> bool:
-        """Tell whether this step of this workflow is meant."""
-        return self.step in ("", step) and self.workflow in ("", workflow)
+    def matches(self, workflow: str, step: str, item: str = "") -> bool:
+        """Tell whether this step of this workflow is meant, for this item."""
+        return self.step in ("", step) and self.workflow in ("", workflow) and self.item in ("", item)
 
     def __str__(self) -> str:
-        return ".".join(part for part in (self.workflow, self.step) if part) or "any step"
+        return ".".join(part for part in (self.workflow, run_key(self.step, self.item)) if part) or "any step"

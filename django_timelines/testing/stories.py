@@ -15,6 +15,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from .. import store
 from ..domain import Event as Fact
+from ..engine.judge import check_item
 from ..exceptions import FieldUnset, Refused
 from ..items import with_all
 from ..models import Event, Run
@@ -124,9 +125,13 @@ class Story(Generic[W]):
             _expect("the outcome", self._outcome, outcome)
         if status is not None:
             _expect("the timeline", workflow._snapshot.status, status)
+        state = with_all(workflow._snapshot).state if steps else {}
         for step, wanted in (steps or {}).items():
-            workflow._declaration.step(split_key(step)[0])
-            _expect(f"{step!r}", step_status(workflow._snapshot.state, *split_key(step)), wanted)
+            run = split_key(step)
+            if run.item:
+                check_item(workflow._declaration, state, run)
+            workflow._declaration.step(run.step)
+            _expect(f"{step!r}", step_status(state, *run), wanted)
         for name, value in (fields or {}).items():
             _expect(f"the field {name!r}", _field(workflow, name), value)
         return self
@@ -193,7 +198,7 @@ class Story(Generic[W]):
         left = iter(appended)
         for one in wanted:
             if not any(_is(row, one) for row in left):
-                were = ", ".join(map(str, appended)) or "none"
+                were = ", ".join(_told(row, one) for row in appended) or "none"
                 raise AssertionError(
                     f"{_described(one)} is not among the events, in this order. Appended were: {were}."
                 )
@@ -233,6 +238,12 @@ def _is(row: Event, wanted: str | Fact | type[Fact]) -> bool:
     if isinstance(wanted, Fact):
         return row.type == wanted.__class__.__name__ and row.data == wanted.model_dump(mode="json")
     return row.type == wanted.__name__
+
+
+def _told(row: Event, wanted: str | Fact | type[Fact]) -> str:
+    """Describe an event, with what it says if one of its kind was to say something else."""
+    alike = isinstance(wanted, Fact) and row.type == wanted.__class__.__name__
+    return f"{row} {row.data}" if alike else str(row)
 
 
 def _described(wanted: str | Fact | type[Fact]) -> str:

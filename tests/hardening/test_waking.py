@@ -153,7 +153,7 @@ def test_a_killed_workers_step_goes_on_though_its_clock_was_ahead(rung: list[Bel
     clock.tick(HERE)
     assert Run.objects.get().status == "running"
 
-    with travel(timedelta(seconds=91)):  # its lease, and half a lease more
+    with travel(timedelta(seconds=61)):
         clock.tick(HERE)
 
     assert (Run.objects.get().status, Lease.objects.count()) == ("retrying", 0)

@@ -10,13 +10,13 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from django_timelines.exceptions import TimelinesError
+from django_timelines.exceptions import TimelinesError, Unknown
 from django_timelines.models import Event, Timeline
 from django_timelines.testing import assert_holds, given, recorded_errors, travel
 from django_timelines.workflows import Refused
 from tests.hardening.workflows import Diary, Fact
 from tests.shop.here import HERE
-from tests.shop.workflows import Bar, Fork, Jury, Member, Order, Visit, plan, ran
+from tests.shop.workflows import Bar, Fork, Jury, Member, Order, Paid, Visit, plan, ran
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -301,3 +301,29 @@ def test_a_past_in_which_the_time_of_items_ran_out_is_one_that_may_have_been(dep
 
     assert_holds(past)
     assert [past.sign[person].status for person in ("Ada", "Bob")] == ["overdue", "overdue"]
+
+
+def test_a_story_looks_at_items_and_names_them() -> None:
+    story = given(Bar, drinks=["tea", "beer"]).upto("make").when("make[tea]")
+
+    story.then("StepCompleted make[tea]", steps={"make[tea]": "completed", "make[beer]": "due"})
+
+    with pytest.raises(
+        AssertionError, match=r"Appended were: \d+ AttemptStarted make\[tea\], \d+ StepCompleted make\[tea\]"
+    ):
+        story.then("StepCompleted make[beer]")
+    with pytest.raises(Unknown, match="has no item wine"):
+        story.then(steps={"make[wine]": "completed"})
+
+
+def test_a_story_leads_to_no_undo() -> None:
+    with pytest.raises(TimelinesError, match="'pour_away' undoes a step, or reminds of one"):
+        given(Bar, drinks=["tea"]).upto("pour_away")
+
+
+def test_a_fact_of_another_content_is_shown_with_what_it_said() -> None:
+    plan["pay"] = lambda order: order.record(Paid(amount=5))
+    story = given(Order, customer="Ada").upto("pay").when("pay", amount=5)
+
+    with pytest.raises(AssertionError, match=r"Paid\(amount=4\) is not among .* Paid pay \{'amount': 5\}"):
+        story.then(Paid(amount=4))

@@ -11,6 +11,7 @@ import pytest
 from django.db import transaction
 
 from django_timelines.engine import clock
+from django_timelines.exceptions import Unknown
 from django_timelines.models import Lease, Timeline
 from django_timelines.placements import embedded
 from django_timelines.signals import appended
@@ -19,7 +20,7 @@ from django_timelines.testing.due import carry_out, next_due
 from django_timelines.workflows import RetryAfter
 from tests.shop.here import HERE
 from tests.shop.models import Entry
-from tests.shop.workflows import Order, Vault, plan, ran
+from tests.shop.workflows import Bar, Order, Vault, plan, ran
 
 from .workflows import Postcard, Telegram
 
@@ -338,7 +339,7 @@ def test_a_secret_is_kept_for_the_attempt_after_a_failure() -> None:
 def test_a_step_that_never_ran_could_not_fail() -> None:
     upto("pay")
 
-    with pytest.raises(AssertionError, match="pakc did not run in the block"), fail_step("pakc", OSError):
+    with pytest.raises(AssertionError, match="serve did not run in the block"), fail_step("serve", OSError):
         drain()
 
 
@@ -398,3 +399,27 @@ def test_what_need_not_wait_comes_before_what_has_waited_on_every_database() -> 
         assert run
         carry_out(run, HERE)
         assert [Telegram.get(one.pk).send.status for one in (waited, fresh)] == ["retrying", "completed"]
+
+
+def test_one_item_fails_and_dies_apart_from_the_others() -> None:
+    bar = Bar.start(drinks=["tea", "beer", "milk"])
+    with fail_step("make[beer]", OSError("empty")), crash_at("after commit", "shop.Bar.make[milk]"):
+        drain()
+
+    now = Bar.get(bar.pk)
+    assert [now.make[drink].status for drink in ("tea", "beer", "milk")] == ["completed", "retrying", "completed"]
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ("serev", "No workflow has a step 'serev'. Did you mean 'serve'?"),
+        ("shop.Bar.serev", "shop.Bar has no step 'serev'. Did you mean 'serve'?"),
+        ("Bar.serve", "There is no workflow 'Bar'."),
+    ],
+)
+def test_a_step_that_there_is_not_is_named_at_once(step: str, said: str) -> None:
+    with pytest.raises(Unknown) as unknown, fail_step(step, OSError):
+        pass
+
+    assert str(unknown.value).startswith(said)

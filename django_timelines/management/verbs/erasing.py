@@ -6,10 +6,13 @@ from argparse import ArgumentParser
 
 from django.core.management.color import Style
 
+from ...models import Timeline
 from . import finding
 from .base import Answer, Verb, type_options
 from .explain import standing
 from .terminal import add_yes
+
+MOST = 5
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -27,7 +30,15 @@ def _run(options: type_options, style: Style) -> Answer:
     options["terminal"].confirm(yes=options["yes"])
     timeline.erase(reason=options["reason"])
     now = standing(timeline, style)
-    return Answer({"erased": True} | now.document, [f"{timeline} is erased.", *now.lines])
+    left = [one for one in timeline.family if not one.state.get("erased")]
+    others = [f"Of its family {len(left)} {'is' if len(left) == 1 else 'are'} not: {_named(left)}."] if left else []
+    document = {"erased": True, "family_not_erased": [str(one.pk) for one in left]} | now.document
+    return Answer(document, [f"{timeline} is erased.", *others, *now.lines])
+
+
+def _named(timelines: list[Timeline]) -> str:
+    """Name some of them."""
+    return ", ".join(map(str, timelines[:MOST])) + (" and more" if timelines[MOST:] else "")
 
 
 VERB = Verb("erase", "Erase what an ended timeline says; what happened stays.", _arguments, _run)

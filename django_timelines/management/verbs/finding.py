@@ -25,7 +25,7 @@ def add_timeline(parser: ArgumentParser, *, needed: bool = True) -> None:
     said = "Its id, the beginning of its id, or (with --key) its key." + ("" if needed else " Default: everything.")
     parser.add_argument("timeline", metavar="ID", help=said, **how_many)
     parser.add_argument("--key", action="store_true", help="ID is the key that it was started with.")
-    said = "With --key: of this workflow, signup.Signup say." + ("" if needed else " Without ID: all of this workflow.")
+    said = "Of this workflow, signup.Signup say." + ("" if needed else " Without ID: all of this workflow.")
     parser.add_argument("--workflow", metavar="LABEL", help=said)
 
 
@@ -57,14 +57,19 @@ def of_workflow(options: type_options, label: str) -> TimelineQuerySet:
 
 def timeline(options: type_options) -> Timeline:
     """Return the timeline that is meant; ``Unknown`` if there is none, ``Refused`` if there are several."""
-    return _by_key(options) if options["key"] else by_id(options, options["timeline"])
+    among = of_workflow(options, options["workflow"]) if options["workflow"] else timelines(options)
+    return _by_key(options) if options["key"] else by_id(options, options["timeline"], among)
 
 
-def by_id(options: type_options, beginning: str) -> Timeline:
-    """Return the timeline whose id is this or begins with it."""
-    span = _id_span(beginning)
-    found = list(timelines(options).filter(pk__range=span)[: NAMED + 1]) if span else []
-    return _one(found, f"whose id begins with {beginning!r}", "Give more of it.")
+def by_id(options: type_options, beginning: str, among: TimelineQuerySet | None = None) -> Timeline:
+    """Return the timeline whose id is this or begins with it. ``among``: those that may be meant; all without it."""
+    span, among = _id_span(beginning), timelines(options) if among is None else among
+    found = list(among.filter(pk__range=span)[: NAMED + 1]) if span else []
+    return _one(found, f"whose id begins with {beginning!r}{_of(options)}", "Give more of it.")
+
+
+def _of(options: type_options) -> str:
+    return f" of {options['workflow']}" if options.get("workflow") else ""
 
 
 def _by_key(options: type_options) -> Timeline:
@@ -73,7 +78,7 @@ def _by_key(options: type_options) -> Timeline:
     names = [name for one in known if not label or label in one.names for name in one.names]
     digests = [key_digest(name, key) for name in names or [label]]
     found = list(timelines(options).filter(digest__in=digests)[: NAMED + 1])
-    return _one(found, f"with the key {key!r}{f' of {label}' if label else ''}", "Say --workflow.")
+    return _one(found, f"with the key {key!r}{_of(options)}", "Say --workflow.")
 
 
 def _one(found: list[Timeline], described: str, advice: str) -> Timeline:

@@ -186,7 +186,7 @@ def _document(drawn: _Drawn, node: Node) -> dict[str, Any]:
         "waits": node.waits,
         "within": node.within.total_seconds() if node.within else None,
         "delivery": str(step.delivery),
-        "each": asdict(node.each) if node.each else None,
+        "each": {name: value for name, value in asdict(node.each).items() if name != "declared"} if node.each else None,
         "begins": step.child._declaration.label if step.child is not None else None,
         "notes": list(_notes(drawn.declaration, node)),
     } | ({"status": str(status)} if status else {})

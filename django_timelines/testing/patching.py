@@ -27,7 +27,7 @@ def wrapped(owner: Any, name: str, wrap: Callable[[Any], Any]) -> Iterator[None]
 
 @dataclass(frozen=True, slots=True)
 class Which:
-    """Which step a helper is about: ``Signup.activate``, ``"activate"``, ``"signup.Signup.activate"``, ``"make[tea]"``, or any."""
+    """Which step is meant: ``Signup.activate``, ``"activate"``, ``"signup.Signup.activate"``, ``"make[tea]"``, or any."""
 
     step: str = ""
     workflow: str = ""

@@ -15,7 +15,7 @@ from django_timelines.engine import prune as pruning
 from django_timelines.models import Event, Timeline
 from django_timelines.testing import drain, travel
 from tests.shop.here import HERE
-from tests.shop.workflows import Letter, Trip, Vault
+from tests.shop.workflows import Letter, Supper, Trip, Vault
 
 from .conftest import type_ask, type_at_terminal, type_say
 
@@ -157,3 +157,18 @@ def test_partition_says_what_it_made_or_that_this_is_no_postgresql(say: type_say
 
     assert say("partition").startswith("Made django_timelines_event_before.\n")
     assert say("partition") == "All partitions are there.\n"
+
+
+def test_erase_says_what_of_the_family_is_left(say: type_say, ask: type_ask) -> None:
+    supper = Supper.start(guest="Ada", dishes=["soup"])
+    drain()
+    supper.timeline.cancel(reason="no more")
+    drain()
+    children = list(Supper.get(supper.pk).timeline.children)
+    assert len(children) == 2
+
+    erased = ask("erase", str(supper.pk), "--reason", "asked for it", "--yes")
+
+    assert erased["family_not_erased"] == [str(child.pk) for child in children]
+    said = say("erase", str(children[0].pk), "--reason", "asked for it", "--yes")
+    assert f"Of its family 1 is not: {children[1]}." in said

@@ -237,6 +237,17 @@ def test_a_key_of_two_workflows_asks_for_the_workflow(say: type_say) -> None:
         say("explain", "17", "--key")
 
 
+def test_a_timeline_is_found_by_its_id_among_those_of_the_workflow_that_is_named(ask: type_ask, say: type_say) -> None:
+    order = Order.start(customer="Ada")
+
+    assert ask("show", str(order.pk), "--workflow", "shop.Order")["timeline"]["id"] == str(order.pk)
+    with pytest.raises(CommandError, match=rf"no timeline whose id begins with '{order.pk}' of shop.Visit"):
+        say("cancel", str(order.pk), "--workflow", "shop.Visit", "--reason", "oops")
+    for words in ([str(order.pk)], ["17", "--key"]):
+        with pytest.raises(CommandError, match=r"There is no workflow 'shop.Ordr' in the code"):
+            say("show", *words, "--workflow", "shop.Ordr")
+
+
 def test_a_timeline_without_its_class_is_shown(say: type_say) -> None:
     order = OrderFactory(upto="pay")
     Timeline.objects.filter(pk=order.pk).update(workflow="shop.Gone")

@@ -415,7 +415,7 @@ def test_one_item_fails_and_dies_apart_from_the_others() -> None:
     [
         ("serev", "No workflow has a step 'serev'. Did you mean 'serve'?"),
         ("shop.Bar.serev", "shop.Bar has no step 'serev'. Did you mean 'serve'?"),
-        ("Bar.serve", "There is no workflow 'Bar'."),
+        ("Bar.serve", "There is no workflow 'Bar' in the code."),
     ],
 )
 def test_a_step_that_there_is_not_is_named_at_once(step: str, said: str) -> None:

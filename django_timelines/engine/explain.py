@@ -277,11 +277,12 @@ def _clock(timeline: Timeline, runs: list[Run]) -> list[Reason]:
     seen = Sighting.objects.using(timeline.using).filter(name=SIGHTING).values_list("at", flat=True).first()
     if seen is not None and moments.now() - seen < UNSEEN:
         return []
-    waits_for_site = any(run.placement == EMBEDDED and run.status in CLAIMABLE for run in runs)
-    if waits_for_site:  # a clock of its own would run nothing
+    if not is_used():
+        mend = _("start manage.py timelines_clock")
+    elif any(run.placement == EMBEDDED and run.status in CLAIMABLE for run in runs):  # a clock alone would run nothing
         mend = _("start the site")
     else:
-        mend = _("start the site, or manage.py timelines_clock") if is_used() else _("start manage.py timelines_clock")
+        mend = _("start the site, or manage.py timelines_clock")
     if seen is None:
         return [Reason("no_clock", _("No clock has been seen: %(mend)s.") % {"mend": mend})]
     sentence = _("No clock has been seen since %(when)s: %(mend)s.")

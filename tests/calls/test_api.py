@@ -311,7 +311,7 @@ def test_what_no_database_holds_is_asked_for_in_vain(customer, asked):
 
 @pytest.mark.parametrize("name", ["", "a\x00", "a\nb", "a\r", "x" * 5000, "ada]", "ada#2", ".."])
 def test_an_item_that_cannot_be_is_called_in_vain(customer, ada, name):
-    jury = Jury.using(actor=ada).start(members=[{"name": "ada", "seat": 1}])
+    jury = Jury.using(actor=ada).start(members=[{"name": "ada", "seat": 1}, {"name": "Cy", "seat": 2}])
     drain()
 
     by_api = post(customer, of(jury, "steps", quote(f"vote[{name}]", safe="")), input={"points": 3})

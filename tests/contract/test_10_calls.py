@@ -172,8 +172,11 @@ def test_explain_says_what_it_waits_for_and_that_no_clock_was_seen() -> None:
 
 
 def test_explain_tells_to_start_what_keeps_time_there(place: Any) -> None:
+    visit = Visit.start(guest="Ada")
+    drain()
+    assert "start the site, or manage.py timelines_clock." in str(visit.timeline.explain())
     order = Order.start(customer="ann")
-    assert "start the site, or manage.py timelines_clock." in str(order.timeline.explain())
+    assert "No clock has been seen: start the site." in str(order.timeline.explain())  # where alone it can run
 
     place(background="rq:default")
 

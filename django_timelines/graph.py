@@ -244,9 +244,8 @@ def when_due(at: datetime, due: datetime | None, within: timedelta | None) -> di
 
 def _unbegun_items(state: type_state, step: str) -> Iterator[NewEvent]:
     for item, run in items_of(state, step).items():
-        if (run["status"] == StepStatus.UPCOMING and "index" in run) or is_unbegun(
-            run
-        ):  # kept calls may name what is no item
+        is_listed = "index" in run  # a call that is kept may name what is no item
+        if (run["status"] == StepStatus.UPCOMING and is_listed) or is_unbegun(run):
             yield NewEvent(EventType.STEP_NOT_TAKEN, step, item)
 
 

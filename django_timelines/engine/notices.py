@@ -23,9 +23,8 @@ def notices(before: Snapshot, after: Snapshot, events: Iterable[NewEvent]) -> It
     turned = after.state.get("cancelling") and not before.state.get("cancelling")
     undoes = any(event.type == EventType.ROUND_BEGUN and event.data.get("compensate") for event in events)
     compensate = bool(after.state.get("compensating") or undoes)
-    awaited = {
-        run["child"] for run in after.state["runs"].here().values() if awaits_child(run)
-    }  # renamed, or in a round
+    # by child: a run that still waits for it may have another key now, of a renamed step or an earlier round
+    awaited = {run["child"] for run in after.state["runs"].here().values() if awaits_child(run)}
     for key, (old, new) in _changed_or_open(before.state, after.state, turned=bool(turned)).items():
         name = split_key(key)
         goes_on = awaits_child(old) and old["child"] in awaited

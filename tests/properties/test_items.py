@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from django_timelines.events import EventType, NewEvent
 from django_timelines.exceptions import ItemsNotLoaded
+from django_timelines.fields import Field
 from django_timelines.graph import Dependency, Graph, Node
 from django_timelines.runs import Runs, Wanted
 from django_timelines.state import (
@@ -39,7 +40,7 @@ AHEAD = 2  # of the next items that are read at a time
 def graphs(draw: st.DrawFn) -> Graph:
     at_once = draw(st.sampled_from([None, 1, 2, 3]))
     tolerates = draw(st.sampled_from([{}, {"at_least": 2}, {"at_most_failed": 1}]))
-    each = Each("items", at_once=at_once, **tolerates)
+    each = Each("items", at_once=at_once, declared=Field("items", list[Any]), **tolerates)
     within = draw(st.sampled_from([None, timedelta(days=1)]))
     delay = draw(st.sampled_from([None, timedelta(hours=1)]))
     make = Node("make", (Dependency("begin"),), waits=draw(st.booleans()), within=within, delay=delay, each=each)

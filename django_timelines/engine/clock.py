@@ -129,7 +129,8 @@ def tick(using: str, actor: Actor | None = None, deaf: type_deaf | None = None) 
     runs = _runs(using, at, deaf, paused).with_timelines()
     looked_at = list(runs.filter(ring__lte=at).order_by("ring")[:BATCH])
     if ended := store.with_ended_lease(using, BATCH):  # of these some were claimed by who is ahead of us, and so noted
-        looked_at += runs.filter(pk__in=ended, status=StepStatus.RUNNING, ring__gt=at + conf.lease(), rings=0)
+        far = moments.now() + conf.lease()
+        looked_at += runs.filter(pk__in=ended, status=StepStatus.RUNNING, ring__gt=far, rings=0)
     due = [run for run in looked_at if not _look(run, at, by)]
     with suppress(Conflict), conflict_if_transient(using):  # the next look is soon
         ring_again(using, due, at, deaf)

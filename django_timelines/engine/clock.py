@@ -256,6 +256,8 @@ def rescue(run: Run, by: By) -> bool:
     name = _name_of(run, snapshot)
     if _leaves_to_newer_code(declaration, snapshot, run):
         return False
+    if store.leases(snapshot.using, [run.pk]).get(run.pk):  # a heartbeat came since it was looked at
+        return False
     if declaration is None or declaration.current(name.step) not in declaration.steps:
         events = [without_code(declaration, snapshot, name)]
     else:

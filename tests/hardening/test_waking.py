@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from django_timelines import moments
+from django_timelines import moments, store
 from django_timelines.actors import SYSTEM
 from django_timelines.engine import bells, clock
 from django_timelines.engine.claim import claim
@@ -157,6 +157,23 @@ def test_a_killed_workers_step_goes_on_though_its_clock_was_ahead(rung: list[Bel
         clock.tick(HERE)
 
     assert (Run.objects.get().status, Lease.objects.count()) == ("retrying", 0)
+
+
+def test_a_heartbeat_that_comes_just_before_the_rescue_keeps_the_attempt(rung: list[Bell]) -> None:
+    Errand.start()
+    assert heard(rung.pop()) is not None
+
+    def beaten(rescue: Any) -> Any:
+        def late(run: Run, by: Any) -> bool:
+            store.heartbeat(HERE, [Lease.objects.get().holder], 60)
+            return bool(rescue(run, by))
+
+        return late
+
+    with travel(timedelta(seconds=61)):
+        with wrapped(clock, "rescue", beaten):
+            clock.tick(HERE)
+        assert Run.objects.get().status == "running"
 
 
 def test_what_is_resumed_goes_on_at_once_however_long_it_had_waited(rung: list[Bell]) -> None:

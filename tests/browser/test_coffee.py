@@ -76,6 +76,8 @@ def decline(site: Site, page: Page, counter: Page) -> None:
     expect(page.get_by_role("status").first).to_contain_text("Cancelled on", timeout=TURN)
 
     assert ("TimelineCancelled", "") in site.events(order)
-    assert ("StepCompleted", "hand_over") not in site.events(order)
-    page.get_by_role("link", name="Build", exact=True).click()
-    expect(page.get_by_role("status").first).to_contain_text("Cancelled on", timeout=TURN)
+    assert {("StepCompleted", "hand_over"), ("StepCompleted", "build")}.isdisjoint(site.events(order))
+    drinks = page.get_by_role("link", name="Build", exact=True)
+    if drinks.count():  # on a busy machine the card may be declined before they are begun
+        drinks.click()
+        expect(page.get_by_role("status").first).to_contain_text("Cancelled on", timeout=TURN)

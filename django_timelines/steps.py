@@ -80,7 +80,12 @@ class Each:
     def list_in(self, fields: Mapping[str, Any]) -> Any:
         """Return the list as stored fields have it, or the field's default; ``ValueError`` if it cannot be brought up."""
         found = self.declared.stored_in(fields, None)
-        return found if found is None or isinstance(found, list) else self.declared.brought_up(found)
+        if found is None or isinstance(found, list):
+            return found
+        try:
+            return self.declared.brought_up(found)
+        except Exception as error:  # a validator is the project's own code; the value is somebody's
+            raise ValueError(f"{self.field} is no list, and cannot be brought up ({type(error).__name__}).") from None
 
     def items(self, values: Any) -> list[tuple[str, Any]]:
         """Return each item's key and value; ``ValueError`` says what is wrong with the list."""

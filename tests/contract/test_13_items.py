@@ -148,6 +148,17 @@ def test_a_validator_brings_up_what_was_no_list_before(deploy: Any) -> None:
     assert ran == {f"carry {item}": 1 for item in "NSW"}
 
 
+def test_a_validator_that_raises_blocks_the_step_and_not_the_one_before(deploy: Any) -> None:
+    parcel = held(put(deploy, 'shops: str = "N,S,W"', WITHOUT))
+    workflow = put(deploy, "shops: Annotated[list[str], BeforeValidator(lambda said: said['no such'])]")
+
+    workflow.get(parcel.pk).hold()
+
+    now = workflow.get(parcel.pk)
+    assert (now.hold.status, now.carry.status) == ("completed", "blocked")
+    assert "shops is no list, and cannot be brought up (TypeError)" in str(now.timeline.explain())
+
+
 def test_the_check_says_which_items_do_not_fit_the_parameter_that_takes_them(deploy: Any) -> None:
     held(put(deploy))
     put(deploy, typed="int")

@@ -19,7 +19,7 @@ from django_timelines.models import Item, Timeline
 from django_timelines.testing import assert_holds, drain, travel
 from tests.calls.workflows import Expense
 from tests.shop.here import HERE
-from tests.shop.workflows import Order, Tray, Visit
+from tests.shop.workflows import Order, Supper, Tray, Visit
 
 DAMAGES = [
     {},
@@ -197,3 +197,18 @@ def test_its_items_are_folded_anew_too() -> None:
     assert_holds(tray)
     drain()
     assert Tray.get(tray.pk).timeline.status == "completed"
+
+
+def test_a_damaged_one_of_the_family_keeps_nobody_from_erasing_another() -> None:
+    supper = Supper.start(guest="Ada", dishes=["soup"])
+    drain()
+    supper.timeline.cancel(reason="no more")
+    drain()
+    first, second = Supper.get(supper.pk).timeline.children
+    damage(first.subject, {})
+    said = StringIO()
+
+    call_command("timelines", "erase", str(second.pk), "--reason", "asked for it", "--yes", stdout=said)
+
+    assert "Of its family 2 are not:" in said.getvalue()
+    refold(first.subject)

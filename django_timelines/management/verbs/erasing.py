@@ -5,8 +5,10 @@ from __future__ import annotations
 from argparse import ArgumentParser
 
 from django.core.management.color import Style
+from django.db.models import Exists, OuterRef
 
-from ...models import Timeline
+from ...events import EventType
+from ...models import Event, Timeline
 from . import finding
 from .base import Answer, Verb, type_options
 from .explain import standing
@@ -30,7 +32,8 @@ def _run(options: type_options, style: Style) -> Answer:
     options["terminal"].confirm(yes=options["yes"])
     timeline.erase(reason=options["reason"])
     now = standing(timeline, style)
-    left = [one for one in timeline.family if not one.state.get("erased")]
+    erased = Event.objects.using(timeline.using).filter(timeline=OuterRef("pk"), type=EventType.ERASED)
+    left = list(timeline.family.filter(~Exists(erased)).defer("state", "fields"))
     others = [f"Of its family {len(left)} {'is' if len(left) == 1 else 'are'} not: {_named(left)}."] if left else []
     document = {"erased": True, "family_not_erased": [str(one.pk) for one in left]} | now.document
     return Answer(document, [f"{timeline} is erased.", *others, *now.lines])

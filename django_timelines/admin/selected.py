@@ -1,4 +1,4 @@
-"""Verbs for several timelines of the list at once: pause, resume and cancel, with one reason for all of them."""
+"""Verbs for several timelines of the list at once: retry, pause, resume and cancel, with one reason for all of them."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MOST = 100  # a page of the list has fewer
 _DESCRIPTIONS = {
+    "retry_blocked": gettext_lazy("Retry what is blocked on the selected timelines"),
     "pause": gettext_lazy("Pause the selected timelines"),
     "resume": gettext_lazy("Resume the selected timelines"),
     "cancel": gettext_lazy("Cancel the selected timelines"),
@@ -71,7 +72,8 @@ def _ask(model_admin: TimelineAdmin, request: HttpRequest, verb: Verb) -> HttpRe
 
 
 def _word(verb: Verb) -> str:
-    return {"cancel": _("Cancel"), "pause": _("Pause"), "resume": _("Resume")}[verb.name]
+    words = {"cancel": _("Cancel"), "pause": _("Pause"), "resume": _("Resume"), "retry_blocked": _("Retry")}
+    return words[verb.name]
 
 
 def _without(timelines: list[Timeline], moved: list[Timeline]) -> list[Timeline]:

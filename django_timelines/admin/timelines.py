@@ -132,6 +132,10 @@ class TimelineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return False
         return obj is None or may_view(obj, request.user, request.session)
 
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        """Those with the permission to retry."""
+        return request.user.has_perm(VERBS["retry"].permission)
+
     def has_pause_permission(self, request: HttpRequest) -> bool:
         """Those with the permission to pause and resume."""
         return request.user.has_perm(VERBS["pause"].permission)

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -19,7 +20,18 @@ from ..exceptions import Conflict, MovedOn, Refused, Rejected
 from ..fields import text
 from ..placements import INLINE
 from ..registry import Declaration
-from ..state import ENDED, Outcome, RunName, StepStatus, has_unfitting_child, is_late, run_key, step_status
+from ..state import (
+    ENDED,
+    Outcome,
+    RunName,
+    StepStatus,
+    has_unfitting_child,
+    is_late,
+    open_runs,
+    run_key,
+    split_key,
+    step_status,
+)
 from ..store import Snapshot
 from .advance import advance
 from .behind import refuse_if_behind
@@ -72,6 +84,29 @@ def retry(
 
     after = append(declaration, snapshot, event, actor, name, exact=exact)
     return _outcome(snapshot, after, name), after
+
+
+def retry_blocked(
+    timeline: uuid.UUID, using: str, step: str = "", actor: Actor | None = None, reason: str = ""
+) -> Iterator[tuple[RunName, Refused | None]]:
+    """Try again what is blocked on a timeline, or only this step and its items: one run at a time, as they are asked for.
+
+    Yields each run with what refused it, if something did: the others are tried all the same.
+    """
+    snapshot = load(timeline, using, whole=True)
+    declaration = registry.get(snapshot.workflow)
+    wanted = step and declaration.current(step)
+    for key, run in open_runs(snapshot.state).items():
+        stored = split_key(key)
+        name = stored._replace(step=declaration.now_called(stored.step, snapshot.state))
+        if run["status"] != StepStatus.BLOCKED or "each" in run or (step and name.step != wanted):
+            continue
+        try:
+            retry(snapshot, name, actor, reason)
+        except Refused as refused:
+            yield name, refused
+        else:
+            yield name, None
 
 
 def skip(

@@ -12,13 +12,15 @@ from django.utils.translation import gettext_lazy as _
 from .. import registry
 from ..exceptions import Unknown
 from ..rules import allows_always, is_here
-from ..state import TAKES_CALLS, TimelineStatus, with_fields
+from ..state import TAKES_CALLS, StepStatus, TimelineStatus, with_fields
 from .columns import ExactCharField, StateField, new_id
 from .runs import Run
 from .written import WrittenQuerySet
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    from ..steps import Step
 
 
 class TimelineQuerySet(WrittenQuerySet["Timeline"]):
@@ -43,21 +45,44 @@ class TimelineQuerySet(WrittenQuerySet["Timeline"]):
         A step that is overdue and may still be done is one, a step that waits for the timeline that it began is none.
         ``Unknown``: the code has no such step, and nothing waits for one that it had.
         """
-        named, begins = models.Q(step=step), models.Q(pk__in=[])
-        declarations = [self._declaration] if self._declaration else [*registry.everything().values()]
-        for declaration in declarations:
-            declared = declaration.steps.get(declaration.current(step))
-            if declared is not None:
-                here = models.Q(timeline__workflow__in=declaration.names, step__in=declaration.names_of(step))
-                named, begins = named | here, begins | here if declared.child else begins
-        runs = Run.objects.using(self.db).filter(named & ~begins, status__in=TAKES_CALLS)
-        found = self.filter(pk__in=runs.values("timeline"))
-        known = {name: None for one in declarations for name in one.steps}
-        if step not in {*known, *(name for one in declarations for name in one.renamed_steps)} and not found.exists():
+        begins = models.Q(pk__in=[])
+        for declaration, declared in self._declaring(step):
+            begins |= self._of_step(declaration, step) if declared.child else models.Q(pk__in=[])
+        return self._with_a_run(step, models.Q(status__in=TAKES_CALLS) & ~begins)
+
+    def blocked_at(self, step: str) -> TimelineQuerySet:
+        """Those on which this step, or an item of it, is blocked: also under the name that it had before.
+
+        One that is paused is none. ``Unknown``: the code has no such step, and nothing is blocked at one that it had.
+        """
+        blocked = self.filter(status=TimelineStatus.BLOCKED)
+        return blocked._with_a_run(step, models.Q(status=StepStatus.BLOCKED))
+
+    def _with_a_run(self, step: str, wanted: models.Q) -> TimelineQuerySet:
+        named = models.Q(step=step)
+        for declaration, _declared in self._declaring(step):
+            named |= self._of_step(declaration, step)
+        found = self.filter(pk__in=Run.objects.using(self.db).filter(named & wanted).values("timeline"))
+        known = {name: None for one in self._declarations() for name in one.steps}
+        former = {name for one in self._declarations() for name in one.renamed_steps}
+        if step not in known and step not in former and not found.exists():
             whose = self._declaration.label if self._declaration else "No workflow"
             has = "has no step" if self._declaration else "has a step"
             raise Unknown(f"{whose} {has} {step!r}. Known: {', '.join(known) or 'none'}.", "unknown_step")
         return found
+
+    def _declarations(self) -> list[registry.Declaration]:
+        return [self._declaration] if self._declaration else [*registry.everything().values()]
+
+    def _declaring(self, step: str) -> Iterator[tuple[registry.Declaration, Step[...]]]:
+        """Yield the workflows that have such a step now, also if it had that name before, and the step."""
+        for declaration in self._declarations():
+            if declared := declaration.steps.get(declaration.current(step)):
+                yield declaration, declared
+
+    @staticmethod
+    def _of_step(declaration: registry.Declaration, step: str) -> models.Q:
+        return models.Q(timeline__workflow__in=declaration.names, step__in=declaration.names_of(step))
 
     def waiting_for_me(self, user: Any) -> TimelineQuerySet:
         """Those on which a step waits for this user: what is overdue first, then what has the least time left.

@@ -221,7 +221,8 @@ def test_several_are_paused_resumed_and_cancelled_with_one_reason(root: Client) 
 def test_each_needs_its_permission(staff, verb: str, action: str) -> None:
     trip = Trip.start("Ada")
 
-    for name, verbs in (("ada", ["view"]), ("bob", ["view", "retry", "cancel" if verb == "pause" else "pause"])):
+    others = {"retry", "cancel", "pause"} - {verb}
+    for name, verbs in (("ada", ["view"]), ("bob", ["view", *others])):
         client = staff(*verbs, name=name)
         assert f'value="{action}"' not in text_of(client, LIST)
         ask(client, action, trip, confirmed="yes", reason="because")
@@ -231,6 +232,21 @@ def test_each_needs_its_permission(staff, verb: str, action: str) -> None:
     assert f'value="{action}"' in text_of(client, LIST)
     ask(client, action, trip, confirmed="yes", reason="because")
     assert Trip.get(trip.pk).timeline.head > trip.timeline.head
+
+
+def test_what_is_blocked_is_retried_on_several_at_once(root: Client) -> None:
+    parcels, trip = [a_parcel("The scales are broken."), a_parcel("So are these.")], at_home()
+
+    text = ask(root, "retry_blocked_selected", *parcels, trip).content.decode()
+    assert "Retry 2 timelines?" in text
+    assert "These are left as they are:" in text
+    ask(root, "retry_blocked_selected", *parcels, trip, confirmed="yes", reason="new scales")
+
+    events = [parcel.timeline.events.filter(type="StepDue").latest("sequence") for parcel in parcels]
+    assert [(event.step, event.data["reason"], event.actor_label) for event in events] == [
+        ("weigh", "new scales", "grace")
+    ] * 2
+    assert Trip.get(trip.pk).timeline.status == "waiting"
 
 
 def test_what_was_not_ticked_is_not_touched(root: Client) -> None:

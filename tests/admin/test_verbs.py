@@ -5,10 +5,11 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from django_timelines.models import Timeline
-from django_timelines.testing import drain, recorded_errors
-from tests.shop.workflows import Trip
+from django_timelines.testing import drain, fail_step, recorded_errors
+from django_timelines.workflows import PermanentFailure
+from tests.shop.workflows import Issue, Trip
 
-from .conftest import LIST, a_parcel, confirm, page_of, post, somebody_is_first, verb_of
+from .conftest import LIST, a_parcel, confirm, page_of, post, somebody_is_first, text_of, verb_of
 from .workflows import Parcel
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -81,6 +82,21 @@ def test_retry_tries_again_and_records_who_and_why(staff, blocked: Parcel, urls:
 
 def test_retry_needs_no_reason(root: Client, urls: dict[str, str]) -> None:
     assert post(root, urls["retry"], reason="") == "“Weigh” is tried again. It is due now."
+
+
+def test_all_that_is_blocked_on_a_timeline_is_retried_at_once(root: Client) -> None:
+    issue, broken = Issue.start(pages=["a", "b", "c"]), PermanentFailure("The press is broken.")
+    with fail_step("lay_out[a]", broken), fail_step("lay_out[c]", broken):
+        drain()
+    url = verb_of("retry_blocked", issue)
+
+    assert f'action="{url}"' in text_of(root, page_of(issue))
+    assert "These are tried again now, where their retries run: Lay out[a], Lay out[c]." in text_of(root, url)
+    assert post(root, url, reason="") == "2 steps are tried again."
+
+    drain()
+    assert Issue.get(issue.pk).timeline.status == "waiting"
+    assert f'action="{url}"' not in text_of(root, page_of(issue))
 
 
 def test_retry_runs_the_next_attempt_now_instead_of_waiting(root: Client) -> None:

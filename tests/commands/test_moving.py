@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -10,12 +12,15 @@ import pytest
 from django.core.management import CommandError
 
 from django_timelines.actors import Actor, ActorType, acting
+from django_timelines.engine.operate import retry_blocked
 from django_timelines.management.commands.timelines import Command
 from django_timelines.management.verbs import VERBS
 from django_timelines.models import Event
-from django_timelines.testing import drain
+from django_timelines.testing import drain, fail_step
+from django_timelines.workflows import PermanentFailure
+from tests.hardening.test_damaged import damage
 from tests.shop.factories import OrderFactory
-from tests.shop.workflows import Order
+from tests.shop.workflows import Bill, Issue, Order
 
 from .conftest import a_blocked_order, type_ask, type_say
 
@@ -183,3 +188,70 @@ def test_help_names_each_verb(type_in: Callable[..., Any]) -> None:
     said = " ".join(Command().create_parser("manage.py", "timelines").format_help().split())
 
     assert [verb.name for verb in VERBS if f" {verb.name} {verb.help}" not in said] == []
+
+
+@everywhere
+def test_all_that_a_step_blocked_is_tried_again_at_once(say: type_say, ask: type_ask) -> None:
+    blocked, other = [a_blocked_order() for _ in range(3)], OrderFactory(upto="pay")
+    ids = {str(order.pk) for order in blocked}
+    assert {one["id"] for one in ask("list", "--blocked-at", "announce")["timelines"]} == ids
+
+    assert say("retry-blocked", "announce", "--dry-run").strip() == "announce is blocked on 3 timelines."
+    answer = ask("retry-blocked", "announce", "--workflow", "shop.Order", "--reason", "new paper")
+
+    assert (answer["retried"], answer["timelines"], answer["refused"], answer["complete"]) == (3, 3, [], True)
+    assert {newest(order, "StepDue").data["reason"] for order in blocked} == {"new paper"}
+    drain()
+    assert {Order.get(id).pay.status for id in ids} == {"waiting"}
+    assert other.pay.status == "waiting"
+    assert say("retry-blocked", "announce").strip() == "announce is tried again: 0 runs on 0 timelines."
+
+
+@everywhere
+def test_all_items_that_are_blocked_are_tried_again_and_no_other_step(ask: type_ask) -> None:
+    issue = Issue.start(pages=["a", "b", "c"])
+    broken = PermanentFailure("The press is broken.")
+    with fail_step("lay_out[a]", broken), fail_step("lay_out[c]", broken), fail_step(Bill.charge, broken):
+        drain()
+
+    answer = ask("retry-blocked", "lay_out")
+
+    assert (answer["retried"], answer["timelines"]) == (2, 1)
+    issue = Issue.get(issue.pk)
+    assert [issue.lay_out[page].status for page in "abc"] == ["due", "completed", "due"]
+    assert Bill.timelines.blocked_at("charge").count() == 1
+
+
+@everywhere
+def test_one_that_is_refused_keeps_nobody_from_the_others(say: type_say, ask: type_ask) -> None:
+    damaged, order = a_blocked_order(), a_blocked_order()
+    damage(damaged, {"runs": 7})
+
+    with pytest.raises(CommandError, match=f"Refused on {damaged.pk}: .*refold") as refused:
+        say("retry-blocked", "announce")
+
+    assert refused.value.returncode == 1
+    assert Order.get(order.pk).announce.status == "due"
+    say("refold", str(damaged.pk))
+    assert ask("retry-blocked", "announce")["retried"] == 1
+
+
+@everywhere
+def test_ctrl_c_ends_it_behind_a_timeline(ask: type_ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    orders = [a_blocked_order() for _ in range(2)]
+
+    def retry(*args: Any, **options: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return retry_blocked(*args, **options)
+
+    monkeypatch.setattr("django_timelines.management.verbs.retrying.retry_blocked", retry)
+    answer = ask("retry-blocked", "announce")
+
+    assert (answer["retried"], answer["timelines"], answer["complete"]) == (1, 1, False)
+    assert [Order.get(order.pk).announce.status for order in orders] == ["due", "blocked"]
+
+
+@everywhere
+def test_a_step_that_there_is_not_is_refused(say: type_say) -> None:
+    with pytest.raises(CommandError, match="No workflow has a step 'anounce'"):
+        say("retry-blocked", "anounce")

@@ -8,14 +8,21 @@ from .amending import AMEND
 from .assigning import ASSIGN
 from .base import Outlook, Verb
 from .ending import CANCEL
-from .moving import RETRY, SKIP
+from .moving import RETRY, RETRY_BLOCKED, SKIP
 from .pausing import PAUSE, RESUME
 from .revoking import REVOKE, REVOKE_PAGE
 from .rewinding import REWIND
 
 __all__ = ["VERBS", "Outlook", "Verb", "allowed_verbs"]
 
-VERBS = {verb.name: verb for verb in (RETRY, SKIP, ASSIGN, REVOKE, AMEND, REWIND, PAUSE, RESUME, REVOKE_PAGE, CANCEL)}
+VERBS = {
+    verb.name: verb
+    for verb in (
+        *(RETRY, SKIP, ASSIGN, REVOKE),
+        *(RETRY_BLOCKED, AMEND, REWIND, PAUSE, RESUME, REVOKE_PAGE, CANCEL),
+    )
+}
+"""In the order of the buttons: of a step, of a timeline."""
 
 
 def allowed_verbs(user: Any) -> frozenset[str]:

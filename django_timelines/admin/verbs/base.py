@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from ... import items, registry
 from ...items import status_of
 from ...models import Timeline
-from ...state import ENDED, split_key
+from ...state import ENDED, StepStatus, open_runs, split_key
 from ..payloads import Difference
 from ..words import step_title
 
@@ -90,6 +90,12 @@ class Verb:
 def run_of(timeline: Timeline, key: str) -> dict[str, Any]:
     """Return what the state holds of a run, or nothing."""
     return dict(items.run_of(timeline, key))
+
+
+def with_status(timeline: Timeline, *statuses: StepStatus) -> list[str]:
+    """Return the keys of the open runs that stand so; of a step with items theirs, not its own."""
+    runs = open_runs(items.read_all(timeline)).items()
+    return [key for key, run in runs if run["status"] in statuses and "each" not in run]
 
 
 def is_known(timeline: Timeline, key: str) -> bool:

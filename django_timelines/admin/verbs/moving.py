@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from ... import moments, registry, store
 from ...actors import of_user
@@ -14,10 +14,10 @@ from ...engine.advance import follow
 from ...events import EventType, NewEvent
 from ...items import read_all, status_of
 from ...models import Run, Timeline
-from ...state import ENDED, StepStatus, fold, split_key, timeline_status
+from ...state import ENDED, StepStatus, TimelineStatus, fold, split_key, timeline_status
 from ...steps import Delivery
 from ..words import lease_of, step_title
-from .base import Choice, Outlook, Verb, is_known, run_of, title, type_asked
+from .base import Choice, Outlook, Verb, is_known, mark, run_of, title, titles, type_asked, with_status
 
 SKIPPABLE = (StepStatus.BLOCKED, StepStatus.RETRYING, StepStatus.DUE, StepStatus.WAITING, StepStatus.OVERDUE)
 
@@ -67,6 +67,25 @@ def _retry(timeline: Timeline, key: str, asked: type_asked, user: Any) -> str:
     return _("“%(step)s” is tried again. It is %(outcome)s now.") % {"step": title(key), "outcome": _(str(outcome))}
 
 
+def _can_retry_blocked(timeline: Timeline, key: str) -> bool:
+    return timeline.status == TimelineStatus.BLOCKED and registry.find(timeline.workflow) is not None
+
+
+def _look_at_retry_blocked(timeline: Timeline, key: str) -> Outlook:
+    blocked = with_status(timeline, StepStatus.BLOCKED)
+    sentences = [_("These are tried again now, where their retries run: %(steps)s.") % {"steps": titles(blocked)}]
+    return Outlook(sentences, mark([run_of(timeline, key)["fence"] for key in blocked]))
+
+
+def _retry_blocked(timeline: Timeline, key: str, asked: type_asked, user: Any) -> str:
+    tried = list(operate.retry_blocked(timeline.pk, timeline.using, actor=of_user(user), reason=asked["reason"]))
+    refused = [refusal for _run, refusal in tried if refusal]
+    if refused and len(refused) == len(tried):
+        raise refused[0]
+    again = ngettext("%(count)d step is tried again.", "%(count)d steps are tried again.", len(tried) - len(refused))
+    return " ".join([again % {"count": len(tried) - len(refused)}, *map(str, refused)])
+
+
 def _can_skip(timeline: Timeline, key: str) -> bool:
     status = status_of(timeline, key)
     return is_known(timeline, key) and status in SKIPPABLE and not run_of(timeline, key).get("final")
@@ -107,6 +126,17 @@ RETRY = Verb(
     applies=_can_retry,
     look=_look_at_retry,
     act=_retry,
+)
+RETRY_BLOCKED = Verb(
+    "retry_blocked",
+    gettext_lazy("Retry what is blocked"),
+    gettext_lazy("Try again what is blocked on this timeline?"),
+    of_a_step=False,
+    needs_reason=False,
+    applies=_can_retry_blocked,
+    look=_look_at_retry_blocked,
+    act=_retry_blocked,
+    permits="retry",
 )
 SKIP = Verb(
     "skip",

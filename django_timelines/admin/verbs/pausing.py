@@ -10,10 +10,9 @@ from django.utils.translation import gettext_lazy
 from ... import moments, store
 from ...actors import of_user
 from ...engine import pause
-from ...items import read_all
 from ...models import Timeline
-from ...state import CLAIMABLE, ENDED, StepStatus, open_runs
-from .base import Outlook, Verb, titles, type_asked
+from ...state import CLAIMABLE, ENDED, StepStatus
+from .base import Outlook, Verb, titles, type_asked, with_status
 
 
 def _can_pause(timeline: Timeline, key: str) -> bool:
@@ -24,30 +23,25 @@ def _can_resume(timeline: Timeline, key: str) -> bool:
     return timeline.status not in ENDED and bool(timeline.state.get("paused"))
 
 
-def _with(timeline: Timeline, *statuses: StepStatus) -> list[str]:
-    runs = open_runs(read_all(timeline)).items()
-    return [key for key, run in runs if run["status"] in statuses and "each" not in run]
-
-
 def _look_at_pause(timeline: Timeline, key: str) -> Outlook:
     sentences = [_("Nothing new is begun until somebody resumes it. Calls are taken, and become due.")]
-    if due := _with(timeline, *CLAIMABLE):
+    if due := with_status(timeline, *CLAIMABLE):
         sentences.append(_("These stay due: %(steps)s.") % {"steps": titles(due)})
-    if running := _with(timeline, StepStatus.RUNNING):
+    if running := with_status(timeline, StepStatus.RUNNING):
         sentences.append(_("This is being executed and ends first: %(steps)s.") % {"steps": titles(running)})
     return Outlook([*sentences, _("A deadline that passes meanwhile is settled once it is resumed.")])
 
 
 def _look_at_resume(timeline: Timeline, key: str) -> Outlook:
     sentences = []
-    if due := _with(timeline, *CLAIMABLE):
+    if due := with_status(timeline, *CLAIMABLE):
         sentences.append(_("These go on: %(steps)s.") % {"steps": titles(due)})
     else:
         sentences.append(_("Nothing is due at the moment."))
     now = moments.now()
     late = [
         key
-        for key in _with(timeline, StepStatus.WAITING, *CLAIMABLE)
+        for key in with_status(timeline, StepStatus.WAITING, *CLAIMABLE)
         if (until := timeline.state["runs"][key].get("until")) and moments.from_text(until) <= now
     ]
     if late:

@@ -22,7 +22,7 @@ REFUSED = 1
 
 class Command(BaseCommand):
     """Answers for people, or with ``--json`` for programs. Exit code 1: refused, and nothing was written (``check``: something
-    would block); 2: wrong usage.
+    would block; ``retry-blocked``: some were refused); 2: wrong usage.
     """
 
     help = "Look at timelines, and move them on."

@@ -15,6 +15,7 @@ from . import (
     projecting,
     pruning,
     refolding,
+    retrying,
     rewinding,
     schedules,
     show,
@@ -25,7 +26,7 @@ __all__ = ["VERBS", "Answer", "Verb"]
 
 VERBS: tuple[Verb, ...] = (
     *(listing.VERB, show.VERB, explain.VERB, graph.VERB),
-    *(*moving.VERBS, rewinding.VERB, *pausing.VERBS, *people.VERBS),
+    *(*moving.VERBS, retrying.VERB, rewinding.VERB, *pausing.VERBS, *people.VERBS),
     *(erasing.VERB, pruning.VERB, partitioning.VERB),
     *(*projecting.VERBS, schedules.VERB),
     *(checking.VERB, refolding.VERB),

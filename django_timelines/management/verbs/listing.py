@@ -25,6 +25,7 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--status", action="append", choices=statuses, help="Only those; may be given several times.")
     parser.add_argument("--workflow", metavar="LABEL", help="Only those of this workflow: signup.Signup, say.")
     parser.add_argument("--waiting-for", metavar="STEP", help="Only those on which this step waits for a call.")
+    parser.add_argument("--blocked-at", metavar="STEP", help="Only those on which this step is blocked.")
     parser.add_argument("--limit", type=_number, default=20, metavar="N", help="At most so many. Default: 20.")
     parser.add_argument("--before", metavar="ID", help="Only older ones: go on where a list ended.")
 
@@ -55,6 +56,8 @@ def _wanted(options: type_options) -> TimelineQuerySet:
         wanted = wanted.filter(status__in=options["status"])
     if options["waiting_for"]:
         wanted = wanted.waiting_for(options["waiting_for"])
+    if options["blocked_at"]:
+        wanted = wanted.blocked_at(options["blocked_at"])
     if options["before"]:
         wanted = wanted.filter(pk__lt=_before(options))
     return wanted

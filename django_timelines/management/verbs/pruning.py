@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-import signal
-import threading
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from django.core.management.color import Style
 
 from ... import moments
 from ...engine.prune import prune
+from ..ending import stopped_by_ctrl_c
 from . import finding
 from .base import Answer, Verb, type_options
 
@@ -44,7 +41,7 @@ def _run(options: type_options, style: Style) -> Answer:
     if label:
         finding.of_workflow(options, label)
     gone = 0
-    with _stopped_by_ctrl_c() as stopped:
+    with stopped_by_ctrl_c() as stopped:
         for batch in prune(options["older_than"], label, dry_run=dry_run, using=finding.database(options)):
             gone += batch
             terminal.progress(f"{gone:,} so far …")
@@ -59,26 +56,6 @@ def _said(gone: int, *, dry_run: bool, stopped: bool) -> str:
     what = f"{gone:,} timeline{'' if gone == 1 else 's'}"
     sentence = f"{what} would be deleted." if dry_run else f"{what} deleted."
     return f"{sentence} Ended before there were no more." if stopped else sentence
-
-
-@contextmanager
-def _stopped_by_ctrl_c() -> Iterator[threading.Event]:
-    """Take note of the first Ctrl-C, so that a batch comes to its end; the second ends at once."""
-    stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
-    before = signal.getsignal(signal.SIGINT) or signal.default_int_handler
-
-    def take_note(*_: object) -> None:
-        stopped.set()
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, take_note)
-    try:
-        yield stopped
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 VERB = Verb("prune", "Delete the timelines that ended long ago, with all that is theirs.", _arguments, _run)

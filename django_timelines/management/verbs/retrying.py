@@ -1,0 +1,74 @@
+"""``timelines retry-blocked STEP``: its cause is mended, and all that was blocked there goes on."""
+
+from __future__ import annotations
+
+import uuid
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.management.color import Style
+
+from ...engine.operate import retry_blocked
+from ...exceptions import Refused
+from ...state import run_key
+from ..ending import stopped_by_ctrl_c
+from . import finding
+from .base import Answer, Verb, plain, type_options
+
+MOST = 20  # refusals of which people are told one by one
+REFUSED = 1
+
+
+def _arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("step", metavar="STEP", help="The step's name. Of one with each= all items that are blocked.")
+    parser.add_argument("--workflow", metavar="LABEL", help="Only on timelines of this workflow: signup.Signup, say.")
+    parser.add_argument("--reason", default="", help="Why, for the events.")
+    parser.add_argument("--dry-run", action="store_true", help="Only count the timelines.")
+
+
+def _run(options: type_options, style: Style) -> Answer:
+    label, step, terminal = options["workflow"], options["step"], options["terminal"]
+    among = finding.of_workflow(options, label) if label else finding.timelines(options)
+    found = list(among.blocked_at(step).order_by("pk").values_list("pk", flat=True))
+    if options["dry_run"]:
+        document = {"step": step, "timelines": len(found), "dry_run": True}
+        return Answer(document, [plain(f"{step} is blocked on {_counted(len(found), 'timeline')}.")])
+    tried: list[dict[str, Any] | None] = []
+    seen = 0
+    with stopped_by_ctrl_c() as stopped:
+        for seen, id in enumerate(found, 1):
+            tried += _retry(options, id)
+            terminal.progress(f"{seen:,} of {len(found):,} timelines …")
+            if stopped.is_set():
+                break
+    terminal.progress("")
+    refused = [one for one in tried if one]
+    retried = len(tried) - len(refused)
+    document = {"step": step, "retried": retried, "timelines": seen, "refused": refused, "dry_run": False}
+    lines = [plain(f"{step} is tried again: {_counted(retried, 'run')} on {_counted(seen, 'timeline')}.")]
+    if seen < len(found):
+        lines[0] += f" Ended before {len(found) - seen:,} more."
+    lines += [plain(f"Refused on {one['id']}: {one['error']}") for one in refused[:MOST]]
+    lines += [f"Refused on {len(refused) - MOST:,} more."] if refused[MOST:] else []
+    return Answer(document | {"complete": seen == len(found)}, lines, REFUSED if refused else 0)
+
+
+def _retry(options: type_options, id: uuid.UUID) -> Iterator[dict[str, Any] | None]:
+    """Try again what is blocked on one timeline; yield for each run what refused it, if something did."""
+    try:
+        for name, refused in retry_blocked(id, finding.database(options), options["step"], reason=options["reason"]):
+            yield _refusal(id, run_key(*name), refused) if refused else None
+    except Refused as refused:  # its row is damaged, or gone; the code has no such workflow
+        yield _refusal(id, options["step"], refused)
+
+
+def _refusal(id: uuid.UUID, step: str, refused: Refused) -> dict[str, Any]:
+    return {"id": str(id), "step": step, "error": str(refused), "reason": refused.reason}
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+VERB = Verb("retry-blocked", "Try a step again on all timelines on which it is blocked.", _arguments, _run)

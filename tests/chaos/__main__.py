@@ -111,10 +111,12 @@ def run(crew: Crew, people: People, trouble: Trouble, seconds: float) -> dict[st
     stop = threading.Event()
     maker = threading.Thread(target=trouble.make, args=[stop], daemon=True)
     maker.start()
-    maker.join(seconds)
-    failed = not maker.is_alive()
-    stop.set()
-    maker.join(60)
+    try:
+        maker.join(seconds)
+        failed = not maker.is_alive()
+    finally:  # also when somebody ends the run: nothing is restarted behind that
+        stop.set()
+        maker.join(60)
     if failed:
         raise RuntimeError("The trouble-maker ended early; what it said stands above.")
     people.closing.set()

@@ -152,7 +152,7 @@ def test_each_reason_of_an_explanation_is_there() -> None:
 
 def test_each_command_is_there() -> None:
     cells = re.findall(r"^\| (`.*?) \|", section("Commands"), re.MULTILINE)
-    said = [name.removeprefix("timelines ") for cell in cells for name in re.findall(r"`([\w ]+)`", cell)]
+    said = [name.removeprefix("timelines ") for cell in cells for name in re.findall(r"`([\w -]+)`", cell)]
     commands = {path.stem for path in (ROOT / "django_timelines" / "management" / "commands").glob("timelines_*.py")}
 
     assert sorted(said) == sorted({verb.name for verb in VERBS} | commands)

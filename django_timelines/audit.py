@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 from .actors import ActorType
 from .models import Event
 
+NAMED_BY = ("actor_type", "actor_id", "actor_label")  # the columns that ``name_of`` reads
 _BY_ITSELF = {ActorType.LINK: "link", ActorType.COMMAND: "command"}
 
 

@@ -14,8 +14,8 @@ DEFAULTS: dict[str, Any] = {
     "PLACEMENT": {},  # step label, or "*", to placement
     "LEASE": 60,  # seconds that an attempt stays its runner's without a heartbeat
     "GRACE": 8,  # seconds that a worker which ends gives to what it is executing
-    "CAN_VIEW": "django_timelines.policy.can_view",  # who may see a timeline: page and socket
-    "CAN_CALL": "django_timelines.policy.can_call",  # who may call a step from outside: page, API and link
+    "CAN_VIEW": "django_timelines.policy.can_view",  # who may see a timeline: page, socket, API, admin
+    "CAN_CALL": "django_timelines.policy.can_call",  # who may call a step from outside: page and API
     "SEALER": "django_timelines.secrets.FernetSealer",  # encrypts Secret[…] inputs
 }
 

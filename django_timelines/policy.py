@@ -1,4 +1,6 @@
-"""Who may see a timeline, and who may call its steps: one policy for page, socket, API and link.
+"""Who may see a timeline, and who may call its steps: one policy for page, socket, API and admin.
+
+A link is a right of its own: to see a timeline, or to call one step, until it is revoked.
 
 ``TIMELINES["CAN_VIEW"]`` and ``TIMELINES["CAN_CALL"]`` name others. A step's own ``allowed=`` holds wherever a call comes from.
 """

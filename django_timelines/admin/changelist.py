@@ -10,6 +10,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
 
+from ..audit import NAMED_BY, name_of
 from ..models import Event, Run, Timeline
 from .words import NAMED_RUNS
 
@@ -81,6 +82,6 @@ def _add_starters(rows: list[Timeline]) -> None:
     if not rows:
         return
     first = Event.objects.using(rows[0].using).filter(timeline__in=[row.id for row in rows], sequence=1)
-    labels = {id: label or type for id, label, type in first.values_list("timeline_id", "actor_label", "actor_type")}
+    names = {event.timeline_id: name_of(event) for event in first.only(*NAMED_BY, "timeline_id")}
     for row in rows:
-        row.starter = labels.get(row.id, "")  # type: ignore[attr-defined]
+        row.starter = names.get(row.id, "")  # type: ignore[attr-defined]

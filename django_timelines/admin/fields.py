@@ -56,11 +56,14 @@ def row_of(model: type[Model], key: Any, request: HttpRequest, site: AdminSite) 
     if model_admin is None or not model_admin.has_view_or_change_permission(request):
         return name, ""
     try:
-        row = model._base_manager.filter(pk=key).first()
+        row = model_admin.get_queryset(request).filter(pk=key).first()
+        is_there = row is not None or model._base_manager.filter(pk=key).exists()
     except (ValueError, TypeError, OverflowError):  # a key of another type than the model has today
-        row = None
-    if row is None:
+        row, is_there = None, False
+    if not is_there:
         return _("%(name)s (not there any more)") % {"name": name}, ""
+    if row is None or not model_admin.has_view_or_change_permission(request, row):  # not this user's to see
+        return name, ""
     meta = model._meta
     url = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[quote(key)], current_app=site.name)
     return str(row), url

@@ -18,21 +18,6 @@ from .search import labels
 from .words import step_title, workflow_title
 
 
-class NeedsAPerson(SimpleListFilter):
-    """Those that go on only when a person decides."""
-
-    title = gettext_lazy("needs a person")
-    parameter_name = "needs"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Offer the one question."""
-        return [("person", _("Yes: a step is blocked"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Keep the blocked ones."""
-        return queryset.filter(status=TimelineStatus.BLOCKED) if self.value() == "person" else queryset
-
-
 class Status(SimpleListFilter):
     """The closed list."""
 
@@ -99,4 +84,4 @@ def _names(label: str) -> tuple[str, ...]:
     return declaration.names if declaration and declaration.label == label else (label,)
 
 
-FILTERS = (NeedsAPerson, Status, WorkflowOf, OpenStep)
+FILTERS = (Status, WorkflowOf, OpenStep)

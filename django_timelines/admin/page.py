@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 
 from .. import registry
 from ..actors import ActorType
+from ..audit import NAMED_BY, name_of
 from ..diagram import Diagram, diagram_of
 from ..engine.explain import explain
 from ..engine.history import state_at
@@ -77,10 +78,10 @@ class Page:
     def starter(self) -> tuple[str, str]:
         """Who started it, by the label of that day, and their admin page."""
         first = Event.objects.using(self.timeline.using).filter(timeline=self.timeline.id, sequence=1)
-        event = first.only("actor_type", "actor_id", "actor_label").first()
+        event = first.only(*NAMED_BY).first()
         if event is None:
             return "", ""
-        label = event.actor_label or event.actor_id or event.actor_type
+        label = name_of(event)
         if event.actor_type != ActorType.USER or not event.actor_id:
             return label, ""
         return label, row_of(get_user_model(), event.actor_id, self._request, self._site)[1]

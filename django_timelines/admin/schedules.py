@@ -76,7 +76,7 @@ class ScheduleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return ""
         site = self.admin_site.name
         url = reverse("admin:django_timelines_timeline_change", args=[schedule.timeline], current_app=site)
-        return format_html('<a href="{}">{}</a>', url, str(schedule.timeline)[:8])
+        return format_html('<a href="{}">{}</a>', url, str(schedule.timeline)[: words.SHORT_ID])
 
     @admin.display(description=gettext_lazy("trouble"))
     def trouble(self, schedule: Schedule) -> str:

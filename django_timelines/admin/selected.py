@@ -56,10 +56,9 @@ def _ask(model_admin: TimelineAdmin, request: HttpRequest, verb: Verb) -> HttpRe
     if not moved:
         messages.warning(request, _("Nothing to do: none of the selected timelines can be moved so."))
         return HttpResponseRedirect(request.get_full_path())
-    question = ngettext("%(verb)s %(count)d timeline?", "%(verb)s %(count)d timelines?", len(moved))
     context = {
-        "question": question % {"verb": _word(verb), "count": len(moved)},
-        "button": _word(verb),
+        "question": _question(verb, len(moved)),
+        "button": str(_DESCRIPTIONS[verb.name]),
         "is_grave": verb.is_grave,
         "timelines": [(one, words.timeline_title(one), words.badge(one.status)) for one in moved],
         "left_alone": [(one, words.timeline_title(one), words.badge(one.status)) for one in _without(timelines, moved)],
@@ -71,9 +70,16 @@ def _ask(model_admin: TimelineAdmin, request: HttpRequest, verb: Verb) -> HttpRe
     return model_admin.render(request, "ask", None, {**context, "title": context["question"]})
 
 
-def _word(verb: Verb) -> str:
-    words = {"cancel": _("Cancel"), "pause": _("Pause"), "resume": _("Resume"), "retry_blocked": _("Retry")}
-    return words[verb.name]
+def _question(verb: Verb, count: int) -> str:
+    questions = {
+        "retry_blocked": ngettext(
+            "Retry what is blocked on %(count)d timeline?", "Retry what is blocked on %(count)d timelines?", count
+        ),
+        "pause": ngettext("Pause %(count)d timeline?", "Pause %(count)d timelines?", count),
+        "resume": ngettext("Resume %(count)d timeline?", "Resume %(count)d timelines?", count),
+        "cancel": ngettext("Cancel %(count)d timeline?", "Cancel %(count)d timelines?", count),
+    }
+    return questions[verb.name] % {"count": count}
 
 
 def _without(timelines: list[Timeline], moved: list[Timeline]) -> list[Timeline]:

@@ -265,7 +265,10 @@ def _blocked(details: dict[str, object]) -> str:
         case "interrupted":
             sentence = _("“%(step)s” is blocked: what executed it went away in attempt %(attempt)s. Retry or skip it.")
         case "conflict":
-            sentence = _("“%(step)s” is blocked: it was done, but a field that it changed was changed meanwhile.")
+            sentence = _(
+                "“%(step)s” is blocked: it was done, but a field that it changed was changed meanwhile. "
+                "Skip it, setting the value that is right; a retry does it again."
+            )
         case _:
             sentence = _("“%(step)s” is blocked after attempt %(attempt)s: %(error)s. Retry or skip it.")
     return sentence

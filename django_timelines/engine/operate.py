@@ -11,6 +11,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from .. import actors, moments, registry
 from ..actors import Actor
@@ -31,7 +32,9 @@ from ..state import (
     run_key,
     split_key,
     step_status,
+    type_run,
 )
+from ..steps import Delivery
 from ..store import Snapshot
 from .advance import advance
 from .behind import refuse_if_behind
@@ -45,6 +48,7 @@ from .renames import brought_up
 from .rewind import plan_rewind
 from .runner import Runner, commit, knowing, load
 
+_MOVED_ON = gettext_lazy("The timeline has moved on since you saw it.")
 THE_TIMELINE = RunName("")  # what is about no run
 type_verb = Callable[[Snapshot], NewEvent | list[NewEvent] | None]
 
@@ -87,13 +91,22 @@ def retry(
 
 
 def retry_blocked(
-    timeline: uuid.UUID, using: str, step: str = "", actor: Actor | None = None, reason: str = ""
+    timeline: uuid.UUID,
+    using: str,
+    step: str = "",
+    actor: Actor | None = None,
+    reason: str = "",
+    *,
+    head: int | None = None,
 ) -> Iterator[tuple[RunName, Refused | None]]:
     """Try again what is blocked on a timeline, or only this step and its items: one run at a time, as they are asked for.
 
-    Yields each run with what refused it, if something did: the others are tried all the same.
+    Yields each run with what refused it, if something did; the others are tried all the same. What may have been done already
+    is refused, as ``may_be_done`` says. ``head``: only on the timeline as it was there; ``MovedOn`` if it has gone on since.
     """
     snapshot = load(timeline, using, whole=True)
+    if head is not None and snapshot.head != head:
+        raise MovedOn(_MOVED_ON)
     declaration = registry.get(snapshot.workflow)
     wanted = step and declaration.current(step)
     for key, run in open_runs(snapshot.state).items():
@@ -102,11 +115,26 @@ def retry_blocked(
         if run["status"] != StepStatus.BLOCKED or "each" in run or (step and name.step != wanted):
             continue
         try:
+            if may_be_done(declaration, name, run):
+                raise _refused(
+                    name, StepStatus.BLOCKED, _("It may have been done: look at it, and retry or skip it alone")
+                )
             retry(snapshot, name, actor, reason)
         except Refused as refused:
             yield name, refused
         else:
             yield name, None
+
+
+def may_be_done(declaration: Declaration, name: RunName, run: type_run) -> bool:
+    """Tell whether a blocked run's effect may be there, so that nobody should try it again who has not looked at it.
+
+    An at-most-once attempt may have come to its end before it was interrupted; one whose field was changed meanwhile has.
+    """
+    was_interrupted = run.get("reason") == "interrupted"
+    return run.get("reason") == "conflict" or (
+        was_interrupted and declaration.step(name.step).delivery is Delivery.AT_MOST_ONCE
+    )
 
 
 def skip(
@@ -235,7 +263,7 @@ def append(
             whole=name is None,
         )
         if exact and snapshot.head != head:
-            raise MovedOn(_("The timeline has moved on since you saw it."))
+            raise MovedOn(_MOVED_ON)
         snapshot = brought_up(declaration, snapshot)
         refuse_if_behind(declaration, snapshot.state)
         new = event(snapshot)

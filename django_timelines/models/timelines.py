@@ -47,16 +47,17 @@ class TimelineQuerySet(WrittenQuerySet["Timeline"]):
         """
         begins = models.Q(pk__in=[])
         for declaration, declared in self._declaring(step):
-            begins |= self._of_step(declaration, step) if declared.child else models.Q(pk__in=[])
+            if declared.child:
+                begins |= self._of_step(declaration, step)
         return self._with_a_run(step, models.Q(status__in=TAKES_CALLS) & ~begins)
 
     def blocked_at(self, step: str) -> TimelineQuerySet:
         """Those on which this step, or an item of it, is blocked: also under the name that it had before.
 
-        One that is paused is none. ``Unknown``: the code has no such step, and nothing is blocked at one that it had.
+        ``Unknown``: the code has no such step, and nothing is blocked at one that it had.
         """
-        blocked = self.filter(status=TimelineStatus.BLOCKED)
-        return blocked._with_a_run(step, models.Q(status=StepStatus.BLOCKED))
+        stopped = self.filter(status__in=(TimelineStatus.BLOCKED, TimelineStatus.PAUSED))  # an index leads to them
+        return stopped._with_a_run(step, models.Q(status=StepStatus.BLOCKED))
 
     def _with_a_run(self, step: str, wanted: models.Q) -> TimelineQuerySet:
         named = models.Q(step=step)

@@ -109,7 +109,7 @@ def events(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 def step(request: HttpRequest, pk: uuid.UUID, run: str) -> HttpResponse:
     """Call a step: ``{"input": {"amount": 5}, "key": "evt_17", "seen": 7}``, of which each may be left out."""
     shown, asked = visible(request, pk), _body(request, "input", "key", "seen")
-    declaration, (name, item, round) = registry.get(shown.workflow), split_key(run)
+    declaration, (name, item, round) = _declared(shown), split_key(run)
     declaration.step(name)
     check_call(request, shown, run)
     seen = asked.get("seen")
@@ -133,10 +133,18 @@ def assign(request: HttpRequest, pk: uuid.UUID, run: str) -> HttpResponse:
     if "to" not in asked:
         raise BadRequest(_("Send to: a user's name, or null."))
     user = None if asked["to"] is None else user_named(_text(asked, "to"))
-    shown.subject  # noqa: B018 (says so if the code no longer has it)
+    _declared(shown)
     giving.assign(snapshot_of(shown), split_key(run), user, None, _text(asked, "reason"))
     shown.refresh_from_db()
     return JsonResponse(_shown(request, shown))
+
+
+def _declared(shown: Timeline) -> Declaration:
+    """Return the timeline's class; ``Unknown`` if the code no longer has it. Which others there are is nobody's to know."""
+    declaration = registry.find(shown.workflow)
+    if declaration is None:
+        raise Unknown(_("The code no longer has the workflow of this timeline."), "unknown_workflow")
+    return declaration
 
 
 @sensitive_variables()

@@ -327,7 +327,7 @@ class StepView(CallingView):
         status: int = 200,
     ) -> HttpResponse:
         told = self._told(timeline, declaration, [call] if call else [], notes)
-        context = self.get_context_data(**told, more_calls=[], title=title_of(self.step))
+        context = self.get_context_data(**told, more_calls="", title=title_of(self.step))
         names = [*self.get_template_names(declaration, self.step), STEP_PAGE]
         return render(self.request, names, context, status=status)
 

@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils.html import escape
@@ -76,6 +77,29 @@ def test_a_row_is_named_only_to_those_who_may_see_it(staff, root: Client) -> Non
 
     assert "lena" not in text
     assert f"user {user.pk}" in text
+
+
+def only_others(_admin: object, _request: object, user: User | None = None) -> bool:
+    return user is None or user.username != "lena"
+
+
+@pytest.mark.parametrize(
+    "hiding",
+    [
+        {"get_queryset": lambda _admin, _request: User.objects.exclude(username="lena")},
+        {"has_view_permission": only_others, "has_change_permission": only_others},
+    ],
+    ids=["queryset", "permission"],
+)
+def test_a_row_that_the_admin_of_its_model_hides_is_not_named(root: Client, monkeypatch, hiding: dict) -> None:
+    gift = Gift.start(receiver=User.objects.create_user("lena"))
+    for name, hides in hiding.items():
+        monkeypatch.setattr(UserAdmin, name, hides)
+
+    text = text_of(root, gift)
+
+    assert "lena" not in text
+    assert f"user {gift.receiver.pk}<" in text.replace("\n", "")
 
 
 def test_a_row_that_is_gone_is_said_to_be_gone(root: Client) -> None:

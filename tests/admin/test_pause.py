@@ -238,7 +238,7 @@ def test_what_is_blocked_is_retried_on_several_at_once(root: Client) -> None:
     parcels, trip = [a_parcel("The scales are broken."), a_parcel("So are these.")], at_home()
 
     text = ask(root, "retry_blocked_selected", *parcels, trip).content.decode()
-    assert "Retry 2 timelines?" in text
+    assert "Retry what is blocked on 2 timelines?" in text
     assert "These are left as they are:" in text
     ask(root, "retry_blocked_selected", *parcels, trip, confirmed="yes", reason="new scales")
 

@@ -92,7 +92,7 @@ def test_all_that_is_blocked_on_a_timeline_is_retried_at_once(root: Client) -> N
 
     assert f'action="{url}"' in text_of(root, page_of(issue))
     assert "These are tried again now, where their retries run: Lay out[a], Lay out[c]." in text_of(root, url)
-    assert post(root, url, reason="") == "2 steps are tried again."
+    assert post(root, url, reason="") == "Tried again: Lay out[a], Lay out[c]."
 
     drain()
     assert Issue.get(issue.pk).timeline.status == "waiting"

@@ -340,3 +340,12 @@ def test_what_others_wrote_at_the_same_moment_is_a_conflict_and_may_be_sent_agai
     assert (answer.status_code, answer.json()["error"]["reason"]) == (409, "conflict")
     assert Timeline.objects.get(pk=order.pk).head == head
     assert post(customer, of(order, "steps", "pay"), input={"amount": 3}, key="k").json()["outcome"] == "completed"
+
+
+def test_of_a_workflow_that_is_gone_a_caller_hears_of_no_other(customer, order):
+    Timeline.objects.filter(pk=order.pk).update(workflow="shop.Gone")
+
+    answer = post(customer, of(order, "steps", "pay"), input={"amount": 5})
+
+    assert (answer.status_code, answer.json()["error"]["reason"]) == (404, "unknown_workflow")
+    assert "shop." not in answer.content.decode()

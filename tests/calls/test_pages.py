@@ -288,6 +288,7 @@ def test_a_page_of_an_earlier_round_is_told_and_keeps_what_was_typed(client, ord
     again = client.post(address, sent(answer, amount="5"))
 
     assert answer.status_code == 409
+    assert "<title>Error: " in answer.content.decode()
     assert answer.context["notes"][:2] == [
         "“pay” has changed since you saw it.",
         "It was sent back to “announce” meanwhile.",

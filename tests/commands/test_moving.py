@@ -6,17 +6,21 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.management import CommandError
 
-from django_timelines.actors import Actor, ActorType, acting
+from django_timelines.actors import SYSTEM, Actor, ActorType, acting
+from django_timelines.engine import clock
+from django_timelines.engine.claim import claim
 from django_timelines.engine.operate import retry_blocked
+from django_timelines.engine.runner import Runner
 from django_timelines.management.commands.timelines import Command
 from django_timelines.management.verbs import VERBS
-from django_timelines.models import Event
-from django_timelines.testing import drain, fail_step
+from django_timelines.models import Event, Run
+from django_timelines.testing import drain, fail_step, travel
 from django_timelines.workflows import PermanentFailure
 from tests.hardening.test_damaged import damage
 from tests.shop.factories import OrderFactory
@@ -220,6 +224,37 @@ def test_all_items_that_are_blocked_are_tried_again_and_no_other_step(ask: type_
     issue = Issue.get(issue.pk)
     assert [issue.lay_out[page].status for page in "abc"] == ["due", "completed", "due"]
     assert Bill.timelines.blocked_at("charge").count() == 1
+
+
+@everywhere
+def test_on_a_paused_timeline_it_is_tried_again_once_that_goes_on(ask: type_ask) -> None:
+    order = a_blocked_order()
+    order.timeline.pause(reason="the bad day")
+
+    assert ask("retry-blocked", "announce")["retried"] == 1
+
+    drain()
+    assert Order.get(order.pk).announce.status == "due"
+    Order.get(order.pk).timeline.resume()
+    drain()
+    assert Order.get(order.pk).announce.status == "completed"
+
+
+@everywhere
+def test_what_may_be_done_already_is_left_to_a_person(ask: type_ask) -> None:
+    order = OrderFactory(upto="pay")
+    order.pay(amount=1)
+    claim(order.pk, ("send", ""), Run.objects.get(step="send").fence, Runner(SYSTEM, "elsewhere", order.timeline.using))
+    with travel(timedelta(seconds=61)):
+        clock.tick(order.timeline.using)
+    assert Order.get(order.pk).send.status == "blocked"
+
+    with pytest.raises(CommandError, match="may have been done: look at it, and retry or skip it alone") as refused:
+        ask("retry-blocked", "send")
+
+    assert refused.value.returncode == 1
+    assert Order.get(order.pk).send.status == "blocked"
+    ask("retry", str(order.pk), "send")
 
 
 @everywhere

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 
 from ... import moments, registry, store
 from ...actors import of_user
 from ...engine import bells, operate
 from ...engine.advance import follow
 from ...events import EventType, NewEvent
+from ...exceptions import Refused
 from ...items import read_all, status_of
 from ...models import Run, Timeline
-from ...state import ENDED, StepStatus, TimelineStatus, fold, split_key, timeline_status
+from ...state import ENDED, StepStatus, fold, run_key, split_key, standing, timeline_status
 from ...steps import Delivery
 from ..words import lease_of, step_title
-from .base import Choice, Outlook, Verb, is_known, mark, run_of, title, titles, type_asked, with_status
+from .base import MOST_NAMED, Choice, Outlook, Verb, is_known, run_of, title, titles, type_asked, with_status
 
+MOST_AT_ONCE = 500  # runs that one request retries
 SKIPPABLE = (StepStatus.BLOCKED, StepStatus.RETRYING, StepStatus.DUE, StepStatus.WAITING, StepStatus.OVERDUE)
 
 
@@ -68,22 +71,33 @@ def _retry(timeline: Timeline, key: str, asked: type_asked, user: Any) -> str:
 
 
 def _can_retry_blocked(timeline: Timeline, key: str) -> bool:
-    return timeline.status == TimelineStatus.BLOCKED and registry.find(timeline.workflow) is not None
+    is_known = registry.find(timeline.workflow) is not None
+    return is_known and timeline.status not in ENDED and StepStatus.BLOCKED in standing(timeline.state)
 
 
 def _look_at_retry_blocked(timeline: Timeline, key: str) -> Outlook:
-    blocked = with_status(timeline, StepStatus.BLOCKED)
-    sentences = [_("These are tried again now, where their retries run: %(steps)s.") % {"steps": titles(blocked)}]
-    return Outlook(sentences, mark([run_of(timeline, key)["fence"] for key in blocked]))
+    declaration, blocked = registry.get(timeline.workflow), with_status(timeline, StepStatus.BLOCKED)
+    known = [key for key in blocked if is_known(timeline, key)]
+    alone = [key for key in known if operate.may_be_done(declaration, split_key(key), run_of(timeline, key))]
+    again = [key for key in known if key not in alone]
+    sentences = [_("These are tried again now, where their retries run: %(steps)s.") % {"steps": titles(again)}]
+    if again[MOST_AT_ONCE:]:
+        sentences.append(_("The first %(count)d of them: then do it again.") % {"count": MOST_AT_ONCE})
+    left = [
+        _("These may have been done. Look at each, and retry or skip it alone: %(steps)s.") % {"steps": titles(alone)}
+    ]
+    return Outlook(sentences if again else [_("Nothing is tried again.")], str(timeline.head), left if alone else [])
 
 
 def _retry_blocked(timeline: Timeline, key: str, asked: type_asked, user: Any) -> str:
-    tried = list(operate.retry_blocked(timeline.pk, timeline.using, actor=of_user(user), reason=asked["reason"]))
-    refused = [refusal for _run, refusal in tried if refusal]
-    if refused and len(refused) == len(tried):
-        raise refused[0]
-    again = ngettext("%(count)d step is tried again.", "%(count)d steps are tried again.", len(tried) - len(refused))
-    return " ".join([again % {"count": len(tried) - len(refused)}, *map(str, refused)])
+    head = int(asked["fence"]) if asked["fence"] else None  # of several at once nobody saw what is blocked
+    tries = operate.retry_blocked(timeline.pk, timeline.using, "", of_user(user), asked["reason"], head=head)
+    tried = list(islice(tries, MOST_AT_ONCE))
+    again = [run_key(*name) for name, refused in tried if refused is None]
+    refusals = [refused for _name, refused in tried if refused]
+    if not again:
+        raise refusals[0] if refusals else Refused(_("Nothing is blocked any more."), "not_applicable")
+    return " ".join([_("Tried again: %(steps)s.") % {"steps": titles(again)}, *map(str, refusals[:MOST_NAMED])])
 
 
 def _can_skip(timeline: Timeline, key: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.color import Style
 
+from ...audit import name_of
 from ...causes import Branch, Causes, cause_of, causes_of, place_text, read_place, type_place
 from ...models import Event, Timeline
 from .base import Answer, columns, of_status, type_options
@@ -62,8 +63,7 @@ def _branch(branch: Branch, style: Style, indent: str) -> Iterator[str]:
 def _row(event: Event) -> list[str]:
     cause = cause_of(event)
     after = f"after {_place(cause, event.timeline_id)}" if cause else ""
-    actor = event.actor_label or event.actor_id or event.actor_type
-    return [f"{event.sequence:>4}", moment(event.at), event.type, event.item, actor, after]
+    return [f"{event.sequence:>4}", moment(event.at), event.type, event.item, name_of(event), after]
 
 
 def _place(place: type_place, seen_from: uuid.UUID) -> str:

@@ -17,6 +17,7 @@ from .base import Answer, Verb, columns, of_status, type_options
 from .pauses import pause_document, pause_line, pauses_in
 from .times import moment, written
 
+MOST = 1_000_000
 HEADING = ("id", "workflow", "status", "started", "key", "open")
 
 
@@ -31,8 +32,8 @@ def _arguments(parser: ArgumentParser) -> None:
 
 
 def _number(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise ArgumentTypeError(f"{text!r} is no number from 1.")
+    if not text.isdecimal() or not 1 <= int(text) <= MOST:
+        raise ArgumentTypeError(f"{text!r} is no number from 1 to {MOST}.")
     return int(text)
 
 

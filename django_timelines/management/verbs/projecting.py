@@ -13,6 +13,7 @@ from ...engine.rebuild import rebuild
 from ...models import Projection
 from . import finding
 from .base import Answer, Cell, Verb, columns, plain, type_options
+from .times import moment, written
 
 _HEADING = ("projection", "status", "behind", "events", "followed")
 _NOBODY = "No follower has been seen for a minute: run manage.py timelines_clock or timelines_follow."
@@ -37,9 +38,8 @@ def _list(options: type_options, style: Style) -> Answer:
 def _cells(row: Any, style: Style) -> list[str | Cell]:
     status = status_of(row)
     paint = style.ERROR if status == ProjectionStatus.STOPPED else str
-    when = f"{row.followed_at:%Y-%m-%d %H:%M:%S}" if row.followed_at else ""
     behind = f"{row.behind:,} for {_seconds(row):,} s" if row.behind else "0"
-    return [row.label, Cell(str(status), paint), behind, f"{row.events:,}", when]
+    return [row.label, Cell(str(status), paint), behind, f"{row.events:,}", moment(row.followed_at)]
 
 
 def _seconds(row: Any) -> int:
@@ -53,8 +53,8 @@ def _document(row: Any) -> dict[str, Any]:
         "behind": row.behind or 0,
         "behind_for": _seconds(row),
         "events": row.events,
-        "followed_at": row.followed_at.isoformat() if row.followed_at else None,
-        "rebuilt_at": row.rebuilt_at.isoformat() if row.rebuilt_at else None,
+        "followed_at": written(row.followed_at),
+        "rebuilt_at": written(row.rebuilt_at),
         "error": row.error,
         "stopped_at": [str(row.stopped_timeline), row.stopped_sequence] if row.stopped_timeline else None,
     }

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.color import Style
+from django.db import DatabaseError
 
 from ...engine.operate import retry_blocked
-from ...exceptions import Refused
+from ...exceptions import Conflict, Refused
 from ...state import run_key
 from ..ending import stopped_by_ctrl_c
 from . import finding
@@ -34,37 +35,41 @@ def _run(options: type_options, style: Style) -> Answer:
     if options["dry_run"]:
         document = {"step": step, "timelines": len(found), "dry_run": True}
         return Answer(document, [plain(f"{step} is blocked on {_counted(len(found), 'timeline')}.")])
-    tried: list[dict[str, Any] | None] = []
-    seen = 0
+    retried = 0
+    moved: set[uuid.UUID] = set()
+    refused: list[dict[str, Any]] = []
     with stopped_by_ctrl_c() as stopped:
-        for seen, id in enumerate(found, 1):
-            tried += _retry(options, id)
-            terminal.progress(f"{seen:,} of {len(found):,} timelines …")
+        for id, refusal in ((one, refusal) for one in found for refusal in _retry(options, one)):
+            if refusal:
+                refused.append(refusal)
+            else:
+                retried += 1
+                moved.add(id)
+            terminal.progress(f"{retried:,} so far, on {len(moved):,} of {len(found):,} timelines …")
             if stopped.is_set():
                 break
     terminal.progress("")
-    refused = [one for one in tried if one]
-    retried = len(tried) - len(refused)
-    document = {"step": step, "retried": retried, "timelines": seen, "refused": refused, "dry_run": False}
-    lines = [plain(f"{step} is tried again: {_counted(retried, 'run')} on {_counted(seen, 'timeline')}.")]
-    if seen < len(found):
-        lines[0] += f" Ended before {len(found) - seen:,} more."
-    lines += [plain(f"Refused on {one['id']}: {one['error']}") for one in refused[:MOST]]
+    document = {"step": step, "retried": retried, "timelines": len(moved), "refused": refused, "dry_run": False}
+    said = f"{step} is tried again: {_counted(retried, 'run')} on {_counted(len(moved), 'timeline')}."
+    said += " Ended before there were no more." if stopped.is_set() else ""
+    lines = [plain(said), *(plain(f"Refused on {one['id']}: {one['error']}") for one in refused[:MOST])]
     lines += [f"Refused on {len(refused) - MOST:,} more."] if refused[MOST:] else []
-    return Answer(document | {"complete": seen == len(found)}, lines, REFUSED if refused else 0)
+    return Answer(document | {"complete": not stopped.is_set()}, lines, REFUSED if refused else 0)
 
 
 def _retry(options: type_options, id: uuid.UUID) -> Iterator[dict[str, Any] | None]:
     """Try again what is blocked on one timeline; yield for each run what refused it, if something did."""
     try:
         for name, refused in retry_blocked(id, finding.database(options), options["step"], reason=options["reason"]):
-            yield _refusal(id, run_key(*name), refused) if refused else None
+            yield _refusal(id, run_key(*name), str(refused), refused.reason) if refused else None
     except Refused as refused:  # its row is damaged, or gone; the code has no such workflow
-        yield _refusal(id, options["step"], refused)
+        yield _refusal(id, options["step"], str(refused), refused.reason)
+    except (Conflict, DatabaseError) as error:  # somebody else wrote again and again
+        yield _refusal(id, options["step"], str(error), "conflict")
 
 
-def _refusal(id: uuid.UUID, step: str, refused: Refused) -> dict[str, Any]:
-    return {"id": str(id), "step": step, "error": str(refused), "reason": refused.reason}
+def _refusal(id: uuid.UUID, step: str, error: str, reason: str) -> dict[str, Any]:
+    return {"id": str(id), "step": step, "error": error, "reason": reason}
 
 
 def _counted(number: int, what: str) -> str:

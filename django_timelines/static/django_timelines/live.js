@@ -165,7 +165,8 @@ class LiveTimeline {
     const address = new URL(this.section.dataset.timelinesSince, location.href);
     this.sayWhatIsSeen(address);
     try {
-      const response = await fetch(address, { headers: { Accept: "application/json" } });
+      const signal = AbortSignal.timeout(LONGEST_PAGE); // of somebody who holds the answer back
+      const response = await fetch(address, { headers: { Accept: "application/json" }, signal });
       if ([403, 404].includes(response.status)) this.end("refused");
       if (this.polling && !this.isOver) this.say("polling");
       if (response.status !== 200) return false;
@@ -179,6 +180,7 @@ class LiveTimeline {
   // Frames
 
   apply(frame) {
+    if (!this.section.isConnected) this.end("ended"); // it has left the page
     if (this.isOver || frame.sequence < this.sequence) return false;
     const isNew = frame.sequence > this.sequence;
     const isOfAnother = frame.version !== this.version; // a child of it has moved

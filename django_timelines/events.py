@@ -74,6 +74,18 @@ class EventType(StrEnum):
     revoked links, and the undoing of a child with its parent."""
 
 
+OUTCOMES = (
+    EventType.STEP_COMPLETED,
+    EventType.STEP_UNDONE,
+    EventType.STEP_NOT_TAKEN,
+    EventType.STEP_DUE,
+    EventType.STEP_REJECTED,
+    EventType.STEP_FAILED,
+    EventType.STEP_BLOCKED,
+    EventType.ATTEMPT_FAILED,
+)
+"""How an attempt ends that its own process records."""
+
 ENDINGS = (EventType.TIMELINE_COMPLETED, EventType.TIMELINE_FAILED, EventType.TIMELINE_CANCELLED)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from django.core.exceptions import ValidationError
+from django.db import router
 from django.db.models import Model
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -30,7 +31,7 @@ class Reference:
         if isinstance(value, Model):
             raise ValueError(f"a {self.model.__name__} is wanted, not a {type(value).__name__}")
         try:
-            return self.model._base_manager.get(pk=value)
+            return self.model._base_manager.using(router.db_for_write(self.model)).get(pk=value)  # a replica may lag
         except TypeError as error:  # a list, say
             raise ValueError(str(error)) from None
 

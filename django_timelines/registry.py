@@ -70,6 +70,10 @@ class Declaration:
         """Return the name that a step has now which this timeline once knew by this one, however often it was renamed."""
         return step if step in self.steps else self.current(names_of(state).get(step, step))
 
+    def has_former_name(self, step: str, state: type_state) -> bool:
+        """Tell whether a timeline knows a step of ours by a name from before, under which nobody can go on with it."""
+        return step not in self.steps and self.now_called(step, state) in self.steps
+
     def field_now_called(self, name: str, state: type_state) -> str:
         """Return the name that a field has now which this timeline once knew by this one, however often it was renamed."""
         name = name if name in self.fields else names_of(state, "renamed_fields").get(name, name)

@@ -47,7 +47,7 @@ def claim(timeline: uuid.UUID, name: RunName, fence: int, runner: Runner) -> Hel
         run = snapshot.state["runs"].get(run_key(*name))
         if snapshot.is_held:  # once that is over, the clock rings for it at once
             store.ring_soon(runner.using, timeline, fence, moments.now())
-        why_not = _held_back(declaration, snapshot) or _why_not(run, fence)
+        why_not = _held_back(declaration, snapshot, name) or _why_not(run, fence)
         if why_not or run is None:
             _drop(timeline, name, why_not)
             return None
@@ -86,9 +86,11 @@ def _slots(
     return slots.choose(snapshot, name, fence, limits) if limits else [], None
 
 
-def _held_back(declaration: Declaration | None, snapshot: Snapshot) -> str:
+def _held_back(declaration: Declaration | None, snapshot: Snapshot, name: RunName) -> str:
     if declaration is not None and declaration.is_behind(snapshot.state):
         return "newer code calls its steps or fields by other names, and goes on with it"
+    if declaration is not None and declaration.has_former_name(name.step, snapshot.state):
+        return "an attempt is executed under a name that its step had before; the clock rings again"
     if snapshot.is_held:
         return "its workflow, or everything, is paused"
     return "the timeline is paused" if snapshot.state.get("paused") else ""

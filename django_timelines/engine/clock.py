@@ -33,7 +33,7 @@ from .failure import after_interruption, without_code
 from .family import hear, unheard
 from .patience import conflict_if_transient
 from .pause import hold_new_names
-from .renames import bring_up_all
+from .renames import bring_up_all, brought_up
 from .runner import Runner, commit, load
 from .slots import call_up_all
 from .ticks import keep_schedules
@@ -272,12 +272,16 @@ def settle_overdue(run: Run, by: By) -> None:
     """Say that a step's time has run out; final if its class goes on from that."""
     snapshot = _now(run)
     declaration = registry.find(snapshot.workflow)
+    snapshot = brought_up(declaration, snapshot)
     name = _name_of(run, snapshot)
     if _leaves_to_newer_code(declaration, snapshot, run):
         return
     if snapshot.state.get("cancelling"):  # an effect that was begun is carried to its end, however late that is
         at = moments.now()
         store.forget_deadline(run, max(at, run.due or at) if run.status in CLAIMABLE else None)
+        return
+    if declaration is not None and declaration.has_former_name(name.step, snapshot.state):
+        _look_later(run, snapshot)  # an attempt is executed under it; what follows is known under the new one
         return
     final = declaration is not None and declaration.graph.lets_run_late(name.step)
     event = NewEvent(EventType.STEP_OVERDUE, *name, data={"final": True} if final else {})
@@ -300,8 +304,12 @@ def _leaves_to_newer_code(declaration: Declaration | None, snapshot: Snapshot, r
     """Tell whether newer code calls the timeline's steps or fields otherwise. A clock of that code looks at it."""
     if declaration is None or not declaration.is_behind(snapshot.state):
         return False
-    store.rang(snapshot.using, [Ring(run, 1, run.placement, bells.next_ring(run.rings, moments.now()))])
+    _look_later(run, snapshot)
     return True
+
+
+def _look_later(run: Run, snapshot: Snapshot) -> None:
+    store.rang(snapshot.using, [Ring(run, 1, run.placement, bells.next_ring(run.rings, moments.now()))])
 
 
 def _until_next(using: str, deaf: type_deaf) -> float:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from django.core.exceptions import ValidationError
-from django.db import DatabaseError, Error, connections, transaction
+from django.db import Error, InterfaceError, OperationalError, connections, transaction
 
 from ..actors import ActorType, Cause, acting, current, in_step, this_process
 from ..databases import is_transient
@@ -35,7 +35,7 @@ from .family import hear
 from .interrupt import Again, AtCheckpoint, Interrupted, TimedOut
 from .leases import keeper
 from .patience import Patience
-from .record import Stale, check_ours, record, record_superseded
+from .record import Stale, check_ours, record, record_superseded, too_late
 from .runner import Held, Runner, load
 from .sealing import secrets_of
 from .stopping import at_work, give_back, may_be_stopped
@@ -109,14 +109,15 @@ def _answer_after_commit(bell: Bell) -> None:
     """Answer a bell of the caller's transaction. That is committed: a database that is away now is no error of the caller's."""
     try:
         answer(**bell.as_json())
-    except (Conflict, DatabaseError):
+    except (Conflict, Error):
         _leave_to_the_clock(bell)
 
 
 def _hear(bell: Bell, runner: Runner) -> list[Bell]:
+    """Let another timeline take what it was told. What is wrong there is nothing to whoever told it, whose commit stands."""
     try:
         return hear(uuid.UUID(bell.timeline), runner)
-    except (Conflict, DatabaseError):
+    except (Exception, LeaseLost):
         _leave_to_the_clock(bell)
         return []
 
@@ -195,8 +196,13 @@ def _outside(held: Held, runner: Runner) -> tuple[Advance, type_ended]:
         except NotUnique as error:  # as if the body had said it at its end
             ended = _not_unique(held, error)
             return record(held, ended, runner), ended
-        except Error:  # the connection went away while the body worked: the effect is there, so say it on a new one
-            if not leaks.mend():
+        except (
+            Error
+        ) as error:  # the connection went away while the body worked: the effect is there, so say it on a new one
+            is_new = isinstance(
+                error, OperationalError | InterfaceError
+            )  # Django may have opened one, as it rolled back
+            if not leaks.mend() and not is_new:
                 raise
             return record(held, ended, runner), ended
     except LeaseLost:
@@ -291,5 +297,9 @@ def _after_broken_hook(result: Advance, held: Held) -> Advance:
 
 
 def _afresh(held: Held, *, lock: bool = False) -> Held:
+    """Read what the attempt goes on from once more, as its body is to run again: nothing of it is left."""
     snapshot = load(held.snapshot.id, held.snapshot.using, lock=lock, names=[held.name])
-    return replace(held, snapshot=snapshot, name=check_ours(held, snapshot))
+    name = check_ours(held, snapshot)
+    if held.declaration.is_behind(snapshot.state):
+        raise too_late(snapshot, in_time=True)
+    return replace(held, snapshot=snapshot, name=name)

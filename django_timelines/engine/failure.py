@@ -42,7 +42,7 @@ def after_failure(
             data |= {"reason": error.reason, "other": error.timeline.hex} if isinstance(error, NotUnique) else {}
             return [NewEvent(EventType.STEP_REJECTED, *name, data=data, attempt=attempt)]
         delay = None
-    elif step.delivery is Delivery.AT_MOST_ONCE:
+    elif step.delivery is Delivery.AT_MOST_ONCE and not failed.in_time:
         delay = None  # its effect may have happened
     else:
         delay = step.retry.delay(0 if progressed else attempt, error)
@@ -71,7 +71,8 @@ def after_interruption(
         # whatever the class goes on from: nobody knows how it ended
         unknown = {"reason": "interrupted", "error": error}
         return [interrupted, NewEvent(EventType.STEP_BLOCKED, *name, data=unknown, attempt=attempt)]
-    last = attempt >= step.retry.attempts and not progressed
+    knows_what_follows = name.step in declaration.steps  # not under a former name: it is due again, and renamed then
+    last = attempt >= step.retry.attempts and not progressed and knows_what_follows
     if last or step.delivery is Delivery.AT_MOST_ONCE:
         return [interrupted, gave_up(declaration, state, name, "interrupted", error)]
     data: dict[str, Any] = {"due": moments.to_text(moments.now())}

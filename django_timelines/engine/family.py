@@ -38,6 +38,7 @@ from ..state import (
     type_state,
 )
 from ..statements import type_row
+from ..steps import Step
 from ..store import Change, Snapshot
 from .advance import advance
 from .advanced import Advance, By
@@ -76,17 +77,17 @@ def begin_child(
 def hear(timeline: uuid.UUID, runner: Runner) -> list[Bell]:
     """Let a timeline take what others told it; return the bells that are for this runner to answer.
 
-    Where newer code has renamed its steps or fields, the notices stay for that.
+    Those that are for other code than this process has stay for that.
     """
-    patience, refused = Patience(), ""
-    while notices := list(Notice.objects.using(runner.using).filter(timeline=timeline).order_by("id")[:MANY]):
+    patience, refused, many = Patience(), "", MANY
+    while notices := list(Notice.objects.using(runner.using).filter(timeline=timeline).order_by("id")[:many]):
         try:
             snapshot = _snapshot_for(timeline, notices, runner)
         except Unknown:  # it was pruned
             return _take_unchanged(timeline, notices, runner, ended=0)
         declaration = registry.find(snapshot.workflow)
-        if declaration is not None and declaration.is_behind(snapshot.state):
-            return []  # newer code hears it
+        if _is_for_other_code(declaration, snapshot.state, notices):
+            return []
         events = _meant(declaration, snapshot, notices, refused)
         if not events:
             return _take_unchanged(timeline, notices, runner, snapshot.head if "ended" in snapshot.state else None)
@@ -104,10 +105,19 @@ def hear(timeline: uuid.UUID, runner: Runner) -> list[Bell]:
             patience.after(conflict)
             continue
         except NotUnique as error:  # a child gives its parent a value for which there is another timeline
-            refused = str(error)
+            refused = str(error) if many == 1 else ""
+            many = 1  # one by one: it is refused, and no other
             continue
         return result.inline
     return []
+
+
+def _is_for_other_code(declaration: Declaration | None, state: type_state, notices: list[Notice]) -> bool:
+    """Tell whether the notices stay for code that knows more: of renamed steps and fields, or of what there is to undo."""
+    if declaration is not None:
+        return declaration.is_behind(state)
+    has_completed = state.get("ended") == TimelineStatus.COMPLETED and not state.get("erased")
+    return has_completed and any(notice.kind == Notice.CANCEL and notice.compensate for notice in notices)
 
 
 def unheard(using: str, before: datetime | None = None) -> list[uuid.UUID]:
@@ -204,7 +214,12 @@ def _after_child(
     if "of" in run:
         return [NewEvent(EventType.STEP_UNDONE, *name, data={"changes": {}, "of": run["of"]}, attempt=run["attempt"])]
     if ended == TimelineStatus.COMPLETED and child is not None:
-        changes, wrong = _results(declaration, name, child)
+        nobody_asks = state.get("cancelling") and not state.get("compensating")
+        if declaration is None or name.step not in declaration.steps:  # nobody here knows its results, nor what follows
+            if nobody_asks:
+                return [NewEvent(EventType.STEP_COMPLETED, *name, data={"changes": {}}, attempt=run["attempt"])]
+            return [NewEvent(EventType.STEP_BLOCKED, *name, data={"reason": UNFITTING, "error": _unknown(name, child)})]
+        changes, wrong = _results(declaration, declaration.steps[name.step], child)
         wrong = wrong or (refused if changes else "")
         if wrong:
             error = {"type": "", "message": wrong, "traceback": ""}
@@ -229,11 +244,15 @@ def take_results_again(declaration: Declaration, now: Snapshot, name: RunName) -
     return _after_child(declaration, now.state, name, run, child, "")
 
 
-def _results(declaration: Declaration | None, name: RunName, child: Timeline) -> tuple[dict[str, Any], str]:
+def _unknown(name: RunName, child: Timeline) -> dict[str, str]:
+    said = f"{child.workflow} {child.pk} has completed, and the code has no step {name.step} that takes its results."
+    return {"type": "", "message": said, "traceback": ""}
+
+
+def _results(declaration: Declaration, step: Step[...], child: Timeline) -> tuple[dict[str, Any], str]:
     """Return the parent's fields that the child's give their values to, and what is wrong with them."""
     changes = {}
-    step = declaration.steps.get(name[0]) if declaration else None
-    for field, source in (step.results if step else {}).items():
+    for field, source in step.results.items():
         begun = registry.find(child.workflow)
         theirs = begun.fields.get(source) if begun else None
         stored = child.state["fields"]
@@ -241,7 +260,7 @@ def _results(declaration: Declaration | None, name: RunName, child: Timeline) ->
         if value is UNSET:
             return {}, f"{child.workflow} {child.pk} has not set {source!r}, which {field!r} is to be."
         try:
-            declared = declaration.fields[field]  # type: ignore[union-attr]
+            declared = declaration.fields[field]
             changes[field] = declared.encode(declared.decode(value))
         except (ValidationError, ValueError) as error:
             return {}, f"{source!r} of {child.workflow} {child.pk} does not fit {field!r}: {error}"

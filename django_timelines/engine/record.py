@@ -8,9 +8,10 @@ from typing import Any
 from django.db import connections
 
 from .. import store
-from ..events import EventType, NewEvent
+from ..events import OUTCOMES, EventType, NewEvent
 from ..exceptions import Conflict, LeaseLost
 from ..items import with_all
+from ..models import Event
 from ..state import RunName, awaits_child, fold, is_open, name_at, run_key
 from ..store import Snapshot
 from .advance import advance
@@ -48,7 +49,7 @@ def record(held: Held, ended: type_ended, runner: Runner, *, may_rerun: bool = F
         try:
             result = _advance(held, name, ended, snapshot, runner)
             commit(result, alone=alone)
-            if held.base and _overtaken(held, ended, snapshot):
+            if held.base and _overtaken(held, ended, snapshot) and run_key(*name) in result.after.state["runs"]:
                 _accept(held, name, result.after)
             return result
         except Conflict as conflict:
@@ -60,15 +61,20 @@ def record(held: Held, ended: type_ended, runner: Runner, *, may_rerun: bool = F
             name = check_ours(held, snapshot)
             if held.declaration.is_behind(snapshot.state):
                 # what comes next is newer code's to say, so it executes it, too
-                raise _too_late(ended, snapshot) from conflict
+                raise too_late(snapshot, in_time=_is_in_time(ended)) from conflict
             if may_rerun:
                 _check_fields(held, ended, snapshot)
 
 
-def _too_late(ended: type_ended, snapshot: Snapshot) -> Stopped:
+def too_late(snapshot: Snapshot, *, in_time: bool) -> Stopped:
+    """Return what ends an attempt of code that newer code has overtaken. ``in_time``: nothing was done, or is left."""
     stopped = Stopped(f"Newer code calls steps or fields of timeline {snapshot.id} otherwise.")
-    stopped.in_time = isinstance(ended, NotTaken | Timed) or (isinstance(ended, Failed) and ended.in_time)
+    stopped.in_time = in_time
     return stopped
+
+
+def _is_in_time(ended: type_ended) -> bool:
+    return isinstance(ended, NotTaken | Timed) or (isinstance(ended, Failed) and ended.in_time)
 
 
 def _advance(held: Held, name: RunName, ended: type_ended, snapshot: Snapshot, runner: Runner) -> Advance:
@@ -168,12 +174,18 @@ def record_superseded(held: Held, ended: type_ended, runner: Runner) -> None:
     patience = Patience()
     while True:
         snapshot = load(held.snapshot.id, held.snapshot.using)
-        if "ended" in snapshot.state:
+        if "ended" in snapshot.state or _is_recorded(held):
             return None
         try:
             return commit(advance(None, snapshot, [late], runner.by(held.fence)))
         except Conflict as conflict:
             patience.after(conflict)
+
+
+def _is_recorded(held: Held) -> bool:
+    """Tell whether the attempt's own end is there: the connection went away as it was committed, and nobody was told."""
+    outcomes = Event.objects.using(held.snapshot.using).filter(timeline=held.snapshot.id, type__in=OUTCOMES)
+    return outcomes.filter(cause=held.fence, cause_timeline=None, attempt=held.attempt, item=held.name.item).exists()
 
 
 def check_ours(held: Held, snapshot: Snapshot) -> RunName:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from django.db import connections
+
 from .. import registry, store
 from ..actors import SYSTEM
 from ..events import EventType, NewEvent
@@ -36,7 +38,8 @@ def brought_up(declaration: Declaration | None, snapshot: Snapshot) -> Snapshot:
             return result.after
         except Conflict as conflict:
             patience.after(conflict)
-            snapshot = load(snapshot.id, snapshot.using)
+            inside = connections[snapshot.using].in_atomic_block  # whose view of the row may be old
+            snapshot = load(snapshot.id, snapshot.using, lock=inside)
     return snapshot
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ..events import NewEvent
-from ..runs import split_key, type_run
+from ..runs import run_key, split_key, type_run
 from .beside import type_state
 from .counting import count_undo
+from .one_run import is_to_undo
 
 
 def begin_undo(state: type_state, event: NewEvent, before: type_run, sequence: int) -> None:
@@ -13,7 +14,10 @@ def begin_undo(state: type_state, event: NewEvent, before: type_run, sequence: i
     of = event.data["of"]
     if state.get("compensating"):
         state["undone_from"] = (state["runs"].get(of) or state["past"][of])["fence"]
-    step = split_key(of).step
+    key, step = run_key(event.step, event.item), split_key(of).step
+    if of.startswith(f"{key}@") and before and is_to_undo(before):  # the current round's, whose own turn comes
+        round = before.get("round") or state.get("rounds", {}).get(event.step, 0)
+        state["past"] = {**state.get("past", {}), run_key(event.step, event.item, round): before}
     if event.item and event.step != step:
         count_undo(state["runs"], event, before, step, sequence)
 

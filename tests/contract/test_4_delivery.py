@@ -1,13 +1,14 @@
 """Clause 4: three kinds of delivery, named on the step, and the caller's own transactions."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connections, transaction
 
 from django_timelines.models import Timeline
-from django_timelines.testing import drain, recorded_errors
+from django_timelines.testing import drain, recorded_errors, travel
 from tests.shop.here import HERE
 from tests.shop.models import Entry
 from tests.shop.workflows import Letter, Order, plan, ran
@@ -58,6 +59,35 @@ def test_an_at_most_once_body_that_fails_is_not_tried_again() -> None:
         drain()
 
     assert (ran["send"], Order.get(order.pk).send.status) == (1, "blocked")
+
+
+@pytest.mark.django_db(databases="__all__")
+def test_an_at_most_once_attempt_that_fails_before_its_body_begins_is_tried_again(deploy: Any) -> None:
+    workflow = deploy("""
+        from tests.shop.models import Entry
+
+        class Parcel(Workflow):
+            @step
+            def take(self): ...
+
+            @step(after=take, delivery=AT_MOST_ONCE)
+            def send(self, entry: Entry):
+                ran[entry.text] += 1
+    """)
+    parcel, entry = workflow.start(), Entry.objects.using(HERE).create(text="letter")
+    drain()
+    workflow.get(parcel.pk).send(entry=entry)
+    key = entry.pk
+    entry.delete()
+
+    with recorded_errors():
+        drain()
+    assert (workflow.get(parcel.pk).send.status, ran["letter"]) == ("retrying", 0)
+
+    Entry.objects.using(HERE).create(pk=key, text="letter")
+    with travel(timedelta(minutes=1)):
+        drain()
+    assert (workflow.get(parcel.pk).send.status, ran["letter"]) == ("completed", 1)
 
 
 @pytest.mark.django_db(transaction=True, databases="__all__")

@@ -105,7 +105,8 @@ def test_each_status_is_there() -> None:
 def test_each_reason_of_a_refusal_is_there() -> None:
     said = first_cells(section("Reasons of refusals"))
 
-    assert set(said) == REASONS | {"malformed"}  # which the API says of a request: nothing is raised for it
+    without_a_refusal = {"malformed", "wrong_usage"}  # of a request to the API, of a command line
+    assert set(said) == REASONS | without_a_refusal
 
 
 def test_each_exception_is_there() -> None:

@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connections
-from django.test import Client
+from django.test import Client, TestCase
 from django.urls import reverse
 
 from django_timelines.engine import clock
@@ -19,7 +19,7 @@ from django_timelines.models import Item, Timeline
 from django_timelines.testing import assert_holds, drain, travel
 from tests.calls.workflows import Expense
 from tests.shop.here import HERE
-from tests.shop.workflows import Order, Supper, Tray, Visit
+from tests.shop.workflows import Bill, Order, Supper, Tray, Visit
 
 DAMAGES = [
     {},
@@ -104,6 +104,22 @@ def test_its_admin_page_shows_what_the_events_say_and_how_to_mend_it(damaged: Or
     assert response.status_code == 200
     assert sentence_of(damaged) in response.content.decode()
     assert [field.value.short for field in response.context["page"].fields][:2] == ["Ada", "1"]
+
+
+def test_a_child_ends_though_its_parent_cannot_hear_of_that(caplog: pytest.LogCaptureFixture) -> None:
+    supper = Supper.start(guest="Ada", dishes=[])
+    drain()
+    bill = Bill.timelines.get()
+    damage(supper, {"runs": 7})
+
+    with TestCase.captureOnCommitCallbacks(using=HERE, execute=True):
+        assert bill.subject.tip(amount=1) == "completed"
+
+    assert Bill.timelines.get().status == "completed"
+    assert "could not be answered after a commit; the clock rings again" in caplog.text
+    refold(supper)
+    drain()
+    assert Supper.get(supper.pk).bill.status == "completed"
 
 
 def test_a_verb_of_the_admin_says_so_and_does_nothing(damaged: Order, root: Client) -> None:

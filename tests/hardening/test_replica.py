@@ -9,6 +9,7 @@ from django_timelines.engine import clock
 from django_timelines.models import Event, Item, Projection, Run, Schedule, Timeline
 from django_timelines.testing import drain, travel
 from tests.shop.here import HERE
+from tests.shop.models import Entry
 from tests.shop.workflows import Order
 
 pytestmark = pytest.mark.django_db(databases="__all__")
@@ -45,6 +46,38 @@ def test_calls_and_verbs_are_written_where_timelines_are_written(order: Order) -
 @pytest.mark.usefixtures("order")
 def test_using_says_where_to_read_all_the_same() -> None:
     assert (Order.timelines.db, Order.timelines.using("replica").db) == (HERE, "replica")
+
+
+class ReadsElsewhere:
+    """So are the project's."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str | None:
+        return "replica" if model is Entry else None
+
+
+def test_a_row_that_a_field_refers_to_is_read_where_it_is_written(deploy: Any, settings: Any) -> None:
+    entry = Entry.objects.using(HERE).create(text="a row")
+    workflow = deploy("""
+        from tests.shop.models import Entry
+
+        class Parcel(Workflow):
+            entry: Entry
+            said: str = ""
+
+            @step
+            def take(self, entry: Entry):
+                self.entry = entry
+
+            @step(after=take)
+            def read(self):
+                self.said = self.entry.text
+    """)
+    settings.DATABASE_ROUTERS = ["tests.hardening.test_replica.ReadsElsewhere", *settings.DATABASE_ROUTERS]
+
+    parcel = workflow.start(entry=entry.pk)
+    drain()
+
+    assert workflow.get(parcel.pk).said == "a row"
 
 
 def test_a_verb_reads_again_what_it_has_written(order: Order) -> None:

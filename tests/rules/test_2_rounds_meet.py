@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django_timelines.engine.claim import claim
 from django_timelines.engine.execute import execute
 from django_timelines.exceptions import PermanentFailure
-from django_timelines.models import Run
+from django_timelines.models import Run, Timeline
 from django_timelines.testing import assert_holds, drain, recorded_errors
 from tests.races.workers import worker
 from tests.shop.workflows import Draft, Issue, Paper, plan, ran
@@ -118,3 +118,69 @@ def test_a_call_of_an_earlier_round_that_comes_again_is_not_said_to_be_kept() ->
 
 def say_no(workflow: Any) -> None:
     raise ValidationError("Nobody says that.")
+
+
+CHILDREN_OF_TWO_ROUNDS = """
+class Child(Workflow):
+    number: int = 0
+
+    @step
+    def go(self, number: int):
+        self.number = number
+
+    @go.undo
+    def back(self):
+        ran[f"undone {self.number}"] += 1
+
+    @step(after=go, manual=True)
+    def hold(self): ...
+
+
+class Parcel(Workflow):
+    number: int = 0
+    people: list[str] = ["Ada", "Bob"]
+
+    @step
+    def take(self): ...
+
+    @step(after=take)
+    def draft(self):
+        self.number += 1
+
+    pay = subworkflow(Child, after=draft EACH)
+
+    @step(after=draft, again=draft, manual=True)
+    def review(self): ...
+
+    @step(after=take, manual=True)
+    def sign(self): ...
+"""
+EACH = {
+    "one": ', given=lambda parcel: {"number": parcel.number}',
+    "many": ', each="people", given=lambda parcel, one: {"number": parcel.number}',
+}
+
+
+@pytest.mark.parametrize("later", [0, 1, 2])
+@pytest.mark.parametrize("each", EACH)
+def test_children_of_all_rounds_are_undone_whichever_ended_last(deploy: Any, each: str, later: int) -> None:
+    parcel = deploy(CHILDREN_OF_TWO_ROUNDS.replace(" EACH", EACH[each])).start()
+    fresh(parcel).review()
+    fresh(parcel).review()
+    drain()
+    children = list(Timeline.objects.filter(parent=parcel.pk).order_by("pk"))
+    rounds = [[one for one in children if one.subject.number == number] for number in (1, 2, 3)]
+
+    for child in [one for number in (*({0, 1, 2} - {later}), later) for one in rounds[number]]:
+        child.subject.hold()
+        drain()
+    fresh(parcel).timeline.cancel(reason="over", compensate=True)
+    drain()
+
+    assert {one.status for one in Timeline.objects.filter(parent=parcel.pk)} == {"cancelled"}
+    assert fresh(parcel).timeline.status == "cancelled"
+    many = len(rounds[0])
+    assert {name: count for name, count in ran.items() if "undone" in name} == {
+        f"undone {number}": many for number in (1, 2, 3)
+    }
+    assert_holds(parcel.timeline)

@@ -1,0 +1,274 @@
+"""Clause 13: while old and new processes are up side by side, what one of them does not know is never taken for done."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+
+from django_timelines import registry
+from django_timelines.actors import SYSTEM
+from django_timelines.engine.claim import claim
+from django_timelines.engine.clock import Clock, hear_all, tick
+from django_timelines.engine.execute import answer, execute
+from django_timelines.engine.renames import brought_up
+from django_timelines.engine.runner import Runner, load
+from django_timelines.models import Run, Timeline
+from django_timelines.runs import RunName
+from django_timelines.testing import drain, recorded_errors, travel
+from tests.shop.here import HERE
+from tests.shop.workflows import plan, ran
+
+pytestmark = pytest.mark.django_db(databases="__all__")
+
+WORKER = Runner(SYSTEM, "rq:default", HERE)
+CHILD = """
+class Child(Workflow):
+    receipt: str = ""
+
+    @step
+    def go(self):
+        self.receipt = "r1"
+
+    @go.undo
+    def back(self):
+        ran["back"] += 1
+
+    @step(after=go, manual=True)
+    def hold(self): ...
+
+"""
+BEFORE = (
+    CHILD
+    + """
+class Parcel(Workflow):
+    receipt: str
+
+    @step
+    def take(self): ...
+    PAY
+    @step(after=take, manual=True)
+    def sign(self): ...
+"""
+)
+PAY = """
+    pay = subworkflow(Child, after=take, given=lambda parcel: {}, results={"receipt": "receipt"})
+
+    @step(after=pay)
+    def thank(self):
+        ran["thank"] += 1
+"""
+OLD, NEW = BEFORE.replace("PAY", ""), BEFORE.replace("PAY", PAY)
+
+
+@pytest.mark.parametrize("lacks", ["the step", "the class"])
+def test_a_childs_end_is_no_end_of_a_step_that_the_process_does_not_know(
+    deploy: Any, monkeypatch: Any, lacks: str
+) -> None:
+    parcel = deploy(NEW).start()
+    drain()
+    child = Timeline.objects.get(parent=parcel.pk)
+    if lacks == "the step":
+        deploy(OLD)
+    else:
+        monkeypatch.delitem(registry._declarations, "shop.Parcel")
+    child.subject.hold()
+    hear_all(HERE, WORKER)
+
+    now = deploy(NEW)
+    drain()
+
+    parcel = now.get(parcel.pk)
+    assert (parcel.pay.status, parcel.timeline.status, ran["thank"]) == ("blocked", "blocked", 0)
+    assert "no step pay that takes its results" in str(parcel.timeline.explain())
+    parcel.pay.retry()  # by who knows it: the results are taken again, and no other child begins
+    drain()
+    parcel = now.get(parcel.pk)
+    assert (parcel.pay.status, parcel.receipt, ran["thank"]) == ("completed", "r1", 1)
+    assert Timeline.objects.filter(parent=parcel.pk).count() == 1
+
+
+def test_a_childs_end_ends_a_parent_that_is_cancelled_without_its_code(deploy: Any, monkeypatch: Any) -> None:
+    parcel = deploy(NEW).start()
+    drain()
+    child = Timeline.objects.get(parent=parcel.pk)
+    child.subject.hold()
+    parcel.timeline.cancel(reason="over")  # before it has heard of that
+
+    monkeypatch.delitem(registry._declarations, "shop.Parcel")
+    hear_all(HERE, WORKER)
+
+    assert Timeline.objects.get(pk=parcel.pk).status == "cancelled"
+
+
+def test_a_child_is_undone_by_who_knows_its_class(deploy: Any, monkeypatch: Any) -> None:
+    parcel = deploy(NEW).start()
+    drain()
+    child = Timeline.objects.get(parent=parcel.pk)
+    child.subject.hold()
+    drain()
+    with monkeypatch.context() as old:
+        old.delitem(registry._declarations, "shop.Child")
+        parcel.timeline.cancel(reason="over", compensate=True)
+        hear_all(HERE, WORKER)
+        assert (ran["back"], Timeline.objects.get(pk=child.pk).status) == (0, "completed")
+        assert Timeline.objects.get(pk=parcel.pk).status == "cancelling"
+
+    hear_all(HERE, WORKER)
+    drain()
+
+    assert (ran["back"], Timeline.objects.get(pk=child.pk).status) == (1, "cancelled")
+    assert Timeline.objects.get(pk=parcel.pk).status == "cancelled"
+
+
+RENAMED_BESIDE = """
+class Parcel(Workflow):
+    address: str
+
+    @step
+    def take(self, address: str):
+        self.address = address
+
+    @step(after=take)
+    def weigh(self):
+        ran["weigh"] += 1
+        plan["weigh"]()
+
+    @step(after=weigh)
+    def label(self):
+        ran["label"] += 1
+
+    @step(after=take, manual=True FORMER)
+    def NAME(self): ...
+"""
+
+
+def test_a_body_of_old_code_that_would_run_again_leaves_that_to_newer_code(deploy: Any) -> None:
+    old, new = (
+        RENAMED_BESIDE.replace("NAME", name).replace("FORMER", former)
+        for name, former in (("sign", ""), ("confirm", ', renamed_from="sign"'))
+    )
+    parcel = deploy(old).start("Main Street 1")
+    held = claim(parcel.pk, RunName("weigh"), Run.objects.get(timeline=parcel.pk, step="weigh").fence, WORKER)
+    deploy(new)
+    brought_up(registry.get("shop.Parcel"), load(parcel.pk, HERE))
+    deploy(old)
+
+    def deadlock() -> None:
+        if ran["weigh"] == 1:
+            raise OperationalError("deadlock")
+
+    plan["weigh"] = deadlock
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("django_timelines.engine.execute.is_transient", lambda error: "deadlock" in str(error))
+        patched.setattr("django_timelines.engine.patience.is_transient", lambda error: "deadlock" in str(error))
+        assert execute(held, WORKER) == (None, None)
+
+    now = deploy(new)
+    drain()
+    assert (now.get(parcel.pk).weigh.status, ran["label"]) == ("completed", 1)
+
+
+ITEMS = """
+class Parcel(Workflow):
+    shops: list[str] = ["North", "South"]
+
+    @step
+    def take(self): ...
+
+    @step(after=take, each="shops" FORMER)
+    def NAME(self, shop: str):
+        ran[shop] += 1
+
+    @step(after=NAME)
+    def tell(self):
+        ran["tell"] += 1
+"""
+
+
+def test_an_item_waits_while_another_is_executed_under_the_former_name(deploy: Any) -> None:
+    old = ITEMS.replace("NAME", "carry").replace("FORMER", "")
+    new = ITEMS.replace("NAME", "bring").replace("FORMER", ', renamed_from="carry"')
+    parcel = deploy(old).start()
+    answer_for(parcel, "take", "")
+    held = claim(parcel.pk, RunName("carry", "North"), run_of(parcel, "North").fence, WORKER)
+
+    now = deploy(new)
+    answer_for(parcel, "carry", "South")
+    assert (ran["South"], run_of(parcel, "South").status) == (0, "due")
+
+    deploy(old)
+    execute(held, WORKER)
+    now = deploy(new)
+    drain()
+    assert (now.get(parcel.pk).timeline.status, ran["North"], ran["South"], ran["tell"]) == ("completed", 1, 1, 1)
+
+
+def run_of(parcel: Any, item: str) -> Run:
+    return Run.objects.get(timeline=parcel.pk, item=item)
+
+
+def answer_for(parcel: Any, step: str, item: str) -> None:
+    run = Run.objects.get(timeline=parcel.pk, step=step, item=item)
+    answer(parcel.pk.hex, step, item, run.fence, HERE, "rq:default")
+
+
+DEADLINE = """
+class Parcel(Workflow):
+    @step
+    def take(self): ...
+
+    @step(after=take, manual=True, within=timedelta(hours=1) FORMER)
+    def NAME(self): ...
+
+    @step(after=NAME.overdue)
+    def apologise(self):
+        ran["sorry"] += 1
+"""
+
+
+def test_a_deadline_under_a_former_name_leads_where_the_step_leads(deploy: Any) -> None:
+    deploy(DEADLINE.replace("NAME", "measure").replace("FORMER", ', renamed_from="weigh"'))
+    clock = Clock(HERE)
+    clock.turn()  # there is nothing to be brought up yet
+    old = deploy(DEADLINE.replace("NAME", "weigh").replace("FORMER", ""))
+    parcel = old.start()
+    drain()
+    now = deploy(DEADLINE.replace("NAME", "measure").replace("FORMER", ', renamed_from="weigh"'))
+
+    with travel(timedelta(hours=2)):
+        clock.turn()
+        drain()
+
+    assert (now.get(parcel.pk).measure.status, ran["sorry"]) == ("overdue", 1)
+
+
+FAILING = """
+class Parcel(Workflow):
+    @step
+    def take(self): ...
+
+    @step(after=take, retry=Retry(1) FORMER)
+    def NAME(self):
+        ran["tried"] += 1
+        raise ValueError("no scales")
+
+    @step(after=NAME.failed)
+    def apologise(self):
+        ran["sorry"] += 1
+"""
+
+
+def test_a_last_attempt_that_died_under_a_former_name_leads_where_the_step_leads(deploy: Any) -> None:
+    old = FAILING.replace("NAME", "weigh").replace("FORMER", "")
+    new = FAILING.replace("NAME", "measure").replace("FORMER", ', renamed_from="weigh"')
+    parcel = deploy(old).start()
+    answer_for(parcel, "take", "")
+    claim(parcel.pk, RunName("weigh"), Run.objects.get(timeline=parcel.pk).fence, WORKER)
+
+    now = deploy(new)
+    with travel(timedelta(seconds=61)), recorded_errors():
+        tick(HERE)
+        drain()
+
+    assert (now.get(parcel.pk).measure.status, ran["tried"], ran["sorry"]) == ("failed", 1, 1)

@@ -300,6 +300,44 @@ def test_a_parent_that_is_given_a_value_of_another_is_blocked() -> None:
     assert str(first.pk) in str(fresh(second).timeline.explain())
 
 
+def test_a_value_of_another_blocks_the_child_that_gave_it_and_none_that_ended_with_it(deploy: Any) -> None:
+    workflow = deploy("""
+        class Child(Workflow):
+            value: str = ""
+
+            @step
+            def go(self): ...
+
+            @step(after=go)
+            def say(self, value: str):
+                self.value = value
+
+        class Parcel(Workflow, unique="code"):
+            code: str = ""
+            colour: str = ""
+
+            @step
+            def take(self, code: str):
+                self.code = code
+
+            number = subworkflow(Child, after=take, given=lambda parcel: {}, results={"code": "value"})
+            paint = subworkflow(Child, after=take, given=lambda parcel: {}, results={"colour": "value"})
+
+            @step(after=[number, paint])
+            def post(self): ...
+    """)
+    workflow.start(code="17")
+    parcel = workflow.start(code="18")
+    drain()
+
+    for name in ("number", "paint"):
+        getattr(fresh(parcel), name).child.say(value="17")
+    drain()
+
+    parcel = fresh(parcel)
+    assert (parcel.number.status, parcel.paint.status, parcel.colour) == ("blocked", "completed", "17")
+
+
 def test_a_timeline_that_is_given_in_a_test_holds_its_value() -> None:
     given(Signup, email="ada@example.org").upto("confirm")
 

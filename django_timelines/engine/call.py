@@ -71,7 +71,8 @@ def start(declaration: Declaration, options: Options, args: tuple[Any, ...], kwa
             known = started_with(declaration, options.key, using, lock=runner.in_transaction)
             if known and known.id != before.id:
                 return _same_start(known, RunName(entry.name), given, options)
-            if not runner.in_transaction and (ours := store.find(using, {"id": before.id})):
+            is_there = isinstance(error, IntegrityError) and not runner.in_transaction
+            if is_there and (ours := store.find(using, {"id": before.id})):
                 actors.note_started(ours.id)  # the connection went away as it was committed, and nobody was told
                 return ours
             if not isinstance(error, Conflict):

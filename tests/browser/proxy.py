@@ -16,6 +16,7 @@ class Proxy:
         self.sockets = sockets
         self.handshakes = 0
         self._port = port
+        self._writers: list[asyncio.StreamWriter] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
@@ -33,14 +34,19 @@ class Proxy:
         return asyncio.run_coroutine_threadsafe(what, self._loop).result()
 
     async def _end(self) -> None:
+        for listening in self._server.sockets:  # closed last: whom it has just accepted would be left open
+            self._loop.remove_reader(listening.fileno())
+        while asyncio.all_tasks() - {
+            asyncio.current_task()
+        }:  # none is cancelled: one that had not begun would close nothing
+            for writer in self._writers:
+                writer.transport.abort()
+            await asyncio.sleep(0.001)
         self._server.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        self._writers.append(writer)
+        with suppress(OSError, asyncio.IncompleteReadError):
             try:
                 await self._pass_on(reader, writer)
             finally:
@@ -54,6 +60,7 @@ class Proxy:
             await reader.read()
             return
         site_reader, site_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        self._writers.append(site_writer)
         try:
             site_writer.write(request)
             if is_socket and self.sockets == "cut":

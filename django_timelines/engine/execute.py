@@ -196,13 +196,10 @@ def _outside(held: Held, runner: Runner) -> tuple[Advance, type_ended]:
         except NotUnique as error:  # as if the body had said it at its end
             ended = _not_unique(held, error)
             return record(held, ended, runner), ended
-        except (
-            Error
-        ) as error:  # the connection went away while the body worked: the effect is there, so say it on a new one
-            is_new = isinstance(
-                error, OperationalError | InterfaceError
-            )  # Django may have opened one, as it rolled back
-            if not leaks.mend() and not is_new:
+        except Error as error:
+            # the connection went away while the body worked: the effect is there, so say it on a new one, which Django may
+            # have opened by itself as it rolled back
+            if not leaks.mend() and not isinstance(error, OperationalError | InterfaceError):
                 raise
             return record(held, ended, runner), ended
     except LeaseLost:

@@ -214,9 +214,8 @@ def _after_child(
     if "of" in run:
         return [NewEvent(EventType.STEP_UNDONE, *name, data={"changes": {}, "of": run["of"]}, attempt=run["attempt"])]
     if ended == TimelineStatus.COMPLETED and child is not None:
-        nobody_asks = state.get("cancelling") and not state.get("compensating")
         if declaration is None or name.step not in declaration.steps:  # nobody here knows its results, nor what follows
-            if nobody_asks:
+            if state.get("cancelling") and not state.get("compensating"):  # and nobody asks
                 return [NewEvent(EventType.STEP_COMPLETED, *name, data={"changes": {}}, attempt=run["attempt"])]
             return [NewEvent(EventType.STEP_BLOCKED, *name, data={"reason": UNFITTING, "error": _unknown(name, child)})]
         changes, wrong = _results(declaration, declaration.steps[name.step], child)

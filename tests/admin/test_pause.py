@@ -249,6 +249,15 @@ def test_what_is_blocked_is_retried_on_several_at_once(root: Client) -> None:
     assert Trip.get(trip.pk).timeline.status == "waiting"
 
 
+def test_a_garbled_mark_of_what_was_seen_harms_nothing(root: Client) -> None:
+    parcel = a_parcel("The scales are broken.")
+
+    response = ask(root, "retry_blocked_selected", parcel, confirmed="yes", reason="new scales", fence="x")
+
+    assert response.status_code == 302
+    assert Parcel.get(parcel.pk).weigh.status == "due"
+
+
 def test_what_was_not_ticked_is_not_touched(root: Client) -> None:
     trip, other = Trip.start("Ada"), Trip.start("Bob")
 

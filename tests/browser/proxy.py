@@ -36,9 +36,8 @@ class Proxy:
     async def _end(self) -> None:
         for listening in self._server.sockets:  # closed last: whom it has just accepted would be left open
             self._loop.remove_reader(listening.fileno())
-        while asyncio.all_tasks() - {
-            asyncio.current_task()
-        }:  # none is cancelled: one that had not begun would close nothing
+        # none is cancelled: one that had not begun would close nothing
+        while asyncio.all_tasks() - {asyncio.current_task()}:
             for writer in self._writers:
                 writer.transport.abort()
             await asyncio.sleep(0.001)

@@ -61,6 +61,11 @@ PAY = """
 OLD, NEW = BEFORE.replace("PAY", ""), BEFORE.replace("PAY", PAY)
 
 
+def named(source: str, name: str, former: str = "") -> str:
+    """Return the source with this name for its step, which had a former one in the code before."""
+    return source.replace("NAME", name).replace("FORMER", f', renamed_from="{former}"' if former else "")
+
+
 @pytest.mark.parametrize("lacks", ["the step", "the class"])
 def test_a_childs_end_is_no_end_of_a_step_that_the_process_does_not_know(
     deploy: Any, monkeypatch: Any, lacks: str
@@ -144,10 +149,7 @@ class Parcel(Workflow):
 
 
 def test_a_body_of_old_code_that_would_run_again_leaves_that_to_newer_code(deploy: Any) -> None:
-    old, new = (
-        RENAMED_BESIDE.replace("NAME", name).replace("FORMER", former)
-        for name, former in (("sign", ""), ("confirm", ', renamed_from="sign"'))
-    )
+    old, new = named(RENAMED_BESIDE, "sign"), named(RENAMED_BESIDE, "confirm", former="sign")
     parcel = deploy(old).start("Main Street 1")
     held = claim(parcel.pk, RunName("weigh"), Run.objects.get(timeline=parcel.pk, step="weigh").fence, WORKER)
     deploy(new)
@@ -187,8 +189,7 @@ class Parcel(Workflow):
 
 
 def test_an_item_waits_while_another_is_executed_under_the_former_name(deploy: Any) -> None:
-    old = ITEMS.replace("NAME", "carry").replace("FORMER", "")
-    new = ITEMS.replace("NAME", "bring").replace("FORMER", ', renamed_from="carry"')
+    old, new = named(ITEMS, "carry"), named(ITEMS, "bring", former="carry")
     parcel = deploy(old).start()
     answer_for(parcel, "take", "")
     held = claim(parcel.pk, RunName("carry", "North"), run_of(parcel, "North").fence, WORKER)
@@ -228,13 +229,13 @@ class Parcel(Workflow):
 
 
 def test_a_deadline_under_a_former_name_leads_where_the_step_leads(deploy: Any) -> None:
-    deploy(DEADLINE.replace("NAME", "measure").replace("FORMER", ', renamed_from="weigh"'))
+    deploy(named(DEADLINE, "measure", former="weigh"))
     clock = Clock(HERE)
     clock.turn()  # there is nothing to be brought up yet
-    old = deploy(DEADLINE.replace("NAME", "weigh").replace("FORMER", ""))
+    old = deploy(named(DEADLINE, "weigh"))
     parcel = old.start()
     drain()
-    now = deploy(DEADLINE.replace("NAME", "measure").replace("FORMER", ', renamed_from="weigh"'))
+    now = deploy(named(DEADLINE, "measure", former="weigh"))
 
     with travel(timedelta(hours=2)):
         clock.turn()
@@ -260,8 +261,7 @@ class Parcel(Workflow):
 
 
 def test_a_last_attempt_that_died_under_a_former_name_leads_where_the_step_leads(deploy: Any) -> None:
-    old = FAILING.replace("NAME", "weigh").replace("FORMER", "")
-    new = FAILING.replace("NAME", "measure").replace("FORMER", ', renamed_from="weigh"')
+    old, new = named(FAILING, "weigh"), named(FAILING, "measure", former="weigh")
     parcel = deploy(old).start()
     answer_for(parcel, "take", "")
     claim(parcel.pk, RunName("weigh"), Run.objects.get(timeline=parcel.pk).fence, WORKER)

@@ -78,7 +78,7 @@ def _can_retry_blocked(timeline: Timeline, key: str) -> bool:
 def _look_at_retry_blocked(timeline: Timeline, key: str) -> Outlook:
     declaration, blocked = registry.get(timeline.workflow), with_status(timeline, StepStatus.BLOCKED)
     known = [key for key in blocked if is_known(timeline, key)]
-    alone = [key for key in known if operate.may_be_done(declaration, split_key(key), run_of(timeline, key))]
+    alone = {key: None for key in known if operate.may_be_done(declaration, split_key(key), run_of(timeline, key))}
     again = [key for key in known if key not in alone]
     sentences = [_("These are tried again now, where their retries run: %(steps)s.") % {"steps": titles(again)}]
     if again[MOST_AT_ONCE:]:
@@ -90,7 +90,7 @@ def _look_at_retry_blocked(timeline: Timeline, key: str) -> Outlook:
 
 
 def _retry_blocked(timeline: Timeline, key: str, asked: type_asked, user: Any) -> str:
-    head = int(asked["fence"]) if asked["fence"] else None  # of several at once nobody saw what is blocked
+    head = timeline.head if asked["fence"] else None  # of several at once nobody saw what is blocked
     tries = operate.retry_blocked(timeline.pk, timeline.using, "", of_user(user), asked["reason"], head=head)
     tried = list(islice(tries, MOST_AT_ONCE))
     again = [run_key(*name) for name, refused in tried if refused is None]

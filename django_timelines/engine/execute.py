@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Iterable
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import Error, InterfaceError, OperationalError, connections, transaction
@@ -52,6 +54,17 @@ def answer(timeline: str, step: str, item: str, fence: int, using: str, placemen
         runner = Runner(actor, placement, using)
         bell = Bell(timeline, step, item, fence, using, placement, trace)
         run_from(_first([bell], runner), runner)
+
+
+def answer_all(several: Iterable[dict[str, Any]]) -> None:
+    """Answer these bells as they come. A worker that is told to end meanwhile ends as in the middle of an answer."""
+    with at_work():
+        for bell in several:
+            try:
+                answer(**bell)
+            except Exception as error:
+                error.add_note(f"It was raised in answer to {bell}.")
+                raise
 
 
 def run_from(held: Held | None, runner: Runner, of: uuid.UUID | None = None) -> Snapshot | None:

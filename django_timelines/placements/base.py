@@ -10,6 +10,8 @@ from typing import Any
 ANSWER = "django_timelines.engine.execute.answer"
 """The function that answers a bell, by name: only JSON values cross a queue, and placements import nothing of the engine."""
 
+ANSWER_ALL = "django_timelines.engine.execute.answer_all"
+"""The function that answers several, one after the other."""
 
 STOP = "django_timelines.engine.stopping.stop"
 """The function that ends what the workers of this process execute."""

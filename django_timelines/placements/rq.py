@@ -2,22 +2,47 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import django_rq
+from django.utils.module_loading import import_string
 from django_rq.settings import QUEUES
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 from redis.retry import Retry
-from rq import Worker
+from rq import Queue, Worker, get_current_job
 from rq.job import Job
 
-from .base import ANSWER, Bell, Placement
+from .. import conf
+from .base import ANSWER_ALL, Bell, Placement, stopping
 
 PATIENCE = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0}  # seconds, where the site gives none
+SMALL = 0.01  # share of a job's timeout that is nothing to the last body which it executes
+TAKE_NEXT = """
+    while true do
+        local id = redis.call('lindex', KEYS[1], 0)
+        if not id or not string.match(id, '^timelines%-%x+%-%d+$') then
+            return {}
+        end
+        local job = redis.call('hgetall', ARGV[1] .. id)
+        redis.call('lpop', KEYS[1])
+        if #job > 0 then
+            redis.call('del', ARGV[1] .. id)
+            return {id, job}
+        end
+    end
+"""
+"""Take the first job of a queue if it is one of our bells, and it alone: a job of somebody else's is never out of the queue."""
 
 
 class RQ(Placement):
-    """One RQ job for each attempt, whose id names timeline and fence: the bells for it are one job, and wait once."""
+    """One RQ job for each attempt, whose id names timeline and fence: the bells for it are one job, and wait once.
+
+    A worker answers a bell and those that wait behind it in one job, for as long as that is quick.
+    """
 
     _connected: tuple[dict[str, Any], Any] | None = None
 
@@ -38,7 +63,7 @@ class RQ(Placement):
         if Job.exists(job, queue.connection) and queue.get_job_position(job) is not None:
             return True
         queue.enqueue_call(
-            ANSWER,
+            f"{__name__}.{answer.__name__}",
             kwargs=bell.as_json(),
             job_id=job,
             timeout=QUEUES[self.argument].get("DEFAULT_TIMEOUT", -1),
@@ -65,6 +90,38 @@ class RQ(Placement):
             int(queue.connection.exists(*known)) if known else 0
         )  # who is killed stays known, and its heartbeat ends
         return alive or (None if queue.is_empty() else 0)
+
+
+def answer(**bell: Any) -> None:
+    """Answer a bell, then those that wait next in its queue. RQ's own work for a job, a fork above all, costs more than a step.
+
+    A bell that is lost on the way (the process dies, or it raises) is rung again by the clock, as any is.
+    """
+    import_string(ANSWER_ALL)(_waiting(bell, get_current_job()))
+
+
+def _waiting(bell: dict[str, Any], job: Any) -> Iterator[dict[str, Any]]:
+    bound = job.timeout if (job.timeout or -1) > 0 else math.inf  # seconds after which RQ ends the job
+    until = time.monotonic() + min(conf.QUICK, bound * SMALL)
+    waits: dict[str, Any] | None = bell
+    while waits is not None:
+        yield waits
+        waits = _take_next(job) if time.monotonic() < until and not stopping.is_set() else None
+
+
+def _take_next(job: Job) -> dict[str, Any] | None:
+    """Take the next bell out of the queue that this job was in; None if there is none, or something else comes first."""
+    queue = Queue(job.origin, connection=job.connection)
+    try:
+        taken: Any = job.connection.eval(TAKE_NEXT, 1, queue.key, Job.redis_job_namespace_prefix)
+    except RedisError:  # it is away, or lets nobody run a script: then each bell has a job of its own
+        return None
+    if not taken:
+        return None
+    id, stored = taken
+    next_job = Job(id.decode(), job.connection, job.serializer)
+    next_job.restore(dict(zip(stored[::2], stored[1::2], strict=True)))
+    return next_job.kwargs
 
 
 def _connection(queue: str) -> Any:

@@ -60,7 +60,7 @@ def test_a_queue_whose_jobs_are_json_rings_as_well(
 
     queue = django_rq.get_queue("default")
     job = queue.connection.hget(f"rq:job:{queue.job_ids[0]}", "data")
-    assert json.loads(zlib.decompress(job))[0] == "django_timelines.engine.execute.answer"
+    assert json.loads(zlib.decompress(job))[0] == "django_timelines.placements.rq.answer"
     SimpleWorker([queue], connection=queue.connection, serializer=queue.serializer).work(burst=True)
 
     assert Order.get(order.pk).pay.status == "waiting"

@@ -1,0 +1,161 @@
+"""``rq:<queue>``: a job answers its bell, and for a moment those that wait behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import django_rq
+import pytest
+from django_rq.settings import QUEUES
+from redis import Redis
+from rq import SimpleWorker
+from rq.job import Job
+
+from django_timelines import conf, placements
+from django_timelines.placements import Bell, stopping
+from django_timelines.placements import rq as placement
+from tests.shop.workflows import Order, plan, ran
+
+pytestmark = [pytest.mark.django_db(transaction=True, databases="__all__"), pytest.mark.redis]
+
+
+@pytest.fixture(autouse=True)
+def at_the_queue(place: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    place(background="rq:default")
+    monkeypatch.setattr(conf, "QUICK", 600.0)  # however slow the machine is
+
+
+@pytest.fixture
+def queue() -> Iterator[Any]:
+    found = django_rq.get_queue("default")
+    found.empty()
+    yield found
+    found.failed_job_registry.cleanup(timestamp=float("inf"))
+    found.empty()
+
+
+def orders(many: int) -> list[Order]:
+    return [Order.start(customer=f"Ada {number}") for number in range(many)]
+
+
+def work(queue: Any, jobs: int | None = None) -> None:
+    worker = SimpleWorker([queue], connection=queue.connection, serializer=queue.serializer)
+    worker.work(burst=True, logging_level="CRITICAL", max_jobs=jobs)
+
+
+def test_one_job_answers_the_bells_that_wait_behind_its_own(queue: Any) -> None:
+    begun = orders(3)
+    jobs = queue.job_ids
+    assert len(jobs) == 3
+
+    work(queue, jobs=1)
+
+    assert [Order.get(order.pk).pay.status for order in begun] == ["waiting"] * 3
+    assert ran["pack"] == 3
+    assert queue.job_ids == []
+    assert not any(Job.exists(job, queue.connection) for job in jobs)
+
+
+def test_jobs_that_are_json_are_answered_in_one_as_well(queue: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(QUEUES["default"], "SERIALIZER", "rq.serializers.JSONSerializer")
+    begun = orders(2)
+
+    work(django_rq.get_queue("default"), jobs=1)
+
+    assert [Order.get(order.pk).pay.status for order in begun] == ["waiting"] * 2
+
+
+def test_a_job_of_somebody_else_keeps_its_place(queue: Any) -> None:
+    orders(1)
+    theirs = queue.enqueue_call(print, job_id="timelines-of-somebody-else")
+    orders(1)
+
+    work(queue, jobs=1)
+    assert ran["pack"] == 1
+    assert queue.job_ids[0] == theirs.id
+    assert len(queue.job_ids) == 2
+
+    work(queue)
+    assert ran["pack"] == 2
+    assert theirs.is_finished
+
+
+def test_what_raises_fails_the_job_says_at_which_bell_and_takes_none_with_it(queue: Any) -> None:
+    first, last = orders(1)[0], Bell("0" * 32, "pack", "", 3, "no_such_database", "rq:default")
+    job = queue.job_ids[0]
+    placements.get("rq:default").ring(last)
+    orders(1)
+
+    work(queue, jobs=1)
+
+    assert Order.get(first.pk).pay.status == "waiting"
+    assert len(queue.job_ids) == 1
+    failed = Job.fetch(job, queue.connection)
+    assert failed.is_failed
+    assert "no_such_database" in str(failed.latest_result().exc_string)  # type: ignore[union-attr]
+    assert f"'timeline': '{last.timeline}'" in str(failed.latest_result().exc_string)  # type: ignore[union-attr]
+
+
+def test_a_bell_whose_job_is_gone_is_passed_over(queue: Any) -> None:
+    begun = orders(3)
+    queue.connection.delete(Job.key_for(queue.job_ids[1]))
+
+    work(queue, jobs=1)
+
+    assert [Order.get(order.pk).pack.status for order in begun] == ["completed", "due", "completed"]
+
+
+def test_a_worker_that_ends_takes_no_further_bell(queue: Any) -> None:
+    orders(2)
+    other = queue.job_ids[1]
+    plan["pack"] = lambda order: stopping.set()
+
+    work(queue, jobs=1)
+
+    assert ran["pack"] == 1
+    assert queue.job_ids[0] == other
+
+
+def test_a_job_that_has_worked_for_long_takes_no_further_bell(queue: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    orders(2)
+    other = queue.job_ids[1]
+    monkeypatch.setattr(conf, "QUICK", 0.0)
+
+    work(queue, jobs=1)
+
+    assert ran["pack"] == 1
+    assert queue.job_ids[0] == other
+
+
+def test_nor_does_one_that_rq_would_end_soon(queue: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placement, "SMALL", 0.0)
+    orders(2)
+    work(queue, jobs=1)
+    assert len(queue.job_ids) == 0  # these have no bound
+
+    monkeypatch.setitem(QUEUES["default"], "DEFAULT_TIMEOUT", 300)
+    orders(2)
+    work(queue, jobs=1)
+    assert len(queue.job_ids) == 1
+
+
+def test_where_redis_runs_no_scripts_each_bell_has_a_job_of_its_own(queue: Any) -> None:
+    queue.connection.acl_setuser(
+        "no_scripts", enabled=True, nopass=True, keys=["*"], channels=["*"], commands=["+@all", "-eval"]
+    )
+    try:
+        begun = orders(2)
+        options = queue.connection.connection_pool.connection_kwargs
+        limited = Redis(
+            host=options["host"], port=options["port"], db=options["db"], username="no_scripts", password="any"
+        )
+        SimpleWorker([queue.name], connection=limited).work(burst=True, logging_level="CRITICAL", max_jobs=1)
+        assert (ran["pack"], len(queue.job_ids)) == (1, 1)
+
+        SimpleWorker([queue.name], connection=limited).work(burst=True, logging_level="CRITICAL")
+    finally:
+        queue.connection.acl_deluser("no_scripts")
+
+    assert [Order.get(order.pk).pay.status for order in begun] == ["waiting"] * 2
+    assert len(queue.failed_job_registry) == 0

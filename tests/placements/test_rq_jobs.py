@@ -129,7 +129,7 @@ def test_a_job_that_has_worked_for_long_takes_no_further_bell(queue: Any, monkey
 
 
 def test_nor_does_one_that_rq_would_end_soon(queue: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(placement, "SMALL", 0.0)
+    monkeypatch.setattr(placement, "SMALL", 1e-9)
     orders(2)
     work(queue, jobs=1)
     assert len(queue.job_ids) == 0  # these have no bound

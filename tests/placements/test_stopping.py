@@ -15,10 +15,11 @@ import django_rq
 import pytest
 from django.db import connections
 
+from django_timelines import placements
 from django_timelines.engine import execute
 from django_timelines.engine.stopping import stop
 from django_timelines.models import Lease, Run, Timeline
-from django_timelines.placements import stopping
+from django_timelines.placements import Bell, stopping
 from tests.shop.here import HERE
 from tests.shop.models import Entry
 
@@ -103,6 +104,41 @@ def test_a_worker_that_ends_gives_its_attempt_back_at_once(
     start(worker)
     eventually(lambda: run_of(watch, kind)["status"] == "completed")
     assert Entry.objects.filter(text="written inside").count() == (1 if kind == "inside" else 0)
+
+
+def test_so_is_the_attempt_of_a_bell_that_waited_behind_the_job_s_own(start: type_start, place: Any) -> None:
+    queue, placement = django_rq.get_queue(QUEUE), PLACES["rq.SimpleWorker"]
+    placements.get(placement).ring(Bell("0" * 32, "outside", "", 1, HERE, placement))  # of no timeline
+    [job] = queue.job_ids
+    place("workflows.Watch", background=placement)
+    Entry.objects.create(text="do outside")
+    watch = Watch.start(kind="outside")
+    process = start("rq.SimpleWorker")
+    eventually(lambda: Entry.objects.filter(text="outside began").exists())
+    assert job in queue.started_job_registry.get_job_ids()
+
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=30)
+
+    run = run_of(watch, "outside")
+    assert (run["status"], run["attempt"], Lease.objects.count()) == ("retrying", 0, 0)
+
+
+def test_a_worker_that_is_told_to_end_between_two_bells_takes_note() -> None:
+    heard: list[int] = []
+
+    def several() -> Iterator[dict[str, Any]]:
+        yield Bell("0" * 32, "outside", "", 1, HERE, PLACES["rq.SimpleWorker"]).as_json()  # of no timeline
+        signal.raise_signal(signal.SIGTERM)
+        heard.append(stopping.is_set())
+
+    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    try:
+        execute.answer_all(several())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+    assert heard == [signal.SIGTERM, True]
 
 
 def test_an_attempt_that_begins_as_its_worker_is_told_to_end_is_given_back_too(

@@ -9,12 +9,12 @@ from typing import Any
 from .. import conf, moments, registry, store
 from ..events import EventType, NewEvent
 from ..exceptions import Conflict, StateDamaged, Unknown
-from ..models import Event, SealedInput
+from ..models import Event, Run, SealedInput
 from ..registry import Declaration
 from ..state import CLAIMABLE, RunName, name_at, run_key, type_run
 from ..statements import type_row
 from ..store import Snapshot
-from . import slots
+from . import elsewhere, slots
 from .advance import advance
 from .failure import changed_items, with_other_items, without_code
 from .history import fields_at
@@ -52,7 +52,10 @@ def claim(timeline: uuid.UUID, name: RunName, fence: int, runner: Runner) -> Hel
             _drop(timeline, name, why_not)
             return None
         try:
-            if declaration is None or name.step not in declaration.steps:
+            if declaration is None or elsewhere.lacks(declaration, name.step, snapshot.state):
+                if _is_left(runner.using, timeline, fence):
+                    _drop(timeline, name, "the code has no such step; that of another process may")
+                    return None
                 gone = without_code(declaration, snapshot, name)
                 commit(advance(declaration, snapshot, [gone], runner.by()))
                 return None
@@ -104,6 +107,11 @@ def _why_not(run: type_run | None, fence: int) -> str:
     if "due" in run and moments.from_text(run["due"]) > moments.now() + conf.FIRST_RING:
         return f"it is due at {run['due']}"  # a clock rang too early; one that is ahead of us by a little may be right
     return ""
+
+
+def _is_left(using: str, timeline: uuid.UUID, fence: int) -> bool:
+    row = Run.objects.using(using).filter(timeline=timeline, fence=fence).first()
+    return row is not None and elsewhere.is_left(row)
 
 
 def _drop(timeline: uuid.UUID, name: RunName, why: str) -> None:

@@ -26,7 +26,7 @@ from ..placements import Bell
 from ..registry import Declaration
 from ..state import CLAIMABLE, RunName, StepStatus, name_at
 from ..store import Ring, Snapshot
-from . import bells
+from . import bells, elsewhere
 from .advance import advance
 from .advanced import By
 from .failure import after_interruption, without_code
@@ -254,11 +254,11 @@ def rescue(run: Run, by: By) -> bool:
     snapshot = _now(run)
     declaration = registry.find(snapshot.workflow)
     name = _name_of(run, snapshot)
-    if _leaves_to_newer_code(declaration, snapshot, run):
+    if _leaves_to_other_code(declaration, snapshot, run, name):
         return False
     if store.leases(snapshot.using, [run.pk]).get(run.pk):  # a heartbeat came since it was looked at
         return False
-    if declaration is None or declaration.current(name.step) not in declaration.steps:
+    if declaration is None or elsewhere.lacks(declaration, name.step, snapshot.state):
         events = [without_code(declaration, snapshot, name)]
     else:
         progressed = (run.cursor or {}).get("fence") == run.fence
@@ -274,7 +274,7 @@ def settle_overdue(run: Run, by: By) -> None:
     declaration = registry.find(snapshot.workflow)
     snapshot = brought_up(declaration, snapshot)
     name = _name_of(run, snapshot)
-    if _leaves_to_newer_code(declaration, snapshot, run):
+    if _leaves_to_other_code(declaration, snapshot, run, name):
         return
     if snapshot.state.get("cancelling"):  # an effect that was begun is carried to its end, however late that is
         at = moments.now()
@@ -300,9 +300,13 @@ def _name_of(run: Run, snapshot: Snapshot) -> RunName:
     return name
 
 
-def _leaves_to_newer_code(declaration: Declaration | None, snapshot: Snapshot, run: Run) -> bool:
-    """Tell whether newer code calls the timeline's steps or fields otherwise. A clock of that code looks at it."""
-    if declaration is None or not declaration.is_behind(snapshot.state):
+def _leaves_to_other_code(declaration: Declaration | None, snapshot: Snapshot, run: Run, name: RunName) -> bool:
+    """Tell whether newer code calls the timeline's steps or fields otherwise, or may have the step that this code lacks.
+
+    A clock of that code looks at it.
+    """
+    is_behind = declaration is not None and declaration.is_behind(snapshot.state)
+    if not is_behind and not (elsewhere.lacks(declaration, name.step, snapshot.state) and elsewhere.is_left(run)):
         return False
     _look_later(run, snapshot)
     return True

@@ -37,6 +37,7 @@ from ..state import (
 from . import bells
 from .assignee import may_be_given, whose
 from .clock import SIGHTING
+from .elsewhere import lacks
 from .slots import standing
 
 UNSEEN = timedelta(seconds=60)
@@ -183,6 +184,13 @@ def _reasons_of(timeline: Timeline, run: Run, name: RunName, details: type_run, 
     yield Reason(_word(run), _ended(sentence % words), _ended(public % words), key)
     if details.get("assigned") and not publicly:
         yield from _assigned(timeline, run, details)
+    declaration = registry.find(timeline.workflow)
+    if run.status in CLAIMABLE and not publicly and declaration and lacks(declaration, name.step, timeline.state):
+        sentence = _(
+            "This code has no step “%(step)s”: it is left to processes of another release; "
+            "if none has it within minutes, it is blocked."
+        )
+        yield Reason("unknown_step", sentence % words, step=key)
     is_due = run.status in CLAIMABLE and not _is_later(run) and run.placement
     if is_due and not publicly and moments.now() - timeline.changed_at > PATIENCE and bells.nobody_seen(run.placement):
         yield Reason("no_worker", _("No worker has been seen at %(placement)s: start one.") % words, step=key)

@@ -44,6 +44,7 @@ from .advance import advance
 from .advanced import Advance, By
 from .asked import Input
 from .cancel import cancellation
+from .elsewhere import is_fresh, lacks
 from .failure import gave_up
 from .notices import notice_row
 from .patience import Patience
@@ -86,7 +87,8 @@ def hear(timeline: uuid.UUID, runner: Runner) -> list[Bell]:
         except Unknown:  # it was pruned
             return _take_unchanged(timeline, notices, runner, ended=0)
         declaration = registry.find(snapshot.workflow)
-        if _is_for_other_code(declaration, snapshot.state, notices):
+        notices = [one for one in notices if not _is_for_other_code(declaration, snapshot.state, one)]
+        if not notices:
             return []
         events = _meant(declaration, snapshot, notices, refused)
         if not events:
@@ -112,12 +114,18 @@ def hear(timeline: uuid.UUID, runner: Runner) -> list[Bell]:
     return []
 
 
-def _is_for_other_code(declaration: Declaration | None, state: type_state, notices: list[Notice]) -> bool:
-    """Tell whether the notices stay for code that knows more: of renamed steps and fields, or of what there is to undo."""
-    if declaration is not None:
-        return declaration.is_behind(state)
+def _is_for_other_code(declaration: Declaration | None, state: type_state, notice: Notice) -> bool:
+    """Tell whether a notice stays for code that knows more: of renamed steps and fields, of the step that it is about, or of
+    what there is to undo.
+    """
+    if declaration is not None and declaration.is_behind(state):
+        return True
+    if notice.kind == Notice.ENDED:
+        nobody_asks = state.get("cancelling") and not state.get("compensating")
+        key = None if nobody_asks or not is_fresh(notice) else _awaiting(declaration, state, notice)
+        return key is not None and lacks(declaration, split_key(key).step, state)
     has_completed = state.get("ended") == TimelineStatus.COMPLETED and not state.get("erased")
-    return has_completed and any(notice.kind == Notice.CANCEL and notice.compensate for notice in notices)
+    return declaration is None and has_completed and notice.compensate
 
 
 def unheard(using: str, before: datetime | None = None) -> list[uuid.UUID]:
@@ -163,18 +171,18 @@ def _told(
         if state.get("cancelling"):
             return []
         return [cancellation(declaration, state, notice.reason, compensate=notice.compensate)]
-    for key in _keys_of(declaration, state, notice):
-        run = state["runs"].get(key, {})
-        if run.get("child") == notice.source.hex and awaits_child(run):
-            return _after_child(declaration, state, split_key(key), run, child, refused)
-    return []
+    key = _awaiting(declaration, state, notice)
+    return _after_child(declaration, state, split_key(key), state["runs"][key], child, refused) if key else []
 
 
-def _keys_of(declaration: Declaration | None, state: type_state, notice: Notice) -> Iterator[str]:
-    """Yield where the run may be that waits for the child which tells of its end: the current round's, or an earlier one's."""
+def _awaiting(declaration: Declaration | None, state: type_state, notice: Notice) -> str | None:
+    """Return which run waits for the child that tells of its end: the current round's, one of an earlier round, or none."""
     for step in _names_of(declaration, state, notice.step):
-        yield from earlier_keys(state, step)
-        yield run_key(step, notice.item)
+        for key in (*earlier_keys(state, step), run_key(step, notice.item)):
+            run = state["runs"].get(key, {})
+            if run.get("child") == notice.source.hex and awaits_child(run):
+                return key
+    return None
 
 
 def _names_of(declaration: Declaration | None, state: type_state, step: str) -> set[str]:

@@ -77,10 +77,12 @@ def test_a_step_added_ahead_of_where_a_timeline_stands_is_done(deploy: Any) -> N
     assert (new.get(parcel.pk).timeline.status, ran["bill"]) == ("completed", 1)
 
 
-def test_a_removed_step_with_open_work_blocks_with_an_explanation_and_goes_on_when_it_is_back(deploy: Any) -> None:
+def test_a_removed_step_with_open_work_blocks_with_an_explanation_and_goes_on_when_it_is_back(
+    deploy: Any, after_the_rollout: Any
+) -> None:
     parcel = deploy(BEFORE).start("Main Street 1")
     deploy(BEFORE.replace("weigh", "measure"))
-    drain()
+    after_the_rollout()
 
     timeline = Timeline.objects.get(pk=parcel.pk)
     assert timeline.status == "blocked"
@@ -92,10 +94,10 @@ def test_a_removed_step_with_open_work_blocks_with_an_explanation_and_goes_on_wh
     assert new.get(parcel.pk).sign.status == "waiting"
 
 
-def test_a_removed_workflow_blocks_and_can_be_cancelled(deploy: Any) -> None:
+def test_a_removed_workflow_blocks_and_can_be_cancelled(deploy: Any, after_the_rollout: Any) -> None:
     parcel = deploy(BEFORE).start("Main Street 1")
     registry._declarations.pop("shop.Parcel")
-    drain()
+    after_the_rollout()
 
     timeline = Timeline.objects.get(pk=parcel.pk)
     assert (timeline.status, timeline.explain().reason) == ("blocked", "unknown_workflow")
@@ -131,20 +133,20 @@ def cancelled(deploy: Any) -> Any:
 
 
 def test_what_completed_is_undone_though_the_code_has_lost_the_step_that_was_to_end_first(
-    cancelled: Any, deploy: Any
+    cancelled: Any, deploy: Any, after_the_rollout: Any
 ) -> None:
     deploy(UNDONE)
 
-    with travel(timedelta(minutes=6)):
-        drain()
+    after_the_rollout()
 
     assert (Timeline.objects.get(pk=cancelled.pk).status, ran["fetch"]) == ("cancelled", 1)
 
 
-def test_a_timeline_that_is_to_be_undone_waits_for_its_class(cancelled: Any, deploy: Any) -> None:
+def test_a_timeline_that_is_to_be_undone_waits_for_its_class(
+    cancelled: Any, deploy: Any, after_the_rollout: Any
+) -> None:
     registry._declarations.pop("shop.Parcel")
-    with travel(timedelta(minutes=6)):
-        drain()
+    after_the_rollout()
     assert Timeline.objects.get(pk=cancelled.pk).status == "blocked"
 
     deploy(UNDONE + CARRIED.replace('raise OSError("The road is closed.")', "pass")).get(cancelled.pk).carry.retry()
@@ -368,12 +370,12 @@ def test_a_clock_of_the_old_code_leaves_the_deadlines_to_one_of_the_new(deploy: 
     assert new.get(parcel.pk).sign.status == "overdue"
 
 
-def test_a_step_that_was_renamed_and_then_removed_blocks(deploy: Any) -> None:
+def test_a_step_that_was_renamed_and_then_removed_blocks(deploy: Any, after_the_rollout: Any) -> None:
     parcel = deploy(BEFORE).start("Main Street 1")
     brought_up_to(deploy(RENAMED), parcel)
 
     deploy(BEFORE.replace("def weigh", "def glance").replace("after=weigh", "after=glance"))
-    drain()
+    after_the_rollout()
 
     assert Timeline.objects.get(pk=parcel.pk).status == "blocked"
 

@@ -66,19 +66,108 @@ def named(source: str, name: str, former: str = "") -> str:
     return source.replace("NAME", name).replace("FORMER", f', renamed_from="{former}"' if former else "")
 
 
-@pytest.mark.parametrize("lacks", ["the step", "the class"])
-def test_a_childs_end_is_no_end_of_a_step_that_the_process_does_not_know(
-    deploy: Any, monkeypatch: Any, lacks: str
-) -> None:
+ADDED = BEFORE.replace(
+    "PAY",
+    """
+    @step(after=take, within=timedelta(minutes=2))
+    def insure(self):
+        ran["insure"] += 1
+
+    @step(after=insure.overdue)
+    def apologise(self):
+        ran["sorry"] += 1
+""",
+)
+LACKS = pytest.mark.parametrize("lacks", ["the step", "the class"])
+
+
+def lacking(deploy: Any, what: str) -> None:
+    """Be a process of the old release, which does not have this."""
+    deploy(OLD)
+    if what == "the class":
+        registry._declarations.pop("shop.Parcel")
+
+
+@LACKS
+def test_a_step_that_an_old_worker_does_not_know_is_left_to_new_ones(deploy: Any, lacks: str) -> None:
+    parcel = deploy(ADDED).start()
+    answer_for(parcel, "take", "")
+    lacking(deploy, lacks)
+    with travel(timedelta(seconds=6)):
+        tick(HERE)
+        answer_for(parcel, "insure", "")
+        assert Run.objects.get(timeline=parcel.pk, step="insure").status == "due"
+        if lacks == "the step":
+            assert "This code has no step “insure”: it is left to" in str(Timeline.objects.get(pk=parcel.pk).explain())
+
+    new = deploy(ADDED)
+    answer_for(parcel, "insure", "")
+
+    assert (new.get(parcel.pk).insure.status, ran["insure"]) == ("completed", 1)
+
+
+@LACKS
+def test_nor_does_an_old_clock_rescue_an_attempt_at_it(deploy: Any, lacks: str) -> None:
+    parcel = deploy(ADDED).start()
+    answer_for(parcel, "take", "")
+    claim(parcel.pk, RunName("insure"), Run.objects.get(timeline=parcel.pk, step="insure").fence, WORKER)
+    lacking(deploy, lacks)
+    with travel(timedelta(seconds=65)):
+        tick(HERE)
+        assert Run.objects.get(timeline=parcel.pk, step="insure").status == "running"
+
+    new = deploy(ADDED)
+    with travel(timedelta(seconds=75)):
+        tick(HERE)
+        drain()
+
+    assert (new.get(parcel.pk).insure.status, ran["insure"]) == ("completed", 1)
+
+
+@LACKS
+def test_nor_does_it_settle_its_deadline_which_may_lead_somewhere(deploy: Any, lacks: str) -> None:
+    parcel = deploy(ADDED).start()
+    answer_for(parcel, "take", "")
+    lacking(deploy, lacks)
+    with travel(timedelta(minutes=3)):
+        tick(HERE)
+        assert Run.objects.get(timeline=parcel.pk, step="insure").status == "due"
+
+    new = deploy(ADDED)
+    with travel(timedelta(minutes=4)):
+        tick(HERE)
+        drain()
+
+    assert (new.get(parcel.pk).insure.status, ran["insure"], ran["sorry"]) == ("overdue", 0, 1)
+
+
+@LACKS
+def test_what_a_child_tells_an_old_process_is_left_to_new_ones(deploy: Any, lacks: str) -> None:
     parcel = deploy(NEW).start()
     drain()
     child = Timeline.objects.get(parent=parcel.pk)
-    if lacks == "the step":
-        deploy(OLD)
-    else:
-        monkeypatch.delitem(registry._declarations, "shop.Parcel")
+    lacking(deploy, lacks)
     child.subject.hold()
     hear_all(HERE, WORKER)
+    assert Timeline.objects.get(pk=parcel.pk).status == "waiting"
+
+    new = deploy(NEW)
+    hear_all(HERE, WORKER)
+    drain()
+
+    parcel = new.get(parcel.pk)
+    assert (parcel.pay.status, parcel.receipt, ran["thank"]) == ("completed", "r1", 1)
+
+
+@LACKS
+def test_a_childs_end_is_no_end_of_a_step_that_no_process_knew_for_long(deploy: Any, lacks: str) -> None:
+    parcel = deploy(NEW).start()
+    drain()
+    child = Timeline.objects.get(parent=parcel.pk)
+    lacking(deploy, lacks)
+    child.subject.hold()
+    with travel(timedelta(minutes=6)):  # nobody who has it came by in that time
+        hear_all(HERE, WORKER)
 
     now = deploy(NEW)
     drain()

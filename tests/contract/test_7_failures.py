@@ -1,5 +1,6 @@
 """Clauses 7, 8 and 9: one failure policy, a person's verbs, cancel, and waits that hold nothing."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -351,11 +352,13 @@ def test_a_timeline_whose_class_is_gone_can_be_cancelled(monkeypatch: pytest.Mon
     assert timeline.status == "cancelled"
 
 
-def test_a_step_whose_code_is_gone_blocks_with_an_explanation(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_whose_code_is_gone_blocks_with_an_explanation(
+    monkeypatch: pytest.MonkeyPatch, after_the_rollout: Callable[[], None]
+) -> None:
     order = Order.start(customer="Ada")
     left = {name: step for name, step in Order._declaration.steps.items() if name != "pack"}
     monkeypatch.setitem(registry._declarations, "shop.Order", replace(Order._declaration, steps=left))
 
-    drain()
+    after_the_rollout()
 
     assert "no step shop.Order.pack any more" in str(Order.get(order.pk).timeline.explain())

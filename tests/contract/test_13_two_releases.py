@@ -1,4 +1,4 @@
-"""Clause 13 with real processes: a web process, workers and a clock of two releases, side by side while one replaces the other."""
+"""Clause 13 with real processes: web process, workers and clock of two releases, side by side while one replaces the other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import django_rq
 import pytest
@@ -27,7 +26,7 @@ type_crew = list["subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
-def deployed(tmp_path: Path) -> Iterator[Callable[[str], type_crew]]:
+def deployed() -> Iterator[Callable[[str], type_crew]]:
     """Start the processes of a release; end them with the test, whatever happens."""
     queue = django_rq.get_queue("default")
     queue.empty()
@@ -35,11 +34,9 @@ def deployed(tmp_path: Path) -> Iterator[Callable[[str], type_crew]]:
     databases = json.dumps({alias: str(connections[alias].settings_dict["NAME"]) for alias in connections})
 
     def begin(release: str) -> type_crew:
-        with (tmp_path / f"{release}.log").open("wb") as log:
-            for role in ROLES:
-                command = [sys.executable, "-m", "tests.releases.process", release, role, databases]
-                process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-                crews.setdefault(release, []).append(process)
+        for role in ROLES:
+            command = [sys.executable, "-m", "tests.releases.process", release, role, databases]
+            crews.setdefault(release, []).append(subprocess.Popen(command, start_new_session=True))
         return crews[release]
 
     yield begin
@@ -47,8 +44,6 @@ def deployed(tmp_path: Path) -> Iterator[Callable[[str], type_crew]]:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)  # a work-horse has a group of its own, and ends by itself
         process.wait()
-    for release in crews:
-        print(release, (tmp_path / f"{release}.log").read_text())
     queue.empty()
 
 

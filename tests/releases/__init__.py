@@ -1,1 +1,1 @@
-"""Two releases of one workflow, and processes that have one of them, as they are up side by side while a release is rolled out."""
+"""Two releases of one workflow, and processes that have one of them: up side by side, as while a release is rolled out."""

@@ -1,7 +1,7 @@
 """A process of one release: ``python -m tests.releases.process RELEASE ROLE DATABASES``.
 
-``RELEASE``: ``before`` or ``after``. ``ROLE``: ``web``, which begins timelines and calls the step that waits, ``clock``, or a class
-of RQ's workers. ``DATABASES``: the names of the test's databases by their alias, as JSON.
+``RELEASE``: ``before`` or ``after``. ``ROLE``: ``web``, which begins timelines and calls the step that waits, ``clock``, or a
+class of RQ's workers. ``DATABASES``: the names of the test's databases by their alias, as JSON.
 """
 
 from __future__ import annotations

@@ -146,11 +146,12 @@ def run_body(
     """Run the step's guard and body on this state, and return what happened.
 
     Only what takes the attempt from its runner comes through. ``sys.exit()`` ends no worker: it is a failure as any other.
-    So is a transaction that the body left open.
+    So is a transaction that the body left open. The language and the time zone are afterwards what they were.
     """
     before = leaks.marks()
     try:
-        ended = _run_body(declaration, name, Frame(seen, name, attempt, batches), given)
+        with leaks.same_language_and_time_zone():
+            ended = _run_body(declaration, name, Frame(seen, name, attempt, batches), given)
     finally:  # also when it was interrupted
         leaked = leaks.put_back(before)
     if leaked and isinstance(ended, Completed):

@@ -5,37 +5,23 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import django_rq
 from django.utils.module_loading import import_string
 from django_rq.settings import QUEUES
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 from redis.retry import Retry
 from rq import Queue, Worker, get_current_job
 from rq.job import Job
+from rq.suspension import WORKERS_SUSPENDED
 
 from .. import conf
 from .base import ANSWER_ALL, Bell, Placement, stopping
 
 PATIENCE = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0}  # seconds, where the site gives none
 SMALL = 0.01  # share of a job's timeout that is nothing to the last body which it executes
-TAKE_NEXT = """
-    while true do
-        local id = redis.call('lindex', KEYS[1], 0)
-        if not id or not string.match(id, '^timelines%-%x+%-%d+$') then
-            return {}
-        end
-        local job = redis.call('hgetall', ARGV[1] .. id)
-        redis.call('lpop', KEYS[1])
-        if #job > 0 then
-            redis.call('del', ARGV[1] .. id)
-            return {id, job}
-        end
-    end
-"""
-"""Take the first job of a queue if it is one of our bells, and it alone: a job of somebody else's is never out of the queue."""
 
 
 class RQ(Placement):
@@ -60,7 +46,7 @@ class RQ(Placement):
         Its status alone does not tell: a worker that died as it took it, or a queue that was emptied, leaves that behind.
         """
         queue, job = self._queue, f"timelines-{bell.timeline}-{bell.fence}"
-        if Job.exists(job, queue.connection) and queue.get_job_position(job) is not None:
+        if queue.job_class.exists(job, queue.connection) and queue.get_job_position(job) is not None:
             return True
         queue.enqueue_call(
             f"{__name__}.{answer.__name__}",
@@ -97,31 +83,46 @@ def answer(**bell: Any) -> None:
 
     A bell that is lost on the way (the process dies, or it raises) is rung again by the clock, as any is.
     """
-    import_string(ANSWER_ALL)(_waiting(bell, get_current_job()))
+    job = get_current_job()
+    import_string(ANSWER_ALL)([bell] if job is None else _waiting(bell, job))
 
 
-def _waiting(bell: dict[str, Any], job: Any) -> Iterator[dict[str, Any]]:
-    bound = job.timeout if (job.timeout or -1) > 0 else math.inf  # seconds after which RQ ends the job
+def _waiting(bell: dict[str, Any], job: Job) -> Iterator[dict[str, Any]]:
+    bound = job.timeout if job.timeout and job.timeout > 0 else math.inf  # seconds after which RQ ends the job
     until = time.monotonic() + min(conf.QUICK, bound * SMALL)
     waits: dict[str, Any] | None = bell
     while waits is not None:
         yield waits
-        waits = _take_next(job) if time.monotonic() < until and not stopping.is_set() else None
+        waits = None
+        if time.monotonic() < until and not stopping.is_set():
+            with suppress(Exception):  # Redis is away, say. RQ's worker sees to what is in the queue
+                waits = _take_next(job)
 
 
 def _take_next(job: Job) -> dict[str, Any] | None:
-    """Take the next bell out of the queue that this job was in; None if there is none, or something else comes first."""
-    queue = Queue(job.origin, connection=job.connection)
-    try:
-        taken: Any = job.connection.eval(TAKE_NEXT, 1, queue.key, Job.redis_job_namespace_prefix)
-    except RedisError:  # it is away, or lets nobody run a script: then each bell has a job of its own
+    """Take the next bell out of the queue that this job was in; None if RQ's worker is to say what it does next.
+
+    So it is if it is told to end or to pause, has a job in another of its queues, or if something else than a bell comes first.
+    """
+    redis, key = job.connection, Queue.redis_queue_namespace_prefix + job.origin
+    with redis.pipeline(transaction=False) as asked:
+        asked.hmget(f"{Worker.redis_worker_namespace_prefix}{job.worker_name}", "queues", "shutdown_requested_date")
+        asked.exists(WORKERS_SUSPENDED)
+        asked.lindex(key, 0)
+        (queues, told_to_end), suspended, first = asked.execute()
+    if queues is None or told_to_end or suspended or first is None:
         return None
-    if not taken:
+    others = {Queue.redis_queue_namespace_prefix + name for name in queues.decode().split(",")} - {key}
+    if any(redis.llen(other) for other in others):
         return None
-    id, stored = taken
-    next_job = Job(id.decode(), job.connection, job.serializer)
-    next_job.restore(dict(zip(stored[::2], stored[1::2], strict=True)))
-    return next_job.kwargs
+    next_one = type(job).fetch(first.decode(), redis, job.serializer)
+    if next_one.func_name != job.func_name:
+        return None
+    bell: dict[str, Any] = next_one.kwargs
+    if not redis.lrem(key, 1, first):
+        return None  # another worker took it
+    next_one.delete(remove_from_queue=False)
+    return bell
 
 
 def _connection(queue: str) -> Any:

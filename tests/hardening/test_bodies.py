@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.utils import timezone, translation
 
 from django_timelines.models import Event, Timeline
 from django_timelines.testing import drain, recorded_errors
@@ -44,6 +45,21 @@ def test_a_body_may_cancel_for_a_reason_that_no_database_can_hold() -> None:
 
     assert Door.get(door.pk).timeline.status == "cancelled"
     assert Event.objects.get(type="CancelRequested").data["reason"] == "ab?"
+
+
+def test_a_body_that_changes_language_and_time_zone_changes_them_for_itself() -> None:
+    def at_home(order: Order) -> None:
+        translation.activate("de")
+        timezone.activate("Europe/Berlin")
+
+    plan["pack"] = at_home
+    before = translation.get_language(), timezone.get_current_timezone_name()
+    Order.start(customer="Ada")
+
+    drain()
+
+    assert ran["pack"] == 1
+    assert (translation.get_language(), timezone.get_current_timezone_name()) == before
 
 
 @pytest.mark.parametrize("seconds", [10**13, 10**11, -(10**13), -5])

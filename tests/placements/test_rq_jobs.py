@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import django_rq
 import pytest
 from django_rq.settings import QUEUES
-from redis import Redis
-from rq import SimpleWorker
+from rq import SimpleWorker, Worker
 from rq.job import Job
+from rq.suspension import resume, suspend
 
 from django_timelines import conf, placements
 from django_timelines.placements import Bell, stopping
@@ -68,7 +70,7 @@ def test_jobs_that_are_json_are_answered_in_one_as_well(queue: Any, monkeypatch:
 
 def test_a_job_of_somebody_else_keeps_its_place(queue: Any) -> None:
     orders(1)
-    theirs = queue.enqueue_call(print, job_id="timelines-of-somebody-else")
+    theirs = queue.enqueue_call(print, job_id=f"timelines-{uuid.uuid4().hex}-7")
     orders(1)
 
     work(queue, jobs=1)
@@ -101,7 +103,7 @@ def test_a_bell_whose_job_is_gone_is_passed_over(queue: Any) -> None:
     begun = orders(3)
     queue.connection.delete(Job.key_for(queue.job_ids[1]))
 
-    work(queue, jobs=1)
+    work(queue)
 
     assert [Order.get(order.pk).pack.status for order in begun] == ["completed", "due", "completed"]
 
@@ -140,22 +142,74 @@ def test_nor_does_one_that_rq_would_end_soon(queue: Any, monkeypatch: pytest.Mon
     assert len(queue.job_ids) == 1
 
 
-def test_where_redis_runs_no_scripts_each_bell_has_a_job_of_its_own(queue: Any) -> None:
-    queue.connection.acl_setuser(
-        "no_scripts", enabled=True, nopass=True, keys=["*"], channels=["*"], commands=["+@all", "-eval"]
-    )
+@pytest.mark.parametrize("order", [["mail", "default"], ["default", "mail"]])
+def test_a_job_in_another_queue_of_the_worker_comes_next_as_the_worker_says(queue: Any, order: list[str]) -> None:
+    orders(2)
+    other = django_rq.get_queue("mail")
+    other.empty()
+    plan["pack"] = lambda order: other.enqueue_call(print)
+
+    SimpleWorker(order, connection=queue.connection).work(burst=True, logging_level="CRITICAL", max_jobs=1)
+
+    assert (ran["pack"], queue.count) == (1, 1)
+    other.empty()
+
+
+def test_while_the_workers_are_suspended_no_further_bell_is_taken(queue: Any) -> None:
+    orders(2)
+    plan["pack"] = lambda order: suspend(queue.connection)
+
     try:
-        begun = orders(2)
-        options = queue.connection.connection_pool.connection_kwargs
-        limited = Redis(
-            host=options["host"], port=options["port"], db=options["db"], username="no_scripts", password="any"
-        )
-        SimpleWorker([queue.name], connection=limited).work(burst=True, logging_level="CRITICAL", max_jobs=1)
-        assert (ran["pack"], len(queue.job_ids)) == (1, 1)
-
-        SimpleWorker([queue.name], connection=limited).work(burst=True, logging_level="CRITICAL")
+        work(queue, jobs=1)
     finally:
-        queue.connection.acl_deluser("no_scripts")
+        resume(queue.connection)
 
-    assert [Order.get(order.pk).pay.status for order in begun] == ["waiting"] * 2
-    assert len(queue.failed_job_registry) == 0
+    assert (ran["pack"], queue.count) == (1, 1)
+
+
+def test_nor_once_the_worker_is_told_to_end_by_whatever_signal(queue: Any) -> None:
+    orders(2)
+    plan["pack"] = lambda order: signal.raise_signal(signal.SIGINT)
+
+    work(queue, jobs=1)
+
+    assert (ran["pack"], queue.count) == (1, 1)
+
+
+def test_a_worker_that_redis_has_forgotten_takes_one_bell_at_a_time(queue: Any) -> None:
+    orders(2)
+    plan["pack"] = lambda order: queue.connection.delete(*Worker.all_keys(queue=queue))
+
+    work(queue, jobs=1)
+
+    assert (ran["pack"], queue.count) == (1, 1)
+
+
+def test_a_bell_that_cannot_be_read_is_left_to_rq_and_fails_no_other(queue: Any) -> None:
+    begun = orders(3)
+    first, second, third = queue.job_ids
+    queue.connection.hset(Job.key_for(second), "data", b"no job at all")
+
+    work(queue, jobs=1)
+    assert Order.get(begun[0].pk).pay.status == "waiting"
+    assert queue.job_ids == [second, third]
+
+    work(queue)
+    assert [Job.exists(job, queue.connection) for job in (first, second, third)] == [False, True, False]
+    assert Order.get(begun[2].pk).pay.status == "waiting"
+
+
+class Prefixed(Job):
+    """A job class of the site's own."""
+
+    redis_job_namespace_prefix = "site:job:"
+
+
+def test_a_site_may_have_a_job_class_of_its_own(queue: Any, settings: Any) -> None:
+    settings.RQ = {"JOB_CLASS": f"{__name__}.Prefixed"}
+    begun = orders(3)
+    worker = SimpleWorker([queue.name], connection=queue.connection, job_class=Prefixed)
+
+    worker.work(burst=True, logging_level="CRITICAL", max_jobs=1)
+
+    assert [Order.get(order.pk).pay.status for order in begun] == ["waiting"] * 3

@@ -19,6 +19,7 @@ from .advance import advance
 from .failure import changed_items, with_other_items, without_code
 from .history import fields_at
 from .patience import Patience
+from .remind import waits
 from .renames import brought_up
 from .runner import Held, Runner, commit, knowing, load
 from .sealing import open_sealed
@@ -58,6 +59,9 @@ def claim(timeline: uuid.UUID, name: RunName, fence: int, runner: Runner) -> Hel
                     return None
                 gone = without_code(declaration, snapshot, name)
                 commit(advance(declaration, snapshot, [gone], runner.by()))
+                return None
+            if _nobody_waits(declaration, snapshot, name):
+                commit(advance(declaration, snapshot, [NewEvent(EventType.STEP_NOT_TAKEN, *name)], runner.by()))
                 return None
             if said := changed_items(declaration, name, run):
                 other = with_other_items(declaration, snapshot.state, name, said)
@@ -112,6 +116,15 @@ def _why_not(run: type_run | None, fence: int) -> str:
 def _is_left(using: str, timeline: uuid.UUID, fence: int) -> bool:
     row = Run.objects.using(using).filter(timeline=timeline, fence=fence).first()
     return row is not None and elsewhere.is_left(row)
+
+
+def _nobody_waits(declaration: Declaration, snapshot: Snapshot, name: RunName) -> bool:
+    """Tell whether it reminds of a wait that is over: code that did not know of the reminder has ended it."""
+    reminded = declaration.step(name.step).reminds
+    if reminded is None or "planned" not in snapshot.state["runs"].get(run_key(*name), {}):
+        return False
+    waited = RunName(reminded.name, name.item)
+    return not waits(knowing(snapshot, waited).state, waited)
 
 
 def _drop(timeline: uuid.UUID, name: RunName, why: str) -> None:

@@ -1,19 +1,24 @@
 """What the code of this process does not have: that of another process may, of a newer release that is being rolled out.
 
-So it is left to that for some five minutes, in which the clock rings again and again; only then is it taken for removed.
+So what is due is left to that for five to ten minutes, in which a clock rings again and again. Only then is it taken for removed.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from .. import moments
-from ..models import Notice, Run, first_id_at
-from ..registry import Declaration
-from ..state import type_state
+from django.utils.translation import gettext as _
 
-RINGS = 7  # it rings at once, and after 5, 15, 35, 75, 155 and 315 seconds
+from .. import moments
+from ..exceptions import Refused
+from ..models import Event, Notice, Run, first_id_at
+from ..registry import Declaration
+from ..state import StepStatus, split_key, type_state
+from ..store import Snapshot
+
+RINGS = 7  # the last one 315 seconds after a run is due, 615 after a lease or a deadline has ended
 LONG = timedelta(minutes=5)
+ROLLOUT = timedelta(hours=1)  # at most, as far as it matters to what is done already
 
 
 def lacks(declaration: Declaration | None, step: str, state: type_state) -> bool:
@@ -29,3 +34,28 @@ def is_left(run: Run) -> bool:
 def is_fresh(notice: Notice) -> bool:
     """Tell whether a notice about a step that the code lacks is for others still."""
     return notice.id > first_id_at(moments.now() - LONG)
+
+
+def done_elsewhere(declaration: Declaration | None, snapshot: Snapshot) -> str:
+    """Return a step that was done lately and that the code lacks, so that newer code did it and may know an undo; or nothing."""
+    runs = snapshot.state.get("past", {}) | dict(snapshot.state["runs"].here())
+    done = {
+        run["fence"]: split_key(key).step
+        for key, run in runs.items()
+        if run["status"] == StepStatus.COMPLETED and lacks(declaration, split_key(key).step, snapshot.state)
+    }
+    if not done:
+        return ""
+    events = Event.objects.using(snapshot.using).filter(timeline=snapshot.id, sequence__in=done)
+    lately = events.filter(at__gt=moments.now() - ROLLOUT).values_list("sequence", flat=True).first()
+    return done[lately] if lately is not None else ""
+
+
+def refuse_if_done_elsewhere(declaration: Declaration | None, snapshot: Snapshot) -> None:
+    """Refuse to say what is undone, or done again, of a timeline of which newer code has done a step."""
+    if step := done_elsewhere(declaration, snapshot):
+        words = {"step": step.replace("_", " ")}
+        sentence = (
+            _("“%(step)s” was done by newer code: this process does not know the step, nor how it is undone.") % words
+        )
+        raise Refused(f"{sentence} {_('Call again from a process of the new release.')}", "older_code")

@@ -178,22 +178,30 @@ def _reasons_of(timeline: Timeline, run: Run, name: RunName, details: type_run, 
     }
     words |= {"until": _moment(run.until), "due": _moment(run.due)}
     sentence, public = _sentences(run, details)
+    if run.status in CLAIMABLE and not publicly:
+        yield from _left_to_others(timeline, run, name)
     if run.awaits and not publicly and run.status in CLAIMABLE:
         yield _without_slot(timeline, run, name)
         return
     yield Reason(_word(run), _ended(sentence % words), _ended(public % words), key)
     if details.get("assigned") and not publicly:
         yield from _assigned(timeline, run, details)
+    is_due = run.status in CLAIMABLE and not _is_later(run) and run.placement
+    if is_due and not publicly and moments.now() - timeline.changed_at > PATIENCE and bells.nobody_seen(run.placement):
+        yield Reason("no_worker", _("No worker has been seen at %(placement)s: start one.") % words, step=key)
+
+
+def _left_to_others(timeline: Timeline, run: Run, name: RunName) -> Iterator[Reason]:
+    """Say that this code has not the step that is due, unless more is to be said: it has not its class, or is older."""
     declaration = registry.find(timeline.workflow)
-    if run.status in CLAIMABLE and not publicly and declaration and lacks(declaration, name.step, timeline.state):
+    if declaration is None or declaration.is_behind(timeline.state) or _is_later(run) or run.ring is None:
+        return
+    if lacks(declaration, name.step, timeline.state):
         sentence = _(
             "This code has no step “%(step)s”: it is left to processes of another release; "
             "if none has it within minutes, it is blocked."
         )
-        yield Reason("unknown_step", sentence % words, step=key)
-    is_due = run.status in CLAIMABLE and not _is_later(run) and run.placement
-    if is_due and not publicly and moments.now() - timeline.changed_at > PATIENCE and bells.nobody_seen(run.placement):
-        yield Reason("no_worker", _("No worker has been seen at %(placement)s: start one.") % words, step=key)
+        yield Reason("unknown_step", sentence % {"step": _called(name)}, step=run_key(*name))
 
 
 def _without_slot(timeline: Timeline, run: Run, name: RunName) -> Reason:

@@ -67,8 +67,9 @@ def after_interruption(
     step = declaration.step(name[0])
     error = {"type": "", "message": "The process that executed it went away.", "traceback": ""}
     interrupted = NewEvent(EventType.ATTEMPT_INTERRUPTED, *name, attempt=attempt)
-    if step.delivery is Delivery.AT_MOST_ONCE and not state.get("cancelling") and step.reminds is None:
-        # whatever the class goes on from: nobody knows how it ended
+    known_end = state.get("cancelling") and not (state.get("compensating") and declaration.is_behind(state))
+    if step.delivery is Delivery.AT_MOST_ONCE and not known_end and step.reminds is None:
+        # whatever the class goes on from: nobody knows how it ended; nor does older code what is to be undone then
         unknown = {"reason": "interrupted", "error": error}
         return [interrupted, NewEvent(EventType.STEP_BLOCKED, *name, data=unknown, attempt=attempt)]
     knows_what_follows = name.step in declaration.steps  # not under a former name: it is due again, and renamed then

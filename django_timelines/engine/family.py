@@ -44,7 +44,7 @@ from .advance import advance
 from .advanced import Advance, By
 from .asked import Input
 from .cancel import cancellation
-from .elsewhere import is_fresh, lacks
+from .elsewhere import done_elsewhere, is_fresh, lacks
 from .failure import gave_up
 from .notices import notice_row
 from .patience import Patience
@@ -81,13 +81,13 @@ def hear(timeline: uuid.UUID, runner: Runner) -> list[Bell]:
     Those that are for other code than this process has stay for that.
     """
     patience, refused, many = Patience(), "", MANY
-    while notices := list(Notice.objects.using(runner.using).filter(timeline=timeline).order_by("id")[:many]):
+    while found := list(Notice.objects.using(runner.using).filter(timeline=timeline).order_by("id")[:MANY]):
         try:
-            snapshot = _snapshot_for(timeline, notices, runner)
+            snapshot = _snapshot_for(timeline, found, runner)
         except Unknown:  # it was pruned
-            return _take_unchanged(timeline, notices, runner, ended=0)
+            return _take_unchanged(timeline, found, runner, ended=0)
         declaration = registry.find(snapshot.workflow)
-        notices = [one for one in notices if not _is_for_other_code(declaration, snapshot.state, one)]
+        notices = [one for one in found if not _is_for_other_code(declaration, snapshot, one)][:many]
         if not notices:
             return []
         events = _meant(declaration, snapshot, notices, refused)
@@ -114,18 +114,22 @@ def hear(timeline: uuid.UUID, runner: Runner) -> list[Bell]:
     return []
 
 
-def _is_for_other_code(declaration: Declaration | None, state: type_state, notice: Notice) -> bool:
+def _is_for_other_code(declaration: Declaration | None, snapshot: Snapshot, notice: Notice) -> bool:
     """Tell whether a notice stays for code that knows more: of renamed steps and fields, of the step that it is about, or of
     what there is to undo.
     """
+    state = snapshot.state
     if declaration is not None and declaration.is_behind(state):
         return True
     if notice.kind == Notice.ENDED:
+        if declaration is None and state.get("compensating"):
+            return True  # what is to be undone next only its class knows
         nobody_asks = state.get("cancelling") and not state.get("compensating")
         key = None if nobody_asks or not is_fresh(notice) else _awaiting(declaration, state, notice)
         return key is not None and lacks(declaration, split_key(key).step, state)
-    has_completed = state.get("ended") == TimelineStatus.COMPLETED and not state.get("erased")
-    return declaration is None and has_completed and notice.compensate
+    may_be_undone = state.get("ended", TimelineStatus.COMPLETED) == TimelineStatus.COMPLETED and not state.get("erased")
+    knows_all = declaration is not None and not done_elsewhere(declaration, snapshot)
+    return notice.compensate and may_be_undone and not knows_all
 
 
 def unheard(using: str, before: datetime | None = None) -> list[uuid.UUID]:

@@ -39,6 +39,7 @@ from ..store import Snapshot
 from .advance import advance
 from .behind import refuse_if_behind
 from .cancel import cancellation, clean_reason
+from .elsewhere import refuse_if_done_elsewhere
 from .execute import go_on
 from .family import take_results_again
 from .history import as_it_ended
@@ -172,10 +173,18 @@ def cancel(
     say_why(reason, _("Say why the timeline is cancelled."))
     declaration = registry.find(snapshot.workflow)
 
+    if compensate and declaration is None:
+        sentence = _(
+            "The code has no workflow %(label)s, so it does not know what is to be undone: bring it back first."
+        )
+        raise Refused(sentence % {"label": snapshot.workflow}, "unknown_workflow")
+
     def event(now: Snapshot) -> NewEvent:
         refuse_ended(now)
         if now.state.get("cancelling"):
             raise Refused(_("The timeline is being cancelled already."), "cancelling")
+        if compensate:
+            refuse_if_done_elsewhere(declaration, now)
         return cancellation(declaration, now.state, reason, compensate=compensate)
 
     return append(declaration, snapshot, event, actor, exact=exact)

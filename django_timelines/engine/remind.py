@@ -46,6 +46,11 @@ def reminders(declaration: Declaration, before: type_state, state: type_state, a
     return [event for several in events.values() for event in several]
 
 
+def waits(state: type_state, name: RunName) -> bool:
+    """Tell whether somebody is to be reminded of this run."""
+    return _waits(state["runs"].get(run_key(*name), {}), state)
+
+
 def _after(
     declaration: Declaration, name: RunName, reminder: type_run, state: type_state, at: datetime
 ) -> list[NewEvent]:

@@ -25,6 +25,7 @@ from ..state import (
 )
 from ..store import Snapshot
 from .behind import refuse_if_behind
+from .elsewhere import refuse_if_done_elsewhere
 from .history import events_of
 from .undo import undoable
 
@@ -54,6 +55,7 @@ def plan_rewind(declaration: Declaration, now: Snapshot, to: str, *, undo: bool 
     """Work out a new round from this step; ``Refused`` where it makes no sense."""
     declaration.step(to)
     _check(declaration, now.state, to)
+    refuse_if_done_elsewhere(declaration, now)
     steps = [to, *_after(declaration, to)]
     rounds = {step: now.state.get("rounds", {}).get(step, 1) + 1 for step in steps}
     keys = dict.fromkeys(keys_of(now.state, rounds))

@@ -15,8 +15,10 @@ from rq.job import Job
 from rq.suspension import resume, suspend
 
 from django_timelines import conf, placements
+from django_timelines.models import Run
 from django_timelines.placements import Bell, stopping
 from django_timelines.placements import rq as placement
+from tests.shop.here import HERE
 from tests.shop.workflows import Order, plan, ran
 
 pytestmark = [pytest.mark.django_db(transaction=True, databases="__all__"), pytest.mark.redis]
@@ -208,6 +210,9 @@ class Prefixed(Job):
 def test_a_site_may_have_a_job_class_of_its_own(queue: Any, settings: Any) -> None:
     settings.RQ = {"JOB_CLASS": f"{__name__}.Prefixed"}
     begun = orders(3)
+    run = Run.objects.get(timeline=begun[0].pk)
+    placements.get("rq:default").ring(Bell(run.timeline_id.hex, run.step, "", run.fence, HERE, "rq:default"))
+    assert queue.count == 3  # it is there already
     worker = SimpleWorker([queue.name], connection=queue.connection, job_class=Prefixed)
 
     worker.work(burst=True, logging_level="CRITICAL", max_jobs=1)

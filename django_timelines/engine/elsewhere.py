@@ -55,7 +55,8 @@ def refuse_if_done_elsewhere(declaration: Declaration | None, snapshot: Snapshot
     """Refuse to say what is undone, or done again, of a timeline of which newer code has done a step."""
     if step := done_elsewhere(declaration, snapshot):
         words = {"step": step.replace("_", " ")}
-        sentence = (
-            _("“%(step)s” was done by newer code: this process does not know the step, nor how it is undone.") % words
+        sentence = _(
+            "“%(step)s” was done lately, and this process does not know the step: newer code may, and how it is undone. Call "
+            "again from a process of that release; or, if the step was removed, an hour after it was done."
         )
-        raise Refused(f"{sentence} {_('Call again from a process of the new release.')}", "older_code")
+        raise Refused(sentence % words, "older_code")

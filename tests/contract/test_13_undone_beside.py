@@ -66,7 +66,7 @@ def test_an_old_process_does_not_say_what_is_undone_where_newer_code_has_done_a_
     old = deploy(OLD).get(parcel.pk)
     events = Event.objects.count()
 
-    with pytest.raises(Refused, match=r"“insure” was done by newer code.*from a process of the new release") as refused:
+    with pytest.raises(Refused, match=r"“insure” was done lately.*from a process of that release") as refused:
         UNDOING[verb](old)
 
     assert (refused.value.reason, Event.objects.count()) == ("older_code", events)

@@ -53,20 +53,13 @@ def claim(timeline: uuid.UUID, name: RunName, fence: int, runner: Runner) -> Hel
             _drop(timeline, name, why_not)
             return None
         try:
-            if declaration is None or elsewhere.lacks(declaration, name.step, snapshot.state):
-                if _is_left(runner.using, timeline, fence):
-                    _drop(timeline, name, "the code has no such step; that of another process may")
-                    return None
-                gone = without_code(declaration, snapshot, name)
-                commit(advance(declaration, snapshot, [gone], runner.by()))
+            if elsewhere.lacks(declaration, name.step, snapshot.state) and _is_left(runner.using, timeline, fence):
+                _drop(timeline, name, "the code has no such step; that of another process may")
                 return None
-            if _nobody_waits(declaration, snapshot, name):
-                commit(advance(declaration, snapshot, [NewEvent(EventType.STEP_NOT_TAKEN, *name)], runner.by()))
+            if instead := _instead(declaration, snapshot, name, run):
+                commit(advance(declaration, snapshot, [instead], runner.by()))
                 return None
-            if said := changed_items(declaration, name, run):
-                other = with_other_items(declaration, snapshot.state, name, said)
-                commit(advance(declaration, snapshot, [other], runner.by()))
-                return None
+            assert declaration is not None
             taken, broken = _slots(declaration, snapshot, name, fence)
             if taken is None:
                 return None  # there is no free one, and its turn will come
@@ -116,6 +109,16 @@ def _why_not(run: type_run | None, fence: int) -> str:
 def _is_left(using: str, timeline: uuid.UUID, fence: int) -> bool:
     row = Run.objects.using(using).filter(timeline=timeline, fence=fence).first()
     return row is not None and elsewhere.is_left(row)
+
+
+def _instead(declaration: Declaration | None, snapshot: Snapshot, name: RunName, run: type_run) -> NewEvent | None:
+    """Return what is recorded in the place of an attempt that nobody can make, or that nobody needs."""
+    if declaration is None or elsewhere.lacks(declaration, name.step, snapshot.state):
+        return without_code(declaration, snapshot, name)
+    if _nobody_waits(declaration, snapshot, name):
+        return NewEvent(EventType.STEP_NOT_TAKEN, *name)
+    said = changed_items(declaration, name, run)
+    return with_other_items(declaration, snapshot.state, name, said) if said else None
 
 
 def _nobody_waits(declaration: Declaration, snapshot: Snapshot, name: RunName) -> bool:

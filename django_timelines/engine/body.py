@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import async_to_sync
 from django.core.exceptions import ValidationError
+from django.utils import timezone, translation
 from django.views.decorators.debug import sensitive_variables
 
 from .. import moments
@@ -150,7 +151,7 @@ def run_body(
     """
     before = leaks.marks()
     try:
-        with leaks.same_language_and_time_zone():
+        with translation.override(translation.get_language()), timezone.override(timezone.get_current_timezone()):
             ended = _run_body(declaration, name, Frame(seen, name, attempt, batches), given)
     finally:  # also when it was interrupted
         leaked = leaks.put_back(before)

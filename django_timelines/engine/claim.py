@@ -53,7 +53,7 @@ def claim(timeline: uuid.UUID, name: RunName, fence: int, runner: Runner) -> Hel
             _drop(timeline, name, why_not)
             return None
         try:
-            if elsewhere.lacks(declaration, name.step, snapshot.state) and _is_left(runner.using, timeline, fence):
+            if _is_left(declaration, snapshot, name, fence):
                 _drop(timeline, name, "the code has no such step; that of another process may")
                 return None
             if instead := _instead(declaration, snapshot, name, run):
@@ -106,9 +106,11 @@ def _why_not(run: type_run | None, fence: int) -> str:
     return ""
 
 
-def _is_left(using: str, timeline: uuid.UUID, fence: int) -> bool:
-    row = Run.objects.using(using).filter(timeline=timeline, fence=fence).first()
-    return row is not None and elsewhere.is_left(row)
+def _is_left(declaration: Declaration | None, snapshot: Snapshot, name: RunName, fence: int) -> bool:
+    if not elsewhere.lacks(declaration, name.step, snapshot.state):
+        return False  # as nearly always: its row need not be read
+    row = Run.objects.using(snapshot.using).filter(timeline=snapshot.id, fence=fence).first()
+    return row is not None and elsewhere.is_left(declaration, name.step, snapshot.state, row)
 
 
 def _instead(declaration: Declaration | None, snapshot: Snapshot, name: RunName, run: type_run) -> NewEvent | None:

@@ -306,7 +306,7 @@ def _leaves_to_other_code(declaration: Declaration | None, snapshot: Snapshot, r
     A clock of that code looks at it.
     """
     is_behind = declaration is not None and declaration.is_behind(snapshot.state)
-    if not is_behind and not (elsewhere.lacks(declaration, name.step, snapshot.state) and elsewhere.is_left(run)):
+    if not is_behind and not elsewhere.is_left(declaration, name.step, snapshot.state, run):
         return False
     _look_later(run, snapshot)
     return True

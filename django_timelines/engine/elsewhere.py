@@ -26,9 +26,9 @@ def lacks(declaration: Declaration | None, step: str, state: type_state) -> bool
     return declaration is None or declaration.now_called(step, state) not in declaration.steps
 
 
-def is_left(run: Run) -> bool:
-    """Tell whether an open run of a step that the code lacks is for others still."""
-    return run.rings < RINGS
+def is_left(declaration: Declaration | None, step: str, state: type_state, run: Run) -> bool:
+    """Tell whether an open run is of a step that the code lacks, and for others still."""
+    return run.rings < RINGS and lacks(declaration, step, state)
 
 
 def is_fresh(notice: Notice) -> bool:

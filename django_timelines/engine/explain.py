@@ -117,16 +117,25 @@ def _explained(sight: Sight, *, publicly: bool = False) -> Explanation:
         sentence = _("It is being cancelled; what was begun comes to its end first.")
         reasons.append(Reason("cancelling", sentence, sentence))
     reasons += _pauses(timeline, runs)
-    groups = _alike(runs)
+    reasons += _of_runs(sight, publicly)
+    if not publicly:
+        reasons += _clock(timeline, runs)
+    said = dict.fromkeys(reasons)  # what holds for parent and child alike is said once
+    return Explanation(tuple(said) or (Reason("unknown", _("Nothing is open, yet it has not ended.")),))
+
+
+def _of_runs(sight: Sight, publicly: bool) -> Iterator[Reason]:
+    """Say where each open run stands, and of many that stand alike how many more there are."""
+    timeline, groups = sight.timeline, _alike(sight.runs)
     read_named(timeline, [run_key(run.step, run.item) for alike in groups for run in alike[:MOST]])
     for alike in groups:
         for run in alike[:MOST]:
             name = name_at(timeline.state, run.fence) or RunName(run.step, run.item)
             details = timeline.state["runs"].get(run_key(*name), {})
             if awaits_child(details):
-                reasons += _of_child(sight, name, details, publicly)
+                yield from _of_child(sight, name, details, publicly)
             else:
-                reasons += _reasons_of(timeline, run, name, details, publicly)
+                yield from _reasons_of(timeline, run, name, details, publicly)
         number = max(len(alike), count_alike(timeline.state, alike[0].step, alike[0].status))
         if number > MOST:
             more: dict[str, Any] = {
@@ -135,11 +144,7 @@ def _explained(sight: Sight, *, publicly: bool = False) -> Explanation:
                 "status": _(alike[0].status),
             }
             sentence = _("And %(count)d more of “%(step)s” are %(status)s.") % more
-            reasons.append(Reason("more", sentence, sentence, alike[0].step))
-    if not publicly:
-        reasons += _clock(timeline, runs)
-    said = dict.fromkeys(reasons)  # what holds for parent and child alike is said once
-    return Explanation(tuple(said) or (Reason("unknown", _("Nothing is open, yet it has not ended.")),))
+            yield Reason("more", sentence, sentence, alike[0].step)
 
 
 def _alike(runs: list[Run]) -> list[list[Run]]:

@@ -128,8 +128,9 @@ def _is_for_other_code(declaration: Declaration | None, snapshot: Snapshot, noti
         key = None if nobody_asks or not is_fresh(notice) else _awaiting(declaration, state, notice)
         return key is not None and lacks(declaration, split_key(key).step, state)
     may_be_undone = state.get("ended", TimelineStatus.COMPLETED) == TimelineStatus.COMPLETED and not state.get("erased")
-    knows_all = declaration is not None and not done_elsewhere(declaration, snapshot)
-    return notice.compensate and may_be_undone and not knows_all
+    if not notice.compensate or not may_be_undone:
+        return False
+    return declaration is None or bool(done_elsewhere(declaration, snapshot))
 
 
 def unheard(using: str, before: datetime | None = None) -> list[uuid.UUID]:

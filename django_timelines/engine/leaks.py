@@ -1,13 +1,9 @@
-"""What a body leaves behind: a transaction that it opened and did not end, a connection it broke, another language."""
+"""What a body leaves behind on its database connections: a transaction that it opened and did not end, a connection it broke."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.utils import timezone, translation
 
 type_marks = dict[str, tuple[int, bool, bool]]
 
@@ -26,19 +22,6 @@ def put_back(before: type_marks) -> list[str]:
             leaked.append(connection.alias)
             _unwind(connection, *then)
     return leaked
-
-
-@contextmanager
-def same_language_and_time_zone() -> Iterator[None]:
-    """Leave the language and the time zone as they are now: the next body of this process may be another timeline's."""
-    language, zone = translation.get_language(), timezone.get_current_timezone()
-    try:
-        yield
-    finally:
-        if translation.get_language() != language:
-            translation.activate(language) if language else translation.deactivate_all()
-        if timezone.get_current_timezone() is not zone:
-            timezone.activate(zone)
 
 
 def mend(*, suspected: bool = False) -> bool:

@@ -144,7 +144,10 @@ def _wait(run: Run, using: str, limit: Wanted, limits: list[Wanted]) -> None:
 def _call_up(using: str, digest: uuid.UUID, *, ring: bool) -> None:
     waiting = _waiting(using, digest).order_by("id")
     first = waiting.select_related("timeline").first()
-    if first is None or _is_left(first):
+    if first is None:
+        return
+    declaration = registry.find(first.timeline.workflow)
+    if elsewhere.is_left(declaration, first.step, first.timeline.state, first):
         return
     number = next((limit.number for limit in _limits_of(first.timeline, first) if limit.digest == digest), None)
     left = MANY if number is None else number - _held(using, digest).count()
@@ -182,11 +185,6 @@ def _limits_of(timeline: Timeline, run: Run) -> list[Wanted]:
         return wanted(declaration, store.snapshot_of(timeline), declaration.current(run.step))
     except Exception:
         return []  # its attempt will say why
-
-
-def _is_left(run: Run) -> bool:
-    declaration = registry.find(run.timeline.workflow)
-    return elsewhere.lacks(declaration, run.step, run.timeline.state) and elsewhere.is_left(run)
 
 
 def _held(using: str, digest: uuid.UUID) -> QuerySet[Slot]:

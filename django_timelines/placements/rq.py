@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 import django_rq
@@ -20,6 +20,7 @@ from rq.suspension import WORKERS_SUSPENDED
 from .. import conf
 from .base import ANSWER_ALL, Bell, Placement, stopping
 
+logger = logging.getLogger("django_timelines")
 PATIENCE = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0}  # seconds, where the site gives none
 SMALL = 0.01  # share of a job's timeout that is nothing to the last body which it executes
 
@@ -95,8 +96,12 @@ def _waiting(bell: dict[str, Any], job: Job) -> Iterator[dict[str, Any]]:
         yield waits
         waits = None
         if time.monotonic() < until and not stopping.is_set():
-            with suppress(Exception):  # Redis is away, say. RQ's worker sees to what is in the queue
+            try:
                 waits = _take_next(job)
+            except (
+                Exception
+            ):  # Redis is away, or what comes next cannot be read: RQ's worker sees to what is in the queue
+                logger.info("Left what waits behind %s to the next job.", job.id, exc_info=True)
 
 
 def _take_next(job: Job) -> dict[str, Any] | None:

@@ -92,7 +92,7 @@ def woken(redis: Redis, ring: Callable[[], int]) -> float:
         at = ring()
         stamped: Any = redis.blpop([STAMPS], timeout=30)
         took.append((int(stamped[1]) - at) / 1e6)
-        time.sleep(AT_REST)
+        time.sleep(AT_REST)  # an idle worker is measured, and it tells nobody that it waits
     return statistics.median(took)
 
 

@@ -35,7 +35,7 @@ def browser(effort: Effort) -> list[Figure]:
             called = Called.start(name="x")
             with connect(f"{address}/{called.pk}/live/?after={called.timeline.head}") as ours:
                 for name in ("two", "three", "four", "five"):
-                    time.sleep(CALM)
+                    time.sleep(CALM)  # between two pushes
                     found["bare"].append(group_send(loop, bare))
                     found["ours"].append(commit(called, name, ours))
     p50 = {name: statistics.median(took[4:] or took) for name, took in found.items()}

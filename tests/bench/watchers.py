@@ -75,7 +75,7 @@ def go_on(called: Called) -> float:
 
 def memory(pid: int) -> int:
     """Return the KiB that a process holds (Linux)."""
-    time.sleep(CALM)
+    time.sleep(CALM)  # what it is sending has left
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0])
 
@@ -92,7 +92,7 @@ class Crowd:
 
     def told(self, move: Callable[[], float]) -> float:
         """Let something happen that all are told; return the milliseconds until half of them were."""
-        time.sleep(CALM)
+        time.sleep(CALM)  # what was pushed before has arrived, and the next push need not wait
         self._arrived.clear()
         self._all.clear()
         at = move()

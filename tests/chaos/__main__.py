@@ -161,7 +161,7 @@ def settle(crew: Crew, people: People, trouble: Trouble) -> None:
         if not clock_ahead and time.monotonic() - began > QUIET:
             clock_ahead = True
             crew.add_clock(AHEAD)
-        time.sleep(0.3)
+        time.sleep(0.3)  # it polls: the history tells nobody that it is settled
 
 
 def judge(work: Path, crew: Crew, people: People, trouble: Trouble, took: dict[str, int]) -> int:

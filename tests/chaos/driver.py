@@ -80,9 +80,9 @@ class Person:
                 self._do(errand)
             elif not self.people.closing.is_set() and self.people.due < BUSY and not self._is_put_off():
                 self._want_timeline()
-                time.sleep(self.draw.expovariate(1 / 0.03))
+                time.sleep(self.draw.expovariate(1 / 0.03))  # people come by chance, so many a second
             else:
-                time.sleep(0.05)
+                time.sleep(0.05)  # it polls: work comes up by time, too
 
     def want(self, path: str, asked: dict[str, Any], after: float = 0, *, alone: bool = True) -> None:
         """Add an errand."""

@@ -76,7 +76,7 @@ def appointments() -> dict[str, list[float]]:
     made = []
     for number in range(APPOINTMENTS):
         made.append(Appointment.start(name=str(number)).pk)
-        time.sleep(PAUSE)
+        time.sleep(PAUSE)  # their due times are as far apart: each is to be met, not all at once
     until("all appointments are over", lambda: not _open(), LONG)
     late: dict[str, list[float]] = {"a second try": [], "a deadline": []}
     for pk in made:
@@ -98,7 +98,7 @@ def errands(crew: Crew, file: Path) -> list[float]:
     until("each worker has one", lambda: len(outside.happened(file)) == len(begun), LONG)
     processes, since, killed = dict(outside.happened(file)), time.time(), dict[str, float]()
     for seconds, (name, process) in zip(KILLED_AFTER, sorted(processes), strict=True):
-        time.sleep(max(0.0, since + seconds - time.time()))
+        time.sleep(max(0.0, since + seconds - time.time()))  # that far into its body it is killed
         for member in crew.members:
             member.may_die = True
         signal_to(process, signal.SIGKILL)

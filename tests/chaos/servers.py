@@ -39,7 +39,7 @@ def until(what: str, is_so: Callable[[], bool], patience: float = PATIENCE) -> N
     while not is_so():
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not within {patience:.0f} s")
-        time.sleep(0.02)
+        time.sleep(0.02)  # it polls: a server that starts tells nobody
 
 
 class Server:

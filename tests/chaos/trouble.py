@@ -116,13 +116,13 @@ class Trouble:
     def restart_redis(self) -> None:
         self.counted["restart of Redis"] += 1
         self.redis.stop()
-        time.sleep(self.draw.uniform(0, 1))
+        time.sleep(self.draw.uniform(0, 1))  # for how long it is away
         self.redis.start()
 
     def restart_postgres(self) -> None:
         self.counted["restart of PostgreSQL"] += 1
         self.postgres.stop()
-        time.sleep(self.draw.uniform(0, 1))
+        time.sleep(self.draw.uniform(0, 1))  # for how long it is away
         self.postgres.start()
 
     def terminate(self) -> None:

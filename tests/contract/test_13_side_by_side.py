@@ -88,10 +88,23 @@ def lacking(deploy: Any, what: str) -> None:
         registry._declarations.pop("shop.Parcel")
 
 
-@LACKS
-def test_a_step_that_an_old_worker_does_not_know_is_left_to_new_ones(deploy: Any, lacks: str) -> None:
+def taken(deploy: Any) -> Any:
+    """Return a parcel of the new release of which the added step is due."""
     parcel = deploy(ADDED).start()
     answer_for(parcel, "take", "")
+    return parcel
+
+
+def look(parcel: Any, later: timedelta) -> str:
+    """Let a clock of this process look, that much later; return how the added step stands then."""
+    with travel(later):
+        tick(HERE)
+        return Run.objects.get(timeline=parcel.pk, step="insure").status
+
+
+@LACKS
+def test_a_step_that_an_old_worker_does_not_know_is_left_to_new_ones(deploy: Any, lacks: str) -> None:
+    parcel = taken(deploy)
     lacking(deploy, lacks)
     with travel(timedelta(seconds=6)):
         tick(HERE)
@@ -108,13 +121,10 @@ def test_a_step_that_an_old_worker_does_not_know_is_left_to_new_ones(deploy: Any
 
 @LACKS
 def test_nor_does_an_old_clock_rescue_an_attempt_at_it(deploy: Any, lacks: str) -> None:
-    parcel = deploy(ADDED).start()
-    answer_for(parcel, "take", "")
+    parcel = taken(deploy)
     claim(parcel.pk, RunName("insure"), Run.objects.get(timeline=parcel.pk, step="insure").fence, WORKER)
     lacking(deploy, lacks)
-    with travel(timedelta(seconds=65)):
-        tick(HERE)
-        assert Run.objects.get(timeline=parcel.pk, step="insure").status == "running"
+    assert look(parcel, timedelta(seconds=65)) == "running"
 
     new = deploy(ADDED)
     with travel(timedelta(seconds=75)):
@@ -126,12 +136,9 @@ def test_nor_does_an_old_clock_rescue_an_attempt_at_it(deploy: Any, lacks: str) 
 
 @LACKS
 def test_nor_does_it_settle_its_deadline_which_may_lead_somewhere(deploy: Any, lacks: str) -> None:
-    parcel = deploy(ADDED).start()
-    answer_for(parcel, "take", "")
+    parcel = taken(deploy)
     lacking(deploy, lacks)
-    with travel(timedelta(minutes=3)):
-        tick(HERE)
-        assert Run.objects.get(timeline=parcel.pk, step="insure").status == "due"
+    assert look(parcel, timedelta(minutes=3)) == "due"
 
     new = deploy(ADDED)
     with travel(timedelta(minutes=4)):

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from django_timelines.models import Lease, Run, Timeline
 from django_timelines.placements import Bell, stopping
 from tests.shop.here import HERE
 from tests.shop.models import Entry
+from tests.waiting import eventually
 
 from .workflows import Watch
 
@@ -29,15 +29,6 @@ pytestmark = [pytest.mark.django_db(transaction=True, databases="__all__"), pyte
 QUEUE = "default"
 PLACES = {"rq.SimpleWorker": f"rq:{QUEUE}", "rq.worker.Worker": f"rq:{QUEUE}", "db_worker": "tasks:table"}
 type_start = Callable[[str], "subprocess.Popen[str]"]
-
-
-def eventually(holds: Callable[[], Any], seconds: float = 30) -> Any:
-    """Wait until it holds; fail if it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not (found := holds()):
-        assert time.monotonic() < deadline, "it did not come to be"
-        time.sleep(0.05)
-    return found
 
 
 @pytest.fixture

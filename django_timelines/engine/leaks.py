@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from django.db import Error, connections
+import secrets
+
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 type_marks = dict[str, tuple[int, bool, bool]]
@@ -47,12 +49,14 @@ def mend(*, suspected: bool = False) -> bool:
 
 
 def _answers(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether it answers what it is asked: an interrupted body of a driver in Python may have left an answer unread."""
+    asked = secrets.randbelow(2**53)
     try:
         with connection.cursor() as cursor:  # is_usable() of SQLite says yes without looking
-            cursor.execute("SELECT 1")
-    except Error:  # InterfaceError is no DatabaseError
+            cursor.execute(f"SELECT {asked}")
+            return bool(cursor.fetchone() == (asked,))
+    except Exception:  # an InterfaceError is no DatabaseError, and what cannot be parsed is neither
         return False
-    return True
 
 
 def _mark(connection: BaseDatabaseWrapper) -> tuple[int, bool, bool]:

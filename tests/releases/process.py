@@ -17,7 +17,7 @@ import django
 from django.conf import settings
 from django.core.management import call_command
 
-ENOUGH = 60  # timelines, of both releases
+ENOUGH = 60  # timelines, of which the old release begins half at most, however long the new one takes to start
 PAUSE = 0.05  # seconds between two requests
 
 
@@ -29,15 +29,18 @@ def main(release: str, role: str, databases: str) -> None:
     django.setup()
     carrier = importlib.import_module(f"tests.releases.{release}.carrier")
     if role == "web":
-        serve(carrier.Packet if release == "after" else carrier.Parcel)
+        serve(carrier.Packet, ENOUGH) if release == "after" else serve(carrier.Parcel, ENOUGH // 2, leaves=3)
     elif role == "clock":
         call_command("timelines_clock")
     else:
         call_command("rqworker", "default", worker_class=role, verbosity=0)
 
 
-def serve(workflow: Any) -> None:
-    """Begin timelines until there are enough, and sign for all that wait for it and are of a class that we know."""
+def serve(workflow: Any, most: int, leaves: int = 0) -> None:
+    """Begin timelines until there are that many, and sign for all that wait for it and are of a class that we know.
+
+    ``leaves``: of that many one is left to the other release.
+    """
     from django_timelines.exceptions import Refused
     from django_timelines.models import Timeline
     from django_timelines.registry import current
@@ -45,10 +48,12 @@ def serve(workflow: Any) -> None:
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda number, frame: ended.set())
     while not ended.wait(PAUSE):
-        if Timeline.objects.count() < ENOUGH:
+        if Timeline.objects.count() < most:
             workflow.start("Main Street 1")
         for timeline in Timeline.objects.filter(status="waiting"):
             if current(timeline.workflow) != workflow._declaration.label:
+                continue
+            if leaves and timeline.pk.int % leaves == 0:
                 continue
             try:
                 workflow.get(timeline.pk).sign(name="Ada")

@@ -108,6 +108,7 @@ class Failed:
     in_time: bool = False  # before the body began
     links: frozenset[str] = frozenset()  # the mail may have gone out all the same
     said: dict[str, Any] = field(default_factory=dict)  # a rejection after which the step waits for the first time
+    interrupted: bool = False  # it did not raise by itself: a driver may have been between a question and its answer
 
     def describe(self) -> dict[str, str]:
         """Return type, message and traceback as an event stores them: limited, without local variables or secrets."""

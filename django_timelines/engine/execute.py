@@ -195,14 +195,14 @@ def _run(held: Held, runner: Runner, batches: Batches) -> type_ended:
             raise
         error = TimeoutError(f"It did not end within its timeout of {held.step.timeout}.")
         hidden = secrets_of(held.declaration, held.name, held.given or {})
-        return Failed(error, hidden, late.guard_passed, in_time=late.in_time, links=late.links)
+        return Failed(error, hidden, late.guard_passed, in_time=late.in_time, interrupted=True, links=late.links)
 
 
 def _outside(held: Held, runner: Runner) -> tuple[Advance, type_ended]:
     """Run a body whose effects lie outside: how it ended is noted even if the attempt was taken from it meanwhile."""
     ended = _run(held, runner, Batches(held, runner))
     if isinstance(ended, Failed):
-        leaks.mend()
+        _mend_after(ended, runner)
     try:
         try:
             return record(held, ended, runner), ended
@@ -275,12 +275,20 @@ def _in_transaction(held: Held, runner: Runner, leases: ExitStack) -> tuple[Adva
                 continue
             # the commit itself said no: a deferred constraint, a transaction that the body broke
             ended = Failed(error, secrets_of(held.declaration, held.name, held.given or {}))
-        leaks.mend()
+        _mend_after(ended, runner)
         if held.pending and isinstance(ended, Failed) and ended.is_rejection:
             assert isinstance(ended.error, ValidationError)
             # nothing was written, so nothing is left behind
             raise ended.error if isinstance(ended.error, NotUnique) else Rejected(ended.error)
         return record(held, ended, runner), ended
+
+
+def _mend_after(ended: type_ended, runner: Runner) -> None:
+    """Close the connections that the body broke. If the caller's transaction is lost with one, the caller is told why."""
+    leaks.mend(inside=isinstance(ended, Failed) and ended.interrupted)
+    connection = connections[runner.using]
+    if connection.in_atomic_block and connection.needs_rollback and isinstance(ended, Failed):
+        raise ended.error
 
 
 def _not_unique(held: Held, error: NotUnique) -> Failed:

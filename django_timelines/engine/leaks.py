@@ -26,19 +26,20 @@ def put_back(before: type_marks) -> list[str]:
     return leaked
 
 
-def mend(*, suspected: bool = False) -> bool:
-    """Close the connections that no longer answer, where no transaction is open; tell if there was one.
+def mend(*, suspected: bool = False, inside: bool = False) -> bool:
+    """Close the connections that no longer answer; tell if there was one.
 
     The next statement opens a new one. ``suspected``: ask only those on which an error occurred, as Django does between two
     requests. Nobody does that between two RQ jobs: after a restart of the database a worker that does not fork would fail each.
+
+    ``inside``: also those on which a transaction is open, unless it is to be rolled back anyway. Django refuses all that follows
+    in a transaction whose connection is closed.
     """
     broken = False
     for connection in connections.all(initialized_only=True):
-        if (
-            connection.in_atomic_block
-            or connection.connection is None
-            or (suspected and not connection.errors_occurred)
-        ):
+        if connection.connection is None or (suspected and not connection.errors_occurred):
+            continue
+        if connection.in_atomic_block and (not inside or connection.needs_rollback):
             continue
         if _answers(connection):
             connection.errors_occurred = False

@@ -1,20 +1,56 @@
 """A worker outlives a restart of the database, and a connection that is out of step."""
 
+import time
+from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import Error, connections
+from django.db import Error, connections, transaction
 from pymysql.constants import COMMAND
 
 from django_timelines.engine import leaks
 from django_timelines.engine.execute import answer
 from django_timelines.models import Run
+from django_timelines.workflows import Workflow, step
 from tests.shop.here import HERE
+from tests.shop.models import Entry
 from tests.shop.workflows import Order
 
 from .broken import break_connection
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
+
+
+class Census(Workflow):
+    """A count that the database takes long for."""
+
+    @step
+    def begin(self) -> None: ...
+
+    @step(after=begin, manual=True, timeout=timedelta(seconds=0.3))
+    def count(self, ways: str) -> None:
+        connection = connections[HERE]
+        if ways == "while it waits for the answer":
+            with connection.cursor() as cursor:
+                cursor.execute({"mysql": "SELECT 7 + SLEEP(2)", "postgresql": "SELECT pg_sleep(2)"}[connection.vendor])
+        elif ways == "before it reads the answer":
+            ask_without_reading("SELECT 7")
+            time.sleep(2)  # until it is interrupted
+
+
+def ask_without_reading(query: str) -> None:
+    """Leave the connection as an interrupt between PyMySQL's writing and reading does."""
+    raw: Any = connections[HERE].connection
+    raw._execute_command(COMMAND.COM_QUERY, query)
+
+
+def skip_unless_possible(ways: str) -> None:
+    """Skip where no driver can be interrupted like this."""
+    if connections[HERE].vendor == "sqlite":
+        pytest.skip("SQLite's driver is not interrupted in the middle of a query")
+    if ways == "before it reads the answer" and connections[HERE].vendor != "mysql":
+        pytest.skip("only MySQL's driver in Python can be interrupted between a question and its answer")
 
 
 def test_a_worker_whose_connection_broke_answers_the_next_bell():
@@ -34,12 +70,10 @@ def test_a_worker_whose_connection_broke_answers_the_next_bell():
 
 def test_a_connection_that_was_interrupted_before_it_read_its_answer_is_not_asked_again() -> None:
     connection = connections[HERE]
-    if connection.vendor != "mysql":
-        pytest.skip("only MySQL's driver in Python can be interrupted between a question and its answer")
+    skip_unless_possible("before it reads the answer")
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
-    raw: Any = connection.connection
-    raw._execute_command(COMMAND.COM_QUERY, "SELECT 7")  # nobody reads the answer
+    ask_without_reading("SELECT 7")
 
     assert leaks.mend()
 
@@ -47,3 +81,39 @@ def test_a_connection_that_was_interrupted_before_it_read_its_answer_is_not_aske
         cursor.execute("SELECT 8")
         assert cursor.fetchone() == (8,)
     assert not leaks.mend()
+
+
+@transaction.atomic(using=HERE)
+def count_in_a_transaction(census: Census, ways: str, caught: Any) -> None:
+    Entry.objects.create(text="before")
+    with suppress(caught):
+        census.count(ways)
+    Entry.objects.create(text="after")
+
+
+@pytest.mark.parametrize("ways", ["while it waits for the answer", "before it reads the answer"])
+@pytest.mark.parametrize("caught", [True, False])
+def test_a_request_whose_connection_is_interrupted_in_its_transaction_writes_nothing(
+    caught: bool, ways: str, place: Any
+) -> None:
+    skip_unless_possible(ways)
+    place(Census._declaration.label, begin="inline", count="inline")
+    census = Census.start()
+
+    with pytest.raises(Error if caught else TimeoutError):
+        count_in_a_transaction(census, ways, TimeoutError if caught else ())
+
+    assert Entry.objects.count() == 0
+    assert Census.get(census.pk).count.status == "waiting"
+
+
+@pytest.mark.parametrize("ways", ["while it waits for the answer", "before it reads the answer"])
+def test_outside_a_transaction_it_is_a_failed_attempt(ways: str, place: Any) -> None:
+    skip_unless_possible(ways)
+    place(Census._declaration.label, begin="inline", count="inline")
+    census = Census.start()
+
+    with pytest.raises(TimeoutError):
+        census.count(ways)
+
+    assert Census.get(census.pk).count.status == "retrying"

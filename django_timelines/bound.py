@@ -212,7 +212,11 @@ class BoundStep(Generic[P]):
 
 def actor_of(given: Any) -> Actor | None:
     """Return the actor that a caller named: a user, an ``Actor``, or nobody."""
-    return given if given is None or isinstance(given, Actor) else of_user(given)
+    if given is None or isinstance(given, Actor):
+        return given
+    if not hasattr(given, "is_authenticated"):
+        raise TypeError(f"actor={given!r}: give a user, or an Actor.")
+    return of_user(given)
 
 
 def with_options(options: Options, key: Any, actor: Any) -> Options:

@@ -26,7 +26,6 @@ from .models import Timeline
 from .steps import Delivery
 
 MIDDLEWARE = "django_timelines.middleware.ActorMiddleware"
-A_YEAR = 366 * 24 * 60 * 60  # seconds
 SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
 
 
@@ -52,14 +51,14 @@ def check_settings(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
                     f"TIMELINES[{name!r}] cannot be imported: {error}.", hint="Give a dotted path.", id="timelines.E003"
                 )
             )
-    if not _is_span(lease := given.get("LEASE", 60)) or not lease:
-        hint = "Write a number, a year's at most: 60."
-        found.append(Error("TIMELINES['LEASE'] is no positive number of seconds.", hint=hint, id="timelines.E004"))
-        return found
-    if not _is_span(given.get("GRACE", 8)):
-        hint = "Write a number, a year's at most: 8, or 0 for none."
-        found.append(Error("TIMELINES['GRACE'] is no number of seconds.", hint=hint, id="timelines.E009"))
-        return found
+    try:
+        conf.lease()
+    except ImproperlyConfigured as error:
+        return [*found, Error(str(error), id="timelines.E004")]
+    try:
+        conf.grace()
+    except ImproperlyConfigured as error:
+        return [*found, Error(str(error), id="timelines.E009")]
     return found + list(_placements())
 
 
@@ -70,10 +69,6 @@ def _unreadable() -> list[CheckMessage]:
     except ImproperlyConfigured as error:
         return [Error(str(error), id="timelines.E001")]
     return []
-
-
-def _is_span(seconds: object) -> bool:
-    return isinstance(seconds, int | float) and 0 <= seconds <= A_YEAR  # which NaN is not, either
 
 
 def _placements() -> Iterator[CheckMessage]:

@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 DEFAULTS: dict[str, Any] = {
     "BASE_URL": "",  # where links point to: never a request's host
     "PLACEMENT": {},  # step label, or "*", to placement
-    "LEASE": 60,  # seconds that an attempt stays its runner's without a heartbeat
+    "LEASE": 60,  # seconds that an attempt is its worker's without a heartbeat
     "GRACE": 8,  # seconds that a worker which ends gives to what it is executing
     "CAN_VIEW": "django_timelines.policy.can_view",  # who may see a timeline: page, socket, API, admin
     "CAN_CALL": "django_timelines.policy.can_call",  # who may call a step from outside: page and API
@@ -27,6 +27,7 @@ LONGEST_BATCH = 1.0  # seconds after which a batch is committed, however few ite
 LOOK_EVERY = 1.0  # seconds after which a long step looks whether it is paused or cancelled
 SHOW_EVERY = 0.5  # seconds after which pages are told of its progress again
 PLACEMENT_LIMIT = 100  # characters
+A_YEAR = 366 * 24 * 3600.0  # seconds
 WARN_BYTES = 64 * 1024
 REFUSE_BYTES = 1024 * 1024
 
@@ -43,6 +44,15 @@ def _dict(name: str, given: Any) -> dict[Any, Any]:
     if not isinstance(given, dict):
         raise ImproperlyConfigured(f'{name} is not a dict. Write TIMELINES = {{"PLACEMENT": {{"*": "rq:default"}}}}.')
     return given
+
+
+def _seconds(name: str, *, positive: bool = False) -> float:
+    """Return a span; ``ImproperlyConfigured`` if it is none. Most servers run no checks as they start."""
+    given, wanted = _get(name), "positive number" if positive else "number"
+    if isinstance(given, int | float) and 0 <= given <= A_YEAR and (given or not positive):  # NaN is not, either
+        return float(given)
+    sentence = f"TIMELINES[{name!r}] is {given!r}, which is no {wanted} of seconds."
+    raise ImproperlyConfigured(f"{sentence} Write one, a year's at most: {DEFAULTS[name]}, say.")
 
 
 def base_url() -> str:
@@ -66,13 +76,13 @@ def _placement(name: object) -> str:
 
 
 def lease() -> timedelta:
-    """Return how long an attempt stays its runner's without a heartbeat."""
-    return timedelta(seconds=float(_get("LEASE")))
+    """Return how long an attempt is its worker's without a heartbeat."""
+    return timedelta(seconds=_seconds("LEASE", positive=True))
 
 
 def grace() -> float:
     """Return how many seconds a worker that ends gives to what it is executing."""
-    return float(_get("GRACE"))
+    return _seconds("GRACE")
 
 
 def can_view() -> str:

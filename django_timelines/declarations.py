@@ -273,6 +273,16 @@ def _check_results(label: str, declared: Step[...], fields: dict[str, Field]) ->
         raise DeclarationError(
             f"{label}.{declared.name}: results= names {unknown[0]!r}, which is no field. Declare it."
         )
+    if declared.child is None or not declared.results:
+        return
+    theirs: dict[str, Field] = declared.child._declaration.fields
+    for name in declared.results.values():
+        if name not in theirs:
+            near = difflib.get_close_matches(name, theirs, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(theirs) or 'none'}."
+            raise DeclarationError(
+                f"{label}.{declared.name}: results= takes {name!r}, which is no field of {declared.child.__name__}: {hint}"
+            )
 
 
 def _check_renames(label: str, steps: dict[str, Step[...]], fields: dict[str, Field]) -> None:

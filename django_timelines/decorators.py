@@ -121,7 +121,8 @@ def subworkflow(
     ``given``: what its entry step is called with, a function of the parent (and of the item, with ``each=``) that returns a
     dict; it is the step's body, retried and blocked as any other. ``results={"reference": "reference"}``: the parent's fields
     that take the values of the child's when it has completed. It fails only if the class goes on from ``payment.failed``
-    (settled when the child begins); else the child is blocked, and the parent waits. Other options are those of ``@step``.
+    (settled when the child begins); else the child is blocked, and the parent waits. Other options are those of ``@step`` for
+    what runs by itself: ``when``, ``within``, ``delay``, ``until``, ``retry``, ``again``, ``renamed_from``, ``each`` and its own.
     """
     known = set(OPTIONS) - {"manual", "delivery", "early", "timeout", "allowed", "assigned", "remind", "limit"}
     if unknown := [option for option in options if option not in known]:
@@ -184,7 +185,7 @@ def step(body: Any = None, /, **options: Any) -> Any:
     is overdue. ``delay`` and ``until``: how long after it is reached it is due, or not before when; it holds no worker. Each
     of the three is a value or a function of the workflow object, which the first attempt asks. ``delivery``:
     ``EXACTLY_ONCE`` (default), ``AT_LEAST_ONCE`` or ``AT_MOST_ONCE``. ``retry``: the failure policy. ``when``: a guard, asked
-    once, before the first attempt. ``early="keep"``: a call that comes too early is kept.
+    first in the first attempt, until it has answered once. ``early="keep"``: a call that comes too early is kept.
     ``timeout``: how long one attempt may work (waiting does not count); then it fails with a ``TimeoutError``.
     ``renamed_from``: the name that the step had before; timelines under way go on under the new one.
     ``each="drinks"``: one run for each item of that field, given to the body's first parameter; ``build.make["latte"]`` is
@@ -198,6 +199,8 @@ def step(body: Any = None, /, **options: Any) -> Any:
     ``remind=timedelta(days=1)``: while it waits, ``@review.reminder`` runs each day; a list says after how long each time.
     """
     if body is not None:
+        if not (callable(body) and hasattr(body, "__name__")):
+            raise DeclarationError(f"@step({body!r}): give options by name. Write @step(after=…), or @step alone.")
         return WorkflowStep(body)
     for option in options:
         if option not in OPTIONS:

@@ -1,4 +1,7 @@
-"""Everything that django_timelines raises, under one root. A message says what happened, what was there and how to mend it."""
+"""Everything that django_timelines raises, under one root but for ``LeaseLost``.
+
+A message says what happened, what was there and how to mend it.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,8 @@ class Refused(TimelinesError):
     """The call is wrong: nothing was written.
 
     ``reason`` is a word that programs can act on (``"not_yet"``, ``"taken"``, ``"key_reused"``, ``"settled"`` …);
-    the message is a translatable sentence that says what is missing.
+    the message is a sentence that says what is missing: a translatable one, unless it is about code (a class or a step that
+    there is not).
     """
 
     def __init__(self, message: Any, reason: str) -> None:
@@ -122,10 +126,14 @@ class RetryAfter(TimelinesError):
 
 
 class Conflict(TimelinesError):
-    """Somebody else wrote this timeline first, inside a transaction that you opened.
+    """Somebody else wrote this timeline first: in a transaction that you opened, or again and again outside of one.
 
     Nothing of the call was written and your transaction is still usable. Begin it again.
     """
+
+
+class UnknownPlacement(TimelinesError):
+    """A placement is not one of ``inline``, ``embedded``, ``rq:<queue>``, ``tasks:<backend>``."""
 
 
 class ItemsNotLoaded(TimelinesError):

@@ -100,7 +100,10 @@ def initial_of(
 
 @sensitive_variables()
 def input_of(form: Any, step: Step[...]) -> dict[str, Any]:
-    """Return what a valid form says of a step's parameters. What was left empty is left to the parameter's default."""
+    """Return what a valid form says of a step's parameters. What was left empty is left to the parameter's default.
+
+    A text that was emptied is the empty text.
+    """
     given: dict[str, Any] = {}
     for parameter in step.parameters:
         value = form.cleaned_data.get(parameter.name)

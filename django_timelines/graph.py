@@ -1,4 +1,6 @@
-"""What comes next: a pure function of the declared graph and the state. It never runs user code and never asks a database."""
+"""What comes next: a pure function of the declared graph and the state. It runs no step, guard
+or function of the project (only a validator, where the list of ``each=`` has one), and never asks a database.
+"""
 
 from __future__ import annotations
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from .exceptions import PermanentFailure, RetryAfter
+from .exceptions import DeclarationError, PermanentFailure, RetryAfter
 
 type_or_types = type[Exception] | tuple[type[Exception], ...]
 
@@ -31,9 +32,16 @@ class Retry:
     def __post_init__(self) -> None:
         types: tuple[object, ...] = self.on if isinstance(self.on, tuple) else (self.on,)
         if not all(inspect.isclass(one) and issubclass(one, Exception) for one in types):
-            raise TypeError(f"Retry(on={self.on!r}): an exception class, or a tuple of them.")
-        if self.attempts < 1:
-            raise ValueError(f"Retry(attempts={self.attempts}): a step has at least one attempt.")
+            raise DeclarationError(f"Retry(on={self.on!r}): an exception class, or a tuple of them.")
+        if type(self.attempts) is not int or self.attempts < 1:
+            raise DeclarationError(
+                f"Retry(attempts={self.attempts!r}): a whole number, from 1: it counts the first, too."
+            )
+        if type(self.factor) not in (int, float) or not 1 <= self.factor < math.inf:
+            raise DeclarationError(f"Retry(factor={self.factor!r}): a number from 1, by which each wait is longer.")
+        for name, span in (("wait", self.wait), ("cap", self.cap)):
+            if not isinstance(span, timedelta) or span < timedelta(0):  # type: ignore[redundant-expr]
+                raise DeclarationError(f"Retry({name}={span!r}): a timedelta. Write {name}=timedelta(seconds=30), say.")
 
     def delay(self, attempt: int, error: BaseException, draw: Callable[[], float] = random.random) -> timedelta | None:
         """Return how long to wait after this failed attempt (counted from 1; 0: it counts as none), or None to give up."""

@@ -231,7 +231,7 @@ class Step(Generic[P]):
         for option, span in (("delay", self.delay), ("within", self.within)):
             if isinstance(span, timedelta) and span < timedelta(0):
                 raise DeclarationError(
-                    f"Step {self.name!r}: {option}={span} is over before it begins. Write more than 0."
+                    f"Step {self.name!r}: {option}={span} is over before it begins. Write 0 or more."
                 )
         if early not in ("refuse", "keep"):
             raise DeclarationError(
@@ -324,9 +324,8 @@ def _dependencies(name: str, after: Any) -> tuple[str, tuple[StepOutcome | Step[
     joins = "any" if isinstance(after, AnyOf) else "all"
     members = after.members if isinstance(after, AnyOf) else after if isinstance(after, list | tuple) else (after,)
     if not members:
-        raise DeclarationError(
-            f"Step {name!r}: after= is an empty list. Name a step, or leave it out for the entry step."
-        )
+        what = "any_of() of nothing" if isinstance(after, AnyOf) else "an empty list"
+        raise DeclarationError(f"Step {name!r}: after= is {what}. Name a step, or leave it out for the entry step.")
     for member in members:
         if not isinstance(member, Step | StepOutcome):
             raise DeclarationError(

@@ -54,7 +54,7 @@ class Subject:
 
     def _in(self, what: str) -> Frame:
         if self._frame is None:
-            raise TimelinesError(f"{what} is there in a step's body only.")
+            raise TimelinesError(f"{what} works only in a step's body.")
         return self._frame
 
     @property

@@ -93,7 +93,7 @@ class Clock:
         if self._seen_at is None or time.monotonic() - self._seen_at > SIGHTED_EVERY:
             self._seen_at = time.monotonic()
             store.sighted(self._using, SIGHTING, moments.now())
-            store.sweep_leases(self._using)
+            store.delete_ended_leases(self._using)
         looked_at = tick(self._using, self.actor, self._deaf)
         if error is not None:
             raise error

@@ -48,12 +48,23 @@ OPTIMISTIC_RUNS = 3  # the third run of a body takes the timeline's row first
 
 def answer(timeline: str, step: str, item: str, fence: int, using: str, placement: str, trace: str = "") -> None:
     """Answer a bell: claim the attempt it was rung for and go on from there. An unknown or old one is logged and dropped."""
+    if using not in connections or not _is_id(timeline):
+        logger.error("Dropped a bell for %r of timeline %r in database %r: there is none such.", step, timeline, using)
+        return
     leaks.mend(suspected=True)
     actor = current() if placement == INLINE else this_process(ActorType.WORKER, placement)
     with acting(actor, trace), nullcontext() if placement == INLINE else at_work():
         runner = Runner(actor, placement, using)
         bell = Bell(timeline, step, item, fence, using, placement, trace)
         run_from(_first([bell], runner), runner)
+
+
+def _is_id(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except (ValueError, AttributeError):
+        return False
+    return True
 
 
 def answer_all(several: Iterable[dict[str, Any]]) -> None:

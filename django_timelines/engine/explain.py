@@ -192,8 +192,15 @@ def _reasons_of(timeline: Timeline, run: Run, name: RunName, details: type_run, 
     if details.get("assigned") and not publicly:
         yield from _assigned(timeline, run, details)
     is_due = run.status in CLAIMABLE and not _is_later(run) and run.placement
-    if is_due and not publicly and moments.now() - timeline.changed_at > PATIENCE and bells.nobody_seen(run.placement):
+    if is_due and not publicly and _waits_long(timeline, run) and bells.nobody_seen(run.placement):
         yield Reason("no_worker", _("No worker has been seen at %(placement)s: start one.") % words, step=key)
+
+
+def _waits_long(timeline: Timeline, run: Run) -> bool:
+    """Tell whether a worker should have taken it by now. Another branch of the timeline may have moved meanwhile."""
+    events = Event.objects.using(timeline.using).filter(timeline=timeline.pk, sequence=run.fence)
+    since = [run.due or timeline.started_at, *events.values_list("at", flat=True)]
+    return moments.now() - max(since) > PATIENCE
 
 
 def _left_to_others(timeline: Timeline, run: Run, name: RunName) -> Iterator[Reason]:

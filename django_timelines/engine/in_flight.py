@@ -19,6 +19,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from .. import placements, registry
 from ..events import EventType
+from ..exceptions import UnknownPlacement
 from ..fields import Field
 from ..models import Event, Item, Timeline
 from ..registry import Declaration
@@ -326,7 +327,7 @@ def _problem_at(workflow: str, step: str) -> str:
     for placement in dict.fromkeys((bells.placement_of(workflow, step), bells.retry_placement_of(workflow, step))):
         try:
             problem = placements.get(placement).problem()
-        except (ImportError, ImproperlyConfigured, placements.UnknownPlacement) as error:
+        except (ImportError, ImproperlyConfigured, UnknownPlacement) as error:
             problem = str(error)
         if problem:
             return problem

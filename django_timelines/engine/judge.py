@@ -111,7 +111,7 @@ def judge(declaration: Declaration, state: type_state, call: Call) -> Verdict:
             _("A call of “%(step)s” is kept already; it waits for its turn.") % {"step": step.replace("_", " ")},
             "taken",
         )
-    raise refusal(declaration, state, call.name, status)
+    raise refusal(declaration, state, call.name, status, call.digest)
 
 
 def check_item(declaration: Declaration, state: type_state, name: RunName) -> None:
@@ -134,9 +134,14 @@ def check_item(declaration: Declaration, state: type_state, name: RunName) -> No
         raise Unknown(_("“%(step)s” has no item %(item)s.") % words, "unknown_item")
 
 
-def refusal(declaration: Declaration, state: type_state, name: RunName, status: StepStatus) -> Refused:
-    """Return why this step cannot be called now."""
+def refusal(
+    declaration: Declaration, state: type_state, name: RunName, status: StepStatus, digest: str | None = None
+) -> Refused:
+    """Return why this step cannot be called now. ``digest``: of the input that it would be called with."""
     step = name[0].replace("_", " ")
+    if digest is not None and digest == state["runs"].get(run_key(*name), {}).get("digest"):
+        reason = "taken" if status in MOVING else "settled"
+        return Refused(_("“%(step)s” was called already, with another key.") % {"step": step}, reason)
     if status is StepStatus.UPCOMING:
         missing = ", ".join(missing_for(declaration, state, name[0])) or _("an earlier step")
         return Refused(

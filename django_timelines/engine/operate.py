@@ -238,7 +238,7 @@ def _has_no_list(declaration: Declaration, now: Snapshot, name: RunName) -> bool
 
 def say_why(reason: str, sentence: str) -> None:
     """Reject an empty reason."""
-    if not reason.strip():
+    if not (reason or "").strip():
         raise Rejected({"reason": [sentence]})
 
 

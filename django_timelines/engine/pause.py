@@ -66,12 +66,17 @@ def hold_new_names(using: str) -> None:
 
 
 def resume_all(workflow: str = EVERYTHING, using: str | None = None) -> bool:
-    """Go on; what is due is rung for by the clock, at once. Return whether it was paused."""
+    """Go on; what is due is rung for by the clock, at once. Return whether it was paused.
+
+    ``Unknown`` if it was not, and is no workflow.
+    """
     declaration = registry.find(workflow)
     names = declaration.names if declaration else (workflow,)
     using = using or router.db_for_write(Pause)
-    pauses = Pause.objects.using(using).filter(workflow__in=names)
-    return _told(using, changed=bool(pauses.delete()[0]))
+    deleted, _rows = Pause.objects.using(using).filter(workflow__in=names).delete()
+    if workflow and not deleted:
+        registry.get(workflow)
+    return _told(using, changed=bool(deleted))
 
 
 def _told(using: str, *, changed: bool) -> bool:

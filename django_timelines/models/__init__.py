@@ -1,4 +1,4 @@
-"""What is stored, and its constraints. Nothing here decides anything: ``store`` is the only writer."""
+"""What is stored, and its constraints. Nothing here decides anything, and only ``store`` appends events."""
 
 from .columns import ExactCharField, first_id_at, new_id
 from .events import Event

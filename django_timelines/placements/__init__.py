@@ -6,7 +6,7 @@ from functools import cache
 
 from django.utils.module_loading import import_string
 
-from ..exceptions import TimelinesError
+from ..exceptions import UnknownPlacement
 from .base import Bell as Bell
 from .base import Placement as Placement
 from .base import stopping as stopping
@@ -19,10 +19,6 @@ SCHEMES = {
     "rq": "django_timelines.placements.rq.RQ",
     "tasks": "django_timelines.placements.tasks.Tasks",
 }
-
-
-class UnknownPlacement(TimelinesError):
-    """A placement is not one of ``inline``, ``embedded``, ``rq:<queue>``, ``tasks:<backend>``."""
 
 
 @cache

@@ -49,7 +49,7 @@ class StepStatus(StrEnum):
     NOT_TAKEN = "not taken"
     """The timeline went another way."""
     NOT_REACHED = "not reached"
-    """Something before it failed."""
+    """Something before it failed, is overdue, or was not reached itself."""
     CANCELLED = "cancelled"
 
 
@@ -67,7 +67,7 @@ class Outcome(StrEnum):
     KEPT = "kept"
     """The call came before the step; it is stored until the step can take it."""
     UNSETTLED = "unsettled"
-    """``wait()`` only: the time ran out while the step was upcoming or waiting for a call."""
+    """It came to another end: overdue, not reached, cancelled; or the time of ``wait()`` ran out before it came to any."""
 
 
 # how items are counted whose status does not say all

@@ -1,7 +1,7 @@
-"""The only writer, and what it reads: it knows databases, and nothing of workflows."""
+"""The only one who appends events, and what it reads: it knows databases, and nothing of workflows."""
 
 from .change import Change, Snapshot, type_slot
-from .leasing import heartbeat, leases, sweep_leases, with_ended_lease, with_live_lease
+from .leasing import delete_ended_leases, heartbeat, leases, with_ended_lease, with_live_lease
 from .locking import alone_with
 from .noting import (
     Ring,
@@ -27,6 +27,7 @@ __all__ = [
     "await_slot",
     "commit",
     "cursor_of",
+    "delete_ended_leases",
     "find",
     "forget_deadline",
     "heartbeat",
@@ -39,7 +40,6 @@ __all__ = [
     "ring_soon",
     "sighted",
     "snapshot_of",
-    "sweep_leases",
     "take_notices",
     "take_value",
     "type_slot",

@@ -52,7 +52,7 @@ def _is_live(using: str) -> RawSQL:
     return RawSQL(f"expires > {now}", [ahead], output_field=BooleanField())  # noqa: S611 (one placeholder, ours)
 
 
-def sweep_leases(using: str) -> None:
+def delete_ended_leases(using: str) -> None:
     """Delete the leases that were left behind, and have ended: of runs that nobody executes, or that are no longer open."""
     running = Run.objects.using(using).filter(pk=OuterRef("run_id"), status=StepStatus.RUNNING)
     left = Lease.objects.using(using).exclude(_is_live(using)).exclude(Exists(running))

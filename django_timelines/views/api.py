@@ -32,7 +32,7 @@ from ..models import Timeline
 from ..outline import Line, outline
 from ..registry import Declaration
 from ..runs import can_be_stored
-from ..state import Outcome, split_key, waits_for_call
+from ..state import Outcome, TimelineStatus, split_key, waits_for_call
 from ..steps import Step
 from ..store import snapshot_of
 from ..workflows import BoundStep
@@ -167,6 +167,8 @@ def _list(request: HttpRequest) -> HttpResponse:
         declaration = registry.find(workflow)
         rows = rows.filter(workflow__in=declaration.names if declaration else [workflow])
     if status := _asked(request, "status"):
+        if status not in [*TimelineStatus]:
+            raise BadRequest(_("status= is one of %(known)s.") % {"known": ", ".join(TimelineStatus)})
         rows = rows.filter(status=status)
     if before := _asked(request, "before"):
         try:

@@ -304,7 +304,7 @@ def test_no_answer_holds_inputs_fields_or_secrets(customer, ada, order):
     assert "customer" not in said.replace("The customer pays.", "")
 
 
-@pytest.mark.parametrize("asked", ["workflow=%00", "status=%00", "before=%00"])
+@pytest.mark.parametrize("asked", ["workflow=%00", "status=%00", "before=%00", "status=runing"])
 def test_what_no_database_holds_is_asked_for_in_vain(customer, asked):
     assert customer.get(f"{API}?{asked}").json()["error"]["reason"] == "malformed"
 

@@ -65,3 +65,5 @@ def test_a_place_that_is_none_is_refused(say: type_say, supper: Any) -> None:
         say("show", str(supper.pk), "--family", "--after", "tomorrow")
     with pytest.raises(CommandError, match="with --family only"):
         say("show", str(supper.pk), "--after", "tomorrow")
+    with pytest.raises(CommandError, match="--at: not with --family"):
+        say("show", str(supper.pk), "--family", "--at", "1")

@@ -44,16 +44,25 @@ def test_amend_corrects_fields_given_as_json_or_as_text(ask: type_ask) -> None:
     )
 
 
+def test_what_fits_a_field_only_as_text_is_taken_as_text(ask: type_ask) -> None:
+    order = OrderFactory(upto="pay")
+
+    answer = ask("amend", str(order.pk), "--reason", "a number", "--set", "customer=4711")
+
+    assert answer["fields"] == {"customer": "4711"}
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
+        (["--reason", "x", "--set", "amount=" + "[" * 100_000], "amount: Input should be a valid integer"),
         (["--reason", "x"], "arguments are required: --set"),
         (["--set", "amount=7"], "arguments are required: --reason"),
         (["--reason", " ", "--set", "amount=7"], "Say why the fields are corrected"),
         (["--reason", "x", "--set", "amount=much"], "amount: Input should be a valid integer"),
         (["--reason", "x", "--set", "amuont=7"], "amuont: shop.Order has no such field"),
     ],
-    ids=lambda words: words if isinstance(words, str) else " ".join(words),
+    ids=lambda words: words if isinstance(words, str) else " ".join(words)[:60],
 )
 def test_amend_without_fields_or_reason_or_with_wrong_ones_writes_nothing(
     say: type_say, words: list[str], says: str

@@ -108,6 +108,22 @@ def test_the_same_key_has_one_effect_and_the_same_answer() -> None:
     assert Entry.objects.filter(text="pay").count() == 1
 
 
+def test_the_same_input_with_another_key_is_another_call() -> None:
+    order = ready_to_pay()
+    order.pay.using(key="evt_1")(amount=5)
+
+    with pytest.raises(Refused, match="“pay” was called already, with another key") as refused:
+        order.pay.using(key="evt_2")(amount=5)
+
+    assert refused.value.reason == "settled"
+    assert order.pay(amount=5) == "completed"
+
+
+def test_an_actor_is_a_user_or_one_of_ours() -> None:
+    with pytest.raises(TypeError, match="actor='bob': give a user, or an Actor"):
+        Order.using(actor="bob")  # type: ignore[arg-type]
+
+
 def test_the_same_key_twice_is_the_same_timeline() -> None:
     first = Order.using(key="order-17").start(customer="Ada")
 

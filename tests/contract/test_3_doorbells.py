@@ -173,6 +173,8 @@ def test_a_bell_for_an_unknown_or_old_attempt_is_dropped() -> None:
     answer(order.pk.hex, "pack", "", run.fence, HERE, "embedded")
     answer(order.pk.hex, "no_such_step", "", 3, HERE, "embedded")
     answer("0" * 32, "pack", "", 3, HERE, "embedded")
+    answer("no id", "pack", "", 3, HERE, "embedded")
+    answer(order.pk.hex, "pack", "", run.fence, "a database that was taken away", "embedded")
 
     assert ran["pack"] == 1
 
@@ -210,6 +212,8 @@ def test_explain_says_that_no_worker_has_been_seen_while_one_is_needed(sees_nobo
 
     moments.offset += timedelta(seconds=11)
     assert sees_nobody(order)
+    order.timeline.amend(reason="misheard", amount=7)  # it moves otherwise
+    assert sees_nobody(Order.get(order.pk))
 
 
 @pytest.mark.redis

@@ -12,7 +12,7 @@ from django_timelines.engine.claim import claim
 from django_timelines.engine.clock import tick
 from django_timelines.engine.pause import pause_all, resume_all
 from django_timelines.engine.runner import Runner
-from django_timelines.exceptions import Refused, Rejected
+from django_timelines.exceptions import Refused, Rejected, Unknown
 from django_timelines.models import Event, Lease, Run
 from django_timelines.state import RunName, step_status
 from django_timelines.testing import drain, recorded_errors, travel
@@ -479,6 +479,23 @@ def test_pausing_everything_holds_starts_calls_claims_and_the_clock() -> None:
     assert resume_all() is True
     drain()
     assert (Trip.get(trip.pk).travel.status, Trip.get(late.pk).book_hotel.status) == ("completed", "completed")
+
+
+def test_pausing_or_resuming_a_workflow_that_there_is_not_is_refused() -> None:
+    with pytest.raises(Unknown, match=r"no workflow 'shop\.Tripp'"):
+        pause_all("no planes", "shop.Tripp")
+    with pytest.raises(Unknown, match=r"no workflow 'shop\.Tripp'"):
+        resume_all("shop.Tripp")
+
+    assert resume_all("shop.Trip") is False
+
+
+def test_a_verb_without_a_reason_says_so() -> None:
+    trip = Trip.start("Ada")
+
+    for nothing in ("", " ", None):
+        with pytest.raises(Rejected, match="Say why"):
+            trip.timeline.cancel(reason=nothing)  # type: ignore[arg-type]
 
 
 def test_pausing_one_workflow_leaves_the_others() -> None:

@@ -42,6 +42,7 @@ def test_the_tests_settings_are_in_order() -> None:
         ({"CAN_CALL": "..policy.can_call"}, "timelines.E003", "cannot be imported"),
         ({"SEALER": None}, "timelines.E003", "cannot be imported"),
         ({"LEASE": "long"}, "timelines.E004", "no positive number"),
+        ({"LEASE": "60"}, "timelines.E004", "is '60', which is no positive number"),
         ({"LEASE": 0}, "timelines.E004", "no positive number"),
         ({"LEASE": float("nan")}, "timelines.E004", "no positive number"),
         ({"LEASE": 1e300}, "timelines.E004", "a year's at most"),

@@ -16,7 +16,17 @@ from typing_extensions import TypedDict
 from django_timelines import registry
 from django_timelines.exceptions import DeclarationError, TimelinesError
 from django_timelines.fields import field_for
-from django_timelines.workflows import AT_LEAST_ONCE, Event, Limit, Retry, Secret, Workflow, step, subworkflow
+from django_timelines.workflows import (
+    AT_LEAST_ONCE,
+    Event,
+    Limit,
+    Retry,
+    Secret,
+    Workflow,
+    any_of,
+    step,
+    subworkflow,
+)
 
 
 def no_entry() -> None:
@@ -230,9 +240,46 @@ def unique_by_nothing() -> None:
         def begin(self) -> None: ...
 
 
+def options_without_a_name() -> None:
+    class Positional(Workflow):
+        @step
+        def register(self) -> None: ...
+
+        @step(register)  # type: ignore[call-overload]
+        def greet(self) -> None: ...
+
+
+def any_of_nothing() -> None:
+    class Never(Workflow):
+        @step
+        def begin(self) -> None: ...
+
+        @step(after=any_of())
+        def end(self) -> None: ...
+
+
+def results_that_the_child_has_not() -> None:
+    class Kid(Workflow):
+        reference: str = ""
+
+        @step
+        def begin(self) -> None: ...
+
+    class Parent(Workflow):
+        reference: str = ""
+
+        @step
+        def begin(self) -> None: ...
+
+        pay = subworkflow(Kid, after=begin, results={"reference": "referense"})
+
+
 @pytest.mark.parametrize(
     ("declare", "says"),
     [
+        (options_without_a_name, r"give options by name\. Write @step\(after=…\)"),
+        (any_of_nothing, r"after= is any_of\(\) of nothing"),
+        (results_that_the_child_has_not, "'referense', which is no field of Kid: did you mean 'reference'"),
         (unique_by_no_field, r"Misspelt: unique='emial' is no field. Did you mean 'email'\?"),
         (unique_by_a_number, "unique=5: name a field .*, several in a list, or give a function"),
         (limit_of_zero, r"Step 'begin': limit=0: so many attempts at once cannot be\. Write limit=3"),
@@ -267,6 +314,24 @@ def unique_by_nothing() -> None:
 def test_a_wrong_declaration_says_how_to_mend_it(declare: Callable[[], None], says: str) -> None:
     with pytest.raises(DeclarationError, match=says):
         declare()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"attempts": 0}, "attempts=0.: a whole number, from 1"),
+        ({"attempts": "5"}, "attempts='5'"),
+        ({"attempts": 2.5}, "attempts=2.5"),
+        ({"wait": 30}, r"wait=30.: a timedelta\. Write wait=timedelta\(seconds=30\)"),
+        ({"cap": timedelta(seconds=-1)}, "cap=datetime.timedelta"),
+        ({"factor": 0}, "factor=0.: a number from 1"),
+        ({"factor": float("nan")}, "factor=nan"),
+        ({"on": "OSError"}, "on='OSError'.: an exception class"),
+    ],
+)
+def test_a_wrong_policy_says_how_to_mend_it(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(DeclarationError, match=says):
+        Retry(**options)
 
 
 class Card(pydantic.BaseModel):
@@ -380,7 +445,7 @@ def test_a_field_changes_in_a_step_only() -> None:
 
     still = Still.start()
 
-    with pytest.raises(TimelinesError, match="in a step's body only"):
+    with pytest.raises(TimelinesError, match="works only in a step's body"):
         still.amount = 5
 
 

@@ -288,9 +288,9 @@ def test_a_lease_that_was_left_behind_proves_nothing_and_is_swept_up(repeatable_
         answer(**bell_of(till, "tell"))
     assert Till.get(till.pk).tell.status == "completed"
 
-    store.sweep_leases(HERE)
+    store.delete_ended_leases(HERE)
     with travel(2 * FAR):
-        store.sweep_leases(HERE)
+        store.delete_ended_leases(HERE)
     assert not Lease.objects.using(HERE).filter(run=run.pk).exists()
 
 

@@ -105,3 +105,5 @@ def test_the_terminal_names_what_no_clock_has_looked_at(daily: Any) -> None:  # 
     assert "shop.Parcel: no clock has looked at it yet." in say()
     with pytest.raises(CommandError, match=r"no schedule .shop\.Parcel night."):
         say("--pause", "shop.Parcel", "--name", "night")
+    with pytest.raises(CommandError, match="--name: with --pause or --resume only"):
+        say("--name", "night")

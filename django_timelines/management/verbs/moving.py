@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.management.color import Style
 
+from ... import registry
 from ...engine import operate
+from ...exceptions import Rejected
+from ...inputs import read
 from ...models import Timeline
 from ...state import Outcome, split_key
 from ...store import snapshot_of
@@ -57,15 +60,27 @@ def _add_set(parser: ArgumentParser, what: str, *, required: bool = False) -> No
     )
 
 
-def field_value(text: str) -> tuple[str, Any]:
-    """Read ``name=value``: the value is JSON, or else a text."""
+def field_value(text: str) -> tuple[str, str]:
+    """Split ``name=value``."""
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
         raise ArgumentTypeError(f"{text!r} is no FIELD=VALUE.")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
+    return name, value
+
+
+def _fields(timeline: Timeline, options: type_options) -> dict[str, Any]:
+    """Read the values that were typed, as the admin does: JSON or else text, of which a field's type has the last word."""
+    declaration = registry.find(timeline.workflow)
+    declared = declaration.fields if declaration else {}
+    given, errors = dict[str, Any](options["set"]), {}
+    for name in given.keys() & declared.keys():
+        try:
+            given[name] = read(declared[name], given[name])
+        except ValidationError as error:
+            errors[name] = error.messages
+    if errors:
+        raise Rejected(errors)
+    return given
 
 
 def _retry(options: type_options, style: Style) -> Answer:
@@ -77,14 +92,14 @@ def _retry(options: type_options, style: Style) -> Answer:
 
 def _skip(options: type_options, style: Style) -> Answer:
     timeline = finding.timeline(options)
-    run, reason, fields = split_key(options["step"]), options["reason"], dict(options["set"])
-    outcome, _after = operate.skip(snapshot_of(timeline), run, reason, fields)
+    run, fields = split_key(options["step"]), _fields(timeline, options)
+    outcome, _after = operate.skip(snapshot_of(timeline), run, options["reason"], fields)
     return _moved(timeline, options, outcome, style)
 
 
 def _amend(options: type_options, style: Style) -> Answer:
     timeline = finding.timeline(options)
-    fields = dict(options["set"])
+    fields = _fields(timeline, options)
     operate.amend(snapshot_of(timeline), options["reason"], fields)
     timeline.refresh_from_db()
     now = standing(timeline, style)

@@ -6,7 +6,6 @@ from argparse import ArgumentParser
 
 from django.core.management.color import Style
 
-from ... import registry
 from ...engine.pause import pause_all, resume_all
 from ...store import EVERYTHING
 from . import finding
@@ -43,8 +42,6 @@ def _resume(options: type_options, style: Style) -> Answer:
         return standing(timeline, style)
     label = options["workflow"] or EVERYTHING
     was_paused = resume_all(label, finding.database(options))
-    if label and not was_paused:
-        registry.get(label)  # says which there are
     said = "goes on" if was_paused else "was not paused"
     return _paused(options, f"{name_of(label)} {said}.", changed=was_paused)
 

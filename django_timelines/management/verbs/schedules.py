@@ -28,6 +28,8 @@ def _arguments(parser: ArgumentParser) -> None:
 
 def _run(options: type_options, style: Style) -> Answer:
     rows = Schedule.objects.using(finding.database(options))
+    if options["name"] and not (options["pause"] or options["resume"]):
+        options["usage_error"]("argument --name: with --pause or --resume only.")
     if label := options["pause"] or options["resume"]:
         for row in _named(rows, label, options["name"]):
             ticks.pause(row, current()) if options["pause"] else ticks.resume(row)

@@ -41,6 +41,8 @@ def _arguments(parser: ArgumentParser) -> None:
 
 def _run(options: type_options, style: Style) -> Answer:
     timeline = finding.timeline(options)
+    if options["family"] and options["at"] is not None:
+        options["usage_error"]("argument --at: not with --family, which tells of all events.")
     if options["family"]:
         return of_family(timeline, options, style)
     if options["after"]:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
 from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -18,6 +22,7 @@ _NOW = {
 # serialization_failure, deadlock_detected, lock_not_available
 _POSTGRESQL_AGAIN = frozenset({"40001", "40P01", "55P03"})
 _MYSQL_AGAIN = frozenset({1020, 1205, 1213})  # the record has changed, a lock wait timed out, a deadlock
+_MYSQL_ROLLED_BACK = frozenset({1020, 1206, 1213})  # a deadlock and its like: not the statement, the whole transaction
 _SQLITE_AGAIN = frozenset({5, 6})  # SQLITE_BUSY, SQLITE_LOCKED: "database is locked"
 
 
@@ -46,10 +51,35 @@ def is_transient(error: BaseException) -> bool:
     if not isinstance(error, DatabaseError):
         return False
     cause = error.__cause__
+    number = _number(error)
     sqlstate = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)  # psycopg 3, and 2
     sqlite_code = getattr(cause, "sqlite_errorcode", 0) & 0xFF  # the primary one of an extended code
-    number = next(iter(cause.args if cause else ()), None)
     return sqlstate in _POSTGRESQL_AGAIN or sqlite_code in _SQLITE_AGAIN or number in _MYSQL_AGAIN
+
+
+def _number(error: BaseException) -> object:
+    """Return what a driver numbers an error."""
+    return next(iter(error.__cause__.args if error.__cause__ else ()), None)
+
+
+@contextmanager
+def noting_rollback(connection: BaseDatabaseWrapper, note: Callable[[DatabaseError], None]) -> Iterator[None]:
+    """Note errors with which MariaDB has rolled back all of the transaction, which Django takes for open.
+
+    Whoever goes on after one writes the rest alone (https://mariadb.com/kb/en/innodb-lock-modes/#deadlock-detection; elsewhere
+    nothing can be written then).
+    """
+
+    def watch(execute: Callable[..., Any], *asked: Any) -> Any:
+        try:
+            return execute(*asked)
+        except DatabaseError as error:
+            if _number(error) in _MYSQL_ROLLED_BACK:
+                note(error)
+            raise
+
+    with connection.execute_wrapper(watch) if connection.vendor == "mysql" else nullcontext():
+        yield
 
 
 def in_callers_transaction(using: str) -> bool:

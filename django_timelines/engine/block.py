@@ -25,6 +25,7 @@ class Block:
         self._atomic: Atomic
         self._since = 0.0
         self.broken: Exception | None = None  # why a batch could not be committed
+        self.rolled_back: Exception | None = None  # with what the database has rolled back all that the body wrote
         self.committed = False  # what is open now, or was last
 
     def __enter__(self) -> Block:
@@ -41,7 +42,12 @@ class Block:
         return any(block is self._atomic for block in connections[self._using].atomic_blocks)
 
     def check(self) -> None:
-        """See that the body has left its own ``atomic()`` blocks; ``PermanentFailure`` if not: it would be so each time."""
+        """See that the body has left its own ``atomic()`` blocks; ``PermanentFailure`` if not: it would be so each time.
+
+        And that what it wrote is there: a body that goes on after a deadlock would not notice.
+        """
+        if self.rolled_back is not None:
+            raise self.rolled_back
         if not self.is_open:
             raise self.broken or RuntimeError("The transaction around the body is gone.")
         check_blocks(self._using, connections[self._using].atomic_blocks.index(self._atomic) + 1)
@@ -58,6 +64,10 @@ class Block:
             logger.exception("A hook that a body gave to on_commit failed, after the commit of a batch.")
         self._let_others_write()
         self._begin()
+
+    def note_rollback(self, error: Exception) -> None:
+        """Note that what the body wrote since its last batch is gone: it is to run again, whatever it makes of the error."""
+        self.rolled_back = error
 
     def _begin(self) -> None:
         self.committed = False

@@ -29,7 +29,7 @@ from ..store import Snapshot
 from . import leaks
 from .asked import Input, check_input
 from .assignee import who_gets
-from .interrupt import Again, Interrupted
+from .interrupt import Again, Cancelled, Interrupted
 from .remind import plan_of
 from .sealing import secrets_of
 
@@ -259,8 +259,14 @@ def _call(step: Step[...], body: Any, workflow: Any, given: Mapping[str, Any]) -
 
 
 async def _within(limit: timedelta | None, body: Any, workflow: Any, given: Mapping[str, Any]) -> None:
-    async with asyncio.timeout(limit.total_seconds() if limit else None):
-        await body(workflow, **given)
+    try:
+        async with asyncio.timeout(limit.total_seconds() if limit else None):
+            await body(workflow, **given)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise Cancelled from None
+        raise  # the body's own
 
 
 def _as_failure(error: BaseException) -> Exception:

@@ -7,6 +7,7 @@ one commit after the body. What is not recorded is found by the clock, once the 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
 from collections.abc import Iterable
@@ -19,7 +20,7 @@ from django.core.exceptions import ValidationError
 from django.db import Error, InterfaceError, OperationalError, connections, transaction
 
 from ..actors import ActorType, Cause, acting, current, in_step, this_process
-from ..databases import is_transient
+from ..databases import is_transient, noting_rollback
 from ..exceptions import Conflict, LeaseLost, NotUnique, Rejected, TimelinesError
 from ..items import without_many
 from ..placements import INLINE, Bell
@@ -34,7 +35,7 @@ from .block import Block
 from .body import Failed, run_body, type_ended
 from .claim import claim, prepare
 from .family import hear
-from .interrupt import Again, AtCheckpoint, Interrupted, TimedOut
+from .interrupt import Again, AtCheckpoint, Cancelled, Interrupted, TimedOut
 from .leases import keeper
 from .patience import Patience
 from .record import Stale, check_ours, record, record_superseded, too_late
@@ -189,6 +190,8 @@ def execute(held: Held, runner: Runner) -> tuple[Advance | None, type_ended | No
             leaks.mend()
             at_checkpoint = isinstance(interrupted, AtCheckpoint)
             give_back(held, runner, between_items=at_checkpoint, in_time=interrupted.in_time)
+        if isinstance(interrupted, Cancelled):
+            raise asyncio.CancelledError from None
         if not is_ours:
             raise
     return None, None
@@ -309,9 +312,12 @@ def _not_unique(held: Held, error: NotUnique) -> Failed:
 def _run_in(block: Block, held: Held, runner: Runner, leases: ExitStack) -> type_ended:
     """Run the body in a transaction of ours, which it may commit batch by batch."""
     try:
-        ended = _run(held, runner, Batches(held, runner, block, leases))
+        with noting_rollback(connections[runner.using], block.note_rollback):
+            ended = _run(held, runner, Batches(held, runner, block, leases))
     except Again as again:
         raise again.error from None
+    if block.rolled_back is not None:
+        raise block.rolled_back
     if block.broken is not None:  # whatever the body made of it
         return Failed(block.broken, secrets_of(held.declaration, held.name, held.given or {}))
     return ended

@@ -20,7 +20,7 @@ from ..items import read_named
 from ..models import Event, Pause, Run, Sighting, Timeline
 from ..placements import EMBEDDED
 from ..placements.embedded import is_used
-from ..sight import Sight, look_at
+from ..sight import Sight, look
 from ..state import (
     CLAIMABLE,
     ENDED,
@@ -82,10 +82,8 @@ class Explanation:
 
 
 def explain(timeline: Timeline) -> Explanation:
-    """Answer from the stored rows as they are now."""
-    if timeline.status in ENDED:
-        return _explained(Sight(timeline, [], [], {}))
-    return _explained(look_at(timeline))
+    """Answer from the stored rows as they are now, all of one moment: the given row may be old."""
+    return _explained(look(timeline.pk, timeline.using) or Sight(timeline, [], [], {}))
 
 
 def explain_publicly(sight: Sight) -> Explanation:
@@ -291,7 +289,10 @@ def _sentences(run: Run, details: dict[str, object]) -> tuple[str, str]:
 def _blocked(details: dict[str, object]) -> str:
     match details.get("reason"):
         case "interrupted":
-            sentence = _("“%(step)s” is blocked: what executed it went away in attempt %(attempt)s. Retry or skip it.")
+            sentence = _(
+                "“%(step)s” is blocked: what executed it went away in attempt %(attempt)s, and it may have been done. "
+                "Look, and then retry or skip it."
+            )
         case "conflict":
             sentence = _(
                 "“%(step)s” is blocked: it was done, but a field that it changed was changed meanwhile. "

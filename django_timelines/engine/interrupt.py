@@ -48,6 +48,10 @@ class Stopped(Interrupted):
     """Raised in a body whose worker ends, and at its end where the timeline is newer code's by then."""
 
 
+class Cancelled(Interrupted):
+    """Raised in an async body whose caller is cancelled: a browser that is gone, say. The caller gets its ``CancelledError``."""
+
+
 class AtCheckpoint(Stopped):
     """Raised between two items of a long step: its worker ends, or its timeline is paused or cancelled.
 

@@ -20,7 +20,8 @@ def put_back(before: type_marks) -> list[str]:
     leaked = []
     for connection in connections.all(initialized_only=True):
         then = before.get(connection.alias, (0, False, connection.settings_dict["AUTOCOMMIT"]))
-        if _mark(connection) != then and connection.connection is not None:
+        is_there = connection.connection is not None or connection.in_atomic_block != then[1]
+        if _mark(connection) != then and is_there:
             leaked.append(connection.alias)
             _unwind(connection, *then)
     return leaked
@@ -46,6 +47,8 @@ def mend(*, suspected: bool = False, inside: bool = False) -> bool:
         else:
             broken = True
             connection.close()
+            if pool := getattr(connection, "pool", None):
+                pool.check()  # a restart of the database has broken those that it keeps, too
     return broken
 
 
@@ -74,4 +77,6 @@ def _unwind(connection: BaseDatabaseWrapper, depth: int, in_block: bool, autocom
     if not in_block:
         connection.in_atomic_block = False
         connection.run_on_commit = []
+        if connection.closed_in_transaction:  # as Django has it at the end of atomic(): close() would do nothing
+            connection.connection, connection.closed_in_transaction = None, False
         connection.close()

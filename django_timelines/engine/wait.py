@@ -10,6 +10,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
+from .. import registry
 from ..databases import in_callers_transaction
 from ..signals import appended
 from ..state import LATER, MOVING, Outcome, RunName, StepStatus, awaits_child, run_key, standing, step_status
@@ -77,9 +78,17 @@ def _is_under_way(snapshot: Snapshot, name: RunName) -> bool:
 
 
 def _nothing_goes_on(snapshot: Snapshot, name: RunName) -> bool:
-    """Tell whether an upcoming step cannot come soon: all that is open waits for people."""
-    upcoming = step_status(snapshot.state, *name) is StepStatus.UPCOMING
-    return upcoming and {*MOVING, LATER}.isdisjoint(standing(snapshot.state))
+    """Tell whether an upcoming step cannot come soon: all that is open waits for people, and none for another timeline."""
+    if step_status(snapshot.state, *name) is not StepStatus.UPCOMING:
+        return False
+    return {*MOVING, LATER}.isdisjoint(standing(snapshot.state)) and not _awaits_a_child(snapshot)
+
+
+def _awaits_a_child(snapshot: Snapshot) -> bool:
+    declaration = registry.find(snapshot.workflow)
+    begun = [name for name, step in declaration.steps.items() if step.child is not None] if declaration else []
+    runs = [snapshot.state["runs"].get(name, {}) for name in begun]
+    return any(StepStatus.WAITING in run.get("each", (run.get("status"),)) for run in runs)
 
 
 def _wake(sender: Any, timeline: uuid.UUID, **kwargs: Any) -> None:

@@ -14,7 +14,7 @@ from django_rq.settings import QUEUES
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from rq import Queue, Worker, get_current_job
-from rq.job import Job
+from rq.job import Job, JobStatus
 from rq.suspension import WORKERS_SUSPENDED
 
 from .. import conf
@@ -44,11 +44,15 @@ class RQ(Placement):
     def ring(self, bell: Bell) -> bool:
         """Enqueue the job now: we come after the commit already. One that is in the queue stays where it is there.
 
-        Its status alone does not tell: a worker that died as it took it, or a queue that was emptied, leaves that behind.
+        Its status alone does not tell: a worker that died as it took it, or a queue that was emptied, leaves that behind. A job
+        that has started may answer others by now, and is deleted by its id as it ends: then the bell gets another.
         """
         queue, job = self._queue, f"timelines-{bell.timeline}-{bell.fence}"
-        if queue.job_class.exists(job, queue.connection) and queue.get_job_position(job) is not None:
-            return True
+        for known in (job, f"{job}-again"):
+            if queue.job_class.exists(known, queue.connection) and queue.get_job_position(known) is not None:
+                return True
+        if queue.connection.hget(queue.job_class.key_for(job), "status") == JobStatus.STARTED.encode():
+            job = f"{job}-again"
         queue.enqueue_call(
             f"{__name__}.{answer.__name__}",
             kwargs=bell.as_json(),

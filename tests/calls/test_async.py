@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.contrib.auth import get_user_model
 from django.test import AsyncClient, Client
@@ -14,7 +15,7 @@ from django.test import AsyncClient, Client
 from django_timelines.actors import acting, of_user
 from django_timelines.exceptions import Refused, Rejected
 from django_timelines.testing import drain, recorded_errors
-from django_timelines.workflows import Outcome
+from django_timelines.workflows import AT_LEAST_ONCE, AT_MOST_ONCE, Outcome, Retry, Workflow, step
 from tests.live.sockets import PATIENCE, Socket
 from tests.shop.workflows import Bar, Order, plan
 
@@ -204,3 +205,62 @@ def test_a_consumer_awaits_calls_as_its_user() -> None:
     assert async_to_sync(story)() == [{"outcome": "completed"}, {"refused": "settled"}]
     called = order.timeline.events.get(type="StepCalled", step="pay")
     assert (called.actor_type, called.actor_label) == ("user", "ada")
+
+
+class Patience(Workflow):
+    """Async steps that take long."""
+
+    @step
+    def begin(self) -> None: ...
+
+    @step(after=begin, manual=True, delivery=AT_LEAST_ONCE, retry=Retry(1))
+    async def repeat(self) -> None:
+        begun.set()
+        await asyncio.sleep(60)
+
+    @step(after=begin, manual=True, delivery=AT_MOST_ONCE)
+    async def once(self) -> None:
+        begun.set()
+        await asyncio.sleep(60)
+
+
+begun = threading.Event()
+
+
+@pytest.mark.parametrize(("name", "left"), [("repeat", "retrying"), ("once", "blocked")])
+def test_a_caller_that_is_cancelled_is_so_and_gives_the_attempt_back(name: str, left: str, place: Any) -> None:
+    place(Patience._declaration.label, begin="inline", repeat="inline", once="inline")
+    patience, ended = Patience.start(), list[str]()
+    begun.clear()
+
+    async def visit() -> None:
+        try:
+            await getattr(patience, name).acall()
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+
+    async def leave() -> None:
+        async with ThreadSensitiveContext():
+            visitor = asyncio.create_task(visit())
+            await asyncio.to_thread(begun.wait, PATIENCE)
+            visitor.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await visitor
+
+    asyncio.run(leave())
+
+    run = Patience.get(patience.pk).timeline.state["runs"][name]
+    assert (ended, run["status"], run["attempt"]) == (["cancelled"], left, 0 if left == "retrying" else 1)
+
+
+def test_a_body_that_is_cancelled_by_itself_has_failed(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def cancels_itself(workflow: Any) -> None:
+        raise asyncio.CancelledError
+
+    place(Patience._declaration.label, begin="inline", repeat="inline")
+    patience = Patience.start()
+    monkeypatch.setattr(Patience.repeat, "body", cancels_itself)
+
+    with recorded_errors():
+        assert patience.repeat() == "blocked"

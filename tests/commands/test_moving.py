@@ -254,7 +254,10 @@ def test_what_may_be_done_already_is_left_to_a_person(ask: type_ask) -> None:
 
     assert refused.value.returncode == 1
     assert Order.get(order.pk).send.status == "blocked"
-    ask("retry", str(order.pk), "send")
+    with pytest.raises(CommandError, match="'send' may have been done already"):
+        ask("retry", str(order.pk), "send")
+    assert Order.get(order.pk).send.status == "blocked"
+    assert ask("retry", str(order.pk), "send", "--force")["outcome"] == "due"
 
 
 @everywhere

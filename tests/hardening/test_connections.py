@@ -1,6 +1,7 @@
 """A worker outlives a restart of the database, and a connection that is out of step."""
 
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from pymysql.constants import COMMAND
 from django_timelines.engine import leaks
 from django_timelines.engine.execute import answer
 from django_timelines.models import Run
-from django_timelines.workflows import Workflow, step
+from django_timelines.workflows import AT_MOST_ONCE, Workflow, step
 from tests.shop.here import HERE
 from tests.shop.models import Entry
 from tests.shop.workflows import Order
@@ -117,3 +118,45 @@ def test_outside_a_transaction_it_is_a_failed_attempt(ways: str, place: Any) -> 
         census.count(ways)
 
     assert Census.get(census.pk).count.status == "retrying"
+
+
+@pytest.fixture
+def pooled() -> Iterator[Any]:
+    """Let the database's connections come from a pool, as Django 5.1 and later can."""
+    connection: Any = connections[HERE]
+    if connection.vendor != "postgresql":
+        pytest.skip("only PostgreSQL's connections come from a pool")
+    options = connection.settings_dict["OPTIONS"]
+    connection.close()
+    options["pool"] = {"min_size": 3, "max_size": 6, "timeout": 20}
+    connection.pool.open()
+    connection.pool.wait(20)
+    yield connection
+    connection.close()
+    connection.pool.wait(20)  # it makes new ones by itself, of which none is to be left
+    connection.close_pool()
+    del options["pool"]
+
+
+class Restart(Workflow):
+    """The database goes away while a step works outside."""
+
+    @step
+    def begin(self) -> None: ...
+
+    @step(after=begin, manual=True, delivery=AT_MOST_ONCE)
+    def work(self) -> None:
+        options = {key: value for key, value in connections[HERE].get_connection_params().items() if key != "pool"}
+        with connections[HERE].Database.connect(**options, autocommit=True) as another:
+            name = [connections[HERE].settings_dict["NAME"]]
+            others = "datname = %s AND pid <> pg_backend_pid()"
+            another.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}", name)  # noqa: S608
+
+
+def test_an_effect_is_recorded_although_all_connections_of_a_pool_broke_meanwhile(pooled: Any, place: Any) -> None:
+    place(Restart._declaration.label, begin="inline", work="inline")
+    restart = Restart.start()
+
+    restart.work()
+
+    assert Restart.get(restart.pk).work.status == "completed"

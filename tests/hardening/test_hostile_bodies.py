@@ -60,6 +60,11 @@ def leaves_a_transaction_open(workflow: Any) -> None:
     Entry.objects.create(text="in the leak")
 
 
+def leaves_a_transaction_open_and_closes(workflow: Any) -> None:
+    leaves_a_transaction_open(workflow)
+    connections[HERE].close()
+
+
 def closes_the_connection(workflow: Any) -> None:
     connections[HERE].close()
 
@@ -128,6 +133,13 @@ def test_the_attempt_fails_and_says_so(bad: Callable[[Any], None], step: str) ->
     assert len(error["traceback"]) <= 16_000
     assert not Entry.objects.filter(text="in the leak").exists()
     assert Slow.start().inside.status == "due"  # the connection is as good as new
+
+
+def test_a_transaction_that_was_left_open_on_a_closed_connection_breaks_it_for_nobody_else() -> None:
+    error = failure_of(leaves_a_transaction_open_and_closes, "outside")
+
+    assert error["message"].startswith("The body left a transaction open")
+    assert Slow.start().inside.status == "due"
 
 
 @pytest.mark.parametrize("step", ["inside", "outside"])

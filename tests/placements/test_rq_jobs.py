@@ -15,9 +15,18 @@ from rq.job import Job
 from rq.suspension import resume, suspend
 
 from django_timelines import conf, placements
+from django_timelines.actors import SYSTEM
+from django_timelines.engine import execute
+from django_timelines.engine.claim import claim
+from django_timelines.engine.execute import run_from
+from django_timelines.engine.runner import Runner
 from django_timelines.models import Run
 from django_timelines.placements import Bell, stopping
 from django_timelines.placements import rq as placement
+from django_timelines.state import RunName
+from django_timelines.testing.patching import wrapped
+from django_timelines.workflows import Workflow, step
+from tests.races.at_once import meanwhile
 from tests.shop.here import HERE
 from tests.shop.workflows import Order, plan, ran
 
@@ -86,19 +95,23 @@ def test_a_job_of_somebody_else_keeps_its_place(queue: Any) -> None:
 
 
 def test_what_raises_fails_the_job_says_at_which_bell_and_takes_none_with_it(queue: Any) -> None:
-    first, last = orders(1)[0], Bell("0" * 32, "pack", "", 3, "no_such_database", "rq:default")
+    first, broken, _last = orders(3)
     job = queue.job_ids[0]
-    placements.get("rq:default").ring(last)
-    orders(1)
 
-    work(queue, jobs=1)
+    def breaks(timeline: uuid.UUID, *asked: Any) -> Any:
+        if timeline == broken.pk:
+            raise OSError("no space is left")
+        return claim(timeline, *asked)
+
+    with wrapped(execute, "claim", lambda _claim: breaks):
+        work(queue, jobs=1)
 
     assert Order.get(first.pk).pay.status == "waiting"
     assert len(queue.job_ids) == 1
     failed = Job.fetch(job, queue.connection)
     assert failed.is_failed
-    assert "no_such_database" in str(failed.latest_result().exc_string)  # type: ignore[union-attr]
-    assert f"'timeline': '{last.timeline}'" in str(failed.latest_result().exc_string)  # type: ignore[union-attr]
+    assert "no space is left" in str(failed.latest_result().exc_string)  # type: ignore[union-attr]
+    assert f"'timeline': '{broken.pk.hex}'" in str(failed.latest_result().exc_string)  # type: ignore[union-attr]
 
 
 def test_a_bell_whose_job_is_gone_is_passed_over(queue: Any) -> None:
@@ -218,3 +231,36 @@ def test_a_site_may_have_a_job_class_of_its_own(queue: Any, settings: Any) -> No
     worker.work(burst=True, logging_level="CRITICAL", max_jobs=1)
 
     assert [Order.get(order.pk).pay.status for order in begun] == ["waiting"] * 3
+
+
+class Printer(Workflow):
+    """One prints at a time."""
+
+    @step
+    def begin(self, page: int) -> None: ...
+
+    @step(after=begin, limit=1)
+    def print(self) -> None: ...
+
+
+def test_a_bell_that_is_rung_again_while_its_job_answers_others_is_answered(
+    queue: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder, other = Printer.start(1), Runner(SYSTEM, "rq:default", HERE)  # another worker has the slot
+    held = claim(holder.pk, RunName("print"), Run.objects.get(timeline=holder.pk).fence, other)
+    queue.empty()
+    late = Printer.start(2)
+    orders(1)
+
+    def end_the_other(_workflow: Any) -> None:
+        meanwhile(lambda: run_from(held, other))  # which calls up who waits
+        monkeypatch.setattr(placement, "_take_next", lambda _job: None)  # as after a body that takes long
+
+    plan["pack"] = end_the_other
+    work(queue, jobs=1)
+    assert ran["pack"] == 1
+    assert Printer.get(late.pk).print.status == "due"
+    work(queue)
+
+    assert Printer.get(late.pk).print.status == "completed"
+    assert not queue.connection.keys(f"rq:job:timelines-{late.pk.hex}*")

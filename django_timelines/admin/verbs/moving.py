@@ -45,7 +45,11 @@ def _look_at_retry(timeline: Timeline, key: str) -> Outlook:
     if run["attempt"] >= step.retry.attempts:
         sentences.append(_("If this attempt fails too, nothing tries again by itself: a person is needed."))
     if not _is_running(timeline, key):
-        return Outlook(sentences, str(run["fence"]))
+        may_be_done = operate.may_be_done(registry.get(timeline.workflow), split_key(key), run)
+        twice = [
+            _("It may have been done already: then this does it twice. Look first; what was done is to be skipped.")
+        ]
+        return Outlook(sentences, str(run["fence"]), twice if may_be_done else [])
     choice = Choice("force", _("Take the step from the attempt that is being executed"), required=True)
     return Outlook(sentences, str(run["fence"]), _warnings(timeline, key, step.delivery), choice=choice)
 

@@ -10,14 +10,17 @@ from django.core.management.color import Style
 
 from ... import registry
 from ...engine import operate
-from ...exceptions import Rejected
+from ...exceptions import Refused, Rejected
 from ...inputs import read
+from ...items import read_named
 from ...models import Timeline
-from ...state import Outcome, split_key
+from ...state import Outcome, RunName, StepStatus, run_key, split_key
 from ...store import snapshot_of
 from . import finding
 from .base import Answer, Verb, plain, type_options, value_text
 from .explain import standing
+
+_FORCE = "Also over an attempt that is being executed, and what may have been done already."
 
 
 def _for_a_step(parser: ArgumentParser) -> None:
@@ -28,7 +31,7 @@ def _for_a_step(parser: ArgumentParser) -> None:
 def _for_retry(parser: ArgumentParser) -> None:
     _for_a_step(parser)
     parser.add_argument("--reason", default="", help="Why, for the event.")
-    parser.add_argument("--force", action="store_true", help="Also over an attempt that is being executed.")
+    parser.add_argument("--force", action="store_true", help=_FORCE)
 
 
 def _for_skip(parser: ArgumentParser) -> None:
@@ -86,8 +89,21 @@ def _fields(timeline: Timeline, options: type_options) -> dict[str, Any]:
 def _retry(options: type_options, style: Style) -> Answer:
     timeline = finding.timeline(options)
     run, reason = split_key(options["step"]), options["reason"]
+    if not options["force"]:
+        _see_that_it_is_not_done(timeline, run)
     outcome, _after = operate.retry(snapshot_of(timeline), run, reason=reason, force=options["force"])
     return _moved(timeline, options, outcome, style)
+
+
+def _see_that_it_is_not_done(timeline: Timeline, name: RunName) -> None:
+    declaration = registry.find(timeline.workflow)
+    run = read_named(timeline, [run_key(*name)])["runs"].get(run_key(*name), {})
+    blocked = run.get("status") == StepStatus.BLOCKED
+    if blocked and declaration is not None and operate.may_be_done(declaration, name, run):
+        raise Refused(
+            f"{run_key(*name)!r} may have been done already. Look, and then skip it, or retry it with --force.",
+            "not_applicable",
+        )
 
 
 def _skip(options: type_options, style: Style) -> Answer:

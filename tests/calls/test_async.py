@@ -10,6 +10,7 @@ import pytest
 from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.contrib.auth import get_user_model
+from django.db import connections
 from django.test import AsyncClient, Client
 
 from django_timelines.actors import acting, of_user
@@ -247,6 +248,7 @@ def test_a_caller_that_is_cancelled_is_so_and_gives_the_attempt_back(name: str, 
             visitor.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await visitor
+            await sync_to_async(connections.close_all)()  # of this context's thread
 
     asyncio.run(leave())
 

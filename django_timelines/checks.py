@@ -81,7 +81,8 @@ def _placements() -> Iterator[CheckMessage]:
             yield Error(message, hint=_near_step(label, known), id="timelines.E005")
         scheme = str(placement).partition(":")[0]
         if scheme not in placements.SCHEMES:
-            hint = _near(scheme, placements.SCHEMES)
+            near = difflib.get_close_matches(scheme, placements.SCHEMES, 1)
+            hint = f"Did you mean {near[0]!r}?" if near else "Write inline, embedded, rq:<queue> or tasks:<backend>."
             yield Error(f"{label!r} is placed at {placement!r}, which is no placement.", hint=hint, id="timelines.E006")
             continue
         if label == conf.BACKGROUND and placement == placements.INLINE:

@@ -240,6 +240,11 @@ def _of_child(sight: Sight, name: RunName, details: type_run, publicly: bool) ->
     words |= {"workflow": child.workflow, "child": str(child.pk), "status": _(child.status)}
     sentence = _("“%(step)s” waits for %(workflow)s %(child)s, which is %(status)s.") % words
     yield Reason("child", sentence, _("“%(step)s” is under way.") % words, run_key(*name))
+    if child.status in ENDED and not publicly and registry.find(child.workflow) is None:
+        sentence = _(
+            "The code has no workflow %(workflow)s any more, to take what that did: bring it back, or skip “%(step)s”."
+        )
+        yield Reason("unknown_workflow", sentence % words, step=run_key(*name))
     if not publicly or conf.children_are_seen():
         yield from _explained(seen, publicly=publicly).reasons[:MOST]
 
@@ -264,7 +269,7 @@ def _sentences(run: Run, details: dict[str, object]) -> tuple[str, str]:
             sentence = _("“%(step)s” is overdue since %(until)s; it may still be done.")
             return sentence, sentence
         case StepStatus.BLOCKED:
-            return _blocked(details), _("“%(step)s” did not work; somebody has to look at it.")
+            return _blocked(run, details), _("“%(step)s” did not work; somebody has to look at it.")
         case StepStatus.RUNNING:
             return _("“%(step)s” is being executed, attempt %(attempt)s."), _("Working on “%(step)s”.")
         case StepStatus.RETRYING if _is_later(run) and not run.attempt:  # after a batch: that counts as none
@@ -286,7 +291,7 @@ def _sentences(run: Run, details: dict[str, object]) -> tuple[str, str]:
             return sentence if run.placement else _("“%(step)s” is due."), _("“%(step)s” comes next.")
 
 
-def _blocked(details: dict[str, object]) -> str:
+def _blocked(run: Run, details: dict[str, object]) -> str:
     match details.get("reason"):
         case "interrupted":
             sentence = _(
@@ -298,6 +303,8 @@ def _blocked(details: dict[str, object]) -> str:
                 "“%(step)s” is blocked: it was done, but a field that it changed was changed meanwhile. "
                 "Skip it, setting the value that is right; a retry does it again."
             )
+        case _ if not run.attempt:
+            sentence = _("“%(step)s” is blocked: %(error)s. Retry or skip it.")
         case _:
             sentence = _("“%(step)s” is blocked after attempt %(attempt)s: %(error)s. Retry or skip it.")
     return sentence

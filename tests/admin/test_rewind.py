@@ -8,14 +8,15 @@ from django.test import Client
 from django_timelines.exceptions import PermanentFailure
 from django_timelines.models import Event
 from django_timelines.testing import drain, recorded_errors
-from tests.shop.workflows import Order, Trip, given_back, plan
+from django_timelines.workflows import Workflow
+from tests.shop.workflows import Bill, Order, Supper, Trip, given_back, plan
 
 from .conftest import at_home, confirm, page_of, post, somebody_is_first, text_of, types, verb_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def rewind_of(trip: Trip, to: str) -> str:
+def rewind_of(trip: Workflow, to: str) -> str:
     return f"{verb_of('rewind', trip)}?to={to}"
 
 
@@ -61,6 +62,18 @@ def test_the_page_says_what_is_done_again_undone_withdrawn_and_set_back(root: Cl
     assert "Undo first what these steps did, the last completed first Book hotel Book flight" in said
     assert "menu" not in said
     assert types(trip, trip.timeline.head) == []
+
+
+def test_what_another_timeline_did_does_not_stay_if_that_is_undone(root: Client) -> None:
+    supper = Supper.start("Ada", ["cake"])
+    drain()
+    Bill.get(supper.timeline.children.get(workflow="shop.Bill").pk).tip(amount=1)
+    drain()
+
+    said = words(text_of(root, rewind_of(supper, "bill")))
+
+    assert "Undo first what these steps did, the last completed first Bill" in said
+    assert "have no undo" not in said
 
 
 def test_a_step_with_parameters_will_wait_for_its_call(root: Client) -> None:

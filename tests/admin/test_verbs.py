@@ -1,12 +1,19 @@
 """Retry, skip and cancel from the admin."""
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from django_timelines.models import Timeline
-from django_timelines.testing import drain, fail_step, recorded_errors
+from django_timelines.actors import SYSTEM
+from django_timelines.engine.claim import claim
+from django_timelines.engine.clock import tick
+from django_timelines.engine.runner import Runner
+from django_timelines.models import Run, Timeline
+from django_timelines.testing import drain, fail_step, recorded_errors, travel
 from django_timelines.workflows import PermanentFailure
+from tests.shop.factories import OrderFactory
 from tests.shop.workflows import Issue, Trip
 
 from .conftest import LIST, a_parcel, confirm, page_of, post, somebody_is_first, text_of, verb_of
@@ -78,6 +85,18 @@ def test_retry_tries_again_and_records_who_and_why(staff, blocked: Parcel, urls:
         drain()
     assert Parcel.get(blocked.pk).weigh.status == "blocked"
     assert Parcel.get(blocked.pk).timeline.events.filter(type="AttemptStarted", step="weigh").count() == 2
+
+
+def test_retry_warns_of_what_may_have_been_done(root: Client) -> None:
+    order = OrderFactory(upto="pay")
+    order.pay(amount=1)
+    using = order.timeline.using
+    claim(order.pk, ("send", ""), Run.objects.get(step="send").fence, Runner(SYSTEM, "elsewhere", using))
+    with travel(timedelta(seconds=61)):
+        tick(using)
+
+    assert "It may have been done already: then this does it twice." in text_of(root, verb_of("retry", order, "send"))
+    assert "and it may have been done. Look, and then retry or skip it." in str(order.timeline.explain())
 
 
 def test_retry_needs_no_reason(root: Client, urls: dict[str, str]) -> None:

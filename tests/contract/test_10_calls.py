@@ -15,15 +15,17 @@ from django_timelines.engine.advanced import By
 from django_timelines.engine.claim import claim
 from django_timelines.engine.execute import run_from
 from django_timelines.engine.runner import Runner, commit
+from django_timelines.engine.wait import _nothing_goes_on
 from django_timelines.events import NewEvent
 from django_timelines.exceptions import NotUnique, Refused, Rejected, Unknown
 from django_timelines.models import Run, Timeline
+from django_timelines.state import RunName
 from django_timelines.testing import drain, travel
-from django_timelines.workflows import BoundStep
+from django_timelines.workflows import BoundStep, Workflow, step, subworkflow
 from tests.shop.here import HERE
 from tests.shop.models import Entry
 from tests.shop.stories import ready_to_pay
-from tests.shop.workflows import Fork, Letter, Order, Visit, plan, ran
+from tests.shop.workflows import Fork, Letter, Order, Supper, Visit, plan, ran
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -176,6 +178,47 @@ def test_a_refusal_crosses_to_another_process_as_it_is(refused: Refused) -> None
     other = pickle.loads(pickle.dumps(refused))  # noqa: S301 (our own)
 
     assert (type(other), str(other), other.reason) == (type(refused), str(refused), refused.reason)
+
+
+def test_explain_is_of_one_moment_however_old_the_object_is() -> None:
+    supper = Supper.start("Ada", ["cake"])
+    old = Supper.get(supper.pk).timeline
+    Supper.get(supper.pk).timeline.pause(reason="a bad day")
+    drain()
+
+    assert str(old.explain()) == str(Timeline.objects.get(pk=supper.pk).explain())
+    assert "is paused" in str(old.explain())
+
+
+class Leg(Workflow):
+    """A part of a journey."""
+
+    @step
+    def go(self) -> None: ...
+
+    @step(after=go, manual=True)
+    def rest(self) -> None: ...
+
+
+class Journey(Workflow):
+    """It is over when its leg is."""
+
+    @step
+    def depart(self) -> None: ...
+
+    leg = subworkflow(Leg, after=depart)
+
+    @step(after=leg)
+    def arrive(self) -> None: ...
+
+
+def test_who_waits_for_a_step_waits_while_another_timeline_goes_on() -> None:
+    journey = Journey.start()
+    drain()
+
+    assert not _nothing_goes_on(Journey.get(journey.pk)._snapshot, RunName("arrive"))
+    assert _nothing_goes_on(Order.start(customer="Ada")._snapshot, RunName("pay")) is False
+    assert _nothing_goes_on(Visit.start(guest="Ada")._snapshot, RunName("welcome")) is True
 
 
 def test_explain_says_what_it_waits_for_and_that_no_clock_was_seen() -> None:

@@ -19,6 +19,7 @@ from django_timelines.exceptions import Refused
 from django_timelines.models import Event, Notice, Run, Timeline
 from django_timelines.runs import RunName
 from django_timelines.testing import drain, travel
+from tests.contract.test_13_side_by_side import NEW as WITH_CHILD
 from tests.shop.here import HERE
 from tests.shop.workflows import ran
 
@@ -51,6 +52,24 @@ OLD, NEW = SOURCE.replace("ADDED", ""), SOURCE.replace("ADDED", INSURE)
 def answer_for(parcel: Any, step: str) -> None:
     run = Run.objects.get(timeline=parcel.pk, step=step)
     answer(parcel.pk.hex, step, run.item, run.fence, HERE, "rq:default")
+
+
+def test_a_parent_says_that_nobody_can_undo_a_child_whose_class_is_gone(deploy: Any) -> None:
+    parcel = deploy(WITH_CHILD).start()
+    drain()
+    Timeline.objects.get(parent=parcel.pk).subject.hold()
+    drain()
+    now = deploy(WITH_CHILD.replace("Child", "Payment"))
+    registry._declarations.pop("shop.Child", None)
+
+    with travel(timedelta(days=2)):
+        now.get(parcel.pk).timeline.cancel(reason="over", compensate=True)
+        drain()
+        assert "no workflow shop.Child any more, to take what that did" in str(now.get(parcel.pk).timeline.explain())
+        now.get(parcel.pk).pay.skip(reason="paid back by hand")
+        drain()
+
+    assert Timeline.objects.get(pk=parcel.pk).status == "cancelled"
 
 
 UNDOING: dict[str, Callable[[Any], Any]] = {

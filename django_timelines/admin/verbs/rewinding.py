@@ -61,9 +61,9 @@ def _sentences(declaration: Declaration, plan: Rewind, state: type_state) -> lis
         sentences.append(_("“%(step)s” then waits for its call again.") % {"step": title(plan.to)})
     if plan.withdrawn:
         sentences.append(_("Withdrawn, as it is open now: %(steps)s.") % {"steps": titles(plan.withdrawn)})
-    stays = [
-        key for key in plan.again if step_status(state, key) is StepStatus.COMPLETED and not declaration.undo_of(key)
-    ]
+    undone = {split_key(key)[0] for key in plan.undo}
+    done = [key for key in plan.again if step_status(state, key) is StepStatus.COMPLETED]
+    stays = [key for key in done if key not in undone and not declaration.undo_of(key)]
     if plan.undo and stays:
         sentences.append(_("These have no undo, so what they did stays: %(steps)s.") % {"steps": titles(stays)})
     if not plan.undo:

@@ -37,7 +37,7 @@ class BoundStep(Generic[P]):
         self._workflow = workflow
         self._name = name
         self._item = item
-        self._run = RunName(name, item, round)
+        self._run = RunName(workflow._declaration.known_as(name, workflow._snapshot.state), item, round)
         self._options = options or Options()
 
     @sensitive_variables()

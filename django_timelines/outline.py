@@ -193,18 +193,20 @@ def _lines(sight: Sight, declaration: Declaration | None) -> Iterator[Line]:
     declared = declaration.steps if declaration else {}
     aside = _asides(declaration) if declaration else set()
     reminders = {*declaration.reminders.values()} if declaration else set()  # no business of visitors
-    steps = dict.fromkeys([*declared, *(split_key(key)[0] for key, _run in in_state(timeline.state))])
+    known = [declaration.known_as(name, timeline.state) for name in declared] if declaration else []
+    steps = dict.fromkeys([*known, *(split_key(key)[0] for key, _run in in_state(timeline.state))])
     shown = {name: shown_keys(timeline, name, MOST_ITEMS) or [name] for name in steps if name not in reminders}
     earlier = {name: earlier_keys(timeline.state, name) for name in steps}
     state = timeline.state
     listed = [key for keys in [*shown.values(), *earlier.values()] for key in keys]
     times = sight.times_of(state["runs"][key] for key in listed if key in state["runs"])
     for name, keys in shown.items():
-        about = declared[name].doc.partition("\n")[0] if name in declared else ""
+        current = declaration.current(name) if declaration else name
+        about = declared[current].doc.partition("\n")[0] if current in declared else ""
         for key in [*keys, *earlier[name]]:
             more = count_items(state, name) - len(keys) + 1 if key is keys[-1] else 0
             line = _line(timeline, key, about if key == name else "", times, more)
-            if name not in aside or (key in state["runs"] and line.status not in _UNSEEN):
+            if current not in aside or (key in state["runs"] and line.status not in _UNSEEN):
                 has = state["runs"].get(key, {}).get("assigned")
                 line = replace(line, progress=progress.get(key), assigned=has["label"] if has else "")
                 yield line

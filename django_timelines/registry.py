@@ -85,6 +85,11 @@ class Declaration:
         former = self.steps[current].renamed_from if current in self.steps else ""
         return (current, former) if former else (current,)
 
+    def known_as(self, step: str, state: type_state) -> str:
+        """Return the name by which a timeline knows a step of ours: nothing is renamed once it has ended."""
+        names = self.names_of(step) if "ended" in state else ()
+        return next((name for name in names if name in state["runs"]), step)
+
     def is_behind(self, state: type_state) -> bool:
         """Tell whether newer code has been there: it calls a step or a field that is known here by a name that is not."""
         return any(

@@ -9,7 +9,9 @@ from django_timelines import registry
 from django_timelines.engine.clock import Clock
 from django_timelines.engine.renames import brought_up
 from django_timelines.engine.runner import load
+from django_timelines.exceptions import Refused
 from django_timelines.models import Timeline
+from django_timelines.outline import outline
 from django_timelines.testing import drain
 from tests.shop.here import HERE
 from tests.shop.workflows import ran
@@ -136,3 +138,40 @@ def test_what_was_set_under_former_names_is_taken_back_and_given_to_the_undo(dep
     drain()
 
     assert ran["seen"] == 5
+
+
+HOOK = """
+class Parcel(Workflow):
+    reports: int = 0
+
+    @step
+    def begin(self, x: int): ...
+
+    @step(after=begin)
+    def hit(self, n: int):
+        \"\"\"A report comes in.\"\"\"
+        self.reports = n
+"""
+
+
+def test_one_that_has_ended_is_asked_under_the_new_name(deploy: Any, place: Any) -> None:
+    old = deploy(HOOK).using(key="w1").start(x=1)
+    drain()
+    old.hit.using(key="e1")(n=1)
+    drain()
+    assert Timeline.objects.get().status == "completed"
+
+    new = deploy(HOOK.replace("def hit", "def strike").replace("after=begin", "after=begin, renamed_from='hit'"))
+    parcel = new.get(key="w1")
+
+    assert parcel.strike.status == "completed"
+    assert parcel.strike.using(key="e1")(n=1) == "completed"
+    assert parcel.strike(n=1) == "completed"
+    assert parcel.strike.wait(0) == "completed"
+    with pytest.raises(Refused, match="done already") as refused:
+        parcel.strike(n=2)
+    assert refused.value.reason == "settled"
+    assert [(line.name, line.about, str(line.status)) for line in outline(parcel.timeline).lines] == [
+        ("begin", "", "completed"),
+        ("hit", "A report comes in.", "completed"),
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from . import registry
 from .domain import Event
@@ -32,13 +32,6 @@ class Handler:
             return False
         declaration = registry.find(workflow)
         return not self.step or (declaration is not None and declaration.current(step) == self.step)
-
-
-class Projecting(Protocol):
-    """What an object of a projection does, beside the methods that its handlers name."""
-
-    def flush(self) -> None: ...
-    def clear(self) -> None: ...
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,6 @@ from .sight import Sight, look_at, newest_of
 from .state import (
     DONE,
     ENDED,
-    LATER,
-    OPEN,
     StepStatus,
     TimelineStatus,
     count_items,
@@ -37,7 +35,6 @@ from .state import (
 _SETTLED = DONE | {StepStatus.FAILED, StepStatus.OVERDUE}  # not what was cancelled: nobody did that
 MOST_ITEMS = 20  # of one step that a page lists; the step itself says how many there are
 _AWAY = frozenset({StepStatus.NOT_TAKEN, StepStatus.NOT_REACHED})
-_MAY_HAVE_PROGRESS = frozenset({*OPEN, StepStatus.OVERDUE, LATER}) - {StepStatus.WAITING}
 _UNSEEN = frozenset({StepStatus.UPCOMING, StepStatus.NOT_TAKEN})  # of a step aside
 
 

@@ -29,7 +29,7 @@ from .elsewhere import refuse_if_done_elsewhere
 from .history import events_of
 from .undo import undoable
 
-_NEVER_BEGUN = frozenset({StepStatus.UPCOMING, StepStatus.NOT_TAKEN, StepStatus.NOT_REACHED})
+NEVER_BEGUN = frozenset({StepStatus.UPCOMING, StepStatus.NOT_TAKEN, StepStatus.NOT_REACHED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def plan_rewind(declaration: Declaration, now: Snapshot, to: str, *, undo: bool 
     undone = list(kept.values()) if undo else []
     data: dict[str, Any] = {"to": to, "rounds": rounds, "fields": fields, "unset": unset, "kept": kept, "undo": undone}
     data |= {"compensate": True} if undo else {}  # also of a child that is under way
-    again = tuple(step for step in steps if step_status(now.state, step) not in _NEVER_BEGUN)
+    again = tuple(step for step in steps if step_status(now.state, step) not in NEVER_BEGUN)
     return Rewind(to, again, tuple(undone), fields, tuple(unset), tuple(withdrawn), data | {"withdrawn": withdrawn})
 
 
@@ -113,7 +113,7 @@ def _check(declaration: Declaration, state: type_state, to: str) -> None:
     words = {"step": to.replace("_", " ")}
     if to not in declaration.graph.nodes:
         raise Refused(_("“%(step)s” undoes a step, or reminds of one; rewind to that one.") % words, "not_applicable")
-    if step_status(state, to) in _NEVER_BEGUN:
+    if step_status(state, to) in NEVER_BEGUN:
         raise Refused(_("“%(step)s” was never begun, so there is nothing to go back to.") % words, "not_applicable")
 
 

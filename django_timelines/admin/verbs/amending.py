@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 
 from ... import registry, store
 from ...actors import of_user
@@ -36,7 +36,7 @@ def _amend(timeline: Timeline, key: str, asked: type_asked, user: Any) -> str:
     changes = asked["changes"]
     operate.amend(store.snapshot_of(timeline), asked["reason"], changes, of_user(user), exact=True)
     names = ", ".join(name.replace("_", " ") for name in changes)
-    return ngettext("Corrected: %(names)s.", "Corrected: %(names)s.", len(changes)) % {"names": names}
+    return _("Corrected: %(names)s.") % {"names": names}
 
 
 AMEND = Verb(

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 from ... import registry, store
 from ...actors import of_user
 from ...engine import operate
-from ...engine.rewind import Rewind, plan_rewind
+from ...engine.rewind import NEVER_BEGUN, Rewind, plan_rewind
 from ...items import read_all
 from ...models import Timeline
 from ...registry import Declaration
@@ -20,8 +20,6 @@ from ..payloads import differences
 from ..words import run_title, step_title
 from .base import Choice, Outlook, Verb, mark, title, titles, type_asked
 
-_NEVER_BEGUN = frozenset({StepStatus.UPCOMING, StepStatus.NOT_TAKEN, StepStatus.NOT_REACHED})
-
 
 def goals(timeline: Timeline) -> list[str]:
     """Return the steps that the timeline can be rewound to, in the order of the class."""
@@ -29,7 +27,7 @@ def goals(timeline: Timeline) -> list[str]:
     busy = timeline.state.get("cancelling") or "undoing" in timeline.state
     if declaration is None or timeline.status in ENDED or busy:
         return []
-    begun = [step for step in declaration.steps if step_status(timeline.state, step) not in _NEVER_BEGUN]
+    begun = [step for step in declaration.steps if step_status(timeline.state, step) not in NEVER_BEGUN]
     return [step for step in begun if step in declaration.graph.nodes]
 
 

@@ -126,7 +126,7 @@ def _notes(declaration: Declaration, node: Node) -> Iterator[str]:
     if step.limit is not None:
         yield f"limited to {step.limit.number} at once" + (" for each value" if step.limit.per is not None else "")
     if step.delivery is not Delivery.EXACTLY_ONCE:
-        yield str(step.delivery).replace("_", " ")
+        yield str(step.delivery)
     if step.again is not None:
         yield f"then again from {step.again.name}"
 

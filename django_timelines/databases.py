@@ -66,8 +66,8 @@ def _number(error: BaseException) -> object:
 def noting_rollback(connection: BaseDatabaseWrapper, note: Callable[[DatabaseError], None]) -> Iterator[None]:
     """Note errors with which MariaDB has rolled back all of the transaction, which Django takes for open.
 
-    Whoever goes on after one writes the rest alone (https://mariadb.com/kb/en/innodb-lock-modes/#deadlock-detection; elsewhere
-    nothing can be written then).
+    Whoever goes on after one writes the rest alone; elsewhere nothing can be written then
+    (https://dev.mysql.com/doc/refman/8.0/en/innodb-error-handling.html).
     """
 
     def watch(execute: Callable[..., Any], *asked: Any) -> Any:

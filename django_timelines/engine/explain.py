@@ -34,6 +34,7 @@ from ..state import (
     run_key,
     type_run,
 )
+from ..steps import Delivery
 from . import bells
 from .assignee import may_be_given, whose
 from .clock import SIGHTING
@@ -180,7 +181,7 @@ def _reasons_of(timeline: Timeline, run: Run, name: RunName, details: type_run, 
         "error": _error(details),
     }
     words |= {"until": _moment(run.until), "due": _moment(run.due)}
-    sentence, public = _sentences(run, details)
+    sentence, public = _sentences(run, details, _delivery_of(timeline, name))
     if run.status in CLAIMABLE and not publicly:
         yield from _left_to_others(timeline, run, name)
     if run.awaits and not publicly and run.status in CLAIMABLE:
@@ -257,7 +258,13 @@ def _is_later(run: Run) -> bool:
     return run.due is not None and run.due > moments.now()
 
 
-def _sentences(run: Run, details: dict[str, object]) -> tuple[str, str]:
+def _delivery_of(timeline: Timeline, name: RunName) -> Delivery | None:
+    declaration = registry.find(timeline.workflow)
+    step = declaration.steps.get(declaration.current(name.step)) if declaration else None
+    return step.delivery if step else None
+
+
+def _sentences(run: Run, details: dict[str, object], delivery: Delivery | None) -> tuple[str, str]:
     """Return what is to be said of an open run: to whoever runs the site, and to visitors."""
     match run.status:
         case StepStatus.WAITING if run.until:
@@ -269,7 +276,7 @@ def _sentences(run: Run, details: dict[str, object]) -> tuple[str, str]:
             sentence = _("“%(step)s” is overdue since %(until)s; it may still be done.")
             return sentence, sentence
         case StepStatus.BLOCKED:
-            return _blocked(run, details), _("“%(step)s” did not work; somebody has to look at it.")
+            return _blocked(run, details, delivery), _("“%(step)s” did not work; somebody has to look at it.")
         case StepStatus.RUNNING:
             return _("“%(step)s” is being executed, attempt %(attempt)s."), _("Working on “%(step)s”.")
         case StepStatus.RETRYING if _is_later(run) and not run.attempt:  # after a batch: that counts as none
@@ -291,8 +298,10 @@ def _sentences(run: Run, details: dict[str, object]) -> tuple[str, str]:
             return sentence if run.placement else _("“%(step)s” is due."), _("“%(step)s” comes next.")
 
 
-def _blocked(run: Run, details: dict[str, object]) -> str:
+def _blocked(run: Run, details: dict[str, object], delivery: Delivery | None) -> str:
     match details.get("reason"):
+        case "interrupted" if delivery is Delivery.EXACTLY_ONCE:  # of which nothing is left
+            sentence = _("“%(step)s” is blocked: what executed it went away in attempt %(attempt)s. Retry or skip it.")
         case "interrupted":
             sentence = _(
                 "“%(step)s” is blocked: what executed it went away in attempt %(attempt)s, and it may have been done. "

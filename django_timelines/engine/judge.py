@@ -139,7 +139,8 @@ def refusal(
 ) -> Refused:
     """Return why this step cannot be called now. ``digest``: of the input that it would be called with."""
     step = name[0].replace("_", " ")
-    if digest is not None and digest == state["runs"].get(run_key(*name), {}).get("digest"):
+    was_called = status in MOVING or status in DONE
+    if was_called and digest is not None and digest == state["runs"].get(run_key(*name), {}).get("digest"):
         reason = "taken" if status in MOVING else "settled"
         return Refused(_("“%(step)s” was called already, with another key.") % {"step": step}, reason)
     if status is StepStatus.UPCOMING:

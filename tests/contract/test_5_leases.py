@@ -19,6 +19,7 @@ from django_timelines.engine.runner import Runner
 from django_timelines.exceptions import Refused
 from django_timelines.models import Lease, Run
 from django_timelines.testing import drain, travel
+from django_timelines.workflows import AT_LEAST_ONCE, Retry, Workflow, step
 from tests.shop.here import HERE
 from tests.shop.models import Entry
 from tests.shop.workflows import Order, plan, ran
@@ -95,6 +96,34 @@ def test_an_interrupted_at_most_once_attempt_needs_a_person() -> None:
         drain()
 
     assert (ran["send"], Order.get(order.pk).send.status) == (0, "blocked")
+
+
+class Ledger(Workflow):
+    """Its steps are tried once."""
+
+    @step
+    def open(self) -> None: ...
+
+    @step(after=open, manual=True, retry=Retry(1))
+    def inside(self) -> None: ...
+
+    @step(after=open, manual=True, retry=Retry(1), delivery=AT_LEAST_ONCE)
+    def outside(self) -> None: ...
+
+
+@pytest.mark.parametrize(("name", "may_be_done"), [("inside", False), ("outside", True)])
+def test_what_an_interrupted_last_attempt_may_have_done_is_said(name: str, may_be_done: bool, place: Any) -> None:
+    place(Ledger._declaration.label, inside="rq:default", outside="rq:default")
+    ledger = Ledger.start()
+    drain()
+    getattr(ledger, name)()
+    claim(ledger.pk, (name, ""), Run.objects.get(step=name).fence, runner("dead"))
+
+    with travel(timedelta(seconds=61)):
+        clock.tick(HERE)
+
+    assert f"“{name}” is blocked: what executed it went away in attempt 1" in str(ledger.timeline.explain())
+    assert ("it may have been done" in str(ledger.timeline.explain())) is may_be_done
 
 
 def test_a_second_call_with_the_same_input_gets_the_firsts_outcome() -> None:

@@ -135,6 +135,7 @@ def _sql() -> str:
     run = ", ".join(f'r."{name}"' for name in _names(Run))
     event = ", ".join(f'e."{name}"' for name in TOLD)
     columns = ", ".join(f'"{name}"' for name in _names(Run))
+    runs = "CASE jsonb_typeof(t.state->'runs') WHEN 'object' THEN t.state->'runs' ELSE '{}' END"  # somebody may have damaged it
     newest = "COALESCE(NULLIF((r.run->>'undone')::int, 0), (r.run->>'fence')::int)"  # as newest_of
     return (
         f"SELECT {row}, "  # noqa: S608 (names are ours)
@@ -144,7 +145,7 @@ def _sql() -> str:
         f"(SELECT COALESCE(json_agg(json_build_array({event}) ORDER BY e.sequence), '[]') FROM {Event._meta.db_table} e "
         f"WHERE e.timeline_id = t.id AND e.sequence > GREATEST(%s::int, t.head - {MOST_EVENTS})), "
         f"(SELECT COALESCE(json_object_agg(e.sequence, e.at), '{{}}') "
-        f"FROM (SELECT value AS run FROM jsonb_each(t.state->'runs') LIMIT {MOST_TIMES}) r "
+        f"FROM (SELECT value AS run FROM jsonb_each({runs}) LIMIT {MOST_TIMES}) r "
         f"JOIN {Event._meta.db_table} e ON e.timeline_id = t.id AND e.sequence = {newest}) "
         f"FROM {Timeline._meta.db_table} t WHERE t.id = %s"
     )

@@ -84,7 +84,8 @@ class Explanation:
 
 def explain(timeline: Timeline) -> Explanation:
     """Answer from the stored rows as they are now, all of one moment: the given row may be old."""
-    return _explained(look(timeline.pk, timeline.using) or Sight(timeline, [], [], {}))
+    seen = None if is_damaged(timeline.state) else look(timeline.pk, timeline.using)
+    return _explained(seen or Sight(timeline, [], [], {}))
 
 
 def explain_publicly(sight: Sight) -> Explanation:

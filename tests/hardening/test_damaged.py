@@ -14,8 +14,10 @@ from django.test import Client, TestCase
 from django.urls import reverse
 
 from django_timelines.engine import clock
+from django_timelines.engine.explain import explain_publicly
 from django_timelines.exceptions import StateDamaged
 from django_timelines.models import Item, Timeline
+from django_timelines.sight import look
 from django_timelines.testing import assert_holds, drain, travel
 from tests.calls.workflows import Expense
 from tests.shop.here import HERE
@@ -89,6 +91,13 @@ def test_it_is_why_the_timeline_does_not_move(damaged: Order) -> None:
     said = StringIO()
     call_command("timelines", "explain", str(damaged.pk), stdout=said)
     assert sentence_of(damaged) in said.getvalue()
+
+
+def test_it_can_be_looked_at(damaged: Order) -> None:
+    seen = look(damaged.pk, HERE)
+
+    assert seen is not None
+    assert explain_publicly(seen).public == "It cannot go on at the moment; somebody has to look at it."
 
 
 def test_code_that_goes_on_with_it_is_refused(damaged: Order) -> None:

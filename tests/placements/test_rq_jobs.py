@@ -244,7 +244,7 @@ class Printer(Workflow):
 
 
 def test_a_bell_that_is_rung_again_while_its_job_answers_others_is_answered(
-    queue: Any, monkeypatch: pytest.MonkeyPatch
+    queue: Any, monkeypatch: pytest.MonkeyPatch, row_locks: None
 ) -> None:
     holder, other = Printer.start(1), Runner(SYSTEM, "rq:default", HERE)  # another worker has the slot
     held = claim(holder.pk, RunName("print"), Run.objects.get(timeline=holder.pk).fence, other)

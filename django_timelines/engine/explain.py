@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
@@ -25,7 +23,6 @@ from ..state import (
     CLAIMABLE,
     ENDED,
     RunName,
-    StepStatus,
     TimelineStatus,
     awaits_child,
     count_alike,
@@ -34,18 +31,15 @@ from ..state import (
     run_key,
     type_run,
 )
-from ..steps import Delivery
 from . import bells
 from .assignee import may_be_given, whose
 from .clock import SIGHTING
 from .elsewhere import lacks
+from .sentences import called, delivery_of, error_of, is_later, moment_of, sentences_of, with_one_full_stop, word_of
 from .slots import standing
 
 UNSEEN = timedelta(seconds=60)
 MOST = 5  # items of a step that stand alike, each in a sentence of its own
-_TURNS = dict.fromkeys(
-    [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]
-)  # would turn the sentence around that quotes them
 PATIENCE = timedelta(seconds=10)  # for which a due step is no reason to look for workers
 
 
@@ -99,8 +93,8 @@ def _explained(sight: Sight, *, publicly: bool = False) -> Explanation:
         public = _("It cannot go on at the moment; somebody has to look at it.")
         return Explanation((Reason("state_damaged", str(StateDamaged(timeline.pk)), public),))
     if timeline.status in ENDED:
-        words = {"status": capfirst(_(timeline.status)), "when": _moment(_ended_at(timeline))}
-        since = _ended(_("%(status)s on %(when)s.") % words)
+        words = {"status": capfirst(_(timeline.status)), "when": moment_of(_ended_at(timeline))}
+        since = with_one_full_stop(_("%(status)s on %(when)s.") % words)
         return Explanation((Reason(timeline.status, since, since),))
     reasons = []
     declaration = registry.find(timeline.workflow)
@@ -163,35 +157,31 @@ def _pauses(timeline: Timeline, runs: list[Run]) -> Iterator[Reason]:
         return
     for pause in Pause.objects.using(timeline.using).filter(workflow__in=("", timeline.workflow)):
         what = _("%(workflow)s is paused") if pause.workflow else _("everything is paused")
-        words = {"what": what % {"workflow": pause.workflow}, "reason": pause.reason, "when": _moment(pause.at)}
-        yield Reason("all_paused", capfirst(_ended(_("since %(when)s %(what)s: %(reason)s.") % words)), public)
-
-
-def _called(name: RunName) -> str:
-    """Return a run's name in a sentence: "make[latte]", "charge, round 1" for one of an earlier round."""
-    words = {"step": run_key(*name[:2]).replace("_", " "), "round": name.round}
-    return _("%(step)s, round %(round)d") % words if name.round else str(words["step"])
+        words = {"what": what % {"workflow": pause.workflow}, "reason": pause.reason, "when": moment_of(pause.at)}
+        yield Reason(
+            "all_paused", capfirst(with_one_full_stop(_("since %(when)s %(what)s: %(reason)s.") % words)), public
+        )
 
 
 def _reasons_of(timeline: Timeline, run: Run, name: RunName, details: type_run, publicly: bool) -> Iterator[Reason]:
     key = run_key(*name)
     words = {
-        "step": _called(name),
+        "step": called(name),
         "attempt": run.attempt,
         "placement": run.placement,
-        "error": _error(details),
+        "error": error_of(details),
     }
-    words |= {"until": _moment(run.until), "due": _moment(run.due)}
-    sentence, public = _sentences(run, details, _delivery_of(timeline, name))
+    words |= {"until": moment_of(run.until), "due": moment_of(run.due)}
+    sentence, public = sentences_of(run, details, delivery_of(timeline, name))
     if run.status in CLAIMABLE and not publicly:
         yield from _left_to_others(timeline, run, name)
     if run.awaits and not publicly and run.status in CLAIMABLE:
         yield _without_slot(timeline, run, name)
         return
-    yield Reason(_word(run), _ended(sentence % words), _ended(public % words), key)
+    yield Reason(word_of(run), with_one_full_stop(sentence % words), with_one_full_stop(public % words), key)
     if details.get("assigned") and not publicly:
         yield from _assigned(timeline, run, details)
-    is_due = run.status in CLAIMABLE and not _is_later(run) and run.placement
+    is_due = run.status in CLAIMABLE and not is_later(run) and run.placement
     if is_due and not publicly and _waits_long(timeline, run) and bells.nobody_seen(run.placement):
         yield Reason("no_worker", _("No worker has been seen at %(placement)s: start one.") % words, step=key)
 
@@ -206,19 +196,19 @@ def _waits_long(timeline: Timeline, run: Run) -> bool:
 def _left_to_others(timeline: Timeline, run: Run, name: RunName) -> Iterator[Reason]:
     """Say that this code has not the step that is due, unless more is to be said: it has not its class, or is older."""
     declaration = registry.find(timeline.workflow)
-    if declaration is None or declaration.is_behind(timeline.state) or _is_later(run) or run.ring is None:
+    if declaration is None or declaration.is_behind(timeline.state) or is_later(run) or run.ring is None:
         return
     if lacks(declaration, name.step, timeline.state):
         sentence = _(
             "This code has no step “%(step)s”: it is left to processes of another release; "
             "if none has it within minutes, it is blocked."
         )
-        yield Reason("unknown_step", sentence % {"step": _called(name)}, step=run_key(*name))
+        yield Reason("unknown_step", sentence % {"step": called(name)}, step=run_key(*name))
 
 
 def _without_slot(timeline: Timeline, run: Run, name: RunName) -> Reason:
     held, number = standing(timeline, run)
-    words = {"step": _called(name), "held": held, "number": number or held}
+    words = {"step": called(name), "held": held, "number": number or held}
     sentence = _("“%(step)s” waits for its turn: %(held)s of %(number)s are being executed.")
     return Reason("limit", sentence % words, _("“%(step)s” comes next.") % words, run_key(*name))
 
@@ -233,7 +223,7 @@ def _assigned(timeline: Timeline, run: Run, details: type_run) -> Iterator[Reaso
 def _of_child(sight: Sight, name: RunName, details: type_run, publicly: bool) -> Iterator[Reason]:
     """Say what a run waits for that began a timeline, and why that one stands where it stands."""
     seen = sight.child(uuid.UUID(details["child"]))
-    words = {"step": _called(name), "child": details["child"]}
+    words = {"step": called(name), "child": details["child"]}
     if seen is None:
         sentence = _("“%(step)s” waits for the timeline %(child)s, which is gone: retry or skip it.")
         yield Reason("child_gone", sentence % words, _("Waiting for “%(step)s”.") % words, run_key(*name))
@@ -251,75 +241,6 @@ def _of_child(sight: Sight, name: RunName, details: type_run, publicly: bool) ->
         yield from _explained(seen, publicly=publicly).reasons[:MOST]
 
 
-def _word(run: Run) -> str:
-    return str(StepStatus.DUE) if run.status == StepStatus.RETRYING and not _is_later(run) else run.status
-
-
-def _is_later(run: Run) -> bool:
-    return run.due is not None and run.due > moments.now()
-
-
-def _delivery_of(timeline: Timeline, name: RunName) -> Delivery | None:
-    declaration = registry.find(timeline.workflow)
-    step = declaration.steps.get(declaration.current(name.step)) if declaration else None
-    return step.delivery if step else None
-
-
-def _sentences(run: Run, details: dict[str, object], delivery: Delivery | None) -> tuple[str, str]:
-    """Return what is to be said of an open run: to whoever runs the site, and to visitors."""
-    match run.status:
-        case StepStatus.WAITING if run.until:
-            sentence = _("It waits until %(until)s for somebody to call “%(step)s”.")
-            return sentence, _("Waiting for “%(step)s”, until %(until)s.")
-        case StepStatus.WAITING:
-            return _("It waits for somebody to call “%(step)s”."), _("Waiting for “%(step)s”.")
-        case StepStatus.OVERDUE:
-            sentence = _("“%(step)s” is overdue since %(until)s; it may still be done.")
-            return sentence, sentence
-        case StepStatus.BLOCKED:
-            return _blocked(run, details, delivery), _("“%(step)s” did not work; somebody has to look at it.")
-        case StepStatus.RUNNING:
-            return _("“%(step)s” is being executed, attempt %(attempt)s."), _("Working on “%(step)s”.")
-        case StepStatus.RETRYING if _is_later(run) and not run.attempt:  # after a batch: that counts as none
-            sentence = _("“%(step)s” failed on its way (%(error)s) and goes on there at %(due)s.")
-            return sentence, _("“%(step)s” did not get further yet; it goes on at %(due)s.")
-        case StepStatus.RETRYING if _is_later(run):
-            sentence = _("“%(step)s” failed at attempt %(attempt)s (%(error)s) and is tried again at %(due)s.")
-            return sentence, _("“%(step)s” did not work yet; it is tried again at %(due)s.")
-        case StepStatus.DUE if _is_later(run) and "planned" in details:
-            return _("The next reminder, “%(step)s”, is at %(due)s."), ""
-        case StepStatus.DUE if _is_later(run):
-            sentence = _("“%(step)s” is due at %(due)s, and not before.")
-            return sentence, _("“%(step)s” comes next, at %(due)s.")
-        case _ if run.attempt:
-            sentence = _("“%(step)s” failed at attempt %(attempt)s (%(error)s) and is due again, at %(placement)s.")
-            return sentence if run.placement else _("“%(step)s” is due again."), _("“%(step)s” is tried again now.")
-        case _:
-            sentence = _("“%(step)s” is due at %(placement)s.")
-            return sentence if run.placement else _("“%(step)s” is due."), _("“%(step)s” comes next.")
-
-
-def _blocked(run: Run, details: dict[str, object], delivery: Delivery | None) -> str:
-    match details.get("reason"):
-        case "interrupted" if delivery is Delivery.EXACTLY_ONCE:  # of which nothing is left
-            sentence = _("“%(step)s” is blocked: what executed it went away in attempt %(attempt)s. Retry or skip it.")
-        case "interrupted":
-            sentence = _(
-                "“%(step)s” is blocked: what executed it went away in attempt %(attempt)s, and it may have been done. "
-                "Look, and then retry or skip it."
-            )
-        case "conflict":
-            sentence = _(
-                "“%(step)s” is blocked: it was done, but a field that it changed was changed meanwhile. "
-                "Skip it, setting the value that is right; a retry does it again."
-            )
-        case _ if not run.attempt:
-            sentence = _("“%(step)s” is blocked: %(error)s. Retry or skip it.")
-        case _:
-            sentence = _("“%(step)s” is blocked after attempt %(attempt)s: %(error)s. Retry or skip it.")
-    return sentence
-
-
 def _clock(timeline: Timeline, runs: list[Run]) -> list[Reason]:
     if not any(run.ring for run in runs):
         return []
@@ -335,7 +256,7 @@ def _clock(timeline: Timeline, runs: list[Run]) -> list[Reason]:
     if seen is None:
         return [Reason("no_clock", _("No clock has been seen: %(mend)s.") % {"mend": mend})]
     sentence = _("No clock has been seen since %(when)s: %(mend)s.")
-    return [Reason("no_clock", sentence % {"when": _moment(seen), "mend": mend})]
+    return [Reason("no_clock", sentence % {"when": moment_of(seen), "mend": mend})]
 
 
 def _ended_at(timeline: Timeline) -> datetime:
@@ -345,22 +266,3 @@ def _ended_at(timeline: Timeline) -> datetime:
     ends = Event.objects.using(timeline.using).filter(timeline=timeline.id, type__in=ENDINGS)
     at: datetime | None = ends.order_by("-sequence").values_list("at", flat=True).first()
     return at or timeline.changed_at
-
-
-def _ended(sentence: str) -> str:
-    """End a sentence with one full stop, whatever its last word ends with ("9 p.m.")."""
-    return sentence[:-1] if sentence.endswith("..") else sentence
-
-
-def _error(details: dict[str, object]) -> str:
-    error = details.get("error")
-    if not isinstance(error, dict):
-        return _("no error was recorded")
-    parts = (str(error.get("type", "")).rpartition(".")[2], str(error.get("message", "")).rstrip("."))
-    return ": ".join(part for part in parts if part).translate(_TURNS)
-
-
-def _moment(moment: object) -> str:
-    if moment is None:
-        return ""
-    return date_format(timezone.localtime(moment), "DATETIME_FORMAT")  # type: ignore[arg-type]

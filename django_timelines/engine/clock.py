@@ -9,8 +9,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -40,9 +42,9 @@ from .ticks import keep_schedules
 from .unique import take_some
 
 logger = logging.getLogger("django_timelines")
-type_deaf = dict[str, datetime]
 BATCH = 500
 SOON = timedelta(seconds=1)
+HEAD_START = timedelta(seconds=2)  # twice the longest sleep of a clock of newer code
 LONGEST_SLEEP = 1.0  # seconds; a new due time may be nearer than all that were known
 SHORTEST_SLEEP = 0.05  # seconds; what could not be moved is looked at again
 SIGHTING, SIGHTED_EVERY = "clock", 10.0  # seconds
@@ -69,13 +71,40 @@ def keep_time(stop: threading.Event) -> None:
             stop.wait(pause)
 
 
+@dataclass
+class Known:
+    """What a clock knows from look to look.
+
+    ``deaf``: the placements that it could not ring, until when it leaves them to others. It takes nothing from them: their runs
+    stay as they are, to be rung for at once by a clock that serves them, or when Redis is back.
+    ``head_start``: for how long it writes nothing of what is for a clock of newer code. Its note would keep that one away, too.
+    """
+
+    deaf: dict[str, datetime] = field(default_factory=dict)
+    head_start: timedelta = timedelta(0)
+    _first_seen: dict[tuple[uuid.UUID, int, int], datetime] = field(default_factory=dict)
+
+    def leaves(self, run: Run, at: datetime) -> bool:
+        """Tell whether a clock of newer code has its head start still, from when this one first saw the run's ring."""
+        key = (run.pk, run.fence, run.rings)
+        if timedelta(0) <= at - self._first_seen.setdefault(key, at) < self.head_start:
+            return True
+        del self._first_seen[key]
+        return False
+
+    def forget(self, at: datetime) -> None:
+        """Forget what is over: a placement may be tried again, a run was moved by another clock."""
+        self.deaf = {placement: until for placement, until in self.deaf.items() if until > at}
+        self._first_seen = {run: seen for run, seen in self._first_seen.items() if abs(at - seen) < elsewhere.LONG}
+
+
 class Clock:
     """A clock, and what it knows from turn to turn."""
 
     def __init__(self, using: str) -> None:
         self.actor = this_process(ActorType.CLOCK, "clock")
         self._using = using
-        self._deaf: type_deaf = {}
+        self._known = Known(head_start=HEAD_START)
         self._seen_at: float | None = None  # when it last said that it is there: by no clock that can be set
         self._chores: list[Callable[[str], object]] = [
             bring_up_all,
@@ -94,7 +123,7 @@ class Clock:
             self._seen_at = time.monotonic()
             store.sighted(self._using, SIGHTING, moments.now())
             store.delete_ended_leases(self._using)
-        looked_at = tick(self._using, self.actor, self._deaf)
+        looked_at = tick(self._using, self.actor, self._known)
         if error is not None:
             raise error
         return looked_at
@@ -112,28 +141,24 @@ class Clock:
 
     def until_next(self) -> float:
         """Return for how many seconds there is nothing to do, as far as is known."""
-        return _until_next(self._using, self._deaf)
+        return _until_next(self._using, self._known)
 
 
-def tick(using: str, actor: Actor | None = None, deaf: type_deaf | None = None) -> int:
-    """Look at all that is to be looked at by now, a batch at most; return how many there were.
-
-    ``deaf``: the placements that this clock could not ring, until when it leaves them to others. It takes nothing from them:
-    their runs stay as they are, to be rung for at once by a clock that serves them, or when Redis is back.
-    """
+def tick(using: str, actor: Actor | None = None, known: Known | None = None) -> int:
+    """Look at all that is to be looked at by now, a batch at most; return how many there were."""
     by = By(actor or this_process(ActorType.CLOCK, "clock"))
     at, paused = moments.now(), store.paused(using)
     if store.EVERYTHING in paused:
         return 0
-    deaf = {} if deaf is None else deaf
-    runs = _runs(using, at, deaf, paused).with_timelines()
+    known = known or Known()
+    runs = _runs(using, at, known, paused).with_timelines()
     looked_at = list(runs.filter(ring__lte=at).order_by("ring")[:BATCH])
     if ended := store.with_ended_lease(using, BATCH):  # of these some were claimed by who is ahead of us, and so noted
         far = moments.now() + conf.lease()
         looked_at += runs.filter(pk__in=ended, status=StepStatus.RUNNING, ring__gt=far, rings=0)
-    due = [run for run in looked_at if not _look(run, at, by)]
+    due = [run for run in looked_at if not _look(run, at, by, known)]
     with suppress(Conflict), conflict_if_transient(using):  # the next look is soon
-        ring_again(using, due, at, deaf)
+        ring_again(using, due, at, known.deaf)
     if any(declaration.limited for declaration in registry.everything().values()):
         call_up_all(using)
     hear_all(using, Runner(by.actor, "", using), at - SOON)
@@ -173,25 +198,24 @@ def damage_logged() -> Iterator[None]:
         logger.error("%s", damaged)
 
 
-def _runs(using: str, at: datetime, deaf: type_deaf, paused: Collection[str]) -> RunQuerySet:
+def _runs(using: str, at: datetime, known: Known, paused: Collection[str]) -> RunQuerySet:
     """Return the open runs but for those of paused workflows, those with a live lease, and those that wait for a placement which
     this clock cannot ring now.
 
     A lease's end is the database's to tell, whose clock may differ from ours; and nothing is noted of what has one: it would be a
     write to a row that a long body's completion is to write.
     """
-    for placement in [placement for placement, until in deaf.items() if until <= at]:
-        del deaf[placement]
+    known.forget(at)
     runs = Run.objects.using(using).exclude(store.with_live_lease(using))
     if paused:
         runs = runs.exclude(timeline__workflow__in=paused)
-    if not deaf:
+    if not known.deaf:
         return runs
     overdue = Q(until__lte=at)
-    return runs.exclude(~overdue, placement__in=deaf, status__in=CLAIMABLE)
+    return runs.exclude(~overdue, placement__in=known.deaf, status__in=CLAIMABLE)
 
 
-def _look(run: Run, at: datetime, by: By) -> bool:
+def _look(run: Run, at: datetime, by: By, known: Known) -> bool:
     """Rescue it, or settle that it is overdue; return False if it is to be rung for."""
     is_overdue = run.until is not None and run.until <= at and run.status in _WITH_DEADLINE
     if run.status in CLAIMABLE and not is_overdue:
@@ -203,8 +227,8 @@ def _look(run: Run, at: datetime, by: By) -> bool:
     try:
         with conflict_if_transient(using), store.alone_with(using, run.timeline_id):
             if is_overdue:
-                settle_overdue(run, by)
-            rescued = not is_overdue and rescue(run, by)
+                settle_overdue(run, by, known)
+            rescued = not is_overdue and rescue(run, by, known)
         if rescued:
             logger.warning("Rescued %s of timeline %s: its runner went away.", run, run.timeline_id)
     except Conflict:
@@ -214,7 +238,7 @@ def _look(run: Run, at: datetime, by: By) -> bool:
     return True
 
 
-def ring_again(using: str, runs: Sequence[Run], at: datetime, deaf: type_deaf) -> None:
+def ring_again(using: str, runs: Sequence[Run], at: datetime, deaf: dict[str, datetime]) -> None:
     """Ring for due runs, ever more rarely, where the settings place them now; or see that this clock cannot.
 
     It is noted first and rung then: of clocks that look together one rings, and one that dies in between delays the runs to
@@ -249,12 +273,12 @@ def _give_up(run: Run, at: datetime) -> None:
     store.rang(run.timeline.using, [Ring(run, 1, run.placement, bells.next_ring(run.rings, at))])
 
 
-def rescue(run: Run, by: By) -> bool:
+def rescue(run: Run, by: By, known: Known | None = None) -> bool:
     """Give an attempt whose lease ran out another go, as its delivery and policy allow; return whether it has one."""
     snapshot = _now(run)
     declaration = registry.find(snapshot.workflow)
     name = _name_of(run, snapshot)
-    if _leaves_to_other_code(declaration, snapshot, run, name):
+    if _leaves_to_other_code(declaration, snapshot, run, name, known):
         return False
     if store.leases(snapshot.using, [run.pk]).get(run.pk):  # a heartbeat came since it was looked at
         return False
@@ -268,13 +292,13 @@ def rescue(run: Run, by: By) -> bool:
     return True
 
 
-def settle_overdue(run: Run, by: By) -> None:
+def settle_overdue(run: Run, by: By, known: Known | None = None) -> None:
     """Say that a step's time has run out; final if its class goes on from that."""
     snapshot = _now(run)
     declaration = registry.find(snapshot.workflow)
     snapshot = brought_up(declaration, snapshot)
     name = _name_of(run, snapshot)
-    if _leaves_to_other_code(declaration, snapshot, run, name):
+    if _leaves_to_other_code(declaration, snapshot, run, name, known):
         return
     if snapshot.state.get("cancelling"):  # an effect that was begun is carried to its end, however late that is
         at = moments.now()
@@ -300,7 +324,9 @@ def _name_of(run: Run, snapshot: Snapshot) -> RunName:
     return name
 
 
-def _leaves_to_other_code(declaration: Declaration | None, snapshot: Snapshot, run: Run, name: RunName) -> bool:
+def _leaves_to_other_code(
+    declaration: Declaration | None, snapshot: Snapshot, run: Run, name: RunName, known: Known | None
+) -> bool:
     """Tell whether newer code calls the timeline's steps or fields otherwise, or may have the step that this code lacks.
 
     A clock of that code looks at it.
@@ -308,7 +334,8 @@ def _leaves_to_other_code(declaration: Declaration | None, snapshot: Snapshot, r
     is_behind = declaration is not None and declaration.is_behind(snapshot.state)
     if not is_behind and not elsewhere.is_left(declaration, name.step, snapshot.state, run):
         return False
-    _look_later(run, snapshot)
+    if known is None or not known.leaves(run, moments.now()):
+        _look_later(run, snapshot)
     return True
 
 
@@ -316,11 +343,11 @@ def _look_later(run: Run, snapshot: Snapshot) -> None:
     store.rang(snapshot.using, [Ring(run, 1, run.placement, bells.next_ring(run.rings, moments.now()))])
 
 
-def _until_next(using: str, deaf: type_deaf) -> float:
+def _until_next(using: str, known: Known) -> float:
     at, paused = moments.now(), store.paused(using)
     if store.EVERYTHING in paused:
         return LONGEST_SLEEP
-    soon = _runs(using, at, deaf, paused).filter(ring__lte=at + timedelta(seconds=LONGEST_SLEEP))
+    soon = _runs(using, at, known, paused).filter(ring__lte=at + timedelta(seconds=LONGEST_SLEEP))
     next_ring = soon.order_by("ring").values_list("ring", flat=True).first()
     if next_ring is None:
         return LONGEST_SLEEP

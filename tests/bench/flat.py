@@ -116,7 +116,7 @@ def _tick(*, due: bool) -> float:
 
     def look() -> None:
         assert clock.tick(USING) == (clock.BATCH if due else 0)
-        clock._until_next(USING, {})
+        clock._until_next(USING, clock.Known())
 
     return _timed(look)
 

@@ -149,6 +149,37 @@ def test_nor_does_it_settle_its_deadline_which_may_lead_somewhere(deploy: Any, l
 
 
 @LACKS
+def test_an_old_clock_that_looks_first_delays_no_deadline(deploy: Any, lacks: str) -> None:
+    parcel = taken(deploy)
+    lacking(deploy, lacks)
+    old = Clock(HERE)
+    with travel(timedelta(minutes=3)):
+        old.turn()
+
+    new = deploy(ADDED)
+    with travel(timedelta(minutes=3, seconds=1)):
+        Clock(HERE).turn()
+
+    assert new.get(parcel.pk).insure.status == "overdue"
+
+
+@LACKS
+def test_nor_a_rescue_but_it_looks_ever_later_once_nobody_else_does(deploy: Any, lacks: str) -> None:
+    parcel = taken(deploy)
+    claim(parcel.pk, RunName("insure"), Run.objects.get(timeline=parcel.pk, step="insure").fence, WORKER)
+    lacking(deploy, lacks)
+    old = Clock(HERE)
+
+    def rings_after(later: timedelta) -> int:
+        with travel(later):
+            old.turn()
+            return Run.objects.get(timeline=parcel.pk, step="insure").rings
+
+    lease = timedelta(seconds=61)
+    assert [rings_after(lease + timedelta(seconds=later)) for later in (0, 1, 3, 6, 9, 11)] == [0, 0, 1, 1, 1, 2]
+
+
+@LACKS
 def test_what_a_child_tells_an_old_process_is_left_to_new_ones(deploy: Any, lacks: str) -> None:
     parcel = deploy(NEW).start()
     drain()

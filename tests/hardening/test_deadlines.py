@@ -1,7 +1,7 @@
 """A deadline tells that it has passed; it never takes away what a person asks for afterwards."""
 
 import os
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -91,23 +91,23 @@ def test_the_clock_looks_no_later_than_the_deadline_however_rarely_it_rings(busy
 
 
 def test_a_clock_settles_a_deadline_at_a_placement_that_it_cannot_ring() -> None:
-    deaf: dict[str, datetime] = {}
-    run = looked_at_twice(deaf)
+    known = clock.Known()
+    run = looked_at_twice(known)
     assert run.status == "due"
 
     with travel(timedelta(minutes=5)):
-        deaf["embedded"] = moments.now() + timedelta(minutes=1)
-        clock.tick(HERE, None, deaf)
+        known.deaf["embedded"] = moments.now() + timedelta(minutes=1)
+        clock.tick(HERE, None, known)
 
     assert [run.step for run in Run.objects.all()] == ["forget"]  # what comes after run.overdue
 
 
-def looked_at_twice(deaf: dict[str, datetime] | None = None) -> Run:
+def looked_at_twice(known: clock.Known | None = None) -> Run:
     """Let the clock look at a due run with a deadline after 6 and after 17 seconds; return the run."""
     errand = Errand.start()
     first = Run.objects.get()
     answer(errand.pk.hex, "ask", "", first.fence, HERE, "other")
     for seconds in (6, 17):
         with travel(timedelta(seconds=seconds)):
-            clock.tick(HERE, None, deaf)
+            clock.tick(HERE, None, known)
     return Run.objects.get(step="run")

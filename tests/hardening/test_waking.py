@@ -121,7 +121,7 @@ def test_a_child_that_takes_long_while_its_parent_is_cancelled_is_no_work_for_th
 
     with travel(timedelta(hours=2)):
         assert [clock.tick(HERE), clock.tick(HERE)] == [1, 0]
-        assert clock._until_next(HERE, {}) == clock.LONGEST_SLEEP
+        assert clock._until_next(HERE, clock.Known()) == clock.LONGEST_SLEEP
 
 
 def test_what_an_earlier_version_left_to_be_looked_at_for_ever_is_let_go(deploy: Any) -> None:
@@ -164,9 +164,9 @@ def test_a_heartbeat_that_comes_just_before_the_rescue_keeps_the_attempt(rung: l
     assert heard(rung.pop()) is not None
 
     def beaten(rescue: Any) -> Any:
-        def late(run: Run, by: Any) -> bool:
+        def late(*args: Any) -> bool:
             store.heartbeat(HERE, [Lease.objects.get().holder], 60)
-            return bool(rescue(run, by))
+            return bool(rescue(*args))
 
         return late
 
@@ -242,7 +242,7 @@ def test_a_placement_that_does_not_answer_is_not_asked_again_for_each_free_slot(
 
 def test_how_long_it_took_to_learn_that_a_placement_is_mute_does_not_count(rung: list[Bell], ahead: Any) -> None:
     Errand.start()
-    deaf: dict[str, Any] = {}
+    known = clock.Known()
     asked = []
 
     def mute(bell: Bell) -> bool:
@@ -252,8 +252,8 @@ def test_how_long_it_took_to_learn_that_a_placement_is_mute_does_not_count(rung:
 
     ahead.by = timedelta(seconds=6)
     with wrapped(bells, "ring", lambda ring: mute):
-        clock.tick(HERE, deaf=deaf)
-        clock.tick(HERE, deaf=deaf)
+        clock.tick(HERE, known=known)
+        clock.tick(HERE, known=known)
 
     assert len(asked) == 1
 
@@ -263,10 +263,10 @@ def test_a_run_whose_row_is_gone_ends_no_clock(caplog: pytest.LogCaptureFixture)
     drain()
 
     def without_row(settle: Any) -> Any:
-        def lost(run: Run, by: Any) -> None:
+        def lost(run: Run, *args: Any) -> None:
             if run.timeline_id == broken.pk:
                 raise LeaseLost("as the store says it of a row that somebody deleted")
-            settle(run, by)
+            settle(run, *args)
 
         return lost
 

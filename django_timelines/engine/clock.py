@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -37,6 +36,7 @@ from .patience import conflict_if_transient
 from .pause import hold_new_names
 from .renames import bring_up_all, brought_up
 from .runner import Runner, commit, load
+from .sightings import CLOCK, Presence
 from .slots import call_up_all
 from .ticks import keep_schedules
 from .unique import take_some
@@ -47,7 +47,6 @@ SOON = timedelta(seconds=1)
 HEAD_START = timedelta(seconds=2)  # twice the longest sleep of a clock of newer code
 LONGEST_SLEEP = 1.0  # seconds; a new due time may be nearer than all that were known
 SHORTEST_SLEEP = 0.05  # seconds; what could not be moved is looked at again
-SIGHTING, SIGHTED_EVERY = "clock", 10.0  # seconds
 _WITH_DEADLINE = (StepStatus.WAITING, *CLAIMABLE)
 
 
@@ -105,7 +104,7 @@ class Clock:
         self.actor = this_process(ActorType.CLOCK, "clock")
         self._using = using
         self._known = Known(head_start=HEAD_START)
-        self._seen_at: float | None = None  # when it last said that it is there: by no clock that can be set
+        self._presence = Presence(using, CLOCK)
         self._chores: list[Callable[[str], object]] = [
             bring_up_all,
             hold_new_names,
@@ -119,9 +118,7 @@ class Clock:
         What fails of that which new code asks for is raised once all else is done.
         """
         error = self._catch_up()
-        if self._seen_at is None or time.monotonic() - self._seen_at > SIGHTED_EVERY:
-            self._seen_at = time.monotonic()
-            store.sighted(self._using, SIGHTING, moments.now())
+        if self._presence.note():
             store.delete_ended_leases(self._using)
         looked_at = tick(self._using, self.actor, self._known)
         if error is not None:

@@ -15,7 +15,7 @@ from .. import conf, moments, registry
 from ..events import ENDINGS
 from ..exceptions import StateDamaged
 from ..items import read_named
-from ..models import Event, Pause, Run, Sighting, Timeline
+from ..models import Event, Pause, Run, Timeline
 from ..placements import EMBEDDED
 from ..placements.embedded import is_used
 from ..sight import Sight, look
@@ -33,12 +33,11 @@ from ..state import (
 )
 from . import bells
 from .assignee import may_be_given, whose
-from .clock import SIGHTING
 from .elsewhere import lacks
 from .sentences import called, delivery_of, error_of, is_later, moment_of, sentences_of, with_one_full_stop, word_of
+from .sightings import CLOCK, is_there, last_seen
 from .slots import standing
 
-UNSEEN = timedelta(seconds=60)
 MOST = 5  # items of a step that stand alike, each in a sentence of its own
 PATIENCE = timedelta(seconds=10)  # for which a due step is no reason to look for workers
 
@@ -244,8 +243,8 @@ def _of_child(sight: Sight, name: RunName, details: type_run, publicly: bool) ->
 def _clock(timeline: Timeline, runs: list[Run]) -> list[Reason]:
     if not any(run.ring for run in runs):
         return []
-    seen = Sighting.objects.using(timeline.using).filter(name=SIGHTING).values_list("at", flat=True).first()
-    if seen is not None and moments.now() - seen < UNSEEN:
+    seen = last_seen(timeline.using, CLOCK)
+    if is_there(seen):
         return []
     if not is_used():
         mend = _("start manage.py timelines_clock")

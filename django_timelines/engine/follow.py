@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,18 +22,17 @@ from .. import moments
 from ..exceptions import Conflict
 from ..following import Following
 from ..models import News, Projection, Timeline
-from ..store import sighted
 from .patience import Patience, conflict_if_transient
 from .places import MOST_EVENTS, Batch, beyond, move, standings, with_place
 from .projecting import HandlerFailed, begin_new, hand_over, note, take
 from .rebuild import rebuild, was_asked
+from .sightings import FOLLOWER, Presence
 
 logger = logging.getLogger("django_timelines")
 MOST_TIMELINES = 1_000  # that one transaction follows
 SPAN = 10_000  # timelines that one transaction of the walk goes past, if they have nothing new
 WALK_EVERY = timedelta(minutes=10)
 PAUSE = 0.5  # seconds between looks, when there was nothing new
-SIGHTING, SIGHTED_EVERY = "follower", 10.0  # seconds
 
 
 @dataclass(slots=True)
@@ -52,15 +50,13 @@ def keep_following(stop: threading.Event) -> None:
     if not known.everything():
         return
     using, said = router.db_for_write(Timeline), ""
-    seen_at: float | None = None
+    presence = Presence(using, FOLLOWER)
     walks_first = True
     while not stop.is_set():
         close_old_connections()
         more, walks_first = False, not walks_first
         try:
-            if seen_at is None or time.monotonic() - seen_at >= SIGHTED_EVERY:
-                seen_at = time.monotonic()
-                sighted(using, SIGHTING, moments.now())
+            presence.note()
             more = follow_all(using, walks_first=walks_first)
         except Exception as error:  # whatever it is, it goes on
             if repr(error) != said:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
 from django.db.models import Count, DateTimeField, Exists, IntegerField, Min, OuterRef, QuerySet, Subquery
 
 from .. import following as known
-from .. import moments
 from ..exceptions import Refused, Unknown
-from ..models import News, Place, Projection, Sighting
-from .follow import SIGHTING
-
-UNSEEN_AFTER = timedelta(minutes=1)
+from ..models import News, Place, Projection
+from .sightings import FOLLOWER, is_there, last_seen
 
 
 class ProjectionStatus(StrEnum):
@@ -58,10 +54,7 @@ def status_of(row: Any) -> ProjectionStatus:
 
 def nobody_follows(using: str) -> bool:
     """Tell whether no follower has been seen for a minute, though the code has projections."""
-    recently = moments.now() - UNSEEN_AFTER
-    return (
-        bool(known.everything()) and not Sighting.objects.using(using).filter(name=SIGHTING, at__gt=recently).exists()
-    )
+    return bool(known.everything()) and not is_there(last_seen(using, FOLLOWER))
 
 
 def forget(label: str, using: str) -> None:

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 
 from django_timelines import store
 from django_timelines.engine import clock
-from django_timelines.engine.follow import SIGHTING
+from django_timelines.engine.sightings import FOLLOWER
 from django_timelines.models import News, Place, Projection
 from django_timelines.moments import now
 from tests.shop.here import HERE
@@ -43,7 +43,7 @@ def test_a_projection_that_nobody_has_followed_yet_is_named() -> None:
 
 
 def test_a_follower_that_was_seen_is_not_missed() -> None:
-    store.sighted(HERE, SIGHTING, now())
+    store.sighted(HERE, FOLLOWER, now())
 
     assert "No follower" not in say("projections")
 

@@ -107,28 +107,50 @@ class Graph:
         """Return what follows from these steps having just been settled, in the order of definition.
 
         Only what comes after one of them is decided: a step that was added to the class behind the place where this
-        timeline stands is left alone. ``begin``: a round begins with this step, whose turn it is whatever it comes after.
+        timeline stands is not taken, and said to be so once something waits for it. ``begin``: a round begins with this step,
+        whose turn it is whatever it comes after.
         """
         events: list[NewEvent] = []
         state = own(state)
         begun = {split_key(key)[0] for key in settled}  # an item of theirs may have made room for others
-        asked, now = _Asked(self._places), set(begun)
+        asked, now, undecided = _Asked(self._places), set(begun), set[str]()
         asked.add(name for name in begun if name in self.nodes and "each" in state["runs"].get(name, {}))
         asked.add([begin] if begin else ())
         for key in settled:
             asked.add(self._successors.get(key, ()))
-        for name in asked:
-            node = self.nodes[name]
-            decided = list(self._items(node, state, at, settled)) if name in begun else []
-            if _is_upcoming(state, name):
-                decided += self.reach(node, state, at) if name == begin else self._decision(node, state, at, now)
+
+        def take(decided: Iterable[NewEvent]) -> None:
             for event in decided:
                 apply(state, event, sequence + len(events))
                 events.append(event)
                 if not is_open(state["runs"][event.step]):
                     now.add(event.step)
                     asked.add(self._successors.get(event.step, ()))
+
+        while asked:
+            for name in asked:
+                node = self.nodes[name]
+                decided = list(self._items(node, state, at, settled)) if name in begun else []
+                if _is_upcoming(state, name):
+                    decided += self.reach(node, state, at) if name == begin else self._decision(node, state, at, now)
+                take(decided)
+                undecided.add(name)
+            take(NewEvent(EventType.STEP_NOT_TAKEN, step) for step in self._passed(undecided, state))
         return events
+
+    def _passed(self, undecided: Iterable[str], state: type_state) -> list[str]:
+        """Return what is upcoming above these, though all that it comes after is settled: it was added when that was done."""
+        found, seen, below = list[str](), set[str](), [name for name in undecided if _is_upcoming(state, name)]
+        while below:
+            for step in {dependency.step for dependency in self.nodes[below.pop()].after} - seen:
+                seen.add(step)
+                if not _is_upcoming(state, step):
+                    continue
+                if any(answer(dependency, state) is None for dependency in self.nodes[step].after):
+                    below.append(step)
+                else:
+                    found.append(step)
+        return sorted(found, key=self._places.__getitem__)
 
     def _items(self, node: Node, state: type_state, at: datetime, settled: Collection[str]) -> Iterator[NewEvent]:
         """After an item was settled: begin the next ones that there is room for. Once enough are done, take none of the rest."""
@@ -229,6 +251,9 @@ class _Asked:
         turn, place, _name = self._now
         for name in names:
             heappush(self._next, (turn + (self._places[name] <= place), self._places[name], name))
+
+    def __bool__(self) -> bool:
+        return bool(self._next)
 
     def __iter__(self) -> Iterator[str]:
         while self._next:

@@ -66,6 +66,82 @@ def test_a_step_added_behind_where_a_timeline_stands_is_not_taken_there(deploy: 
     assert (parcel.timeline.status, parcel.insure.status, ran["insure"]) == ("completed", "not taken", 0)
 
 
+JOINED = """
+class Parcel(Workflow):
+    @step
+    def take(self):
+        ran["take"] += 1
+    ADDED
+    @step(after=take, manual=True)
+    def weigh(self):
+        ran["weigh"] += 1
+
+    @step(after=WEIGHED)
+    def send(self):
+        ran["send"] += 1
+"""
+INSURE = """
+    @step(after=take)
+    def insure(self):
+        ran["insure"] += 1
+
+    @step(after=insure)
+    def seal(self):
+        ran["seal"] += 1
+"""
+
+
+def joined(added: str = "", weighed: str = "weigh") -> str:
+    """Return the class with these steps beside ``weigh``, and what ``send`` comes after."""
+    return JOINED.replace("ADDED", added).replace("WEIGHED", weighed)
+
+
+@pytest.mark.parametrize("weighed", ["[weigh, seal]", "any_of(seal, weigh)", "[seal, weigh, insure]"])
+@pytest.mark.parametrize("how", ["called", "skipped"])
+def test_what_waits_for_a_step_added_behind_goes_on_without_it(deploy: Any, weighed: str, how: str) -> None:
+    parcel = deploy(joined()).start()
+    drain()
+
+    new = deploy(joined(INSURE, weighed))
+    drain()
+    if how == "called":
+        new.get(parcel.pk).weigh()
+    else:
+        new.get(parcel.pk).weigh.skip(reason="it is a letter")
+    drain()
+
+    parcel = new.get(parcel.pk)
+    assert (parcel.timeline.status, ran["send"], ran["insure"], ran["seal"]) == ("completed", 1, 0, 0)
+    assert [parcel.insure.status, parcel.seal.status] == ["not taken", "not taken"]
+
+
+def test_what_waits_for_nothing_but_steps_added_behind_is_not_taken(deploy: Any) -> None:
+    parcel = deploy(joined()).start()
+    drain()
+
+    new = deploy(joined(INSURE, "[weigh.failed, seal]"))
+    new.get(parcel.pk).weigh()
+    drain()
+
+    parcel = new.get(parcel.pk)
+    assert (parcel.timeline.status, parcel.send.status, ran["send"]) == ("completed", "not taken", 0)
+    assert [event.step for event in parcel.timeline.events.filter(type="StepNotTaken")] == ["insure", "seal", "send"]
+
+
+def test_what_waits_for_a_step_added_where_the_timeline_stands_waits_for_it(deploy: Any) -> None:
+    parcel = deploy(joined()).start()
+
+    new = deploy(joined(INSURE.replace("after=take", "after=take, manual=True"), "[weigh, seal]"))
+    drain()
+    new.get(parcel.pk).weigh()
+    drain()
+    assert (ran["weigh"], ran["send"]) == (1, 0)
+    new.get(parcel.pk).insure()
+    drain()
+
+    assert (new.get(parcel.pk).timeline.status, ran["send"]) == ("completed", 1)
+
+
 def test_a_step_added_ahead_of_where_a_timeline_stands_is_done(deploy: Any) -> None:
     parcel = deploy(BEFORE).start("Main Street 1")
     drain()

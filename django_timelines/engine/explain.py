@@ -23,6 +23,7 @@ from ..state import (
     CLAIMABLE,
     ENDED,
     RunName,
+    StepStatus,
     TimelineStatus,
     awaits_child,
     count_alike,
@@ -172,7 +173,7 @@ def _reasons_of(timeline: Timeline, run: Run, name: RunName, details: type_run, 
     }
     words |= {"until": moment_of(run.until), "due": moment_of(run.due)}
     sentence, public = sentences_of(run, details, delivery_of(timeline, name))
-    if run.status in CLAIMABLE and not publicly:
+    if not publicly:
         yield from _left_to_others(timeline, run, name)
     if run.awaits and not publicly and run.status in CLAIMABLE:
         yield _without_slot(timeline, run, name)
@@ -193,16 +194,25 @@ def _waits_long(timeline: Timeline, run: Run) -> bool:
 
 
 def _left_to_others(timeline: Timeline, run: Run, name: RunName) -> Iterator[Reason]:
-    """Say that this code has not the step that is due, unless more is to be said: it has not its class, or is older."""
+    """Say that this code has not the step that is open, unless more is to be said: it has not its class, or is older."""
     declaration = registry.find(timeline.workflow)
-    if declaration is None or declaration.is_behind(timeline.state) or is_later(run) or run.ring is None:
+    if declaration is None or declaration.is_behind(timeline.state) or is_later(run):
         return
-    if lacks(declaration, name.step, timeline.state):
+    if not lacks(declaration, name.step, timeline.state):
+        return
+    if run.status in (StepStatus.WAITING, StepStatus.BLOCKED):
+        sentence = _(
+            "This code has no step “%(step)s”: nobody can call, retry or skip it here. Bring it back, also for no longer than "
+            "that takes, or cancel the timeline."
+        )
+    elif run.status in CLAIMABLE and run.ring is not None:
         sentence = _(
             "This code has no step “%(step)s”: it is left to processes of another release; "
             "if none has it within minutes, it is blocked."
         )
-        yield Reason("unknown_step", sentence % {"step": called(name)}, step=run_key(*name))
+    else:
+        return
+    yield Reason("unknown_step", sentence % {"step": called(name)}, step=run_key(*name))
 
 
 def _without_slot(timeline: Timeline, run: Run, name: RunName) -> Reason:

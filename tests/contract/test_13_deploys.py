@@ -170,6 +170,25 @@ def test_a_removed_step_with_open_work_blocks_with_an_explanation_and_goes_on_wh
     assert new.get(parcel.pk).sign.status == "waiting"
 
 
+@pytest.mark.parametrize("stands", ["waiting", "blocked"])
+def test_a_removed_step_that_waits_for_somebody_is_said_to_be_gone(deploy: Any, stands: str) -> None:
+    source = joined().replace("manual=True)", "manual=True, retry=Retry(1))").replace('ran["weigh"] += 1', "1 / 0")
+    parcel = deploy(source).start()
+    drain()
+    if stands == "blocked":
+        with recorded_errors():
+            parcel.weigh()
+            drain()
+    deploy(source.replace("weigh", "measure"))
+
+    timeline = Timeline.objects.get(pk=parcel.pk)
+    assert timeline.status == stands
+    assert timeline.explain().reason == "unknown_step"
+    assert "This code has no step “weigh”: nobody can call, retry or skip it here." in str(timeline.explain())
+    timeline.cancel(reason="nothing is weighed any more")
+    assert timeline.status == "cancelled"
+
+
 def test_a_removed_workflow_blocks_and_can_be_cancelled(deploy: Any, after_the_rollout: Any) -> None:
     parcel = deploy(BEFORE).start("Main Street 1")
     registry._declarations.pop("shop.Parcel")

@@ -39,6 +39,7 @@ from ..state import (
 )
 from ..steps import Step
 from . import bells
+from .elsewhere import lacks
 from .failure import changed_items
 
 BATCH = 200
@@ -70,6 +71,10 @@ class Kind(StrEnum):
     """A step is done for each item of a list, and a run that is open was begun when it was not; or the other way round."""
     MISSING_PARAMETER = "missing_parameter"
     """A run will be executed without a parameter that the step needs."""
+    UNDECLARED_INPUT = "undeclared_input"
+    """A call that is not settled gives what the step has no parameter for. Nothing blocks: it is executed without that."""
+    REMOVED_STEP = "removed_step"
+    """A step is done that the code no longer has. Nothing blocks: whoever compensates does not undo it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,10 @@ class Finding:
     @property
     def blocks(self) -> bool:
         """Tell whether a timeline could not go on by itself."""
-        return self.kind is not Kind.UNDECLARED_FIELD
+        return self.kind not in _WARNINGS
+
+
+_WARNINGS = frozenset({Kind.UNDECLARED_FIELD, Kind.UNDECLARED_INPUT, Kind.REMOVED_STEP})
 
 
 class _Open(NamedTuple):
@@ -186,6 +194,14 @@ _SAID = {
         "{workflow}.{step} is under way without {parameter}, which it needs now.",
         "Give the parameter a default, or let the step be settled first.",
     ),
+    Kind.UNDECLARED_INPUT: (
+        "{workflow}.{step} was called with {parameter}, which it does not take any more.",
+        "Removed: that is all, it is executed without. Renamed: keep the old name until the calls are settled.",
+    ),
+    Kind.REMOVED_STEP: (
+        "The code has no step {workflow}.{name} any more, and it is done: compensation leaves it out.",
+        "If it has an undo, keep both until these timelines have ended. If not, that is all.",
+    ),
 }
 
 
@@ -268,6 +284,7 @@ def _problems(row: _Open, calls: type_calls, problem_at: Callable[[str, str], st
         elif said := _misfit(declaration.fields[now], value):
             yield _Problem(Kind.FIELD_VALUE, label, now, said)
     yield from _of_lists(declaration, row)
+    yield from _of_removed(declaration, row)
     for key, run in row.runs.items():
         name = declaration.current(split_key(key)[0])
         if name not in declaration.steps:
@@ -280,6 +297,14 @@ def _problems(row: _Open, calls: type_calls, problem_at: Callable[[str, str], st
             continue
         call = calls.get((row.id, run.get("call", 0)))
         yield from _of_input(declaration, declaration.steps[name], run, call)
+
+
+def _of_removed(declaration: Declaration, row: _Open) -> Iterator[_Problem]:
+    """Name the steps that are done and that the code no longer has: nobody knows how they are undone."""
+    done = {split_key(key).step for key, run in in_state(row.state) if run["status"] == StepStatus.COMPLETED}
+    for step in sorted(done):
+        if lacks(declaration, step, row.state):
+            yield _Problem(Kind.REMOVED_STEP, declaration.label, step)
 
 
 def _of_lists(declaration: Declaration, row: _Open) -> Iterator[_Problem]:
@@ -310,6 +335,8 @@ def _of_input(
                 yield _Problem(Kind.INPUT_VALUE, declaration.label, name, said)
         elif parameter.required and parameter.name not in sealed:
             yield _Problem(Kind.MISSING_PARAMETER, declaration.label, name)
+    for unknown in sorted({*given, *sealed} - {parameter.name for parameter in step.parameters}):
+        yield _Problem(Kind.UNDECLARED_INPUT, declaration.label, f"{step.name}({unknown})")
 
 
 def _misfit(typed: Field, value: Any) -> str:

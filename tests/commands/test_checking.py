@@ -106,7 +106,7 @@ def test_a_removed_step_is_found_where_it_is_open_and_a_renamed_one_is_none(depl
     deploy(BEFORE).start("Main Street 2")  # at weigh
 
     deploy(MEASURED)
-    assert found() == [("unknown_step", "weigh", 1)]
+    assert found() == [("removed_step", "weigh", 2), ("unknown_step", "weigh", 1)]
     deploy(BEFORE.replace("def sign", "def receive"))
     assert found() == [("unknown_step", "sign", 2)]
     assert 'Renamed: @step(…, renamed_from="sign").' in the_one().hint
@@ -255,8 +255,30 @@ def test_a_needed_parameter_that_the_call_did_not_give_is_found(deploy: type_dep
 
     deploy(PAYING.replace("amount: int,", "amount: int, currency: str = 'EUR',"))
     assert found() == []
-    deploy(PAYING.replace("amount: int,", ""))  # what is asked for no more is left out
+
+
+def test_a_call_that_gives_what_nobody_takes_any_more_is_told_and_blocks_nothing(deploy: type_deploy) -> None:
+    paying(deploy)
+
+    deploy(PAYING.replace("amount: int,", "sum: int = 0,"))
+    assert found() == [("undeclared_input", "pay(amount)", 1)]
+    assert (the_one().blocks, the_one().hint[:7]) == (False, "Removed")
+
+
+def test_a_step_that_is_done_and_was_removed_is_told_and_blocks_nothing(deploy: type_deploy) -> None:
+    parcel = deploy(BEFORE).start("Main Street 1")
+    drain()
+
+    deploy(BEFORE.replace("def take", "def fetch").replace("after=take", "after=fetch"))
+    assert found() == [("removed_step", "take", 1)]
+    assert not the_one().blocks
+    deploy(
+        BEFORE.replace("    @step\n", '    @step(renamed_from="take")\n', 1)
+        .replace("def take", "def fetch")
+        .replace("after=take", "after=fetch")
+    )
     assert found() == []
+    assert parcel.timeline.status == "waiting"
 
 
 def test_a_step_that_ran_by_itself_and_wants_something_now_is_found_where_it_is_due(deploy: type_deploy) -> None:

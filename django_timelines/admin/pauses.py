@@ -125,8 +125,9 @@ def resume_all(model_admin: TimelineAdmin, request: HttpRequest) -> HttpResponse
     form = ReasonForm(request.POST if request.method == "POST" else None, needs_reason=False)
     form.fields["reason"].help_text = _("It is kept with the recent actions of the admin, with your name.")
     if request.method == "POST" and form.is_valid():
-        if pause.resume_all(workflow):
-            _log(request, workflow, DELETION, form.cleaned_data["reason"])
+        reason = form.cleaned_data["reason"]
+        if pause.resume_all(workflow, reason=reason, actor=of_user(request.user)):
+            _log(request, workflow, DELETION, reason)
         messages.success(request, _("%(what)s is resumed.") % {"what": _what(workflow)})
         return _to_the_list(model_admin)
     sentences = [

@@ -12,7 +12,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from .. import conf, moments, registry
-from ..events import ENDINGS
+from ..events import ENDINGS, EventType
 from ..exceptions import StateDamaged
 from ..items import read_named
 from ..models import Event, Pause, Run, Timeline
@@ -152,7 +152,7 @@ def _alike(runs: list[Run]) -> list[list[Run]]:
 def _pauses(timeline: Timeline, runs: list[Run]) -> Iterator[Reason]:
     public = _("It is paused and goes on later.")
     if timeline.status == TimelineStatus.PAUSED:
-        yield Reason("paused", _("The timeline is paused: resume it."), public)
+        yield Reason("paused", _paused(timeline), public)
     if not any(run.status in CLAIMABLE for run in runs):
         return
     for pause in Pause.objects.using(timeline.using).filter(workflow__in=("", timeline.workflow)):
@@ -161,6 +161,17 @@ def _pauses(timeline: Timeline, runs: list[Run]) -> Iterator[Reason]:
         yield Reason(
             "all_paused", capfirst(with_one_full_stop(_("since %(when)s %(what)s: %(reason)s.") % words)), public
         )
+
+
+def _paused(timeline: Timeline) -> str:
+    """Say since when, by whom and why the timeline is paused, as the newest event of that does."""
+    events = Event.objects.using(timeline.using).filter(timeline=timeline.pk, type=EventType.PAUSED)
+    event = events.order_by("-sequence").first()
+    if event is None or not event.data.get("reason"):
+        return _("The timeline is paused: resume it.")
+    sentence = _("The timeline is paused since %(when)s, by %(who)s: %(reason)s Resume it.")
+    reason = with_one_full_stop(f"{event.data['reason']}.")
+    return sentence % {"when": moment_of(event.at), "who": event.actor_label, "reason": reason}
 
 
 def _reasons_of(timeline: Timeline, run: Run, name: RunName, details: type_run, publicly: bool) -> Iterator[Reason]:

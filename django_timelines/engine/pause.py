@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 
 from django.db import router, transaction
@@ -15,6 +16,8 @@ from ..signals import paused
 from ..store import EVERYTHING, Snapshot
 from .cancel import clean_reason
 from .operate import append, refuse_ended, say_why
+
+logger = logging.getLogger("django_timelines")
 
 
 def pause(snapshot: Snapshot, reason: str, actor: Actor | None = None) -> Snapshot:
@@ -44,7 +47,8 @@ def pause_all(reason: str, workflow: str = EVERYTHING, actor: Actor | None = Non
     """Begin nothing new on any timeline, or on any of one workflow, until ``resume_all``; return whether it was not paused yet.
 
     It holds from the next attempt on; a runner that goes on with quick steps stops within a second or so. A workflow that had
-    other names before is paused under all of them: its timelines keep the label that they began with.
+    other names before is paused under all of them: its timelines keep the label that they began with. It belongs to no
+    timeline, so it is no event: the row says who and why while it holds, and the log of both ends.
     """
     say_why(reason, _("Say why everything is paused."))
     label = str(actor or actors.current())
@@ -53,6 +57,10 @@ def pause_all(reason: str, workflow: str = EVERYTHING, actor: Actor | None = Non
     pauses = Pause.objects.using(using)
     names = registry.get(workflow).names if workflow else (EVERYTHING,)
     is_new = [pauses.get_or_create(workflow=name, defaults=defaults)[1] for name in names]
+    if any(is_new):
+        logger.warning(
+            "%s is paused by %s: %s", workflow or "Everything", label or "nobody in particular", clean_reason(reason)
+        )
     return _told(using, changed=any(is_new))
 
 
@@ -65,7 +73,9 @@ def hold_new_names(using: str) -> None:
             Pause.objects.using(using).get_or_create(workflow=name, defaults=same)
 
 
-def resume_all(workflow: str = EVERYTHING, using: str | None = None) -> bool:
+def resume_all(
+    workflow: str = EVERYTHING, using: str | None = None, *, reason: str = "", actor: Actor | None = None
+) -> bool:
     """Go on; what is due is rung for by the clock, at once. Return whether it was paused.
 
     ``Unknown`` if it was not, and is no workflow.
@@ -74,7 +84,10 @@ def resume_all(workflow: str = EVERYTHING, using: str | None = None) -> bool:
     names = declaration.names if declaration else (workflow,)
     using = using or router.db_for_write(Pause)
     deleted, _rows = Pause.objects.using(using).filter(workflow__in=names).delete()
-    if workflow and not deleted:
+    if deleted:
+        who, why = str(actor or actors.current()) or "nobody in particular", clean_reason(reason)
+        logger.warning("%s is resumed by %s%s", workflow or "Everything", who, f": {why}" if why else "")
+    elif workflow:
         registry.get(workflow)
     return _told(using, changed=bool(deleted))
 

@@ -30,6 +30,38 @@ def test_a_timeline_is_paused_and_resumed(ask: type_ask) -> None:
     assert (paused.data, paused.actor_label) == ({"reason": "wait for Bob"}, "timelines")
 
 
+def test_explain_says_who_paused_a_timeline_and_why_and_a_second_time_changes_nothing(
+    ask: type_ask, say: type_say
+) -> None:
+    order = Order.start("book")
+
+    assert ask("pause", str(order.pk), "--reason", "wait for Bob")["changed"]
+    said = say("explain", str(order.pk))
+    assert "The timeline is paused since " in said
+    assert "by timelines: wait for Bob. Resume it." in said
+
+    assert say("pause", str(order.pk), "--reason", "wait for Eve").startswith("It was paused already.\n")
+    assert not ask("pause", str(order.pk), "--reason", "wait for Eve")["changed"]
+    assert ask("resume", str(order.pk), "--reason", "Bob is here")["changed"]
+    assert say("resume", str(order.pk)).startswith("It was not paused.\n")
+    events = Event.objects.filter(timeline=order.pk, type__in=("Paused", "Resumed")).order_by("sequence")
+    assert [event.data["reason"] for event in events] == ["wait for Bob", "Bob is here"]
+
+
+def test_the_log_says_who_paused_and_resumed_everything_and_why(
+    say: type_say, caplog: pytest.LogCaptureFixture
+) -> None:
+    say("pause", "--reason", "the bad day")
+    say("pause", "--reason", "another")
+    say("resume", "--reason", "the bank is back")
+    say("resume")
+
+    assert caplog.messages == [
+        "Everything is paused by timelines: the bad day",
+        "Everything is resumed by timelines: the bank is back",
+    ]
+
+
 def test_everything_is_paused_and_resumed(ask: type_ask, say: type_say) -> None:
     order = Order.start(customer="Ada")
 

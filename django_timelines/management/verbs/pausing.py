@@ -7,6 +7,7 @@ from argparse import ArgumentParser
 from django.core.management.color import Style
 
 from ...engine.pause import pause_all, resume_all
+from ...models import Timeline
 from ...store import EVERYTHING
 from . import finding
 from .base import Answer, Verb, type_options
@@ -16,10 +17,13 @@ from .pauses import name_of, pause_document, pause_line, pauses_in
 
 def _for_resume(parser: ArgumentParser) -> None:
     finding.add_timeline(parser, needed=False)
+    parser.add_argument(
+        "--reason", default="", help="Why, for the event, or for the log if it is about more than a timeline."
+    )
 
 
 def _for_pause(parser: ArgumentParser) -> None:
-    _for_resume(parser)
+    finding.add_timeline(parser, needed=False)
     parser.add_argument("--reason", required=True, help="Why, for the event, and for whoever asks.")
 
 
@@ -27,8 +31,9 @@ def _pause(options: type_options, style: Style) -> Answer:
     _check(options)
     if options["timeline"]:
         timeline = finding.timeline(options)
+        head = timeline.head
         timeline.pause(reason=options["reason"])
-        return standing(timeline, style)
+        return _one(timeline, style, changed=timeline.head > head, otherwise="It was paused already.")
     is_new = pause_all(options["reason"], options["workflow"] or EVERYTHING, using=finding.database(options))
     said = "is paused now" if is_new else "was paused already"
     return _paused(options, f"{name_of(options['workflow'])} {said}.", changed=is_new)
@@ -38,10 +43,11 @@ def _resume(options: type_options, style: Style) -> Answer:
     _check(options)
     if options["timeline"]:
         timeline = finding.timeline(options)
-        timeline.resume()
-        return standing(timeline, style)
+        head = timeline.head
+        timeline.resume(reason=options["reason"])
+        return _one(timeline, style, changed=timeline.head > head, otherwise="It was not paused.")
     label = options["workflow"] or EVERYTHING
-    was_paused = resume_all(label, finding.database(options))
+    was_paused = resume_all(label, finding.database(options), reason=options["reason"])
     said = "goes on" if was_paused else "was not paused"
     return _paused(options, f"{name_of(label)} {said}.", changed=was_paused)
 
@@ -52,6 +58,11 @@ def _check(options: type_options) -> None:
         options["usage_error"]("argument --key: say which, before or after it.")
     if options["timeline"] and options["workflow"] and not options["key"]:
         options["usage_error"]("argument --workflow: a timeline with --key, or all of a workflow without an ID.")
+
+
+def _one(timeline: Timeline, style: Style, *, changed: bool, otherwise: str) -> Answer:
+    now = standing(timeline, style)
+    return Answer({"changed": changed} | now.document, [*([] if changed else [otherwise]), *now.lines])
 
 
 def _paused(options: type_options, sentence: str, *, changed: bool) -> Answer:

@@ -139,8 +139,12 @@ class Graph:
         return events
 
     def _passed(self, undecided: Iterable[str], state: type_state) -> list[str]:
-        """Return what is upcoming above these, though all that it comes after is settled: it was added when that was done."""
-        found, seen, below = list[str](), set[str](), [name for name in undecided if _is_upcoming(state, name)]
+        """Return what is upcoming above these, though all that it comes after is settled: it was added when that was done.
+
+        A round's first step, which is reached once nothing is left to undo, is none.
+        """
+        found, seen = list[str](), {state.get("undoing", {}).get("then", "")}
+        below = [name for name in undecided if _is_upcoming(state, name)]
         while below:
             for step in {dependency.step for dependency in self.nodes[below.pop()].after} - seen:
                 seen.add(step)

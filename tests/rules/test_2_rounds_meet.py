@@ -64,6 +64,40 @@ def test_a_rewind_that_undoes_comes_to_its_end_though_the_work_is_sent_back_mean
     assert_holds(comic)
 
 
+PARALLEL = """
+class Parcel(Workflow):
+    @step
+    def take(self): ...
+
+    @step(after=take)
+    def pay(self):
+        ran["pay"] += 1
+
+    @pay.undo
+    def refund(self):
+        ran["refund"] += 1
+
+    @step(after=take, manual=True)
+    def pack(self): ...
+
+    @step(after=[pay, pack])
+    def send(self):
+        ran["send"] += 1
+"""
+
+
+def test_what_a_rewind_has_yet_to_begin_is_waited_for_by_what_ends_meanwhile(deploy: Any) -> None:
+    parcel = fresh(deploy(PARALLEL).start())
+    parcel.timeline.rewind(to="pay", reason="the wrong card", undo=True)
+    type(parcel).get(parcel.pk).pack()
+    assert type(parcel).get(parcel.pk).pay.status == "upcoming"
+
+    parcel = fresh(parcel)
+
+    assert (ran["refund"], ran["pay"], ran["send"], parcel.timeline.status) == (1, 2, 1, "completed")
+    assert_holds(parcel)
+
+
 def test_what_ended_in_the_same_commit_as_the_step_that_sends_back_goes_on() -> None:
     survey = fresh(Survey.start())
     critic, reader = survey.critic.child, survey.reader.child

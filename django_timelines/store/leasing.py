@@ -5,8 +5,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from django.db import connections
+from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import BooleanField, Exists, OuterRef, Q
 from django.db.models.expressions import RawSQL
 
@@ -16,16 +18,35 @@ from ..state import StepStatus
 
 
 def heartbeat(using: str, holders: Sequence[str], seconds: float) -> int:
-    """Lengthen the leases of these holders; return how many there were."""
+    """Lengthen the leases of these holders; return how many there were.
+
+    A row that somebody holds is left out where the database can: a caller's transaction that moves its run may hold it for as
+    long as a request takes, and the other leases would end meanwhile.
+    """
     connection = connections[using]
+    if not connection.features.has_select_for_update_skip_locked:
+        return _lengthen(connection, seconds, f"holder IN ({_places(holders)})", holders)
+    free = f"SELECT run_id FROM django_timelines_lease WHERE holder IN ({_places(holders)}) FOR UPDATE SKIP LOCKED"  # noqa: S608
+    if connection.vendor == "postgresql":
+        return _lengthen(connection, seconds, f"run_id IN ({free})", holders)
+    with (
+        transaction.atomic(using=using),
+        connection.cursor() as cursor,
+    ):  # MariaDB's update waits, whatever its subquery skips
+        cursor.execute(free, holders)
+        runs = [run for (run,) in cursor.fetchall()]
+        return _lengthen(connection, seconds, f"run_id IN ({_places(runs)})", runs) if runs else 0
+
+
+def _lengthen(connection: BaseDatabaseWrapper, seconds: float, where: str, params: Sequence[Any]) -> int:
     expires, ahead = later(connection, seconds)
-    places = ", ".join(["%s"] * len(holders))
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"UPDATE django_timelines_lease SET expires = {expires} WHERE holder IN ({places})",  # noqa: S608
-            [ahead, *holders],
-        )
+        cursor.execute(f"UPDATE django_timelines_lease SET expires = {expires} WHERE {where}", [ahead, *params])  # noqa: S608
         return int(cursor.rowcount)
+
+
+def _places(params: Sequence[Any]) -> str:
+    return ", ".join(["%s"] * len(params))
 
 
 def leases(using: str, runs: Sequence[uuid.UUID]) -> dict[uuid.UUID, datetime | None]:

@@ -1,4 +1,4 @@
-"""Heartbeats: one thread for each process lengthens the leases of what it is executing, also while a body blocks."""
+"""Heartbeats: threads of each process lengthen the leases of what it is executing, also while a body blocks."""
 
 from __future__ import annotations
 
@@ -19,10 +19,14 @@ logger = logging.getLogger("django_timelines")
 
 
 class Keeper:
-    """Holds the names of this process's leases, and a thread that is there only while there are some."""
+    """Holds the names of this process's leases, and a thread for each database that it has had some in.
+
+    A database that does not answer stops its own thread only.
+    """
 
     def __init__(self) -> None:
         self._held: dict[str, tuple[str, float]] = {}  # database, and until when (monotonic time)
+        self._beating: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
         self._pid = 0
 
@@ -32,9 +36,8 @@ class Keeper:
         kept = using, time.monotonic() + limit.total_seconds() if limit else math.inf
         with self._lock:
             if self._pid != os.getpid():  # the first of this process, or of one that was forked from it
-                self._held = {}
-                threading.Thread(target=self._beat, name="timelines-leases", daemon=True).start()
-                self._pid = os.getpid()
+                self._held, self._beating, self._pid = {}, {}, os.getpid()
+            self._begin(using)
             self._held[holder] = kept
         try:
             yield
@@ -42,7 +45,13 @@ class Keeper:
             with self._lock:
                 self._held.pop(holder, None)
 
-    def _beat(self) -> None:
+    def _begin(self, using: str) -> None:
+        if using not in self._beating or not self._beating[using].is_alive():
+            thread = threading.Thread(target=self._beat, args=[using], name=f"timelines-leases-{using}", daemon=True)
+            thread.start()
+            self._beating[using] = thread
+
+    def _beat(self, using: str) -> None:
         while True:
             try:
                 time.sleep(conf.lease().total_seconds() / 3)
@@ -50,16 +59,20 @@ class Keeper:
                 logger.warning("Heartbeats wait for a LEASE that is right.", exc_info=True)
                 time.sleep(1)
                 continue
-            with self._lock:
-                held = {holder: using for holder, (using, until) in self._held.items() if until > time.monotonic()}
-            for using in set(held.values()):
-                holders = [holder for holder, alias in held.items() if alias == using]
-                try:
-                    store.heartbeat(using, holders, conf.lease().total_seconds())
-                except Exception:  # no lost lease: only a newer fence is
-                    logger.warning("A heartbeat could not be written.", exc_info=True)
-                finally:
-                    connections[using].close()
+            try:
+                self._lengthen(using)
+            except Exception:  # no lost lease: only a newer fence is
+                logger.warning("A heartbeat could not be written.", exc_info=True)
+
+    def _lengthen(self, using: str) -> None:
+        with self._lock:
+            held, now = self._held.items(), time.monotonic()
+            holders = [holder for holder, (alias, until) in held if alias == using and until > now]
+        if holders:
+            try:
+                store.heartbeat(using, holders, conf.lease().total_seconds())
+            finally:
+                connections[using].close()
 
 
 keeper = Keeper()

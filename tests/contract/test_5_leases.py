@@ -220,6 +220,6 @@ def test_heartbeats_go_on_once_a_setting_that_was_wrong_is_right_again(
     settings.TIMELINES = {**settings.TIMELINES, "LEASE": -1}
     monkeypatch.setattr(leases, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
     with pytest.raises(EnoughError):
-        leases.Keeper()._beat()
+        leases.Keeper()._beat(HERE)
 
     assert slept == [1, 10]

@@ -198,7 +198,8 @@ def execute(held: Held, runner: Runner) -> tuple[Advance | None, type_ended | No
 
 
 def _run(held: Held, runner: Runner, batches: Batches) -> type_ended:
-    """Run the body, for as long as its step's ``timeout=`` and the worker's life allow."""
+    """Run the body, for as long as its step's ``timeout=`` and the worker's life allow. Its lease is kept as long, each time."""
+    keeper.keep_on(runner.by().holder, held.step.timeout)
     limited = held.step.timeout or runner.placement != INLINE
     try:
         cause = Cause(held.snapshot.id, held.fence, held.snapshot.correlation)

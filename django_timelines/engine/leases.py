@@ -33,7 +33,7 @@ class Keeper:
     @contextmanager
     def keep(self, using: str, holder: str, limit: timedelta | None = None) -> Iterator[None]:
         """Keep this holder's leases for the block, no longer than ``limit``: a body that hangs loses its lease."""
-        kept = using, time.monotonic() + limit.total_seconds() if limit else math.inf
+        kept = using, _until(limit)
         with self._lock:
             if self._pid != os.getpid():  # the first of this process, or of one that was forked from it
                 self._held, self._beating, self._pid = {}, {}, os.getpid()
@@ -44,6 +44,12 @@ class Keeper:
         finally:
             with self._lock:
                 self._held.pop(holder, None)
+
+    def keep_on(self, holder: str, limit: timedelta | None) -> None:
+        """Count the limit of what this holder keeps, if it does, from now: its body begins once more."""
+        with self._lock:
+            if holder in self._held:
+                self._held[holder] = self._held[holder][0], _until(limit)
 
     def _begin(self, using: str) -> None:
         if using not in self._beating or not self._beating[using].is_alive():
@@ -73,6 +79,10 @@ class Keeper:
                 store.heartbeat(using, holders, conf.lease().total_seconds())
             finally:
                 connections[using].close()
+
+
+def _until(limit: timedelta | None) -> float:
+    return time.monotonic() + limit.total_seconds() if limit else math.inf
 
 
 keeper = Keeper()

@@ -1,18 +1,25 @@
-"""A heartbeat waits for nobody who holds the lease of another attempt."""
+"""Who keeps a lease while others write: a heartbeat waits for nobody, and a body that was overtaken has its time again."""
 
 from __future__ import annotations
 
-from datetime import datetime
+import time
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import transaction
 
 from django_timelines import store
+from django_timelines.engine import execute, leases
 from django_timelines.models import Lease
-from tests.races.at_once import Started, somebody_waits, until
+from django_timelines.testing import drain
+from django_timelines.workflows import Retry, Workflow, step
+from tests.races.at_once import Started, meanwhile, somebody_waits, until
 from tests.races.workers import claimed
 from tests.races.workflows import Till
 from tests.shop.here import HERE
+from tests.shop.workflows import body, plan, ran
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
@@ -45,3 +52,58 @@ def test_leases_that_nobody_else_holds_are_all_lengthened() -> None:
 
     assert store.heartbeat(HERE, holders, 600) == 2
     assert store.heartbeat(HERE, ["nobody"], 600) == 0
+
+
+class Tally(Workflow):
+    """Adds up, in time and once."""
+
+    total: int = 0
+
+    @step
+    def begin(self) -> None: ...
+
+    @step(after=begin, timeout=timedelta(seconds=60), retry=Retry(1))
+    def add(self) -> None:
+        total = self.total
+        body(self, "add")
+        self.total = total + 1
+
+
+class Watch:
+    """Shows what time it is for the heartbeats, and lets as much pass as a test says."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+        self.sleep = time.sleep
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.passed
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
+    """Have heartbeats that go by a watch."""
+    watch, keeper = Watch(), leases.Keeper()
+    monkeypatch.setattr(leases, "time", watch)
+    monkeypatch.setattr(execute, "keeper", keeper)
+    return watch
+
+
+def test_a_body_that_runs_again_keeps_its_lease_for_its_whole_timeout_each_time(
+    row_locks: None, settings: Any, watch: Watch
+) -> None:
+    settings.TIMELINES = {**settings.TIMELINES, "LEASE": 0.6, "PLACEMENT": {"*": "embedded"}}
+    tally = Tally.start()
+
+    def take_nearly_too_long(workflow: Any) -> None:
+        if ran["add"] == 1:
+            meanwhile(lambda: tally.timeline.amend(reason="miscounted", total=40))
+        watch.passed += 55
+        before = meanwhile(lambda: end_of_lease(tally))
+        eventually(lambda: meanwhile(lambda: end_of_lease(tally)) > before, seconds=10)
+
+    plan["add"] = take_nearly_too_long
+    drain()
+
+    tally = Tally.get(tally.pk)
+    assert (ran["add"], tally.total, tally.timeline.status) == (2, 41, "completed")

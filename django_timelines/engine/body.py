@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
-import traceback
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import async_to_sync
-from django.core.exceptions import ValidationError
 from django.utils import timezone, translation
 from django.views.decorators.debug import sensitive_variables
 
@@ -29,6 +28,7 @@ from ..store import Snapshot
 from . import leaks
 from .asked import Input, check_input
 from .assignee import who_gets
+from .errors import as_failure, described, rejected_with
 from .interrupt import Again, Cancelled, Interrupted
 from .remind import plan_of
 from .sealing import secrets_of
@@ -36,8 +36,6 @@ from .sealing import secrets_of
 if TYPE_CHECKING:
     from .batches import Batches
     from .iterate import Loops
-
-MESSAGE_LIMIT, TRACEBACK_LIMIT = 2_000, 16_000
 
 
 @dataclass
@@ -97,41 +95,23 @@ class Timed:
     said: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Failed:
     """The body raised."""
 
     error: Exception
     secrets: tuple[str, ...] = field(default=(), repr=False)
     guard_passed: bool = False
-    is_rejection: bool = False  # the body said no to its input, as opposed to what it left behind
+    rejection: dict[str, Any] | None = None  # the body said no to its input: what StepRejected says of that
     in_time: bool = False  # before the body began
     links: frozenset[str] = frozenset()  # the mail may have gone out all the same
     said: dict[str, Any] = field(default_factory=dict)  # a rejection after which the step waits for the first time
     interrupted: bool = False  # it did not raise by itself: a driver may have been between a question and its answer
 
-    def describe(self) -> dict[str, str]:
-        """Return type, message and traceback as an event stores them: limited, without local variables or secrets."""
-        error = self.error
-        lines = "".join(traceback.format_exception(error, limit=-12, chain=True))
-        return {
-            "type": f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins."),
-            "message": self._clean(_message(error))[:MESSAGE_LIMIT],
-            "traceback": self._clean(lines)[-TRACEBACK_LIMIT:],
-        }
-
-    def errors(self) -> Any:
-        """Return a rejection's messages as an event stores them."""
-        assert isinstance(self.error, ValidationError)
-        found = errors_of(self.error)
-        if isinstance(found, dict):
-            return {self._clean(name): [self._clean(one) for one in several] for name, several in found.items()}
-        return [self._clean(one) for one in found]
-
-    def _clean(self, text: str) -> str:
-        for secret in self.secrets:
-            text = text.replace(secret, "***")
-        return text.replace("\x00", "\ufffd").encode(errors="replace").decode()
+    @cached_property
+    def described(self) -> dict[str, str]:
+        """The error as an event stores it. It is asked once, however often the event is appended."""
+        return described(self.error, self.secrets)
 
 
 type_ended = Completed | NotTaken | Timed | Failed
@@ -197,16 +177,16 @@ def _run_body(declaration: Declaration, name: RunName, frame: Frame, given: Mapp
     except (LeaseLost, Again, KeyboardInterrupt):
         raise
     except BaseException as error:
-        hidden = secrets_of(declaration, name, given)
-        rejection = in_body and isinstance(error, ValidationError)
+        hidden, failure = secrets_of(declaration, name, given), as_failure(error)
+        rejection = rejected_with(failure, hidden) if in_body else None
         guard_passed = passed and step.when is not None
-        failed = Failed(_as_failure(error), hidden, guard_passed, rejection, not begun, frozenset(frame.links))
-        if not (rejection and step.asks_when and not run.get("timed")):
+        failed = Failed(failure, hidden, guard_passed, rejection, not begun, frozenset(frame.links))
+        if rejection is None or not step.asks_when or run.get("timed"):
             return failed
     try:  # the call was there before its step, which waits only now
         return replace(failed, said=_ask(step, declaration.workflow._in_body(frame), given))
     except Exception as error:
-        return replace(failed, error=error, is_rejection=False)
+        return replace(failed, error=as_failure(error), rejection=None)
 
 
 def _ask(step: Step[...], workflow: Any, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -267,23 +247,3 @@ async def _within(limit: timedelta | None, body: Any, workflow: Any, given: Mapp
         if task is not None and task.cancelling():
             raise Cancelled from None
         raise  # the body's own
-
-
-def _as_failure(error: BaseException) -> Exception:
-    if isinstance(error, Exception):
-        return error
-    failure = RuntimeError(f"The body raised {type(error).__name__}, which is no Exception. Return, or raise one.")
-    failure.__cause__ = error
-    return failure
-
-
-def errors_of(error: ValidationError) -> Any:
-    """Return a ``ValidationError``'s messages as JSON: a list, or a dict of lists by field."""
-    return error.message_dict if hasattr(error, "error_dict") else error.messages
-
-
-def _message(error: Exception) -> str:
-    try:
-        return str(error)
-    except BaseException:
-        return "(its message cannot be shown)"

@@ -34,6 +34,7 @@ from .batches import Batches
 from .block import Block
 from .body import Failed, run_body, type_ended
 from .claim import claim, prepare
+from .errors import as_failure, can_be_shown, rejected_with, told
 from .family import hear
 from .interrupt import Again, AtCheckpoint, Cancelled, Interrupted, TimedOut
 from .leases import keeper
@@ -94,7 +95,7 @@ def run_from(held: Held | None, runner: Runner, of: uuid.UUID | None = None) -> 
             break
         if result.after.id == asked_for:  # not what it began, nor what it told of its end
             snapshot = result.after
-        if isinstance(ended, Failed) and not ended.is_rejection:
+        if isinstance(ended, Failed) and ended.rejection is None:
             _log(held, ended)
             if is_unexpected(ended.error, held.step):
                 unexpected = unexpected or ended.error
@@ -152,10 +153,13 @@ def _leave_to_the_clock(bell: Bell) -> None:
 
 
 def _log(held: Held, failed: Failed) -> None:
-    """Log a failed attempt, for a step with secrets without the frames whose variables a handler might show."""
+    """Log a failed attempt, for a step with secrets without the frames whose variables a handler might show.
+
+    Of an error that would raise in a handler its message is logged.
+    """
     where = (run_key(*held.name), held.attempt, held.snapshot.workflow, held.snapshot.id)
-    if held.declaration.knows_secrets(held.step.name):
-        logger.error("%s failed at attempt %s (%s %s): %s", *where, failed.describe()["message"])
+    if held.declaration.knows_secrets(held.step.name) or not can_be_shown(failed.error):
+        logger.error("%s failed at attempt %s (%s %s): %s", *where, failed.described["message"])
     else:
         logger.error("%s failed at attempt %s (%s %s).", *where, exc_info=failed.error)
 
@@ -177,7 +181,7 @@ def execute(held: Held, runner: Runner) -> tuple[Advance | None, type_ended | No
             except Exception as error:  # a type that changed, a row that is gone: the attempt's own failure
                 if held.declaration.secrets(held.step.name):
                     error = ValueError(f"The stored input no longer fits ({type(error).__name__}).")
-                failed = Failed(error, in_time=True)
+                failed = Failed(as_failure(error), in_time=True)
                 return record(held, failed, runner), failed
             if held.step.delivery is Delivery.EXACTLY_ONCE:
                 return _exactly_once(held, runner)
@@ -267,7 +271,7 @@ def _in_transaction(held: Held, runner: Runner, leases: ExitStack) -> tuple[Adva
                     held = _afresh(held, lock=True)
                 one.ended = ended = _run_in(block, held, runner, leases)
                 if isinstance(ended, Failed):
-                    raise ended.error if is_transient(ended.error) else _RollBack(ended)
+                    raise ended.error if told(partial(is_transient, ended.error), False) else _RollBack(ended)
                 one.result = record(held, ended, runner, may_rerun=True, alone=alone)
             return one.result, ended
         except NotUnique as error:
@@ -291,7 +295,7 @@ def _in_transaction(held: Held, runner: Runner, leases: ExitStack) -> tuple[Adva
             # the commit itself said no: a deferred constraint, a transaction that the body broke
             ended = Failed(error, secrets_of(held.declaration, held.name, held.given or {}))
         _mend_after(ended, runner)
-        if held.pending and isinstance(ended, Failed) and ended.is_rejection:
+        if held.pending and isinstance(ended, Failed) and ended.rejection is not None:
             assert isinstance(ended.error, ValidationError)
             # nothing was written, so nothing is left behind
             raise ended.error if isinstance(ended.error, NotUnique) else Rejected(ended.error)
@@ -307,7 +311,8 @@ def _mend_after(ended: type_ended, runner: Runner) -> None:
 
 
 def _not_unique(held: Held, error: NotUnique) -> Failed:
-    return Failed(error, secrets_of(held.declaration, held.name, held.given or {}), is_rejection=True)
+    hidden = secrets_of(held.declaration, held.name, held.given or {})
+    return Failed(error, hidden, rejection=rejected_with(error, hidden))
 
 
 def _run_in(block: Block, held: Held, runner: Runner, leases: ExitStack) -> type_ended:

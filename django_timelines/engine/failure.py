@@ -9,12 +9,12 @@ from django.core.exceptions import ValidationError
 
 from .. import moments
 from ..events import EventType, NewEvent
-from ..exceptions import NotUnique
 from ..registry import Declaration
 from ..state import RunName, run_key, type_run, type_state
 from ..steps import Delivery, Step
 from ..store import Snapshot
 from .body import Failed
+from .errors import told
 
 LONGEST_WAIT = timedelta(days=366)
 
@@ -36,28 +36,34 @@ def after_failure(
     if isinstance(error, ValidationError):
         call = state["runs"].get(run_key(*name), {}).get("call")
         if (
-            failed.is_rejection and call and not (call == 2 and ("parent" in state or "schedule" in state))
+            failed.rejection is not None and call and not (call == 2 and ("parent" in state or "schedule" in state))
         ):  # nobody stands there: a parent or a schedule gave it
-            data: dict[str, Any] = {"errors": failed.errors(), **failed.said}
-            data |= {"reason": error.reason, "other": error.timeline.hex} if isinstance(error, NotUnique) else {}
-            return [NewEvent(EventType.STEP_REJECTED, *name, data=data, attempt=attempt)]
+            said = failed.rejection | failed.said
+            return [NewEvent(EventType.STEP_REJECTED, *name, data=said, attempt=attempt)]
         delay = None
     elif step.delivery is Delivery.AT_MOST_ONCE and not failed.in_time:
         delay = None  # its effect may have happened
     else:
-        delay = step.retry.delay(0 if progressed else attempt, error)
-    described, told = failed.describe(), {"in_time": True} if failed.in_time else {}
+        delay = _delay(step, 0 if progressed else attempt, error)
+    described: dict[str, Any] = {"error": failed.described}
+    described |= {"in_time": True} if failed.in_time else {}
     if failed.in_time and _is_stopped(step, state, name):
-        failure = NewEvent(EventType.ATTEMPT_FAILED, *name, data={"error": described, **told}, attempt=attempt)
+        failure = NewEvent(EventType.ATTEMPT_FAILED, *name, data=described, attempt=attempt)
         return [failure, NewEvent(EventType.STEP_NOT_TAKEN, *name, data={"cancelled": True})]
     if delay is not None:
         delay = min(max(delay, timedelta(0)), LONGEST_WAIT)  # what an outside service asks for may be absurd
-        data = {"error": described, "due": moments.to_text(moments.now() + delay), **told}
+        data = described | {"due": moments.to_text(moments.now() + delay)}
         data |= {"guard_passed": True} if failed.guard_passed else {}
         data |= {"progressed": True} if progressed else {}
         return [NewEvent(EventType.ATTEMPT_FAILED, *name, data=data, attempt=attempt)]
-    failure = NewEvent(EventType.ATTEMPT_FAILED, *name, data={"error": described, **told}, attempt=attempt)
-    return [failure, gave_up(declaration, state, name, "failed", described)]
+    failure = NewEvent(EventType.ATTEMPT_FAILED, *name, data=described, attempt=attempt)
+    return [failure, gave_up(declaration, state, name, "failed", failed.described)]
+
+
+def _delay(step: Step[...], attempt: int, error: Exception) -> timedelta | None:
+    """Return how long to wait until the next attempt. None: give up, also if the error asks for what is no time."""
+    delay = told(lambda: step.retry.delay(attempt, error), None)
+    return delay if isinstance(delay, timedelta) else None
 
 
 def after_interruption(

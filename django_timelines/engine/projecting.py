@@ -22,7 +22,7 @@ from ..following import Following
 from ..models import Projection
 from ..signals import projection_stopped
 from .bells import next_ring
-from .body import Failed
+from .errors import can_be_shown, described, told
 from .places import StoredEvent
 
 logger = logging.getLogger("django_timelines")
@@ -101,16 +101,17 @@ def blamed(method: str, number: int = 0, event: StoredEvent[Any] | None = None) 
 def note(following: Following, using: str, failure: HandlerFailed) -> None:
     """Write down where the projection has stopped, and why. It is tried again ever more rarely: the code may be mended."""
     error, event = failure.__cause__, failure.event
-    described = Failed(error if isinstance(error, Exception) else RuntimeError(repr(error))).describe()
+    said = described(error if isinstance(error, Exception) else RuntimeError(told(lambda: repr(error), "")))
     rows = Projection.objects.using(using).filter(label=following.label)
     tries = rows.values_list("tries", flat=True).first() or 0
     rows.update(
-        error=f"{failure} {described['type']}: {described['message']}\n\n{described['traceback']}",
+        error=f"{failure} {said['type']}: {said['message']}\n\n{said['traceback']}",
         stopped_timeline=event.timeline if event else None,
         stopped_sequence=event.sequence if event else None,
         tries=tries + 1,
         retry=next_ring(tries, moments.now()),
     )
-    logger.error("The projection %s has stopped: %s", following.label, failure, exc_info=error)
+    shown = error if error is not None and can_be_shown(error) else None
+    logger.error("The projection %s has stopped: %s", following.label, failure, exc_info=shown)
     if not tries:
-        projection_stopped.send_robust(None, projection=following.label, error=described["message"], using=using)
+        projection_stopped.send_robust(None, projection=following.label, error=said["message"], using=using)

@@ -169,7 +169,7 @@ def record_superseded(held: Held, ended: type_ended, runner: Runner) -> None:
     if isinstance(ended, Completed):
         data["changes_kept_back"] = ended.changes
     elif isinstance(ended, Failed):
-        data["error"] = ended.describe()
+        data["error"] = ended.described
     late = NewEvent(EventType.ATTEMPT_INTERRUPTED, *held.name, data=data, attempt=held.attempt)
     patience = Patience()
     while True:

@@ -27,13 +27,13 @@ from ..schedules import Schedule as Declared
 from ..state import ENDED
 from . import call
 from .asked import Options
+from .errors import MESSAGE_LIMIT, described
 from .patience import conflict_if_transient
 
 logger = logging.getLogger("django_timelines")
 ON_TIME = timedelta(minutes=1)  # a tick that the clock comes to later than that was missed
 AGAIN = timedelta(minutes=1)  # after which a tick is tried again that could not begin its timeline
 MOST = 100  # ticks of a schedule that one look takes, and that wait in its queue
-MESSAGE_LIMIT = 2_000
 
 
 class ScheduleStatus(StrEnum):
@@ -203,8 +203,9 @@ def _begin(
 def _note(declaration: Declaration, row: Schedule, error: BaseException) -> None:
     """Say why a tick could not begin its timeline. It is tried again in a minute; nothing of it is lost."""
     entry = declaration.graph.entry.name
-    message = "" if declaration.secrets(entry) else f": {error}"
-    said = f"{type(error).__name__}{message}".replace("\x00", "")[:MESSAGE_LIMIT]
+    told = described(error)
+    message = "" if declaration.secrets(entry) else f": {told['message']}"
+    said = f"{told['type'].rpartition('.')[2]}{message}"[:MESSAGE_LIMIT]
     if said != row.error:
         logger.error("%s could not begin a timeline: %s", row, said)
     _move(row, error=said, ring=moments.now() + AGAIN)

@@ -9,6 +9,7 @@ from typing import Any
 
 import django_rq
 import pytest
+from django.core.exceptions import ValidationError
 from django_rq.settings import QUEUES
 from rq import SimpleWorker, Worker
 from rq.job import Job
@@ -112,6 +113,24 @@ def test_what_raises_fails_the_job_says_at_which_bell_and_takes_none_with_it(que
     assert failed.is_failed
     assert "no space is left" in str(failed.latest_result().exc_string)  # type: ignore[union-attr]
     assert f"'timeline': '{broken.pk.hex}'" in str(failed.latest_result().exc_string)  # type: ignore[union-attr]
+
+
+def test_a_rejection_that_cannot_be_told_fails_the_attempt_and_no_job(queue: Any, place: Callable[..., None]) -> None:
+    def reject(order: Order) -> None:
+        raise ValidationError("%(a)s %(b)d", params={"a": 1})
+
+    plan["pay"] = reject
+    [order] = orders(1)
+    work(queue)
+    place(pay="rq:default")
+    order.pay(amount=5)
+    [job] = queue.job_ids
+
+    work(queue)
+
+    assert not Job.exists(job, queue.connection)
+    assert Order.get(order.pk).pay.status == "blocked"
+    assert order.timeline.events.get(type="AttemptFailed").data["error"]["message"] == "(its message cannot be shown)"
 
 
 def test_a_bell_whose_job_is_gone_is_passed_over(queue: Any) -> None:

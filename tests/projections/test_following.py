@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from datetime import timedelta
 from typing import Any
@@ -313,3 +314,20 @@ def test_a_handler_that_exits_ends_nobody(cause: Any) -> None:
     follow_to_the_end()
 
     assert "SystemExit(3)" in row().error
+
+
+def test_an_error_that_cannot_be_told_stops_a_projection_as_any_other(cause: Any) -> None:
+    class Odd(Exception):
+        @property
+        def __notes__(self) -> list[str]:  # type: ignore[override]
+            sys.exit(3)
+
+    def fail(event: Any) -> None:
+        raise Odd("not this one")
+
+    cause(fail)
+    sell("Ada", 5)
+
+    follow_to_the_end()
+
+    assert "Odd: not this one" in row().error

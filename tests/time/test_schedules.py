@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 
 from django_timelines import moments
 from django_timelines.actors import ActorType
@@ -16,7 +17,7 @@ from django_timelines.models import Event, Run, Schedule, Timeline
 from django_timelines.testing import assert_holds, drain, recorded_errors, travel
 from django_timelines.workflows import Workflow, schedule, step
 from tests.shop.here import HERE
-from tests.shop.workflows import ran
+from tests.shop.workflows import plan, ran
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -405,6 +406,25 @@ def test_a_tick_that_cannot_begin_says_why_and_is_tried_again(deploy: Any, given
     assert said.startswith(("ZeroDivisionError", "Rejected"))
     assert row().next_tick == noon(2)
     assert "Traceback" not in said
+
+
+def test_an_error_that_cannot_be_told_is_noted_as_any_other(deploy: Any) -> None:
+    def fail(tick: Any) -> None:
+        raise ValidationError("%(a)s %(b)d", params={"a": 1})
+
+    plan["given"] = fail
+    deploy("""
+        @schedule("0 12 * * *", tz="UTC", given=lambda tick: plan["given"](tick))
+        class Parcel(Workflow):
+            @step
+            def post(self, size: int): ...
+    """)
+    at(noon(1))
+    tick()
+    at(noon(2))
+    tick()
+
+    assert (str(status_of(row())), row().error) == ("failing", "ValidationError: (its message cannot be shown)")
 
 
 def test_a_mended_tick_begins_what_it_could_not(deploy: Any) -> None:

@@ -10,13 +10,16 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
 
 from ..exceptions import LeaseLost, NotUnique
 from .interrupt import Again, Interrupted
 
 T = TypeVar("T")
 MESSAGE_LIMIT, TRACEBACK_LIMIT = 2_000, 16_000
+MOST_MESSAGES, NAME_LIMIT = 100, 200  # of a rejection, which with that is below what is refused as a payload
 
 
 def told(ask: Callable[[], T], instead: T) -> T:
@@ -79,11 +82,22 @@ def _lines_of(error: BaseException) -> str:
 
 
 def _errors_of(error: ValidationError, secrets: Sequence[str]) -> list[str] | dict[str, list[str]]:
-    """Return a ``ValidationError``'s messages: a list, or a dict of lists by field."""
+    """Return a ``ValidationError``'s messages: a list, or a dict of lists by field. Each is cut, and so is their number."""
     if not hasattr(error, "error_dict"):
-        return [plain(str(one), secrets) for one in error.messages]
-    found = error.message_dict.items()
-    return {plain(str(name), secrets): [plain(str(one), secrets) for one in several] for name, several in found}
+        return _some([(NON_FIELD_ERRORS, one) for one in error.messages], secrets).get(NON_FIELD_ERRORS, [])
+    return _some([(name, one) for name, several in error.message_dict.items() for one in several], secrets)
+
+
+def _some(messages: Sequence[tuple[str, str]], secrets: Sequence[str]) -> dict[str, list[str]]:
+    """Return the first of these messages by their fields, and of no field how many more there are."""
+    kept: dict[str, list[str]] = {}
+    for name, message in messages[:MOST_MESSAGES]:
+        several = kept.setdefault(plain(str(name), secrets)[:NAME_LIMIT], [])
+        several.append(plain(str(message), secrets)[:MESSAGE_LIMIT])
+    if len(messages) > MOST_MESSAGES:
+        more = number_format(len(messages) - MOST_MESSAGES, force_grouping=True)
+        kept.setdefault(NON_FIELD_ERRORS, []).append(_("And %(count)s more.") % {"count": more})
+    return kept
 
 
 def _other_of(error: ValidationError, secrets: Sequence[str]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Errors that cannot be told, or tell without end: the attempt fails all the same, and a rejection stays one."""
 
+import json
 import logging
 import sys
 from collections.abc import Callable
@@ -187,6 +188,51 @@ def test_the_log_says_what_can_be_said_of_an_error(place: Any, caplog: pytest.Lo
 
     assert "fill failed at attempt 1" in caplog.text
     assert "a plain message" in caplog.text
+
+
+ENDLESS = {
+    "a long message": ValidationError("x" * 2_000_000),
+    "many messages": ValidationError(["x" * 1_000] * 3_000),
+    "many fields": ValidationError({f"field {number}": "x" * 1_000 for number in range(3_000)}),
+    "a long name": ValidationError({"x" * 2_000_000: "no"}),
+    "many that are long": ValidationError({"\U0001f600" * 5_000: ["\U0001f600" * 5_000] * 200}),
+}
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+@pytest.mark.parametrize("placement", ["inline", "embedded"])
+@pytest.mark.parametrize("what", ENDLESS)
+def test_a_rejection_of_any_size_stays_one_and_fits(what: str, placement: str, place: Any) -> None:
+    with pytest.raises(ValidationError):  # by the call, or the wait for its outcome
+        given_to("whisper", placement, ENDLESS[what], place).whisper.wait(timeout=0)
+
+    assert Run.objects.get().status == "waiting"
+    event = Event.objects.get(type="StepRejected")
+    assert len(json.dumps(event.data, ensure_ascii=False).encode()) < 1_000_000
+
+
+def test_a_long_rejection_says_what_was_left_out(place: Any) -> None:
+    several = [f"line {number} is wrong" for number in range(2_345)]
+    begun = given_to("whisper", "embedded", ValidationError(several), place)
+
+    errors = Event.objects.get(timeline=begun.pk, type="StepRejected").data["errors"]
+    assert errors == [*several[:100], "And 2,245 more."]
+
+
+def test_so_does_one_by_field_and_says_it_of_none(place: Any) -> None:
+    of_fields = {"one": ["a"] * 99, "two": ["b", "c"], "three": "d"}
+    begun = given_to("whisper", "embedded", ValidationError(of_fields), place)
+
+    errors = Event.objects.get(timeline=begun.pk, type="StepRejected").data["errors"]
+    assert errors == {"one": ["a"] * 99, "two": ["b"], "__all__": ["And 2 more."]}
+
+
+def test_a_message_is_cut_once_no_secret_is_in_it() -> None:
+    message = "x" * 1_995 + "hunter2 and more"
+
+    said = errors.rejected_with(ValidationError(message), ("hunter2",))
+
+    assert said == {"errors": ["x" * 1_995 + "*** a"]}
 
 
 @pytest.mark.parametrize("ours", [KeyboardInterrupt, Stopped])

@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,17 +13,20 @@ from django.db import connections
 
 from django_timelines import store
 from django_timelines.actors import Actor, ActorType
-from django_timelines.engine import clock, leases
+from django_timelines.engine import clock, execute, leases
 from django_timelines.engine.claim import claim
 from django_timelines.engine.execute import run_from
 from django_timelines.engine.runner import Runner
 from django_timelines.exceptions import Refused
 from django_timelines.models import Lease, Run
+from django_timelines.placements import Bell
+from django_timelines.placements.embedded import EmbeddedWorker
 from django_timelines.testing import drain, travel
 from django_timelines.workflows import AT_LEAST_ONCE, Retry, Workflow, step
 from tests.shop.here import HERE
 from tests.shop.models import Entry
 from tests.shop.workflows import Order, plan, ran
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
@@ -201,12 +205,98 @@ def at_once(count: int, what: Callable[[], Any]) -> list[Any]:
     return answers
 
 
+class EnoughError(BaseException):
+    """Ends the loop of heartbeats."""
+
+
+class Beating(leases.Keeper):
+    """Keeps leases until a test has had enough."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.over, self.ended = threading.Event(), threading.Event()
+
+    def sleep(self, seconds: float) -> None:
+        """Let heartbeats follow one another quickly, however long a lease is."""
+        if self.over.wait(0.05):
+            raise EnoughError
+
+    def _beat(self) -> None:
+        with suppress(EnoughError):
+            super()._beat()
+        self.ended.set()
+
+
+@pytest.fixture
+def beating(monkeypatch: pytest.MonkeyPatch) -> Iterator[Beating]:
+    """Keep leases by heartbeats that do not wait a third of a lease; they end with the test."""
+    keeper = Beating()
+    monkeypatch.setattr(leases, "time", SimpleNamespace(sleep=keeper.sleep, monotonic=time.monotonic))
+    monkeypatch.setattr(execute, "keeper", keeper)
+    yield keeper
+    keeper.over.set()
+    assert keeper.ended.wait(30)
+
+
+def expiry(order: Order) -> datetime:
+    """Return until when the lease of this order's attempt is stored to be its worker's."""
+    return Lease.objects.get(run__timeline=order.pk).expires
+
+
+def lengthened(order: Order, beyond: datetime) -> datetime:
+    """Wait until the stored lease ends later than that; return when."""
+    return eventually(lambda: (at := expiry(order)) > beyond and at, seconds=15)  # type: ignore[no-any-return]
+
+
+def test_a_body_that_blocks_for_longer_than_its_lease_keeps_it_by_itself(
+    beating: Beating, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+    plan["announce"] = lambda workflow: begun.set() or may_end.wait(50)  # type: ignore[func-returns-value]
+    order = Order.start(customer="Ada")
+    worker, run = EmbeddedWorker(), Run.objects.get(step="pack")
+    worker.bells.put(Bell(order.pk.hex, "pack", "", run.fence, HERE, "embedded"))
+    worker.bells.put(None)
+    thread = worker._thread("timelines-worker-1", worker._work)
+    assert begun.wait(30)
+    claimed = expiry(order)
+
+    try:
+        for seconds in (40, 80):
+            travel(timedelta(seconds=seconds))
+            lengthened(order, claimed + timedelta(seconds=seconds - 20))
+        clock.tick(HERE)  # 20 seconds after the end of the lease that the claim wrote
+    finally:
+        may_end.set()
+        thread.join(30)
+
+    types = [event.type for event in Order.get(order.pk).timeline.events.filter(step="announce")]
+    assert (types, ran["announce"]) == (["StepDue", "AttemptStarted", "StepCompleted"], 1)
+    assert (beating._held, Lease.objects.count()) == ({}, 0)
+
+
+def test_a_heartbeat_ends_with_its_attempt_and_with_its_limit(beating: Beating) -> None:
+    orders = {name: Order.start(customer=name) for name in ("ended", "hanging", "alive")}
+    holders: dict[str, str] = {}
+    for name, order in orders.items():
+        held = claim(order.pk, ("pack", ""), Run.objects.get(timeline=order.pk, step="pack").fence, runner(name))
+        assert held is not None
+        holders[name] = Lease.objects.get(run__timeline=order.pk).holder
+    before = {name: expiry(order) for name, order in orders.items()}
+
+    with beating.keep(HERE, holders["ended"]):
+        lengthened(orders["ended"], before["ended"])
+    with beating.keep(HERE, holders["hanging"], limit=timedelta(microseconds=1)), beating.keep(HERE, holders["alive"]):
+        beat = lengthened(orders["alive"], before["alive"])
+        was = expiry(orders["ended"])
+        lengthened(orders["alive"], beat)
+
+    assert (expiry(orders["ended"]), expiry(orders["hanging"])) == (was, before["hanging"])
+
+
 def test_heartbeats_go_on_once_a_setting_that_was_wrong_is_right_again(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class EnoughError(BaseException):
-        """Ends the loop."""
-
     slept: list[float] = []
 
     def sleep(seconds: float) -> None:

@@ -1,13 +1,9 @@
 """A graceful stop, with real workers: what does not end within the grace is given back at once, not after a lease."""
 
-import json
 import os
 import signal
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import django_rq
@@ -23,57 +19,14 @@ from tests.shop.here import HERE
 from tests.shop.models import Entry
 from tests.waiting import eventually
 
+from .conftest import PLACES, QUEUE, children, type_start, watching
 from .workflows import Watch
 
 pytestmark = [pytest.mark.django_db(transaction=True, databases="__all__"), pytest.mark.redis]
-QUEUE = "default"
-PLACES = {"rq.SimpleWorker": f"rq:{QUEUE}", "rq.worker.Worker": f"rq:{QUEUE}", "db_worker": "tasks:table"}
-type_start = Callable[[str], "subprocess.Popen[str]"]
-
-
-@pytest.fixture
-def start() -> Iterator[type_start]:
-    """Start such a worker; end it with the test, whatever happens."""
-    queue = django_rq.get_queue(QUEUE)
-    queue.empty()
-    processes: list[subprocess.Popen[str]] = []
-
-    def run(worker: str) -> "subprocess.Popen[str]":
-        databases = json.dumps({alias: str(connections[alias].settings_dict["NAME"]) for alias in connections})
-        command = [sys.executable, "-m", "tests.placements.worker", databases, worker, PLACES[worker]]
-        process = subprocess.Popen(command, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        processes.append(process)
-        return process
-
-    yield run
-    for process in processes:
-        if process.poll() is None:
-            for pid in [*children(process.pid), process.pid]:
-                os.kill(pid, signal.SIGKILL)
-        process.wait()
-    queue.empty()
-
-
-def watching(kind: str, worker: str, place: Any) -> Watch:
-    """Return a timeline on which such a worker executes this step."""
-    place("workflows.Watch", background=PLACES[worker])
-    Entry.objects.create(text=f"do {kind}")
-    watch = Watch.start(kind=kind)
-    eventually(lambda: Run.objects.filter(timeline=watch.pk, step=kind, status="running").exists())
-    if kind != "inside":  # what it wrote inside nobody sees
-        eventually(lambda: Entry.objects.filter(text=f"{kind} began").exists())
-    else:
-        eventually(lambda: Lease.objects.exists())
-    return watch
 
 
 def run_of(watch: Watch, step: str) -> dict[str, Any]:
     return dict(Timeline.objects.get(pk=watch.pk).state["runs"][step])
-
-
-def children(pid: int) -> list[int]:
-    """Return a process's children: the work-horse of a forking worker."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @pytest.mark.parametrize("worker", ["rq.SimpleWorker", "db_worker"])

@@ -1,6 +1,7 @@
-"""A real worker in a process of its own: ``python -m tests.placements.worker DATABASES WORKER PLACEMENT``.
+"""A real worker in a process of its own: ``python -m tests.placements.worker DATABASES WORKER PLACEMENT LEASE``.
 
 ``DATABASES``: the names of the test's databases by their alias, as JSON. ``WORKER``: a class of RQ's, or ``db_worker``.
+``LEASE``: in seconds.
 """
 
 import json
@@ -11,11 +12,12 @@ from django.conf import settings
 from django.core.management import call_command
 
 
-def work(databases: str, worker: str, placement: str) -> None:
+def work(databases: str, worker: str, placement: str, lease: str) -> None:
     """Work on the placement's queue, with the workflows that a test uses, until a signal ends it."""
     for alias, name in json.loads(databases).items():
         settings.DATABASES[alias]["NAME"] = name
-    settings.TIMELINES = {**settings.TIMELINES, "GRACE": 0.2, "PLACEMENT": {"*": placement}}
+    ours = {"GRACE": 0.2, "LEASE": float(lease), "PLACEMENT": {"*": placement}}
+    settings.TIMELINES = {**settings.TIMELINES, **ours}
     django.setup()
 
     from django_timelines import conf

@@ -1,6 +1,7 @@
 """Rewind and cancel with compensation from the admin: what will happen is said first."""
 
 import re
+from collections.abc import Callable
 
 import pytest
 from django.test import Client
@@ -259,3 +260,61 @@ def test_a_rewind_that_would_do_more_in_the_last_moment_asks_again(root: Client)
 
     assert message == "Nothing was done: the timeline has moved on since you saw it. This would happen now."
     assert Trip.get(trip.pk).timeline.events.filter(type="RoundBegun").count() == 0
+
+
+# A second one while the first is under way
+
+
+def being_rewound() -> Trip:
+    """Return a trip on which something is being undone before the new round begins."""
+    trip = at_home()
+    trip.timeline.rewind(to="book_hotel", reason="full", undo=True)
+    return trip
+
+
+def being_cancelled() -> Trip:
+    """Return a trip on which something is being undone before it is cancelled."""
+    trip = at_home()
+    trip.timeline.cancel(reason="ill", compensate=True)
+    return trip
+
+
+REWOUND = "Nothing was done: the timeline is being rewound already; what is undone comes to its end first."
+CANCELLED = "Nothing was done: the timeline is cancelling."
+
+
+@pytest.mark.parametrize(
+    ("under_way", "verb", "said"),
+    [
+        (being_rewound, "rewind", REWOUND),
+        (being_cancelled, "cancel", CANCELLED),
+        (being_cancelled, "rewind", CANCELLED),
+    ],
+)
+def test_a_second_one_is_offered_no_more_and_refused_with_a_sentence(
+    under_way: Callable[[], Trip], verb: str, said: str, root: Client
+) -> None:
+    trip = under_way()
+    url, head = rewind_of(trip, "book_hotel") if verb == "rewind" else verb_of(verb, trip), trip.timeline.head
+
+    assert verb_of(verb, trip) not in text_of(root, page_of(trip))
+    for response in (root.get(url, follow=True), root.post(url, {"reason": "once more", "fence": "1"}, follow=True)):
+        assert [str(message) for message in response.context["messages"]] == [said]
+    assert types(trip, head) == []
+
+
+@pytest.mark.parametrize(("verb", "said"), [("rewind", REWOUND), ("cancel", CANCELLED)])
+def test_so_it_is_if_somebody_else_was_first_in_the_last_moment(verb: str, said: str, root: Client) -> None:
+    trip = at_home()
+    url = rewind_of(trip, "book_hotel") if verb == "rewind" else verb_of(verb, trip)
+    fence = str(root.get(url).context["form"]["fence"].value())
+    first = {
+        "rewind": lambda: Trip.get(trip.pk).timeline.rewind(to="book_hotel", reason="first", undo=True),
+        "cancel": lambda: Trip.get(trip.pk).timeline.cancel(reason="first", compensate=True),
+    }
+
+    with somebody_is_first(first[verb]):
+        assert confirm(root, url, fence=fence, reason="second") == said
+
+    asked = Event.objects.filter(timeline=trip.pk, type__in=("RoundBegun", "CancelRequested"))
+    assert [event.data["reason"] for event in asked] == ["first"]

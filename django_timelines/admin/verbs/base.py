@@ -84,6 +84,8 @@ class Verb:
             return _("Nothing was done: “%(step)s” has moved on since you saw it. It is %(status)s now.") % words
         if self.applies(timeline, key):
             return _("Nothing was done: the timeline has moved on since you saw it. This would happen now.")
+        if "undoing" in timeline.state:
+            return _("Nothing was done: the timeline is being rewound already; what is undone comes to its end first.")
         return _("Nothing was done: the timeline is %(status)s.") % {"status": _(timeline.status)}
 
 

@@ -8,19 +8,20 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 
-from django_timelines import registry
+from django_timelines import moments, registry
 from django_timelines.actors import Actor, ActorType
 from django_timelines.engine.clock import tick
 from django_timelines.exceptions import Refused, Rejected
 from django_timelines.models import Event, Lease, Run
 from django_timelines.testing import drain, recorded_errors, travel
-from django_timelines.workflows import PermanentFailure, RetryAfter
+from django_timelines.workflows import PermanentFailure, Retry, RetryAfter
 from tests.shop.here import HERE
 from tests.shop.models import Entry
 from tests.shop.stories import ready_to_pay
 from tests.shop.workflows import Fork, Order, Visit, plan, ran
 
 pytestmark = pytest.mark.django_db(databases="__all__")
+BY_CHANCE = Retry.delay.__defaults__  # before a fixture lets chance decide nothing
 
 
 def raising(error: Exception) -> Any:
@@ -74,6 +75,84 @@ def test_retry_after_says_when() -> None:
         drain()
 
     assert Order.get(order.pk).pack.status == "completed"
+
+
+@pytest.fixture
+def stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let time stand still, but for those who travel."""
+    now = moments.now()
+    monkeypatch.setattr(moments, "now", lambda: now + moments.offset)
+
+
+@pytest.fixture
+def waits(stopped: None, deploy: Any) -> Callable[[str], list[float]]:
+    """Return the seconds for which each retry waits under such a policy, to the microsecond."""
+
+    def fail(policy: str, error: str = "OSError") -> list[float]:
+        parcel = deploy(f"""
+            class Parcel(Workflow):
+                @step
+                def post(self): ...
+
+                @step(after=post, retry={policy})
+                def carry(self):
+                    raise {error}
+        """).start()
+        found: list[float] = []
+        with recorded_errors():
+            drain()
+            while run := Run.objects.filter(timeline=parcel.pk, status="retrying").first():
+                found.append((run.due - moments.now()).total_seconds())
+                travel(timedelta(seconds=found[-1]))
+                drain()
+        return found
+
+    return fail
+
+
+@pytest.fixture
+def by_chance(longest_waits: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let chance decide how long a retry waits, as it does outside of the tests."""
+    monkeypatch.setattr(Retry.delay, "__defaults__", BY_CHANCE)
+
+
+def test_the_waits_double_and_are_no_longer_than_five_minutes(waits: Callable[[str], list[float]]) -> None:
+    assert waits("Retry(10)") == [2, 4, 8, 16, 32, 64, 128, 256, 300]
+
+
+def test_no_wait_is_longer_than_its_cap(waits: Callable[[str], list[float]]) -> None:
+    policy = "Retry(6, wait=timedelta(seconds=3), factor=10, cap=timedelta(seconds=40))"
+
+    assert waits(policy) == [3, 30, 40, 40, 40]
+
+
+@pytest.mark.parametrize("drawn", [0.25, 0.75])
+def test_a_wait_is_as_much_of_the_longest_as_is_drawn(
+    drawn: float, waits: Callable[[str], list[float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Retry.delay, "__defaults__", (lambda: drawn,))
+
+    assert waits("Retry(9, cap=timedelta(seconds=100))") == [
+        drawn * longest for longest in (2, 4, 8, 16, 32, 64, 100, 100)
+    ]
+
+
+def test_chance_draws_each_wait_anew_from_nought_to_the_longest(
+    waits: Callable[[str], list[float]], by_chance: None
+) -> None:
+    found = waits("Retry(21, factor=1)")
+
+    assert len({*found}) > 15  # of twenty, to the microsecond
+    assert all(0 <= seconds <= 2 for seconds in found)
+
+
+def test_without_jitter_a_retry_waits_the_whole_of_it(waits: Callable[[str], list[float]], by_chance: None) -> None:
+    assert waits("Retry(4, jitter=False)") == [2, 4, 8]
+
+
+def test_retry_after_is_neither_drawn_nor_capped(waits: Callable[[str, str], list[float]], by_chance: None) -> None:
+    assert waits("Retry(3, cap=timedelta(seconds=1))", "RetryAfter(timedelta(hours=2))") == [7200, 7200]
+    assert waits("Retry(2)", "RetryAfter(1.5)") == [1.5]
 
 
 def test_an_unexpected_error_is_recorded_and_then_raised_in_tests() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+
 import pytest
 from django.core.management import CommandError
 
@@ -17,6 +20,7 @@ from tests.shop.workflows import Order, Trip, given_back
 from .conftest import type_ask, type_at_terminal, type_say
 
 pytestmark = pytest.mark.django_db(databases="__all__")
+type_typed = Callable[..., tuple[int, str, str]]
 
 
 def a_booked_trip() -> Trip:
@@ -182,3 +186,35 @@ def test_retry_goes_over_a_running_attempt_only_by_force(ask: type_ask, say: typ
 
     assert (answer["outcome"], answer["status"]) == ("due", "running")
     assert Event.objects.filter(timeline=order.pk).latest("sequence").data == {"reason": "it hangs"}
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")  # the command closes its connections
+@pytest.mark.parametrize(
+    ("first", "second", "reason", "said"),
+    [
+        ("cancel", "cancel", "cancelling", "The timeline is being cancelled already."),
+        ("cancel", "rewind", "settled", "The timeline has ended or is being cancelled: nothing is done again."),
+        (
+            "rewind",
+            "rewind",
+            "rewinding",
+            "The timeline is being rewound already: what is undone comes to its end first.",
+        ),
+    ],
+)
+def test_a_second_one_while_the_first_is_under_way_is_refused(
+    first: str, second: str, reason: str, said: str, type_in: type_typed
+) -> None:
+    trip = a_booked_trip()
+    words = {
+        "cancel": ("cancel", str(trip.pk), "--reason", "ill", "--compensate"),
+        "rewind": ("rewind", str(trip.pk), "--to", "book_flight", "--reason", "full", "--undo", "--yes"),
+    }
+    assert type_in(*words[first])[0] == 0
+    head = Trip.get(trip.pk).timeline.head
+
+    assert type_in(*words[second]) == (1, "", f"{said}\n")
+    code, _said, complained = type_in(*words[second], "--json")
+
+    assert (code, json.loads(complained)) == (1, {"error": said, "reason": reason})
+    assert Trip.get(trip.pk).timeline.head == head

@@ -387,6 +387,56 @@ def test_cancel_while_a_rewind_undoes_carries_the_undo_that_was_begun_to_its_end
     assert Trip.get(trip.pk).timeline.status == "cancelled"
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "reason", "said"),
+    [
+        ("cancel", "cancel", "cancelling", "The timeline is being cancelled already."),
+        ("cancel", "rewind", "settled", "The timeline has ended or is being cancelled: nothing is done again."),
+        (
+            "rewind",
+            "rewind",
+            "rewinding",
+            "The timeline is being rewound already: what is undone comes to its end first.",
+        ),
+    ],
+)
+def test_a_second_one_while_the_first_is_under_way_is_refused_and_writes_nothing(
+    first: str, second: str, reason: str, said: str
+) -> None:
+    do = {
+        "cancel": lambda trip: trip.timeline.cancel(reason="ill", compensate=True),
+        "rewind": lambda trip: trip.timeline.rewind(to="book_flight", reason="another week", undo=True),
+    }
+    trip = at_home()
+    do[first](trip)
+    head = Trip.get(trip.pk).timeline.head
+
+    with pytest.raises(Refused) as refused:
+        do[second](Trip.get(trip.pk))
+
+    assert (refused.value.reason, str(refused.value)) == (reason, said)
+    assert types(trip, head) == []
+    drain()
+    assert given_back == [("hotel 1, 1 nights", "give_back_hotel"), ("flight 1", "give_back_flight")]
+
+
+def test_a_second_cancel_while_an_outside_effect_comes_to_its_end_is_refused() -> None:
+    reasons: list[str] = []
+
+    def cancel_twice(_order: Order) -> None:
+        Order.get(order.pk).timeline.cancel(reason="in the middle")
+        with pytest.raises(Refused) as refused:
+            Order.get(order.pk).timeline.cancel(reason="in the middle")
+        reasons.append(refused.value.reason)
+
+    order = Order.start(customer="Ada")
+    plan["announce"] = cancel_twice
+    drain()
+
+    assert reasons == ["cancelling"]
+    assert Event.objects.filter(timeline=order.pk, type="CancelRequested").count() == 1
+
+
 # Pause
 
 

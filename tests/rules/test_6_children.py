@@ -10,7 +10,7 @@ from django_timelines.actors import SYSTEM
 from django_timelines.engine.clock import tick
 from django_timelines.engine.prune import prune
 from django_timelines.exceptions import DeclarationError, PermanentFailure
-from django_timelines.models import Event, Notice, new_id
+from django_timelines.models import Event, Notice, Timeline, new_id
 from django_timelines.testing import assert_holds, crash_at, drain, recorded_errors, travel
 from django_timelines.workflows import Workflow, step, subworkflow
 from tests.shop.models import Entry
@@ -368,6 +368,26 @@ def test_only_whole_families_are_pruned() -> None:
     fresh(supper)
     travel(timedelta(days=100))
     assert sum(prune(timedelta(days=90))) == 3
+
+
+def test_a_prune_that_is_ended_after_any_batch_has_left_no_child_without_its_parent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("django_timelines.engine.prune.BATCH", 1)
+    suppers = [ate("soup", "salad") for _ in range(2)]
+    for supper in suppers:
+        supper.timeline.cancel(reason="closed")
+        fresh(supper)
+    travel(timedelta(days=100))
+    left: list[int] = []
+
+    for gone in prune(timedelta(days=90)):
+        there = {one.pk: one.parent for one in Timeline.objects.all()}
+        assert {parent for parent in there.values() if parent is not None} <= there.keys()
+        assert gone == 1
+        left.append(len(there))
+
+    assert left == [*range(7, -1, -1)]
 
 
 def test_a_call_of_a_step_that_waits_for_its_child_answers_where_it_stands() -> None:

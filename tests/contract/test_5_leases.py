@@ -221,9 +221,9 @@ class Beating(leases.Keeper):
         if self.over.wait(0.05):
             raise EnoughError
 
-    def _beat(self) -> None:
+    def _beat(self, *of: Any) -> None:
         with suppress(EnoughError):
-            super()._beat()
+            super()._beat(*of)
         self.ended.set()
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -38,7 +39,7 @@ from .errors import as_failure, can_be_shown, rejected_with, told
 from .family import hear
 from .interrupt import Again, AtCheckpoint, Cancelled, Interrupted, TimedOut
 from .leases import keeper
-from .patience import Patience
+from .patience import LONGEST, LONGEST_PAUSE, Patience
 from .record import Stale, check_ours, record, record_superseded, too_late
 from .runner import Held, Runner, load
 from .sealing import secrets_of
@@ -233,10 +234,23 @@ def _outside(held: Held, runner: Runner) -> tuple[Advance, type_ended]:
             # have opened by itself as it rolled back
             if not leaks.mend() and not isinstance(error, OperationalError | InterfaceError):
                 raise
-            return record(held, ended, runner), ended
+            return _on_a_new_connection(partial(record, held, ended, runner), runner), ended
     except LeaseLost:
         record_superseded(held, ended, runner)
         raise
+
+
+def _on_a_new_connection(record: Callable[[], Advance], runner: Runner) -> Advance:
+    """Record it once there is a server again: one that restarts is back within seconds. Else the effect may happen twice."""
+    since = time.monotonic()
+    while True:
+        try:
+            return record()
+        except (OperationalError, InterfaceError):
+            if runner.in_transaction or time.monotonic() - since > LONGEST:
+                raise
+            leaks.mend()
+            time.sleep(LONGEST_PAUSE)
 
 
 class _RollBack(Exception):

@@ -7,16 +7,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import Error, connections, transaction
+from django.db import Error, OperationalError, connections, transaction
 from pymysql.constants import COMMAND
 
-from django_timelines.engine import leaks
+from django_timelines.engine import execute, leaks
 from django_timelines.engine.execute import answer
 from django_timelines.models import Run
-from django_timelines.workflows import AT_MOST_ONCE, Workflow, step
+from django_timelines.workflows import AT_LEAST_ONCE, AT_MOST_ONCE, Workflow, step
 from tests.shop.here import HERE
 from tests.shop.models import Entry
-from tests.shop.workflows import Order
+from tests.shop.workflows import Order, plan, ran
 
 from .broken import break_connection
 
@@ -118,6 +118,43 @@ def test_outside_a_transaction_it_is_a_failed_attempt(ways: str, place: Any) -> 
         census.count(ways)
 
     assert Census.get(census.pk).count.status == "retrying"
+
+
+class Away(Workflow):
+    """The database goes away while a step works outside, and is back after some tries."""
+
+    @step
+    def begin(self) -> None: ...
+
+    @step(after=begin, manual=True, delivery=AT_LEAST_ONCE)
+    def work(self) -> None:
+        ran["work"] += 1
+        plan["work"](self)
+
+
+def test_an_effect_is_recorded_once_the_server_is_back(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = connections[HERE]
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has no server that could go away")
+    place(Away._declaration.label, begin="inline", work="inline")
+    monkeypatch.setattr(execute, "LONGEST_PAUSE", 0.01)
+    away = Away.start()
+    connect, tries = connection.get_new_connection, []
+
+    def refused(params: dict[str, Any]) -> Any:
+        tries.append(1)
+        if len(tries) <= 5:
+            raise OperationalError("the server is starting up")
+        return connect(params)
+
+    def go_away(_away: Any) -> None:
+        break_connection(HERE)
+        monkeypatch.setattr(connection, "get_new_connection", refused)
+
+    plan["work"] = go_away
+    away.work()
+
+    assert (Away.get(away.pk).work.status, ran["work"], len(tries)) == ("completed", 1, 6)
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""Who acts in a request, and which timelines its session began. After the session's and authentication's middleware."""
+"""Who acts in a request, and which timelines its session began. After the session's and authentication's middleware.
+
+A server loads it before it serves, mostly in its main thread, where alone SIGTERM can be heeded: the embedded worker does.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_asy
 from django.http import HttpRequest, HttpResponseBase
 
 from .actors import Actor, acting, of_user
+from .placements import embedded
 from .policy import remember
 
 TRACE_LIMIT = 55  # the length of a traceparent of version 00 (W3C Trace Context)
@@ -24,6 +28,7 @@ class ActorMiddleware:
         self.is_async = iscoroutinefunction(get_response)
         if self.is_async:
             markcoroutinefunction(self)
+        embedded.heed_sigterm()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self.is_async:

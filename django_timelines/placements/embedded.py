@@ -2,6 +2,9 @@
 
 They start with the first request of a process that serves, if something is placed here, and not in commands, shells and tests: a
 bell that is rung there is rung again by the clock of a process that serves, within seconds.
+
+They end gracefully with the process: at Python's end, and on SIGTERM before the server has it. Most servers end of that, or die:
+uvicorn raises it once more when it has ended, and ``runserver --noreload`` leaves it to the system.
 """
 
 from __future__ import annotations
@@ -10,11 +13,14 @@ import atexit
 import logging
 import os
 import queue
+import signal
 import threading
 import time
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
+from asgiref.sync import async_to_sync
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import close_old_connections
@@ -83,6 +89,7 @@ class EmbeddedWorker:
     def __init__(self) -> None:
         self.bells = Bells()
         self.stop = threading.Event()
+        self.ended = threading.Event()
         self.threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._pid = 0
@@ -91,6 +98,11 @@ class EmbeddedWorker:
     def serving(self) -> bool:
         """Tell whether the threads run in this process, and not only in the one it was forked from."""
         return self._pid == os.getpid() and not self.stop.is_set()
+
+    @property
+    def ending(self) -> bool:
+        """Tell whether the threads of this process are told to end, and what they execute has its grace."""
+        return self._pid == os.getpid() and self.stop.is_set() and not self.ended.is_set()
 
     def start(self) -> None:
         """Start the threads, once in each process."""
@@ -106,15 +118,28 @@ class EmbeddedWorker:
             atexit.register(self.end)
 
     def end(self, grace: float | None = None) -> None:
-        """Take no new bell, let what runs come to its end within the grace (seconds), and give the rest back."""
+        """Take no new bell, let what runs come to its end within the grace (seconds), and give the rest back. Once."""
+        if self.ended.is_set():
+            return
         self.stop.set()
         for _ in self.threads:
             self.bells.put(None)
-        if self._pid == os.getpid():
-            import_string(STOP)(grace)
+        try:
+            if self._pid == os.getpid():
+                import_string(STOP)(grace)
+        finally:
+            self.ended.set()
         deadline = time.monotonic() + 1
         for thread in self.threads:
             thread.join(max(0, deadline - time.monotonic()))
+
+    def heed_sigterm(self) -> None:
+        """In a process's main thread: from now on end on SIGTERM, and then let the handler that is there now have it."""
+        before = signal.getsignal(signal.SIGTERM)
+        if before is None or isinstance(before, _OnSigterm):  # None: not Python's, so it could not be put back
+            return
+        if not self.stop.is_set() and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, _OnSigterm(self, before))
 
     def _thread(self, name: str, target: Callable[[], None]) -> threading.Thread:
         prefix = get_script_prefix()  # of the request that came first: in a body reverse() says what it says in a view
@@ -147,7 +172,40 @@ class EmbeddedWorker:
         import_string(FOLLOWER)(self.stop)
 
 
+class _OnSigterm:
+    """Ends the worker, while the process serves on, and passes the signal on after that. Meanwhile another changes nothing."""
+
+    def __init__(self, worker: EmbeddedWorker, before: Any) -> None:
+        self._worker = worker
+        self._before = before
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self._worker.serving:
+            self._worker.stop.set()
+            # no daemon: a server that ends by itself meanwhile waits for it
+            threading.Thread(target=self._end, args=[number], name="timelines-stop", daemon=False).start()
+        elif not self._worker.ending:
+            signal.signal(number, self._before)
+            signal.raise_signal(number)
+
+    def _end(self, number: int) -> None:
+        try:
+            self._worker.end()
+        finally:
+            os.kill(os.getpid(), number)
+
+
 worker = EmbeddedWorker()
+
+
+def heed_sigterm() -> None:
+    """Let SIGTERM end the worker gracefully, if something is placed here; for the main thread of a process that is to serve."""
+    if is_used() and not conf.is_tested():
+        worker.heed_sigterm()
+
+
+async def _heed_sigterm() -> None:
+    heed_sigterm()
 
 
 def serve(sender: Any = None, **kwargs: Any) -> None:
@@ -158,6 +216,8 @@ def serve(sender: Any = None, **kwargs: Any) -> None:
     if worker.serving or conf.is_tested() or sender is None or not issubclass(sender, WSGIHandler | ASGIHandler):
         return
     if is_used():
+        if issubclass(sender, ASGIHandler):
+            async_to_sync(_heed_sigterm)()  # in the thread of the server's event loop, mostly the main one
         worker.start()
 
 

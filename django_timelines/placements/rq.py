@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import django_rq
@@ -18,10 +20,11 @@ from rq.job import Job, JobStatus
 from rq.suspension import WORKERS_SUSPENDED
 
 from .. import conf
-from .base import ANSWER_ALL, Bell, Placement, stopping
+from .base import ANSWER_ALL, STOP, Bell, Placement, stopping
 
 logger = logging.getLogger("django_timelines")
 PATIENCE = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0}  # seconds, where the site gives none
+LOOK = 0.5  # seconds between two looks at whether a job's worker is told to end
 SMALL = 0.01  # share of a job's timeout that is nothing to the last body which it executes
 
 
@@ -89,7 +92,38 @@ def answer(**bell: Any) -> None:
     A bell that is lost on the way (the process dies, or it raises) is rung again by the clock, as any is.
     """
     job = get_current_job()
-    import_string(ANSWER_ALL)([bell] if job is None else _waiting(bell, job))
+    if job is None:
+        import_string(ANSWER_ALL)([bell])
+        return
+    with _ending_with_its_worker(job):
+        import_string(ANSWER_ALL)(_waiting(bell, job))
+
+
+@contextmanager
+def _ending_with_its_worker(job: Job) -> Iterator[None]:
+    """Stop gracefully once the job's worker is told to end: RQ waits for the job then, and tells its work-horse nothing."""
+    answered = threading.Event()
+    threading.Thread(target=_end_with_its_worker, args=(job, answered), name="timelines-stop", daemon=True).start()
+    try:
+        yield
+    finally:
+        answered.set()
+
+
+def _end_with_its_worker(job: Job, answered: threading.Event) -> None:
+    key = _key_of_worker(job)
+    while not (answered.wait(LOOK) or stopping.is_set()):
+        try:
+            told_to_end = job.connection.hexists(key, "shutdown_requested_date")
+        except Exception:  # Redis is away
+            logger.info("Cannot see whether the worker of %s is told to end.", job.id, exc_info=True)
+        else:
+            if told_to_end:
+                import_string(STOP)()
+
+
+def _key_of_worker(job: Job) -> str:
+    return f"{Worker.redis_worker_namespace_prefix}{job.worker_name}"
 
 
 def _waiting(bell: dict[str, Any], job: Job) -> Iterator[dict[str, Any]]:
@@ -115,7 +149,7 @@ def _take_next(job: Job) -> dict[str, Any] | None:
     """
     redis, key = job.connection, Queue.redis_queue_namespace_prefix + job.origin
     with redis.pipeline(transaction=False) as asked:
-        asked.hmget(f"{Worker.redis_worker_namespace_prefix}{job.worker_name}", "queues", "shutdown_requested_date")
+        asked.hmget(_key_of_worker(job), "queues", "shutdown_requested_date")
         asked.exists(WORKERS_SUSPENDED)
         asked.lindex(key, 0)
         (queues, told_to_end), suspended, first = asked.execute()

@@ -20,7 +20,14 @@ from tests.waiting import eventually
 from .workflows import Watch
 
 QUEUE = "default"
-PLACES = {"rq.SimpleWorker": f"rq:{QUEUE}", "rq.worker.Worker": f"rq:{QUEUE}", "db_worker": "tasks:table"}
+PLACES = {
+    "rq.SimpleWorker": f"rq:{QUEUE}",
+    "rq.worker.Worker": f"rq:{QUEUE}",
+    "db_worker": "tasks:table",
+    "uvicorn": "embedded",
+    "daphne": "embedded",
+    "runserver": "embedded",
+}
 type_start = Callable[..., "subprocess.Popen[str]"]
 
 

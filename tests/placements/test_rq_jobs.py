@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import signal
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,6 +13,9 @@ import django_rq
 import pytest
 from django.core.exceptions import ValidationError
 from django_rq.settings import QUEUES
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from rq import SimpleWorker, Worker
 from rq.job import Job
 from rq.suspension import resume, suspend
@@ -30,6 +35,7 @@ from django_timelines.workflows import Workflow, step
 from tests.races.at_once import meanwhile
 from tests.shop.here import HERE
 from tests.shop.workflows import Order, plan, ran
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.django_db(transaction=True, databases="__all__"), pytest.mark.redis]
 
@@ -208,6 +214,24 @@ def test_nor_once_the_worker_is_told_to_end_by_whatever_signal(queue: Any) -> No
     work(queue, jobs=1)
 
     assert (ran["pack"], queue.count) == (1, 1)
+
+
+def test_a_job_whose_redis_is_away_goes_on_looking_whether_its_worker_is_told_to_end(
+    queue: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(placement, "LOOK", 0.01)
+    caplog.set_level(logging.INFO, "django_timelines")
+    away = Redis(port=1, retry=Retry(NoBackoff(), 0))
+    job, answered = Job.create(len, connection=away), threading.Event()
+    looks = threading.Thread(target=placement._end_with_its_worker, args=[job, answered])
+
+    looks.start()
+    eventually(lambda: caplog.text.count("Cannot see whether the worker") >= 2)
+    answered.set()
+    looks.join(30)
+
+    assert not looks.is_alive()
+    assert not stopping.is_set()
 
 
 def test_a_worker_that_redis_has_forgotten_takes_one_bell_at_a_time(queue: Any) -> None:

@@ -8,13 +8,16 @@ from typing import Any
 
 import django_rq
 import pytest
+from django.core import mail
 from django.db import connections
+from django.http import HttpResponse
 
 from django_timelines import placements
 from django_timelines.engine import execute
 from django_timelines.engine.stopping import stop
+from django_timelines.middleware import ActorMiddleware
 from django_timelines.models import Lease, Run, Timeline
-from django_timelines.placements import Bell, stopping
+from django_timelines.placements import Bell, embedded, stopping
 from tests.shop.here import HERE
 from tests.shop.models import Entry
 from tests.waiting import eventually
@@ -29,7 +32,7 @@ def run_of(watch: Watch, step: str) -> dict[str, Any]:
     return dict(Timeline.objects.get(pk=watch.pk).state["runs"][step])
 
 
-@pytest.mark.parametrize("worker", ["rq.SimpleWorker", "db_worker"])
+@pytest.mark.parametrize("worker", PLACES)
 @pytest.mark.parametrize("kind", ["outside", "inside"])
 def test_a_worker_that_ends_gives_its_attempt_back_at_once(
     kind: str, worker: str, start: type_start, place: Any
@@ -120,6 +123,54 @@ def test_an_effect_that_may_happen_once_waits_for_a_person_when_its_worker_ends(
 
     eventually(lambda: run_of(watch, "once")["status"] == "blocked")
     assert run_of(watch, "once")["reason"] == "interrupted"
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "runserver"])
+def test_a_server_that_is_told_to_end_twice_gives_back_first_and_then_dies_of_the_signal(
+    server: str, start: type_start, place: Any
+) -> None:
+    process = start(server)
+    watch = watching("outside", server, place)
+
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(timeout=30) == -signal.SIGTERM
+    assert run_of(watch, "outside")["status"] == "retrying"
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Be a process that no test runner is at work in, and whose own handler hears SIGTERM."""
+    monkeypatch.delattr(mail, "outbox")
+    monkeypatch.setattr(embedded, "worker", embedded.EmbeddedWorker())
+    numbers: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: numbers.append(number))
+    yield numbers
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(("background", "heeded"), [("embedded", True), ("rq:default", False)])
+def test_a_process_heeds_sigterm_only_if_something_is_embedded(
+    background: str, heeded: bool, heard: list[int], place: Any
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    place("workflows.Watch", background=background)
+
+    ActorMiddleware(lambda request: HttpResponse())
+
+    assert (signal.getsignal(signal.SIGTERM) is not before) is heeded
+
+
+def test_a_process_that_has_served_nothing_has_nothing_to_end(heard: list[int], place: Any) -> None:
+    place("workflows.Watch", background="embedded")
+    ActorMiddleware(lambda request: HttpResponse())
+    ActorMiddleware(lambda request: HttpResponse())  # of a second handler
+
+    signal.raise_signal(signal.SIGTERM)
+
+    assert heard == [signal.SIGTERM]
+    assert not stopping.is_set()
 
 
 def test_a_work_horse_that_is_told_to_end_gives_its_attempt_back(start: type_start, place: Any) -> None:

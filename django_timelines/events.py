@@ -25,9 +25,10 @@ class EventType(StrEnum):
     """The body raised. ``data``: ``error``, and ``due`` when it will be tried again; ``progressed`` when a batch of it was
     committed: then it counts as none, and attempts are counted anew; ``in_time`` when it was raised before the body began."""
     ATTEMPT_INTERRUPTED = "AttemptInterrupted"
-    """The attempt was taken from its runner. ``data``: ``due`` when it will be tried again; ``stopped`` when its worker ended,
-    and it counts as none; ``progressed`` and ``in_time`` as above. With ``superseded`` it is a result that came too late:
-    recorded (``outcome``, ``changes_kept_back``, ``error``), never applied."""
+    """The attempt was taken from its runner. ``data``: ``due`` when it will be tried again; ``reason`` (``interrupted``) and
+    ``error`` when its process went away; ``stopped`` when its worker ended, and it counts as none; ``progressed`` and
+    ``in_time`` as above. With ``superseded`` it is a result that came too late: recorded (``outcome``,
+    ``changes_kept_back``, ``error``), never applied."""
     STEP_COMPLETED = "StepCompleted"
     """The body returned. ``data``: ``changes``, exactly the fields that it changed; ``links``, the runs whose link it made."""
     STEP_REJECTED = "StepRejected"

@@ -43,7 +43,7 @@ def notes_of(event: Event) -> type_notes:
         yield _("renamed in the code"), ", ".join(f"{title_of(old)} → {title_of(new)}" for old, new in names.items())
     elif event.type == EventType.STEP_DUE and "reason" in data:  # only a person's retry has one, maybe an empty one
         yield _("tried again by %(name)s") % {"name": name_of(event)}, str(data["reason"])
-    elif data.get("reason"):
+    elif data.get("reason") and event.type != EventType.ATTEMPT_INTERRUPTED:  # whose title is the word
         yield _("reason"), str(data["reason"])
     if data.get("due"):
         yield _("not before") if event.type == EventType.STEP_DUE else _("next attempt"), words.moment_of(data["due"])

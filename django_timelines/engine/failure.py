@@ -69,21 +69,20 @@ def _delay(step: Step[...], attempt: int, error: Exception) -> timedelta | None:
 def after_interruption(
     declaration: Declaration, state: type_state, name: RunName, attempt: int, *, progressed: bool = False
 ) -> list[NewEvent]:
-    """Return the events of an attempt whose runner died: its lease ran out."""
+    """Return the events of an attempt whose runner died: its lease ran out. Each of them says so."""
     step = declaration.step(name[0])
     error = {"type": "", "message": "The process that executed it went away.", "traceback": ""}
-    interrupted = NewEvent(EventType.ATTEMPT_INTERRUPTED, *name, attempt=attempt)
+    data: dict[str, Any] = {"reason": "interrupted", "error": error}
+    interrupted = NewEvent(EventType.ATTEMPT_INTERRUPTED, *name, data=data, attempt=attempt)
     known_end = state.get("cancelling") and not (state.get("compensating") and declaration.is_behind(state))
     if step.delivery is Delivery.AT_MOST_ONCE and not known_end and step.reminds is None:
         # whatever the class goes on from: nobody knows how it ended; nor does older code what is to be undone then
-        unknown = {"reason": "interrupted", "error": error}
-        return [interrupted, NewEvent(EventType.STEP_BLOCKED, *name, data=unknown, attempt=attempt)]
+        return [interrupted, NewEvent(EventType.STEP_BLOCKED, *name, data=data, attempt=attempt)]
     knows_what_follows = name.step in declaration.steps  # not under a former name: it is due again, and renamed then
     last = attempt >= step.retry.attempts and not progressed and knows_what_follows
     if last or step.delivery is Delivery.AT_MOST_ONCE:
         return [interrupted, gave_up(declaration, state, name, "interrupted", error)]
-    data: dict[str, Any] = {"due": moments.to_text(moments.now())}
-    data |= {"progressed": True} if progressed else {}
+    data = data | {"due": moments.to_text(moments.now())} | ({"progressed": True} if progressed else {})
     return [NewEvent(EventType.ATTEMPT_INTERRUPTED, *name, data=data, attempt=attempt)]
 
 

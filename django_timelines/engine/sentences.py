@@ -54,6 +54,11 @@ def sentences_of(run: Run, details: dict[str, object], delivery: Delivery | None
             return _blocked(run, details, delivery), _("“%(step)s” did not work; somebody has to look at it.")
         case StepStatus.RUNNING:
             return _("“%(step)s” is being executed, attempt %(attempt)s."), _("Working on “%(step)s”.")
+        case StepStatus.RETRYING if details.get("reason") == "interrupted":
+            return _interrupted(run), _("“%(step)s” is tried again now.")
+        case StepStatus.RETRYING if "error" not in details:
+            sentence = _("“%(step)s” was given back by what executed it, and is due again, at %(placement)s.")
+            return sentence if run.placement else _("“%(step)s” is due again."), _("“%(step)s” is tried again now.")
         case StepStatus.RETRYING if is_later(run) and not run.attempt:  # after a batch: that counts as none
             sentence = _("“%(step)s” failed on its way (%(error)s) and goes on there at %(due)s.")
             return sentence, _("“%(step)s” did not get further yet; it goes on at %(due)s.")
@@ -71,6 +76,19 @@ def sentences_of(run: Run, details: dict[str, object], delivery: Delivery | None
         case _:
             sentence = _("“%(step)s” is due at %(placement)s.")
             return sentence if run.placement else _("“%(step)s” is due."), _("“%(step)s” comes next.")
+
+
+def _interrupted(run: Run) -> str:
+    if not run.attempt:  # after a batch: that counts as none
+        return _("“%(step)s” was interrupted on its way: the process that executed it went away; it goes on there.")
+    if not run.placement:
+        return _(
+            "“%(step)s” was interrupted in attempt %(attempt)s: the process that executed it went away; it is due again."
+        )
+    return _(
+        "“%(step)s” was interrupted in attempt %(attempt)s: the process that executed it went away; "
+        "it is due again, at %(placement)s."
+    )
 
 
 def _blocked(run: Run, details: dict[str, object], delivery: Delivery | None) -> str:

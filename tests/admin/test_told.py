@@ -1,19 +1,22 @@
 """What the page tells of rounds, corrections, pauses, undone steps and attempts that were superseded."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.test import Client
 
 from django_timelines.actors import SYSTEM
 from django_timelines.admin.notes import notes_of
+from django_timelines.engine import clock
 from django_timelines.engine.advance import advance
 from django_timelines.engine.advanced import By
 from django_timelines.engine.runner import commit, load
 from django_timelines.events import EventType, NewEvent
 from django_timelines.models import Event
 from django_timelines.outline import outline
-from django_timelines.testing import drain
+from django_timelines.testing import crash_at, drain, travel
+from tests.shop.here import HERE
 from tests.shop.workflows import Trip, plan, ran
 
 from .conftest import at_home, confirm, page_of, text_of, verb_of
@@ -114,6 +117,20 @@ def test_a_result_that_came_too_late_is_told_in_words(root: Client) -> None:
     assert "superseded" not in told
     assert "attempt 1" in told
     assert re.search(r"tried again by embedded@\S+: it hangs", text_of(root, page_of(trip)))
+
+
+def test_an_attempt_whose_process_went_away_is_told_with_its_step_and_in_its_event(root: Client) -> None:
+    trip = Trip.start("Ada")
+    with crash_at("after body", "book_flight"):
+        drain()
+    with travel(timedelta(seconds=61)):
+        clock.tick(HERE)
+
+    told = event_of(root, trip, "AttemptInterrupted")
+    assert "The process that executed it went away." in told
+    assert "reason" not in told
+    why = text_of(root, page_of(trip)).partition('<tr class="timelines-why">')[2].partition("</tr>")[0]
+    assert "The process that executed it went away." in why
 
 
 def test_a_late_result_is_not_the_end_of_the_attempt_that_took_its_place(root: Client) -> None:

@@ -128,6 +128,38 @@ def test_what_an_interrupted_last_attempt_may_have_done_is_said(name: str, may_b
 
     assert f"“{name}” is blocked: what executed it went away in attempt 1" in str(ledger.timeline.explain())
     assert ("it may have been done" in str(ledger.timeline.explain())) is may_be_done
+    assert ledger.timeline.events.get(type="AttemptInterrupted").data["error"] == WENT_AWAY
+
+
+WENT_AWAY = {"type": "", "message": "The process that executed it went away.", "traceback": ""}
+
+
+def test_an_attempt_whose_process_went_away_says_so_and_is_due_again(place: Any) -> None:
+    place(pack="rq:default")
+    order = Order.start(customer="Ada")
+    claim_pack(order, "dead")
+
+    with travel(timedelta(seconds=61)):
+        clock.tick(HERE)
+
+    data = order.timeline.events.get(type="AttemptInterrupted").data
+    assert (data["reason"], data["error"]) == ("interrupted", WENT_AWAY)
+    said = (
+        "“pack” was interrupted in attempt 1: the process that executed it went away; it is due again, at rq:default."
+    )
+    why = order.timeline.explain()
+    assert said in str(why)
+    assert "“pack” is tried again now." in why.public
+
+
+def test_an_interruption_is_over_once_the_step_is_tried_again() -> None:
+    order = Order.start(customer="Ada")
+    claim_pack(order, "dead")
+    with travel(timedelta(seconds=61)):
+        clock.tick(HERE)
+        claim_pack(order, "alive")
+
+    assert not {"reason", "error"} & {*Order.get(order.pk).timeline.state["runs"]["pack"]}
 
 
 def test_a_second_call_with_the_same_input_gets_the_firsts_outcome() -> None:

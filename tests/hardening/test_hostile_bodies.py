@@ -301,6 +301,9 @@ def test_a_worker_that_ends_gives_back_what_does_not_end_within_its_grace(step: 
     assert (run.status, run.attempt, Lease.objects.count()) == ("retrying", 0, 0)
     event = Event.objects.get(timeline=slow.pk, type="AttemptInterrupted")
     assert (event.data["stopped"], event.attempt) == (True, 1)
+    assert f"“{step.replace('_', ' ')}” was given back by what executed it, and is due again, at " in str(
+        slow.timeline.explain()
+    )
     assert Entry.objects.filter(text=step).exists() is (step == "outside_long")
 
     stopping.clear()

@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connections, transaction
 from pytest_django import DjangoAssertNumQueries
 
+from django_timelines.engine import clock
 from django_timelines.engine.pause import pause_all, resume_all
 from django_timelines.exceptions import LeaseLost, Rejected
 from django_timelines.models import Lease, Run, Timeline
@@ -163,6 +164,17 @@ def test_a_process_that_dies_after_progress_uses_up_no_attempt() -> None:
     assert rows() == [f"row {item}" for item in range(10)]
     interrupted = load.timeline.events.filter(type="AttemptInterrupted")
     assert [(event.attempt, event.data.get("progressed")) for event in interrupted] == [(1, True)] * 3
+
+
+def test_of_a_process_that_dies_after_progress_it_is_said_where_the_step_goes_on() -> None:
+    trouble[3] = at_first(LeaseLost)
+    load = begin()
+    travel(timedelta(seconds=61))
+
+    clock.tick(HERE)
+
+    said = "“load” was interrupted on its way: the process that executed it went away; it goes on there."
+    assert said in str(now(load).timeline.explain())
 
 
 def test_a_step_that_a_person_tries_again_goes_on_at_its_cursor() -> None:

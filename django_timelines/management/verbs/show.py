@@ -162,7 +162,7 @@ def _event(event: Event) -> list[Any]:
 def _told(event: Event) -> Iterator[str]:
     for name, value in event.data.items():
         if name == "error" and isinstance(value, dict):
-            yield f"{value.get('type')}: {value.get('message')}"
+            yield ": ".join(str(value[part]) for part in ("type", "message") if value.get(part))
         elif name in ("changes", "fields", "input") and isinstance(value, dict):
             yield from (f"{field}={value_text(one)}" for field, one in value.items())
         elif name == "waiting":

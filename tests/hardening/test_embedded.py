@@ -1,11 +1,13 @@
 """The threads of the embedded worker: no body ends them, and they know below which path the site lies."""
 
 import os
+import signal
 import sys
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.test.utils import override_script_prefix
 from django.urls import reverse
 
@@ -13,7 +15,7 @@ from django_timelines.engine import clock
 from django_timelines.models import Run
 from django_timelines.placements import Bell, embedded
 from django_timelines.placements.embedded import EmbeddedWorker
-from django_timelines.testing import travel
+from django_timelines.testing import drain, travel
 from tests.shop.here import HERE
 from tests.shop.workflows import Order, plan
 
@@ -37,6 +39,44 @@ def test_a_body_that_exits_does_not_end_the_embedded_worker() -> None:
 
     eve, ada = (Order.get(order.pk) for order in orders)
     assert (eve.pack.status, ada.pack.status) == ("retrying", "completed")
+
+
+def answer_apart(bell: Bell) -> int:
+    """Let the embedded worker of a process of its own answer a bell; return how the process ended."""
+    connections.close_all()
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(30)  # it hangs
+        try:
+            worker = EmbeddedWorker()
+            worker.bells.put(bell)
+            worker.bells.put(None)
+            worker._work()
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@pytest.mark.parametrize(("step", "stands"), [("pack", "retrying"), ("announce", "retrying"), ("send", "blocked")])
+def test_a_body_that_ends_the_serving_process_is_told_of(step: str, stands: str) -> None:
+    order = Order.start(customer="Ada")
+    if step == "send":
+        drain()
+        order.pay(amount=1)
+    run = Run.objects.get(timeline=order.pk)
+    plan[step] = lambda order: os._exit(3)
+
+    assert answer_apart(Bell(order.pk.hex, run.step, "", run.fence, HERE, "embedded")) == 3
+
+    plan.clear()
+    with travel(timedelta(seconds=61)):
+        clock.tick(HERE)
+        assert getattr(Order.get(order.pk), step).status == stands
+        drain()
+    event = order.timeline.events.get(type="AttemptInterrupted", step=step)
+    assert (event.attempt, event.data["error"]["message"]) == (1, "The process that executed it went away.")
+    wanted = "blocked" if stands == "blocked" else "completed"
+    assert getattr(Order.get(order.pk), step).status == wanted
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import django_rq
@@ -12,8 +13,8 @@ from django.core import mail
 from django.db import connections
 from django.http import HttpResponse
 
-from django_timelines import placements
-from django_timelines.engine import execute
+from django_timelines import moments, placements
+from django_timelines.engine import clock, execute
 from django_timelines.engine.stopping import stop
 from django_timelines.middleware import ActorMiddleware
 from django_timelines.models import Lease, Run, Timeline
@@ -171,6 +172,59 @@ def test_a_process_that_has_served_nothing_has_nothing_to_end(heard: list[int], 
 
     assert heard == [signal.SIGTERM]
     assert not stopping.is_set()
+
+
+@pytest.fixture
+def killed(start: type_start, place: Any) -> Callable[[str], Watch]:
+    """Let a body end the work-horse that executes it, and its lease run out; return the timeline once the clock has seen it."""
+    if connections[HERE].vendor == "sqlite":
+        pytest.skip("SQLite has one writer: a process that is killed in the middle holds up the others")
+
+    def kill(kind: str) -> Watch:
+        place("workflows.Watch", background=PLACES["rq.worker.Worker"])
+        for text in (f"do {kind}", f"die {kind}"):
+            Entry.objects.create(text=text)
+        watch = Watch.start(kind=kind)
+        failed = django_rq.get_queue(QUEUE).failed_job_registry
+        start("rq.worker.Worker")
+        eventually(
+            lambda: any(watch.pk.hex in job for job in failed.get_job_ids())
+        )  # its worker has seen the end of it
+        assert run_of(watch, kind)["status"] == "running"
+        Entry.objects.filter(text=f"die {kind}").delete()
+        at = moments.now() - timedelta(minutes=1)  # whichever clock is ahead, the machine's or the database's
+        Lease.objects.update(expires=at)
+        Run.objects.filter(timeline=watch.pk, step=kind).update(ring=at)
+        eventually(lambda: clock.tick(HERE) and run_of(watch, kind)["status"] != "running")
+        return watch
+
+    return kill
+
+
+@pytest.mark.parametrize("kind", ["inside", "outside"])
+def test_a_body_that_ends_its_work_horse_is_told_of_and_tried_again(kind: str, killed: Callable[[str], Watch]) -> None:
+    watch = killed(kind)
+
+    event = watch.timeline.events.get(type="AttemptInterrupted")
+    assert (event.attempt, event.data["error"]["message"]) == (1, "The process that executed it went away.")
+    said = f"“{kind}” was interrupted in attempt 1: the process that executed it went away; it is due again"
+    assert said in str(watch.timeline.explain())
+    Entry.objects.create(text=f"end {kind}")
+    eventually(lambda: run_of(watch, kind)["status"] == "completed")
+    assert watch.timeline.events.get(type="StepCompleted", step=kind).attempt == 2
+
+
+@pytest.mark.parametrize("kind", ["last", "once"])
+def test_a_body_that_ends_its_work_horse_in_its_last_attempt_is_told_of_and_blocks(
+    kind: str, killed: Callable[[str], Watch]
+) -> None:
+    watch = killed(kind)
+
+    assert (run_of(watch, kind)["status"], run_of(watch, kind)["reason"]) == ("blocked", "interrupted")
+    interrupted, blocked = watch.timeline.events.filter(type__in=["AttemptInterrupted", "StepBlocked"])
+    assert interrupted.data["error"] == blocked.data["error"]
+    assert interrupted.data["error"]["message"] == "The process that executed it went away."
+    assert f"“{kind}” is blocked: what executed it went away in attempt 1" in str(watch.timeline.explain())
 
 
 def test_a_work_horse_that_is_told_to_end_gives_its_attempt_back(start: type_start, place: Any) -> None:

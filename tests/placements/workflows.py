@@ -1,8 +1,9 @@
 """A workflow whose bodies take as long as a test lets them."""
 
+import os
 import time
 
-from django_timelines.workflows import AT_LEAST_ONCE, AT_MOST_ONCE, Workflow, step
+from django_timelines.workflows import AT_LEAST_ONCE, AT_MOST_ONCE, Retry, Workflow, step
 from tests.shop.models import Entry
 
 
@@ -28,6 +29,10 @@ class Watch(Workflow):
         Entry.objects.create(text="once began")
         until_allowed("once")
 
+    @step(after=begin, delivery=AT_LEAST_ONCE, retry=Retry(1), when=lambda watch: said("last"))
+    def last(self) -> None:
+        until_allowed("last")
+
 
 def said(kind: str) -> bool:
     """Tell whether the test wants this one."""
@@ -35,6 +40,8 @@ def said(kind: str) -> bool:
 
 
 def until_allowed(kind: str) -> None:
-    """Work until the test allows it to end."""
+    """Work until the test allows it to end, or wants the process to go away in the middle of it."""
+    if Entry.objects.filter(text=f"die {kind}").exists():
+        os._exit(1)
     while not Entry.objects.filter(text=f"end {kind}").exists():
         time.sleep(0.05)

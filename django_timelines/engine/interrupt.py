@@ -1,9 +1,9 @@
 """Interrupting a body: an exception raised in the thread that runs it.
 
 In a process's main thread (an RQ worker) a signal carries it, which also ends a system call. In other threads Python raises
-it between two bytecodes (``PyThreadState_SetAsyncExc``): what blocks in C code is interrupted when it returns. A body that
-cannot be interrupted gets no more heartbeats after its ``timeout=``, so its lease ends and the clock rescues the attempt;
-what the old one comes to then is recorded, never applied.
+it between two bytecodes (``PyThreadState_SetAsyncExc``): what blocks in C code is interrupted when it returns, and what waits
+for PostgreSQL is made to. A body that cannot be interrupted gets no more heartbeats after its ``timeout=``, so its lease ends
+and the clock rescues the attempt; what the old one comes to then is recorded, never applied.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import signal
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
@@ -70,10 +71,14 @@ class Again(BaseException):
 
 
 class Interruptible:
-    """A block of this thread in which a runner's body runs. ``interrupt`` ends it, and it ends by itself after ``limit``."""
+    """A block of this thread in which a runner's body runs. ``interrupt`` ends it, and it ends by itself after ``limit``.
 
-    def __init__(self, runner: Runner, limit: timedelta | None = None) -> None:
+    ``wake`` has a query return for which the block waits where a signal does not end that.
+    """
+
+    def __init__(self, runner: Runner, limit: timedelta | None, wake: Callable[[], None]) -> None:
         self._runner = runner
+        self._wake = wake
         self._thread = threading.current_thread()
         self._by_signal = SIGNAL is not None and self._thread is threading.main_thread()
         self._timer = threading.Timer(limit.total_seconds(), self.interrupt, [TimedOut]) if limit else None
@@ -114,6 +119,7 @@ class Interruptible:
                 signal.pthread_kill(self._thread.ident or 0, SIGNAL)  # type: ignore[arg-type]
             else:
                 _raise_in(self._thread.ident or 0, error)
+                self._wake()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._raised is None:  # somebody else's alarm, such as RQ's own timeout of a job

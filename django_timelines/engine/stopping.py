@@ -16,6 +16,7 @@ from django.db import connections
 from .. import conf
 from ..exceptions import Conflict, LeaseLost
 from ..placements import INLINE, stopping
+from . import leaks
 from .advance import advance
 from .failure import after_stop
 from .interrupt import Interruptible, Stopped
@@ -33,7 +34,7 @@ SHORT = 0.02  # seconds between two looks at who is at work
 @contextmanager
 def may_be_stopped(held: Held, runner: Runner) -> Iterator[None]:
     """Run a body that its step's ``timeout=`` ends, and the end of the worker that runs it."""
-    with Interruptible(runner, held.step.timeout) as body:
+    with leaks.without_orphans() as cancel, Interruptible(runner, held.step.timeout, cancel) as body:
         if runner.placement != INLINE:
             _held[body] = (held, runner)
         try:

@@ -25,18 +25,19 @@ class Keeper:
     """
 
     def __init__(self) -> None:
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Hold nothing and have no thread: so it is in a process that was forked, whatever its parent was about."""
         self._held: dict[str, tuple[str, float]] = {}  # database, and until when (monotonic time)
         self._beating: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
-        self._pid = 0
 
     @contextmanager
     def keep(self, using: str, holder: str, limit: timedelta | None = None) -> Iterator[None]:
         """Keep this holder's leases for the block, no longer than ``limit``: a body that hangs loses its lease."""
         kept = using, _until(limit)
         with self._lock:
-            if self._pid != os.getpid():  # the first of this process, or of one that was forked from it
-                self._held, self._beating, self._pid = {}, {}, os.getpid()
             self._begin(using)
             self._held[holder] = kept
         try:
@@ -86,3 +87,5 @@ def _until(limit: timedelta | None) -> float:
 
 
 keeper = Keeper()
+if hasattr(os, "register_at_fork"):  # Windows has none
+    os.register_at_fork(after_in_child=keeper.begin_anew)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import time
@@ -98,12 +99,20 @@ def at_work() -> Iterator[None]:
 
 @contextmanager
 def _heeding_sigterm() -> Iterator[None]:
-    """In a process's main thread: on SIGTERM stop gracefully, and then let the handler that was there have it too."""
+    """In a process's main thread: on SIGTERM stop gracefully, and then let the handler that was there have it too.
+
+    A process that a body forked is no worker: it dies of the signal.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    process = os.getpid()
 
     def on_sigterm(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != process:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+            return
         if not stopping.is_set():
             stopping.set()
             threading.Thread(target=stop, name="timelines-stop", daemon=True).start()
@@ -117,3 +126,14 @@ def _heeding_sigterm() -> Iterator[None]:
     finally:
         if signal.getsignal(signal.SIGTERM) is on_sigterm:
             signal.signal(signal.SIGTERM, before)
+
+
+def _begin_anew() -> None:
+    """Hold nothing: what is executed here is executed by the process that this one was forked from."""
+    _held.clear()
+    _at_work.clear()
+    stopping.clear()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has none
+    os.register_at_fork(after_in_child=_begin_anew)

@@ -236,3 +236,17 @@ def test_a_work_horse_that_is_told_to_end_gives_its_attempt_back(start: type_sta
 
     events = eventually(lambda: watch.timeline.events.filter(type="AttemptInterrupted"))
     assert events[0].data["stopped"] is True
+
+
+def test_a_child_of_a_body_that_is_told_to_end_ends_and_leaves_its_parents_attempt_alone(
+    start: type_start, place: Any
+) -> None:
+    start("rq.SimpleWorker")
+    place("workflows.Watch", background=PLACES["rq.SimpleWorker"])
+    Entry.objects.create(text="do forking")
+
+    watch = Watch.start(kind="forking")
+
+    eventually(lambda: run_of(watch, "forking")["status"] == "completed", stands=lambda: run_of(watch, "forking"))
+    assert Entry.objects.filter(text=f"forking ended its child: -{signal.SIGTERM.value}").count() == 1
+    assert not watch.timeline.events.filter(type="AttemptInterrupted").exists()

@@ -1,7 +1,10 @@
 """A workflow whose bodies take as long as a test lets them."""
 
+import multiprocessing
 import os
+import signal
 import time
+from typing import Any
 
 from django_timelines.workflows import AT_LEAST_ONCE, AT_MOST_ONCE, Retry, Workflow, step
 from tests.shop.models import Entry
@@ -32,6 +35,27 @@ class Watch(Workflow):
     @step(after=begin, delivery=AT_LEAST_ONCE, retry=Retry(1), when=lambda watch: said("last"))
     def last(self) -> None:
         until_allowed("last")
+
+    @step(after=begin, delivery=AT_LEAST_ONCE, when=lambda watch: said("forking"))
+    def forking(self) -> None:
+        begun, has_begun = CHILDREN.Pipe()
+        child = CHILDREN.Process(target=hear_no_alarm, args=[has_begun])
+        child.start()
+        begun.recv()
+        child.terminate()
+        child.join()
+        Entry.objects.create(text=f"forking ended its child: {child.exitcode}")
+
+
+CHILDREN = multiprocessing.get_context("fork")
+
+
+def hear_no_alarm(begun: Any) -> None:
+    """Work until a signal ends the process; what Python raises in a body that is interrupted is not noticed."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+    begun.send(True)
+    while True:
+        time.sleep(0.05)
 
 
 def said(kind: str) -> bool:

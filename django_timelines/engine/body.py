@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import os
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import async_to_sync
@@ -28,8 +27,9 @@ from ..store import Snapshot
 from . import leaks
 from .asked import Input, check_input
 from .assignee import who_gets
+from .awaited import Awaited
 from .errors import as_failure, described, rejected_with
-from .interrupt import Again, Cancelled, Interrupted
+from .interrupt import Again, Interrupted
 from .remind import plan_of
 from .sealing import secrets_of
 
@@ -231,19 +231,10 @@ def _call(step: Step[...], body: Any, workflow: Any, given: Mapping[str, Any]) -
     process = os.getpid()
     try:
         if inspect.iscoroutinefunction(step.body):
-            return async_to_sync(_within)(step.timeout, body, workflow, given)
+            awaited = Awaited()
+            with awaited.waiting():
+                return async_to_sync(awaited.run)(partial(body, workflow, **given))
         return body(workflow, **given)
     finally:
         if os.getpid() != process:
             os._exit(os.EX_SOFTWARE)
-
-
-async def _within(limit: timedelta | None, body: Any, workflow: Any, given: Mapping[str, Any]) -> None:
-    try:
-        async with asyncio.timeout(limit.total_seconds() if limit else None):
-            await body(workflow, **given)
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise Cancelled from None
-        raise  # the body's own

@@ -2,8 +2,9 @@
 
 In a process's main thread (an RQ worker) a signal carries it, which also ends a system call. In other threads Python raises
 it between two bytecodes (``PyThreadState_SetAsyncExc``): what blocks in C code is interrupted when it returns, and what waits
-for PostgreSQL is made to. A body that cannot be interrupted gets no more heartbeats after its ``timeout=``, so its lease ends
-and the clock rescues the attempt; what the old one comes to then is recorded, never applied.
+for PostgreSQL is made to. An async body runs in an event loop, which may be another thread's: its task is cancelled, and who
+waits for it is interrupted only if that does not end it. A body that cannot be interrupted gets no more heartbeats after its
+``timeout=``, so its lease ends and the clock rescues the attempt; what the old one comes to then is recorded, never applied.
 """
 
 from __future__ import annotations
@@ -11,17 +12,21 @@ from __future__ import annotations
 import ctypes
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
+    from .awaited import Awaited
     from .runner import Runner
 
 _raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
 _raise_in.argtypes = (ctypes.c_ulong, ctypes.py_object)
 SIGNAL = getattr(signal, "SIGALRM", None)  # Windows has none
+MOMENT = 1.0  # seconds for a body to notice that it is interrupted
+_here = threading.local()
 
 
 class Interrupted(BaseException):
@@ -81,18 +86,20 @@ class Interruptible:
         self._wake = wake
         self._thread = threading.current_thread()
         self._by_signal = SIGNAL is not None and self._thread is threading.main_thread()
-        self._timer = threading.Timer(limit.total_seconds(), self.interrupt, [TimedOut]) if limit else None
+        self._timer = _timer(limit.total_seconds(), self.interrupt, TimedOut) if limit else None
         self._lock = threading.Lock()
+        self._awaited: Awaited | None = None
+        self._around: Interruptible | None = None
         self._raised: type[Interrupted] | None = None
         self._before: Any = None
         self._leaving = False
         self.done = threading.Event()
 
     def __enter__(self) -> Self:
+        self._around, _here.block = getattr(_here, "block", None), self
         if self._by_signal:
             self._before = signal.signal(SIGNAL, self._on_signal)  # type: ignore[arg-type]
         if self._timer:
-            self._timer.daemon = True
             self._timer.start()
         return self
 
@@ -108,18 +115,44 @@ class Interruptible:
                 )  # it ended by itself: what is on its way is taken back
         if self._by_signal:
             signal.signal(SIGNAL, self._before or signal.SIG_DFL)  # type: ignore[arg-type]
+        _here.block = self._around
 
     def interrupt(self, error: type[Interrupted]) -> None:
         """Raise this in the block, if it has not ended. Once."""
         with self._lock:
             if self.done.is_set() or self._raised:
                 return
-            self._raised = error = type(error.__name__, (error,), {"runner": self._runner})  # Python makes the instance
-            if self._by_signal:
-                signal.pthread_kill(self._thread.ident or 0, SIGNAL)  # type: ignore[arg-type]
+            self._raised = type(error.__name__, (error,), {"runner": self._runner})  # Python makes the instance
+            if self._awaited is None:
+                self._raise()
             else:
-                _raise_in(self._thread.ident or 0, error)
-                self._wake()
+                self._awaited.cancel(self._raised)
+                _timer(MOMENT, self._raise_late).start()
+
+    @contextmanager
+    def waits_for(self, awaited: Awaited) -> Iterator[None]:
+        """Let an interruption of the block's thread in here go to the task that it waits for: the outermost, if it is in one."""
+        outermost = self._awaited or awaited
+        try:
+            with self._lock:
+                self._awaited = outermost
+            yield
+        finally:
+            if outermost is awaited:
+                with self._lock:
+                    self._awaited = None
+
+    def _raise_late(self) -> None:
+        with self._lock:
+            if self._awaited is not None and not self.done.is_set():
+                self._raise()
+
+    def _raise(self) -> None:
+        if self._by_signal:
+            signal.pthread_kill(self._thread.ident or 0, SIGNAL)  # type: ignore[arg-type]
+        elif self._raised:
+            _raise_in(self._thread.ident or 0, self._raised)
+            self._wake()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._raised is None:  # somebody else's alarm, such as RQ's own timeout of a job
@@ -127,3 +160,14 @@ class Interruptible:
                 self._before(number, frame)
         elif not self._leaving:
             raise self._raised
+
+
+def innermost() -> Interruptible | None:
+    """Return the block that this thread is in."""
+    return getattr(_here, "block", None)
+
+
+def _timer(seconds: float, does: Callable[..., None], *given: object) -> threading.Timer:
+    timer = threading.Timer(seconds, does, given)
+    timer.daemon = True
+    return timer

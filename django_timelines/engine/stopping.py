@@ -20,7 +20,7 @@ from ..placements import INLINE, stopping
 from . import leaks
 from .advance import advance
 from .failure import after_stop
-from .interrupt import Interruptible, Stopped
+from .interrupt import MOMENT, Interruptible, Stopped
 from .patience import Patience
 from .record import check_ours
 from .runner import Held, Runner, commit, load
@@ -28,7 +28,6 @@ from .runner import Held, Runner, commit, load
 logger = logging.getLogger("django_timelines")
 _held: dict[Interruptible, tuple[Held, Runner]] = {}
 _at_work: set[threading.Event] = set()  # those who answer a bell: an attempt of theirs may be about to begin
-MOMENT = 1.0  # seconds for a body to notice that it is interrupted
 SHORT = 0.02  # seconds between two looks at who is at work
 
 

@@ -256,6 +256,29 @@ def test_a_caller_that_is_cancelled_is_so_and_gives_the_attempt_back(name: str, 
     assert (ended, run["status"], run["attempt"]) == (["cancelled"], left, 0 if left == "retrying" else 1)
 
 
+def test_an_inline_body_runs_in_the_loop_of_who_awaits_it_and_one_called_from_sync_code_in_its_own(
+    place: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def notes(workflow: Any) -> None:
+        loops.append(asyncio.get_running_loop())
+
+    async def visit() -> None:
+        async with ThreadSensitiveContext():
+            await first.repeat.acall()
+            loops.append(asyncio.get_running_loop())
+            await sync_to_async(connections.close_all)()  # of this context's thread
+
+    place(Patience._declaration.label, begin="inline", repeat="inline")
+    first, second = Patience.start(), Patience.start()
+    monkeypatch.setattr(Patience.repeat, "body", notes)
+    asyncio.run(visit())
+    second.repeat()
+
+    assert [loop is loops[1] for loop in loops] == [True, True, False]
+
+
 def test_a_body_that_is_cancelled_by_itself_has_failed(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async def cancels_itself(workflow: Any) -> None:
         raise asyncio.CancelledError

@@ -1,5 +1,6 @@
 """Bodies that end a process, hang, fork, leak or break what they were given: the attempt fails and says so; its worker lives."""
 
+import asyncio
 import gc
 import os
 import signal
@@ -11,9 +12,11 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.db import connections, transaction
 
 from django_timelines.engine import execute
+from django_timelines.engine.stopping import stop
 from django_timelines.models import Event, Lease, Run
 from django_timelines.placements import stopping
 from django_timelines.testing import drain, recorded_errors
@@ -240,19 +243,61 @@ def test_a_timeout_ends_the_body_that_it_is_of_however_deep_that_waits(
     assert Box.timelines.count() == 0
 
 
-def test_a_timeout_ends_an_async_body() -> None:
-    async def forever() -> None:
-        import asyncio
+async def waits(workflow: Any) -> None:
+    await asyncio.Event().wait()
 
-        await asyncio.Event().wait()
 
-    plan["later"] = lambda workflow: forever()
-    slow = Slow.start()
-    with recorded_errors():
-        drain()
+async def waits_on(workflow: Any) -> None:
+    """It is cancelled, and goes on."""
+    with suppress(asyncio.CancelledError):
+        await waits(workflow)
+    await waits(workflow)
 
-    assert Slow.get(slow.pk).later.status == "blocked"
-    assert Slow.get(slow.pk).timeline.state["runs"]["later"]["error"]["type"] == "TimeoutError"
+
+@pytest.mark.parametrize("body", [waits, waits_on])
+@pytest.mark.parametrize("in_a_thread", [False, True])
+def test_a_timeout_ends_an_async_body_before_its_attempt_ends(
+    in_a_thread: bool, body: Any, in_thread: Callable[[Callable[[], Any]], Any]
+) -> None:
+    ended: list[bool] = []
+
+    async def noting(workflow: Any) -> None:
+        try:
+            await body(workflow)
+        except asyncio.CancelledError:
+            ended.append(True)
+            raise
+
+    def fails() -> Any:
+        return failure_of(noting, "later"), [*ended]
+
+    error, ended_by_then = in_thread(fails) if in_a_thread else fails()
+
+    assert (error["type"], error["message"]) == ("TimeoutError", "It did not end within its timeout of 0:00:00.500000.")
+    assert ended_by_then == [True]
+
+
+def test_an_async_body_ends_with_an_alarm_that_ends_who_waits_for_it() -> None:
+    ended: list[bool] = []
+
+    async def waits_and_notes(workflow: Any) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        try:
+            await waits(workflow)
+        except asyncio.CancelledError:
+            ended.append(True)
+            raise
+
+    def ring(number: int, frame: Any) -> None:
+        raise ValueError("The job takes too long.")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        error = failure_of(waits_and_notes, "later")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+    assert (error["message"], ended) == ("The job takes too long.", [True])
 
 
 def test_an_alarm_of_somebody_else_still_rings() -> None:
@@ -327,6 +372,28 @@ def test_a_worker_that_ends_gives_back_its_attempt_and_what_that_waits_for(
     assert (run.status, run.attempt, Lease.objects.count()) == ("retrying", 0, 0)
     assert interrupted() == [("outside_long", True), *([("whisper", True)] if inner == "whisper" else [])]
     assert Box.timelines.count() == 0
+
+
+@pytest.mark.parametrize("body", [waits, waits_on])
+def test_a_worker_thread_that_ends_gives_an_async_body_back_once_that_has_ended(
+    body: Any, in_thread: Callable[[Callable[[], Any]], Any]
+) -> None:
+    found: list[str] = []
+
+    async def waits_and_looks(workflow: Any) -> None:
+        threading.Thread(target=stop, args=[0]).start()
+        try:
+            await body(workflow)
+        finally:
+            found.append(await sync_to_async(lambda: Run.objects.get(timeline=slow.pk, step="later").status)())
+
+    plan["later"] = waits_and_looks
+    slow = Slow.start()
+    in_thread(lambda: answer(slow, "later"))
+    stopping.clear()
+
+    run = Run.objects.get(timeline=slow.pk, step="later")
+    assert (found, run.status, run.attempt, Lease.objects.count()) == (["running"], "retrying", 0, 0)
 
 
 @pytest.mark.usefixtures("on_sigterm")

@@ -34,7 +34,7 @@ def run_of(watch: Watch, step: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("worker", PLACES)
-@pytest.mark.parametrize("kind", ["outside", "inside"])
+@pytest.mark.parametrize("kind", ["outside", "inside", "awaiting"])
 def test_a_worker_that_ends_gives_its_attempt_back_at_once(
     kind: str, worker: str, start: type_start, place: Any
 ) -> None:

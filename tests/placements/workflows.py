@@ -1,5 +1,6 @@
 """A workflow whose bodies take as long as a test lets them."""
 
+import asyncio
 import multiprocessing
 import os
 import signal
@@ -35,6 +36,12 @@ class Watch(Workflow):
     @step(after=begin, delivery=AT_LEAST_ONCE, retry=Retry(1), when=lambda watch: said("last"))
     def last(self) -> None:
         until_allowed("last")
+
+    @step(after=begin, delivery=AT_LEAST_ONCE, when=lambda watch: said("awaiting"))
+    async def awaiting(self) -> None:
+        await Entry.objects.acreate(text="awaiting began")
+        while not await Entry.objects.filter(text="end awaiting").aexists():
+            await asyncio.sleep(0.05)
 
     @step(after=begin, delivery=AT_LEAST_ONCE, when=lambda watch: said("forking"))
     def forking(self) -> None:

@@ -87,7 +87,7 @@ class Interruptible:
         self._thread = threading.current_thread()
         self._by_signal = SIGNAL is not None and self._thread is threading.main_thread()
         self._timer = _timer(limit.total_seconds(), self.interrupt, TimedOut) if limit else None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler interrupts its own thread
         self._awaited: Awaited | None = None
         self._around: Interruptible | None = None
         self._raised: type[Interrupted] | None = None
@@ -117,10 +117,15 @@ class Interruptible:
             signal.signal(SIGNAL, self._before or signal.SIG_DFL)  # type: ignore[arg-type]
         _here.block = self._around
 
-    def interrupt(self, error: type[Interrupted]) -> None:
-        """Raise this in the block, if it has not ended. Once."""
+    @property
+    def is_here(self) -> bool:
+        """Tell whether it is a block of the calling thread."""
+        return self._thread is threading.current_thread()
+
+    def interrupt(self, error: type[Interrupted], *, again: bool = False) -> None:
+        """Raise this in the block, if it has not ended. Once, unless somebody insists."""
         with self._lock:
-            if self.done.is_set() or self._raised:
+            if self.done.is_set() or (self._raised and not again):
                 return
             self._raised = type(error.__name__, (error,), {"runner": self._runner})  # Python makes the instance
             if self._awaited is None:

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -28,6 +28,7 @@ from .runner import Held, Runner, commit, load
 logger = logging.getLogger("django_timelines")
 _held: dict[Interruptible, tuple[Held, Runner]] = {}
 _at_work: set[threading.Event] = set()  # those who answer a bell: an attempt of theirs may be about to begin
+_before: dict[int, Any] = {}  # what the main thread did at a signal before it was heeded here
 SHORT = 0.02  # seconds between two looks at who is at work
 
 
@@ -85,11 +86,11 @@ def give_back(held: Held, runner: Runner, *, between_items: bool = False, in_tim
 
 @contextmanager
 def at_work() -> Iterator[None]:
-    """Answer a bell so that a stop waits for what comes of it; in a process's main thread heeding SIGTERM."""
+    """Answer a bell so that a stop waits for what comes of it; in a process's main thread heeding the signals that end it."""
     ended = threading.Event()
     _at_work.add(ended)
     try:
-        with _heeding_sigterm():
+        with _heeding_signals():
             yield
     finally:
         _at_work.discard(ended)
@@ -97,17 +98,18 @@ def at_work() -> Iterator[None]:
 
 
 @contextmanager
-def _heeding_sigterm() -> Iterator[None]:
-    """In a process's main thread: on SIGTERM stop gracefully, and then let the handler that was there have it too.
+def _heeding_signals() -> Iterator[None]:
+    """In a process's main thread: stop gracefully when it is told to end, and let the handler that was there have that, too.
 
-    A process that a body forked is no worker: it dies of the signal.
+    What that raises to end the process at once (RQ's does at the second signal) is for a body to be stopped at once. A process
+    that a body forked is no worker: it dies of the signal.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if _before or threading.current_thread() is not threading.main_thread():
         yield
         return
     process = os.getpid()
 
-    def on_sigterm(number: int, frame: FrameType | None) -> None:
+    def on_signal(number: int, frame: FrameType | None) -> None:
         if os.getpid() != process:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
@@ -115,22 +117,51 @@ def _heeding_sigterm() -> Iterator[None]:
         if not stopping.is_set():
             stopping.set()
             threading.Thread(target=stop, name="timelines-stop", daemon=True).start()
-        if callable(before):
-            before(number, frame)
+        try:
+            if callable(_before[number]):
+                _before[number](number, frame)
+        except (SystemExit, KeyboardInterrupt):
+            if not _stop_here():
+                raise
+        finally:
+            heed([number for number in _before if callable(signal.getsignal(number))])  # it may have put another there
 
-    before: Any = signal.getsignal(signal.SIGTERM)
-    signal.signal(signal.SIGTERM, on_sigterm)
+    def heed(numbers: Iterable[int]) -> None:
+        for number in numbers:
+            handler = signal.getsignal(number)
+            if handler is not on_signal:
+                _before[number] = handler or signal.SIG_DFL
+                signal.signal(number, on_signal)
+
+    heed([signal.SIGTERM, signal.SIGINT] if _is_heeded(signal.SIGINT) else [signal.SIGTERM])
     try:
         yield
     finally:
-        if signal.getsignal(signal.SIGTERM) is on_sigterm:
-            signal.signal(signal.SIGTERM, before)
+        for number, handler in list(_before.items()):
+            if signal.getsignal(number) is on_signal:
+                signal.signal(number, handler)
+        _before.clear()
+
+
+def _is_heeded(number: int) -> bool:
+    """Tell whether somebody ends the process gracefully at this signal: Python itself raises in the middle of anything."""
+    handler = signal.getsignal(number)
+    return callable(handler) and handler is not signal.default_int_handler
+
+
+def _stop_here() -> bool:
+    """Stop the body that this thread executes at once; tell whether there is one."""
+    here = [body for body in list(_held) if body.is_here]
+    for body in here:
+        body.interrupt(Stopped, again=True)
+    return bool(here)
 
 
 def _begin_anew() -> None:
     """Hold nothing: what is executed here is executed by the process that this one was forked from."""
     _held.clear()
     _at_work.clear()
+    _before.clear()
     stopping.clear()
 
 

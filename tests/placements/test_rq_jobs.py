@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -26,10 +28,11 @@ from django_timelines.engine import execute
 from django_timelines.engine.claim import claim
 from django_timelines.engine.execute import run_from
 from django_timelines.engine.runner import Runner
-from django_timelines.models import Run
+from django_timelines.models import Lease, Run
 from django_timelines.placements import Bell, stopping
 from django_timelines.placements import rq as placement
 from django_timelines.state import RunName
+from django_timelines.testing import recorded_errors
 from django_timelines.testing.patching import wrapped
 from django_timelines.workflows import Workflow, step
 from tests.races.at_once import meanwhile
@@ -213,7 +216,47 @@ def test_nor_once_the_worker_is_told_to_end_by_whatever_signal(queue: Any) -> No
 
     work(queue, jobs=1)
 
-    assert (ran["pack"], queue.count) == (1, 1)
+    assert (ran["pack"], queue.count) == (1, 2)  # nor what comes next on the same timeline
+
+
+@pytest.fixture
+def ends_twice() -> Iterator[Callable[[signal.Signals], Callable[[Any], None]]]:
+    """Return a body in which somebody asks for the worker's end until it ends: RQ hears the second time only after a second."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: signal.Signals) -> None:
+        while True:
+            signal.raise_signal(number)
+            time.sleep(0.05)
+
+    yield lambda number: lambda order: ask(number)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_worker_that_is_told_to_end_twice_gives_its_attempt_back_at_once(
+    number: signal.Signals, queue: Any, settings: Any, ends_twice: Any
+) -> None:
+    settings.TIMELINES = {**settings.TIMELINES, "GRACE": 60}
+    [order] = orders(1)
+    plan["pack"] = ends_twice(number)
+
+    work(queue, jobs=1)
+
+    run = Run.objects.get(timeline=order.pk)
+    assert (run.status, run.attempt, Lease.objects.count(), stopping.is_set()) == ("retrying", 0, 0, True)
+
+
+def test_a_body_that_exits_has_failed_although_its_worker_is_told_to_end(queue: Any) -> None:
+    [order] = orders(1)
+    plan["pack"] = lambda order: (signal.raise_signal(signal.SIGTERM), sys.exit(1))
+
+    with recorded_errors():
+        work(queue, jobs=1)
+
+    run = Run.objects.get(timeline=order.pk)
+    assert (run.status, run.attempt) == ("retrying", 1)
 
 
 def test_a_job_whose_redis_is_away_goes_on_looking_whether_its_worker_is_told_to_end(

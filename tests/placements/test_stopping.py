@@ -54,6 +54,17 @@ def test_a_worker_that_ends_gives_its_attempt_back_at_once(
     assert Entry.objects.filter(text="written inside").count() == (1 if kind == "inside" else 0)
 
 
+def test_so_does_a_worker_that_ctrl_c_ends(start: type_start, place: Any) -> None:
+    process = start("rq.SimpleWorker")
+    watch = watching("outside", "rq.SimpleWorker", place)
+
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=30)
+
+    run = run_of(watch, "outside")
+    assert (run["status"], run["attempt"], Lease.objects.count()) == ("retrying", 0, 0)
+
+
 def test_so_is_the_attempt_of_a_bell_that_waited_behind_the_job_s_own(start: type_start, place: Any) -> None:
     queue, placement = django_rq.get_queue(QUEUE), PLACES["rq.SimpleWorker"]
     placements.get(placement).ring(Bell("0" * 32, "outside", "", 1, HERE, placement))  # of no timeline

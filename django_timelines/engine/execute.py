@@ -24,7 +24,7 @@ from ..actors import ActorType, Cause, acting, current, in_step, this_process
 from ..databases import is_transient, noting_rollback
 from ..exceptions import Conflict, LeaseLost, NotUnique, Rejected, TimelinesError
 from ..items import without_many
-from ..placements import INLINE, Bell
+from ..placements import INLINE, Bell, stopping
 from ..registry import Declaration
 from ..state import RunName, run_key
 from ..steps import Delivery, Step
@@ -43,7 +43,7 @@ from .patience import LONGEST, LONGEST_PAUSE, Patience
 from .record import Stale, check_ours, record, record_superseded, too_late
 from .runner import Held, Runner, load
 from .sealing import secrets_of
-from .stopping import at_work, give_back, may_be_stopped
+from .stopping import at_work, give_back, give_back_in_time, may_be_stopped
 
 logger = logging.getLogger("django_timelines")
 OPTIMISTIC_RUNS = 3  # the third run of a body takes the timeline's row first
@@ -192,14 +192,23 @@ def execute(held: Held, runner: Runner) -> tuple[Advance | None, type_ended | No
     except Interrupted as interrupted:
         is_ours = interrupted.ends(runner)
         if is_ours or not (held.pending or runner.in_transaction):  # of which nothing is left
-            leaks.mend()
-            at_checkpoint = isinstance(interrupted, AtCheckpoint)
-            give_back(held, runner, between_items=at_checkpoint, in_time=interrupted.in_time)
+            _give_back(held, runner, interrupted)
         if isinstance(interrupted, Cancelled):
             raise asyncio.CancelledError from None
         if not is_ours:
             raise
     return None, None
+
+
+def _give_back(held: Held, runner: Runner, interrupted: Interrupted) -> None:
+    """Give an interrupted attempt back; of a worker that ends soon or not at all, and without a word on its own connections."""
+    said = {"between_items": isinstance(interrupted, AtCheckpoint), "in_time": interrupted.in_time}
+    if stopping.is_set():
+        leaks.let_go()
+        give_back_in_time((held, runner), **said)
+    else:
+        leaks.mend()
+        give_back(held, runner, **said)
 
 
 def _run(held: Held, runner: Runner, batches: Batches) -> type_ended:

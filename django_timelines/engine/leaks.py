@@ -64,6 +64,13 @@ def mend(*, suspected: bool = False, inside: bool = False) -> bool:
     return broken
 
 
+def let_go() -> None:
+    """Close the connections, and ask none whether it answers: that may take for ever. The next statement opens a new one."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close()
+
+
 @contextmanager
 def without_orphans() -> Iterator[Callable[[], None]]:
     """Let no query outlive the block: if it is interrupted while it waits for an answer, the database is told.

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from types import FrameType
 from typing import Any
 
@@ -17,6 +18,7 @@ from django.db import connections
 from .. import conf
 from ..exceptions import Conflict, LeaseLost
 from ..placements import INLINE, stopping
+from ..state import run_key
 from . import leaks
 from .advance import advance
 from .failure import after_stop
@@ -29,6 +31,7 @@ logger = logging.getLogger("django_timelines")
 _held: dict[Interruptible, tuple[Held, Runner]] = {}
 _at_work: set[threading.Event] = set()  # those who answer a bell: an attempt of theirs may be about to begin
 _before: dict[int, Any] = {}  # what the main thread did at a signal before it was heeded here
+LAST = 2.0  # seconds for what is left to be given back
 SHORT = 0.02  # seconds between two looks at who is at work
 
 
@@ -55,15 +58,37 @@ def stop(grace: float | None = None) -> None:
         if not (_held or _at_work) or time.monotonic() >= deadline:
             break
         _wait(SHORT)
-    for held, runner in list(_held.values()):  # it blocks where Python cannot interrupt it
-        give_back(held, runner)
-        connections[runner.using].close()
+    give_back_in_time(*_held.values())  # it blocks where Python cannot interrupt it
 
 
 def _wait(seconds: float) -> None:
     deadline = time.monotonic() + seconds
     for ended in [*(body.done for body in list(_held)), *list(_at_work)]:
         ended.wait(max(0, deadline - time.monotonic()))
+
+
+def give_back_in_time(*several: tuple[Held, Runner], **said: bool) -> None:
+    """Give the attempts of a worker that ends back: each by itself, so that one whose row is held costs the others nothing.
+
+    What cannot be given back soon its lease gives back.
+    """
+    context, deadline = copy_context(), time.monotonic() + LAST
+    givers = [threading.Thread(target=context.copy().run, args=[_try_to_give_back, *one, said]) for one in several]
+    for giver in givers:
+        giver.daemon = True
+        giver.start()
+    for giver in givers:
+        giver.join(max(0, deadline - time.monotonic()))
+
+
+def _try_to_give_back(held: Held, runner: Runner, said: dict[str, bool]) -> None:
+    try:
+        give_back(held, runner, **said)
+    except Exception:
+        where = (run_key(*held.name), held.snapshot.workflow, held.snapshot.id)
+        logger.warning("%s could not be given back (%s %s): its lease has to end.", *where, exc_info=True)
+    finally:
+        connections[runner.using].close()
 
 
 def give_back(held: Held, runner: Runner, *, between_items: bool = False, in_time: bool = False) -> None:

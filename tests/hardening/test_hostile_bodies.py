@@ -7,22 +7,24 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connections, transaction
+from django.db import OperationalError, connections, transaction
 
 from django_timelines.engine import execute
+from django_timelines.engine import stopping as stopping_module
 from django_timelines.engine.stopping import stop
-from django_timelines.models import Event, Lease, Run
+from django_timelines.models import Event, Lease, Run, Timeline
 from django_timelines.placements import stopping
 from django_timelines.testing import drain, recorded_errors
 from tests.shop.here import HERE
 from tests.shop.models import Entry
 from tests.shop.workflows import plan, ran
+from tests.waiting import eventually
 
 from .broken import break_connection
 from .workflows import Box, Slow, Whisper
@@ -394,6 +396,66 @@ def test_a_worker_thread_that_ends_gives_an_async_body_back_once_that_has_ended(
 
     run = Run.objects.get(timeline=slow.pk, step="later")
     assert (found, run.status, run.attempt, Lease.objects.count()) == (["running"], "retrying", 0, 0)
+
+
+@pytest.fixture
+def two_that_block() -> Iterator[list[Slow]]:
+    """Give two timelines, each with a body that a thread executes and that nothing ends."""
+    may_end, threads = threading.Event(), list[threading.Thread]()
+    plan["outside_long"] = lambda workflow: may_end.wait(60)
+
+    def work(slow: Slow) -> None:
+        answer(slow, "outside_long")
+        connections.close_all()
+
+    slows = [Slow.start(name=name) for name in ("first", "second")]
+    for slow in slows:
+        threads.append(threading.Thread(target=work, args=[slow]))
+        threads[-1].start()
+        eventually(lambda: len(stopping_module._held) == len(threads))
+    yield slows
+    may_end.set()
+    for thread in threads:
+        thread.join(30)
+
+
+def stop_soon() -> None:
+    ends = threading.Thread(target=stop, args=[0])
+    ends.start()
+    ends.join(20)
+    assert not ends.is_alive()
+
+
+@pytest.mark.usefixtures("row_locks")
+def test_a_worker_that_ends_waits_for_no_timeline_that_somebody_holds(two_that_block: list[Slow]) -> None:
+    first, second = two_that_block
+
+    with transaction.atomic(using=HERE):
+        Timeline.objects.select_for_update().get(pk=first.pk)
+        stop_soon()
+        left = {run.timeline_id: run.status for run in Run.objects.filter(step="outside_long")}
+
+    assert left == {first.pk: "running", second.pk: "retrying"}
+    eventually(lambda: Run.objects.filter(step="outside_long", status="retrying").count() == 2)  # the row is free
+
+
+def test_what_cannot_be_given_back_keeps_nothing_else_from_it(
+    two_that_block: list[Slow], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = two_that_block
+    load = stopping_module.load
+
+    def fail(id: Any, *args: Any, **options: Any) -> Any:
+        if id == first.pk:
+            raise OperationalError("The database is away.")
+        return load(id, *args, **options)
+
+    monkeypatch.setattr(stopping_module, "load", fail)
+    stop_soon()
+
+    left = {run.timeline_id: run.status for run in Run.objects.filter(step="outside_long")}
+    assert left == {first.pk: "running", second.pk: "retrying"}
+    assert "outside_long could not be given back" in caplog.text
 
 
 @pytest.mark.usefixtures("on_sigterm")

@@ -10,7 +10,7 @@ from typing import Any
 import django_rq
 import pytest
 from django.core import mail
-from django.db import connections
+from django.db import connections, transaction
 from django.http import HttpResponse
 
 from django_timelines import moments, placements
@@ -63,6 +63,18 @@ def test_so_does_a_worker_that_ctrl_c_ends(start: type_start, place: Any) -> Non
 
     run = run_of(watch, "outside")
     assert (run["status"], run["attempt"], Lease.objects.count()) == ("retrying", 0, 0)
+
+
+@pytest.mark.usefixtures("row_locks")
+def test_a_worker_that_cannot_give_back_ends_all_the_same(start: type_start, place: Any) -> None:
+    process = start("rq.SimpleWorker")
+    watch = watching("outside", "rq.SimpleWorker", place)
+
+    with transaction.atomic(using=HERE):
+        Timeline.objects.select_for_update().get(pk=watch.pk)
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=20)
+        assert (run_of(watch, "outside")["status"], Lease.objects.count()) == ("running", 1)  # which the clock finds
 
 
 def test_so_is_the_attempt_of_a_bell_that_waited_behind_the_job_s_own(start: type_start, place: Any) -> None:

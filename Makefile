@@ -9,7 +9,7 @@ MINUTES ?= 1
 
 run := $(VENV)/bin/python
 
-.PHONY: demo test lint types bench peers crash chaos punctual lock clean
+.PHONY: demo test lint types bench peers crash chaos punctual planted lock clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -49,6 +49,9 @@ chaos: $(VENV)/installed-test
 
 punctual: $(VENV)/installed-test
 	@exec $(run) -m tests.chaos.punctual
+
+planted: $(VENV)/installed-test
+	@$(run) -m tests.planted $(ARGS)
 
 # The newest of everything, for every Python that we support.
 lock: $(VENV)/installed-release

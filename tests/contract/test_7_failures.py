@@ -254,12 +254,18 @@ def test_cancel_stops_at_once_what_nobody_has_begun() -> None:
 
 @pytest.mark.django_db(transaction=True, databases="__all__")
 def test_cancel_rolls_an_exactly_once_body_back(elsewhere: Any) -> None:
-    order = Order.start(customer="Ada")
-    plan["pack"] = lambda workflow: elsewhere(lambda: Order.get(order.pk).timeline.cancel(reason="in the middle"))
+    order, waited = Order.start(customer="Ada"), True
 
+    def cancel(_order: Order) -> None:
+        nonlocal waited
+        elsewhere(lambda: Order.get(order.pk).timeline.cancel(reason="in the middle"))
+        waited = False
+
+    plan["pack"] = cancel
     drain()
 
     order = Order.get(order.pk)
+    assert not waited  # for the end of the body
     assert (order.pack.status, order.timeline.status) == ("cancelled", "cancelled")
     assert list(Entry.objects.values_list("text", flat=True)) == ["place"]
 
@@ -393,6 +399,15 @@ def test_a_persons_three_days_are_one_row() -> None:
     visit = Visit.get(visit.pk)
     assert (visit.arrive.status, visit.forget.status, visit.welcome.status) == ("overdue", "completed", "not reached")
     assert Entry.objects.filter(text="forget").count() == 1
+
+
+def test_what_waits_for_its_next_attempt_is_one_row_and_holds_no_lease() -> None:
+    plan["announce"] = raising(OSError("no route"))
+
+    order = ready_to_pay()
+
+    assert order.announce.status == "retrying"
+    assert (Run.objects.count(), Lease.objects.count()) == (1, 0)
 
 
 def test_a_guard_is_asked_until_it_has_answered_and_then_no_more() -> None:

@@ -647,7 +647,9 @@ def test_rewind_over_a_running_outside_effect_records_its_result_and_never_appli
 
     trip = Trip.get(trip.pk)
     assert (trip.flight, ran["book_flight"]) == ("flight 2", 2)
-    assert trip.timeline.events.get(type="AttemptInterrupted").data["changes_kept_back"] == {"flight": "flight 1"}
+    late = trip.timeline.events.get(type="AttemptInterrupted")
+    assert late.data["changes_kept_back"] == {"flight": "flight 1"}
+    assert Trip.get(trip.pk, at=late.sequence).book_flight.status == "due"  # as the new round left it
 
 
 def test_a_late_failure_of_a_superseded_attempt_is_recorded_too() -> None:

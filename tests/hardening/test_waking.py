@@ -1,8 +1,10 @@
 """What is due is done in time, whatever holds somebody up: an open transaction, clocks that differ, a Redis that is mute."""
 
+import os
 import threading
 import uuid
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from django.db import transaction
 
 from django_timelines import moments, store
 from django_timelines.actors import SYSTEM
-from django_timelines.engine import bells, clock
+from django_timelines.engine import bells, clock, leases
 from django_timelines.engine.claim import claim
 from django_timelines.engine.leases import Keeper
 from django_timelines.engine.runner import Held, Runner
@@ -292,3 +294,13 @@ def test_a_heartbeat_that_could_not_begin_begins_with_the_next_attempt(monkeypat
 
     with keeper.keep(HERE, "second"):
         assert ([*keeper._held], len(began)) == (["second"], 1)
+
+
+def test_a_process_that_was_forked_keeps_its_own_leases_and_not_its_parents(monkeypatch: pytest.MonkeyPatch) -> None:
+    keeper, began = Keeper(), []
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: began.append(thread))
+
+    with keeper.keep(HERE, "the parent's"):
+        monkeypatch.setattr(leases, "os", SimpleNamespace(getpid=lambda: os.getpid() + 1))
+        with keeper.keep(HERE, "its own"):
+            assert ([*keeper._held], len(began)) == (["its own"], 2)

@@ -370,7 +370,7 @@ def test_only_whole_families_are_pruned() -> None:
     assert sum(prune(timedelta(days=90))) == 3
 
 
-def test_a_prune_that_is_ended_after_any_batch_has_left_no_child_without_its_parent(
+def test_a_prune_that_is_ended_after_any_batch_leaves_no_child_without_its_parent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("django_timelines.engine.prune.BATCH", 1)

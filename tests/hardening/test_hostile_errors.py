@@ -49,7 +49,7 @@ class Text(str):
     """A text that cannot be looked into."""
 
     __slots__ = ()
-    replace = encode = __getitem__ = __str__ = __format__ = leave  # type: ignore[assignment]
+    replace = encode = __getitem__ = __str__ = __format__ = leave
 
 
 class OddText(Exception):
@@ -58,27 +58,27 @@ class OddText(Exception):
 
 
 class NoText(Exception):
-    __str__ = lambda self: 3  # type: ignore[assignment, return-value]  # noqa: E731
+    __str__ = lambda self: 3  # noqa: E731
 
 
 class OddNotes(Exception):
-    __notes__ = property(leave)  # type: ignore[assignment]
+    __notes__ = property(leave)
 
 
 class OddCause(Exception):
-    __cause__ = __context__ = property(leave)  # type: ignore[assignment]
+    __cause__ = __context__ = property(leave)
 
 
 class OddRepr(Exception):
-    __repr__ = __str__ = __reduce__ = leave  # type: ignore[assignment]
+    __repr__ = __str__ = __reduce__ = leave
 
 
 class OddClass(Exception):
-    __class__ = property(leave)  # type: ignore[assignment]
+    __class__ = property(leave)
 
 
 class LyingClass(Exception):
-    __class__ = ValidationError  # type: ignore[assignment]
+    __class__ = ValidationError
 
 
 class Nameless(type):
@@ -91,15 +91,15 @@ class OddName(Exception, metaclass=Nameless):
 
 
 class OddList(ValidationError):
-    messages = __iter__ = property(leave)  # type: ignore[assignment]
+    messages = __iter__ = property(leave)
 
 
 class OddFields(ValidationError):
-    error_dict = property(miss)  # type: ignore[assignment]
+    error_dict = property(miss)
 
 
 class OddMessages(ValidationError):
-    messages = property(miss)  # type: ignore[assignment]
+    messages = property(miss)
 
 
 class Unready(RetryAfter):
@@ -122,7 +122,7 @@ REJECTIONS = {
     "its fields": OddFields("wrong"),
     "its messages": OddMessages("wrong"),
     "its class lies": LyingClass("wrong"),
-    "its other timeline": NotUnique("wrong", timeline="none"),  # type: ignore[arg-type]
+    "its other timeline": NotUnique("wrong", timeline="none"),
 }
 FAILURES = {
     "its text": OddText(),
@@ -248,7 +248,7 @@ def test_what_ends_the_process_is_not_taken_for_a_fault_of_the_error(ours: type[
 @pytest.mark.parametrize("placement", ["inline", "embedded"])
 def test_a_wait_that_is_none_fails_the_step_at_once(placement: str, place: Any) -> None:
     error = RetryAfter(5)
-    error.delay = 5  # type: ignore[assignment]
+    error.delay = 5
 
     begun = given_to("whisper", placement, error, place)
 

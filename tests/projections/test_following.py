@@ -319,7 +319,7 @@ def test_a_handler_that_exits_ends_nobody(cause: Any) -> None:
 def test_an_error_that_cannot_be_told_stops_a_projection_as_any_other(cause: Any) -> None:
     class Odd(Exception):
         @property
-        def __notes__(self) -> list[str]:  # type: ignore[override]
+        def __notes__(self) -> list[str]:
             sys.exit(3)
 
     def fail(event: Any) -> None:

@@ -59,7 +59,7 @@ def keep_time(stop: threading.Event) -> None:
             pause = LONGEST_SLEEP
             try:
                 pause = 0.0 if clock.turn() >= BATCH else clock.until_next()
-            except (Exception, LeaseLost) as error:  # whatever it is, the clock goes on
+            except BaseException as error:  # whatever it is, also a listener's SystemExit: the clock goes on
                 if repr(error) != said:
                     logger.warning(
                         "The clock could not look and tries again. (Is the database migrated?)", exc_info=True

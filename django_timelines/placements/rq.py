@@ -7,10 +7,11 @@ import math
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import django_rq
+from django.db import close_old_connections
 from django.utils.module_loading import import_string
 from django_rq.settings import QUEUES
 from redis.backoff import NoBackoff
@@ -25,6 +26,7 @@ from .base import ANSWER_ALL, STOP, Bell, Placement, stopping
 logger = logging.getLogger("django_timelines")
 PATIENCE = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0}  # seconds, where the site gives none
 LOOK = 0.5  # seconds between two looks at whether a job's worker is told to end
+IDLE = 5.0  # seconds without a job after which a connection may be too old
 SMALL = 0.01  # share of a job's timeout that is nothing to the last body which it executes
 
 
@@ -89,14 +91,27 @@ class RQ(Placement):
 def answer(**bell: Any) -> None:
     """Answer a bell, then those that wait next in its queue. RQ's own work for a job, a fork above all, costs more than a step.
 
-    A bell that is lost on the way (the process dies, or it raises) is rung again by the clock, as any is.
+    A bell that is lost on the way (the process dies, or it raises) is rung again by the clock, as any is. A worker that does not
+    fork keeps its database connections from job to job. After a while without one they are let go as between two requests: the
+    server, or what lies between, may have.
     """
     job = get_current_job()
-    if job is None:
-        import_string(ANSWER_ALL)([bell])
-        return
-    with _ending_with_its_worker(job):
-        import_string(ANSWER_ALL)(_waiting(bell, job))
+    if time.monotonic() - _idle.since >= IDLE:
+        close_old_connections()
+    try:
+        with _ending_with_its_worker(job) if job else nullcontext():
+            import_string(ANSWER_ALL)(_waiting(bell, job) if job else [bell])
+    finally:
+        _idle.since = time.monotonic()
+
+
+class _Idle(threading.local):
+    """Since when this thread has answered no bell, in monotonic time."""
+
+    since = -math.inf
+
+
+_idle = _Idle()
 
 
 @contextmanager

@@ -1,24 +1,31 @@
 """The clock goes on, whatever it meets, and spins at nothing."""
 
+import asyncio
 import signal
+import subprocess
+import sys
 import threading
 import uuid
+from collections.abc import Iterator
 from datetime import timedelta
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import InterfaceError, connections
+from django.db import InterfaceError, connections, transaction
 
+from django_timelines import moments
 from django_timelines.engine import clock, family
 from django_timelines.engine.pause import pause_all
 from django_timelines.management.ending import told_to_end
 from django_timelines.models import Event, Notice, Run, Sighting
+from django_timelines.signals import appended
 from django_timelines.testing import drain, travel
 from tests.counting import rows_read
 from tests.shop.here import HERE
 from tests.shop.workflows import Order, Visit
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -53,6 +60,73 @@ def test_the_clock_outlives_a_connection_that_is_closed_under_it() -> None:
     clock.keep_time(Turns(1))
 
     assert Sighting.objects.filter(name="clock").exists()
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+@pytest.mark.parametrize("error", [SystemExit, asyncio.CancelledError])
+def test_the_clock_outlives_a_listener_that_would_end_its_thread(error: type[BaseException]) -> None:
+    def leave(*args: Any, **kwargs: Any) -> None:
+        raise error
+
+    visit, turns = Visit.start(guest="Ada"), Turns(2)
+    drain()
+    appended.connect(leave)
+    try:
+        with travel(timedelta(days=4)):
+            clock.keep_time(turns)
+    finally:
+        appended.disconnect(leave)
+
+    assert (Visit.get(visit.pk).arrive.status, turns.left) == ("overdue", 0)
+
+
+KEEP_TIME = """
+import sys
+import django
+from django.conf import settings
+from django.core.management import call_command
+
+settings.DATABASES[sys.argv[1]]["NAME"] = sys.argv[2]
+django.setup()
+call_command("timelines_clock")
+"""
+
+
+@pytest.fixture
+def hanging_clock() -> Iterator["subprocess.Popen[bytes]"]:
+    """Give a process that keeps time, and waits for a row that somebody holds."""
+    if connections[HERE].vendor != "postgresql":
+        pytest.skip("PostgreSQL tells who waits")
+    Sighting.objects.create(name="clock", at=moments.now())
+    command = [sys.executable, "-c", KEEP_TIME, HERE, str(connections[HERE].settings_dict["NAME"])]
+
+    def waits() -> bool:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0])
+
+    with transaction.atomic(using=HERE), connections[HERE].cursor() as cursor:
+        Sighting.objects.select_for_update().get(name="clock")
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            eventually(waits)
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_clock_whose_query_hangs_dies_of_the_second_signal(
+    number: signal.Signals, hanging_clock: "subprocess.Popen[bytes]"
+) -> None:
+    def is_dead() -> bool:
+        hanging_clock.send_signal(number)
+        return hanging_clock.poll() is not None
+
+    eventually(is_dead)
+
+    assert hanging_clock.returncode == -number
 
 
 def test_what_new_code_asks_for_keeps_the_clock_from_nothing_when_it_fails(monkeypatch: Any) -> None:
@@ -121,12 +195,24 @@ def test_a_signal_that_comes_while_the_process_looks_whether_it_is_to_end_ends_i
 
     for handler in handlers:
         told.clear()
-        with told._cond:  # type: ignore[attr-defined]  # as wait() has it for a moment
-            handling = threading.Thread(target=handler, args=[0, None], daemon=True)
-            handling.start()
-            handling.join(20)
-            assert not handling.is_alive()
+        has_it, heard = threading.Event(), threading.Event()
+
+        def look(has_it: threading.Event, heard: threading.Event) -> None:
+            with told._cond:  # type: ignore[attr-defined]  # as wait() has it for a moment
+                has_it.set()
+                assert heard.wait(20)
+
+        looking = threading.Thread(target=look, args=[has_it, heard])
+        looking.start()
+        has_it.wait(20)
+        try:
+            handler(0, None)
+            heard.set()
+        finally:
+            for number, former in before.items():
+                signal.signal(number, former)
         assert told.wait(20)
+        looking.join(20)
 
 
 def test_a_timeline_with_many_notices_that_it_cannot_take_keeps_no_other_waiting(

@@ -14,6 +14,7 @@ from typing import Any
 import django_rq
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import connections
 from django_rq.settings import QUEUES
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -35,6 +36,7 @@ from django_timelines.state import RunName
 from django_timelines.testing import recorded_errors
 from django_timelines.testing.patching import wrapped
 from django_timelines.workflows import Workflow, step
+from tests.hardening.broken import break_connection
 from tests.races.at_once import meanwhile
 from tests.shop.here import HERE
 from tests.shop.workflows import Order, plan, ran
@@ -298,6 +300,34 @@ def test_a_bell_that_cannot_be_read_is_left_to_rq_and_fails_no_other(queue: Any)
     work(queue)
     assert [Job.exists(job, queue.connection) for job in (first, second, third)] == [False, True, False]
     assert Order.get(begun[2].pk).pay.status == "waiting"
+
+
+@pytest.mark.parametrize(("idle", "is_let_go"), [(0, True), (60, False)])
+def test_a_worker_that_was_idle_lets_its_connection_go_before_it_answers(
+    idle: float, is_let_go: bool, queue: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work(queue)  # nothing, as yet
+    orders(1)
+    work(queue)
+    before = connections[HERE].connection
+    monkeypatch.setattr(placement, "IDLE", idle)
+    orders(1)
+
+    work(queue)
+
+    assert (ran["pack"], connections[HERE].connection is not before) == (2, is_let_go)
+
+
+def test_a_connection_that_was_cut_while_a_worker_was_idle_fails_no_job(
+    queue: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(placement, "IDLE", 0)
+    [order] = orders(1)
+    break_connection(HERE)
+
+    work(queue, jobs=1)
+
+    assert Order.get(order.pk).pay.status == "waiting"
 
 
 class Prefixed(Job):

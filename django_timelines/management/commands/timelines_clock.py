@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand
 from django.db import router
 
-from ... import conf
 from ...engine import clock, follow
 from ...models import Timeline
-from ..ending import told_to_end
+from ..ending import work_until_told
 
 
 class Command(BaseCommand):
@@ -35,9 +33,5 @@ class Command(BaseCommand):
             while follow.follow_all(using):
                 pass
             return
-        stop = told_to_end()
         self.stdout.write("The clock keeps time. Ctrl-C ends it.")
-        follower = threading.Thread(target=follow.keep_following, args=[stop], name="timelines-follower", daemon=True)
-        follower.start()
-        clock.keep_time(stop)
-        follower.join(conf.grace())
+        work_until_told(clock.keep_time, follow.keep_following)

@@ -10,7 +10,7 @@ from django.db import router
 
 from ...engine import follow
 from ...models import Timeline
-from ..ending import told_to_end
+from ..ending import work_until_told
 
 
 class Command(BaseCommand):
@@ -30,6 +30,5 @@ class Command(BaseCommand):
             while follow.follow_all(router.db_for_write(Timeline)):
                 pass
             return
-        stop = told_to_end()
         self.stdout.write("Projections are followed. Ctrl-C ends it.")
-        follow.keep_following(stop)
+        work_until_told(follow.keep_following)

@@ -329,6 +329,22 @@ FAULTS = (
         ("tests/contract/test_13_side_by_side.py::test_a_step_that_an_old_worker_does_not_know_is_left_to_new_ones",),
     ),
     Fault(
+        13,
+        "what waits for a step that was added behind, and for another, is never decided",
+        "graph.py",
+        "take(NewEvent(EventType.STEP_NOT_TAKEN, step) for step in self._passed(undecided, state))",
+        "self._passed(undecided, state)",
+        ("tests/contract/test_13_deploys.py::test_what_waits_for_nothing_but_steps_added_behind_is_not_taken",),
+    ),
+    Fault(
+        13,
+        "an old clock that looks first keeps one of newer code away",
+        "engine/clock.py",
+        "HEAD_START = timedelta(seconds=2)",
+        "HEAD_START = timedelta(0)",
+        ("tests/contract/test_13_side_by_side.py::test_an_old_clock_that_looks_first_delays_no_deadline",),
+    ),
+    Fault(
         14,
         "who may look no more is sent what comes next",
         "live/reading.py",

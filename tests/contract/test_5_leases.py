@@ -247,13 +247,17 @@ class Beating(leases.Keeper):
     def __init__(self) -> None:
         super().__init__()
         self.over, self.ended = threading.Event(), threading.Event()
+        self.thread: threading.Thread | None = None
 
     def sleep(self, seconds: float) -> None:
-        """Let heartbeats follow one another quickly, however long a lease is."""
-        if self.over.wait(0.05):
+        """Let its heartbeats follow one another quickly, however long a lease is; those of others take their time."""
+        if threading.current_thread() is not self.thread:
+            time.sleep(seconds)
+        elif self.over.wait(0.05):
             raise EnoughError
 
     def _beat(self, *of: Any) -> None:
+        self.thread = threading.current_thread()
         with suppress(EnoughError):
             super()._beat(*of)
         self.ended.set()

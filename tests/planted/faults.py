@@ -103,16 +103,16 @@ FAULTS = (
         5,
         "no heartbeat begins in a work-horse",
         "engine/leases.py",
-        'threading.Thread(target=self._beat, name="timelines-leases", daemon=True).start()',
-        "pass",
+        "            thread.start()\n",
+        "",
         ("tests/placements/test_heartbeats.py::test_who_executes_a_body_that_blocks_keeps_its_lease_until_it_dies",),
     ),
     Fault(
         5,
         "a process that was forked takes its parent's heartbeat for its own",
         "engine/leases.py",
-        "if self._pid != os.getpid():",
-        "if not self._pid:",
+        "os.register_at_fork(after_in_child=keeper.begin_anew)",
+        "pass",
         ("tests/hardening/test_waking.py::test_a_process_that_was_forked_keeps_its_own_leases_and_not_its_parents",),
     ),
     Fault(
@@ -379,9 +379,9 @@ FAULTS = (
     Fault(
         15,
         "the text of an error shows a secret",
-        "engine/body.py",
-        '"message": self._clean(_message(error))[:MESSAGE_LIMIT]',
-        '"message": _message(error)[:MESSAGE_LIMIT]',
+        "engine/errors.py",
+        '"message": told(lambda: plain(str(error), secrets)[:MESSAGE_LIMIT]',
+        '"message": told(lambda: plain(str(error))[:MESSAGE_LIMIT]',
         ("tests/contract/test_15_secrets.py::test_a_retry_gets_the_secret_and_its_error_does_not_show_it",),
     ),
     Fault(

@@ -82,7 +82,7 @@ def test_bodies_that_lock_each_other_up_run_again_and_use_no_attempt(row_locks: 
     answers = at_once(*[lambda bell=bell: answer(**bell) for bell in bells])
 
     assert answers == [None, None]
-    assert ran["count"] == 3
+    assert ran["count"] >= 3  # who begins again may have its first row back before the other has taken it
     for till in (one, other):
         assert list(till.timeline.events.filter(step="count").values_list("type", "attempt")) == [
             ("StepDue", None),

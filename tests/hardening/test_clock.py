@@ -171,6 +171,7 @@ def test_what_the_clock_cannot_look_at_does_not_keep_it_from_the_rest(settings: 
 def test_the_clock_rests_while_what_is_due_is_paused(workflow: str, caplog: pytest.LogCaptureFixture) -> None:
     Order.start(customer="Ada")
     pause_all("the bad day", *filter(None, [workflow]))
+    caplog.clear()
     turns = Turns(2)
 
     with travel(timedelta(seconds=10)):

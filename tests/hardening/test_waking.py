@@ -4,7 +4,6 @@ import os
 import threading
 import uuid
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -297,10 +296,16 @@ def test_a_heartbeat_that_could_not_begin_begins_with_the_next_attempt(monkeypat
 
 
 def test_a_process_that_was_forked_keeps_its_own_leases_and_not_its_parents(monkeypatch: pytest.MonkeyPatch) -> None:
-    keeper, began = Keeper(), []
-    monkeypatch.setattr(threading.Thread, "start", lambda thread: began.append(thread))
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: None)
+    held = [*leases.keeper._held]
 
-    with keeper.keep(HERE, "the parent's"):
-        monkeypatch.setattr(leases, "os", SimpleNamespace(getpid=lambda: os.getpid() + 1))
-        with keeper.keep(HERE, "its own"):
-            assert ([*keeper._held], len(began)) == (["its own"], 2)
+    with leases.keeper.keep(HERE, "the parent's"):
+        pid = os.fork()
+        if pid == 0:
+            try:
+                with leases.keeper.keep(HERE, "its own"):
+                    os._exit(0 if ([*leases.keeper._held], [*leases.keeper._beating]) == (["its own"], [HERE]) else 1)
+            finally:
+                os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert [*leases.keeper._held] == [*held, "the parent's"]

@@ -45,9 +45,7 @@ class Awaited:
     async def run(self, body: Callable[[], Awaitable[Any]]) -> None:
         """Run the body, if it was not interrupted before."""
         self._task = task = asyncio.current_task()
-        self._loop = (
-            asyncio.get_running_loop()
-        )  # before it looks whether there is an error: who sets that looks here then
+        self._loop = asyncio.get_running_loop()  # before it looks for an error: who sets that later finds the loop here
         try:
             if self._error is not None:
                 raise self._error

@@ -19,10 +19,10 @@ from .. import conf
 from ..exceptions import Conflict, LeaseLost
 from ..placements import INLINE, stopping
 from ..state import run_key
-from . import leaks
 from .advance import advance
 from .failure import after_stop
 from .interrupt import MOMENT, Interruptible, Stopped
+from .orphans import without_orphans
 from .patience import Patience
 from .record import check_ours
 from .runner import Held, Runner, commit, load
@@ -38,7 +38,7 @@ SHORT = 0.02  # seconds between two looks at who is at work
 @contextmanager
 def may_be_stopped(held: Held, runner: Runner) -> Iterator[None]:
     """Run a body that its step's ``timeout=`` ends, and the end of the worker that runs it."""
-    with leaks.without_orphans() as cancel, Interruptible(runner, held.step.timeout, cancel) as body:
+    with without_orphans() as cancel, Interruptible(runner, held.step.timeout, cancel) as body:
         if runner.placement != INLINE:
             _held[body] = (held, runner)
         try:

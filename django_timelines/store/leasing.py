@@ -29,10 +29,7 @@ def heartbeat(using: str, holders: Sequence[str], seconds: float) -> int:
     free = f"SELECT run_id FROM django_timelines_lease WHERE holder IN ({_places(holders)}) FOR UPDATE SKIP LOCKED"  # noqa: S608
     if connection.vendor == "postgresql":
         return _lengthen(connection, seconds, f"run_id IN ({free})", holders)
-    with (
-        transaction.atomic(using=using),
-        connection.cursor() as cursor,
-    ):  # MariaDB's update waits, whatever its subquery skips
+    with transaction.atomic(using=using), connection.cursor() as cursor:  # its update waits, whatever a subquery skips
         cursor.execute(free, holders)
         runs = [run for (run,) in cursor.fetchall()]
         return _lengthen(connection, seconds, f"run_id IN ({_places(runs)})", runs) if runs else 0

@@ -210,9 +210,7 @@ def killed(start: type_start, place: Any) -> Callable[[str], Watch]:
         watch = Watch.start(kind=kind)
         failed = django_rq.get_queue(QUEUE).failed_job_registry
         start("rq.worker.Worker")
-        eventually(
-            lambda: any(watch.pk.hex in job for job in failed.get_job_ids())
-        )  # its worker has seen the end of it
+        eventually(lambda: any(watch.pk.hex in job for job in failed.get_job_ids()))  # its worker has seen its end
         assert run_of(watch, kind)["status"] == "running"
         Entry.objects.filter(text=f"die {kind}").delete()
         at = moments.now() - timedelta(minutes=1)  # whichever clock is ahead, the machine's or the database's

@@ -13,6 +13,7 @@ from django_timelines.engine.claim import claim
 from django_timelines.engine.runner import Runner
 from django_timelines.models import Event, Run
 from django_timelines.testing import drain
+from tests.contract.test_7_verbs import SECOND
 from tests.shop.factories import OrderFactory
 from tests.shop.here import HERE
 from tests.shop.workflows import Order, Trip, given_back
@@ -189,19 +190,7 @@ def test_retry_goes_over_a_running_attempt_only_by_force(ask: type_ask, say: typ
 
 
 @pytest.mark.django_db(transaction=True, databases="__all__")  # the command closes its connections
-@pytest.mark.parametrize(
-    ("first", "second", "reason", "said"),
-    [
-        ("cancel", "cancel", "cancelling", "The timeline is being cancelled already."),
-        ("cancel", "rewind", "settled", "The timeline has ended or is being cancelled: nothing is done again."),
-        (
-            "rewind",
-            "rewind",
-            "rewinding",
-            "The timeline is being rewound already: what is undone comes to its end first.",
-        ),
-    ],
-)
+@SECOND
 def test_a_second_one_while_the_first_is_under_way_is_refused(
     first: str, second: str, reason: str, said: str, type_in: type_typed
 ) -> None:

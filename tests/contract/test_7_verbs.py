@@ -387,7 +387,7 @@ def test_cancel_while_a_rewind_undoes_carries_the_undo_that_was_begun_to_its_end
     assert Trip.get(trip.pk).timeline.status == "cancelled"
 
 
-@pytest.mark.parametrize(
+SECOND = pytest.mark.parametrize(
     ("first", "second", "reason", "said"),
     [
         ("cancel", "cancel", "cancelling", "The timeline is being cancelled already."),
@@ -400,6 +400,9 @@ def test_cancel_while_a_rewind_undoes_carries_the_undo_that_was_begun_to_its_end
         ),
     ],
 )
+
+
+@SECOND
 def test_a_second_one_while_the_first_is_under_way_is_refused_and_writes_nothing(
     first: str, second: str, reason: str, said: str
 ) -> None:

@@ -36,6 +36,13 @@ def tick() -> None:
     clock.tick(HERE)
 
 
+def tick_at(*several: datetime) -> None:
+    """Let the clock look at each of these moments."""
+    for moment in several:
+        at(moment)
+        tick()
+
+
 def started() -> list[datetime]:
     """Return the ticks that began a timeline, in order."""
     states = Timeline.objects.order_by("id").values_list("state", flat=True)
@@ -111,10 +118,7 @@ def test_the_input_of_the_entry_step_is_given_and_it_runs_in_the_background(depl
             def post(self, day: str):
                 self.day = day
     """)
-    at(noon(1))
-    tick()
-    at(noon(2))
-    tick()
+    tick_at(noon(1), noon(2))
 
     assert (Run.objects.get().placement, Run.objects.get().status) == ("embedded", "due")
     drain()
@@ -374,10 +378,7 @@ def test_a_rejection_of_the_entry_step_is_a_failure(deploy: Any) -> None:
                 from django.core.exceptions import ValidationError
                 raise ValidationError("Too big.")
     """)
-    at(noon(1))
-    tick()
-    at(noon(2))
-    tick()
+    tick_at(noon(1), noon(2))
     with recorded_errors():
         drain()
 
@@ -397,10 +398,7 @@ def test_a_tick_that_cannot_begin_says_why_and_is_tried_again(deploy: Any, given
     """)
     ran.clear()
     ran["one"] = 1
-    at(noon(1))
-    tick()
-    at(noon(2))
-    tick()
+    tick_at(noon(1), noon(2))
     said = row().error
     assert (started(), str(status_of(row()))) == ([], "failing")
     assert said.startswith(("ZeroDivisionError", "Rejected"))
@@ -419,10 +417,7 @@ def test_an_error_that_cannot_be_told_is_noted_as_any_other(deploy: Any) -> None
             @step
             def post(self, size: int): ...
     """)
-    at(noon(1))
-    tick()
-    at(noon(2))
-    tick()
+    tick_at(noon(1), noon(2))
 
     assert (str(status_of(row())), row().error) == ("failing", "ValidationError: (its message cannot be shown)")
 
@@ -434,10 +429,7 @@ def test_a_mended_tick_begins_what_it_could_not(deploy: Any) -> None:
             @step
             def post(self, size: int): ...
     """)
-    at(noon(1))
-    tick()
-    at(noon(2))
-    tick()
+    tick_at(noon(1), noon(2))
     ran["mended"] = 1
     tick()
     assert started() == []
@@ -486,10 +478,7 @@ def test_a_newer_tick_takes_the_place_of_one_that_could_not_begin(deploy: Any) -
 
 def test_a_tick_that_no_clock_came_to_is_missed_though_one_before_it_could_not_begin(deploy: Any) -> None:
     deploy(FAILS_UNTIL_MENDED.format(cron="0 12 * * *", overlap="refuse"))
-    at(noon(1))
-    tick()
-    at(noon(2))
-    tick()
+    tick_at(noon(1), noon(2))
     assert str(status_of(row())) == "failing"
     at(noon(4) + HOUR)
     tick()
@@ -500,10 +489,7 @@ def test_a_tick_that_no_clock_came_to_is_missed_though_one_before_it_could_not_b
 
 def test_a_schedule_whose_times_change_is_not_failing(deploy: Any) -> None:
     deploy(FAILS_UNTIL_MENDED.format(cron="0 12 * * *", overlap="refuse"))
-    at(noon(1))
-    tick()
-    at(noon(2))
-    tick()
+    tick_at(noon(1), noon(2))
     deploy(FAILS_UNTIL_MENDED.format(cron="0 18 * * *", overlap="refuse"))
     tick()
 
@@ -514,10 +500,7 @@ def test_a_schedule_whose_times_change_is_not_failing(deploy: Any) -> None:
 def test_a_schedule_that_could_not_begin_and_need_not_is_not_failing(deploy: Any, overlap: str, outcome: str) -> None:
     deploy(FAILS_UNTIL_MENDED.format(cron="0 12 * * *", overlap=overlap))
     ran["mended"] = 1
-    at(noon(1))
-    tick()
-    at(noon(2))
-    tick()
+    tick_at(noon(1), noon(2))
     Schedule.objects.update(error="OSError: the disk was full", ring=noon(3))
     at(noon(3))
     tick()

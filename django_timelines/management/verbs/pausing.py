@@ -31,9 +31,9 @@ def _pause(options: type_options, style: Style) -> Answer:
     _check(options)
     if options["timeline"]:
         timeline = finding.timeline(options)
-        head = timeline.head
+        was_paused = bool(timeline.state.get("paused"))
         timeline.pause(reason=options["reason"])
-        return _one(timeline, style, changed=timeline.head > head, otherwise="It was paused already.")
+        return _one(timeline, style, changed=not was_paused, otherwise="It was paused already.")
     is_new = pause_all(options["reason"], options["workflow"] or EVERYTHING, using=finding.database(options))
     said = "is paused now" if is_new else "was paused already"
     return _paused(options, f"{name_of(options['workflow'])} {said}.", changed=is_new)
@@ -43,9 +43,9 @@ def _resume(options: type_options, style: Style) -> Answer:
     _check(options)
     if options["timeline"]:
         timeline = finding.timeline(options)
-        head = timeline.head
+        was_paused = bool(timeline.state.get("paused"))
         timeline.resume(reason=options["reason"])
-        return _one(timeline, style, changed=timeline.head > head, otherwise="It was not paused.")
+        return _one(timeline, style, changed=was_paused, otherwise="It was not paused.")
     label = options["workflow"] or EVERYTHING
     was_paused = resume_all(label, finding.database(options), reason=options["reason"])
     said = "goes on" if was_paused else "was not paused"

@@ -14,7 +14,8 @@ from django_timelines import registry
 from django_timelines.actors import SYSTEM
 from django_timelines.engine import in_flight
 from django_timelines.engine.claim import claim
-from django_timelines.engine.in_flight import Finding, findings
+from django_timelines.engine.finding import Finding
+from django_timelines.engine.in_flight import findings
 from django_timelines.engine.runner import Runner
 from django_timelines.models import Event, Run
 from django_timelines.testing import drain, recorded_errors

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from django_timelines.engine.in_flight import Kind, findings
+from django_timelines.engine.finding import Kind
+from django_timelines.engine.in_flight import findings
 from django_timelines.models import Timeline
 from django_timelines.testing import drain
 from tests.docs.snippets import ROOT, blocks

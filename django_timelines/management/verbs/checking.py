@@ -8,7 +8,8 @@ from typing import Any
 
 from django.core.management.color import Style
 
-from ...engine.in_flight import Finding, findings
+from ...engine.finding import Finding
+from ...engine.in_flight import findings
 from . import finding as database_of
 from .base import Answer, Verb, plain, type_options
 

@@ -27,10 +27,10 @@ from ..store import EVERYTHING, Snapshot
 from . import bells
 from .advance import advance
 from .allowed import check_allowed
+from .answer import go_on, run_from
 from .asked import Input, Options, check_input, key_digest
 from .assignee import instead_of
 from .claim import item_of
-from .execute import go_on, run_from
 from .history import as_it_ended
 from .judge import Call, Verdict, judge, outcome_of
 from .patience import Patience, conflict_if_transient

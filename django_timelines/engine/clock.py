@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
-import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -20,22 +18,20 @@ from django.db.models import Q
 
 from .. import conf, moments, registry, store
 from ..actors import Actor, ActorType, acting, this_process
-from ..events import EventType, NewEvent
 from ..exceptions import Conflict, LeaseLost, StateDamaged
 from ..models import Run, RunQuerySet, Timeline
 from ..placements import Bell
-from ..registry import Declaration
-from ..state import CLAIMABLE, RunName, StepStatus, name_at
-from ..store import Ring, Snapshot
-from . import bells, elsewhere
-from .advance import advance
+from ..state import CLAIMABLE, StepStatus
+from ..store import Ring
+from . import bells
 from .advanced import By
-from .failure import after_interruption, without_code
 from .family import hear, unheard
+from .known import Known
 from .patience import conflict_if_transient
 from .pause import hold_new_names
-from .renames import bring_up_all, brought_up
-from .runner import Runner, commit, load
+from .renames import bring_up_all
+from .rescue import rescue, settle_overdue
+from .runner import Runner
 from .sightings import CLOCK, Presence
 from .slots import call_up_all
 from .ticks import keep_schedules
@@ -68,33 +64,6 @@ def keep_time(stop: threading.Event) -> None:
             finally:
                 close_old_connections()
             stop.wait(pause)
-
-
-@dataclass
-class Known:
-    """What a clock knows from look to look.
-
-    ``deaf``: the placements that it could not ring, until when it leaves them to others. It takes nothing from them: their runs
-    stay as they are, to be rung for at once by a clock that serves them, or when Redis is back.
-    ``head_start``: for how long it writes nothing of what is for a clock of newer code. Its note would keep that one away, too.
-    """
-
-    deaf: dict[str, datetime] = field(default_factory=dict)
-    head_start: timedelta = timedelta(0)
-    _first_seen: dict[tuple[uuid.UUID, int, int], datetime] = field(default_factory=dict)
-
-    def leaves(self, run: Run, at: datetime) -> bool:
-        """Tell whether a clock of newer code has its head start still, from when this one first saw the run's ring."""
-        key = (run.pk, run.fence, run.rings)
-        if timedelta(0) <= at - self._first_seen.setdefault(key, at) < self.head_start:
-            return True
-        del self._first_seen[key]
-        return False
-
-    def forget(self, at: datetime) -> None:
-        """Forget what is over: a placement may be tried again, a run was moved by another clock."""
-        self.deaf = {placement: until for placement, until in self.deaf.items() if until > at}
-        self._first_seen = {run: seen for run, seen in self._first_seen.items() if abs(at - seen) < elsewhere.LONG}
 
 
 class Clock:
@@ -268,76 +237,6 @@ def _give_up(run: Run, at: datetime) -> None:
     """Say what went wrong, and do not look at it again at once: it would keep the clock from the others."""
     logger.exception("The clock could not look at %s of timeline %s.", run, run.timeline_id)
     store.rang(run.timeline.using, [Ring(run, 1, run.placement, bells.next_ring(run.rings, at))])
-
-
-def rescue(run: Run, by: By, known: Known | None = None) -> bool:
-    """Give an attempt whose lease ran out another go, as its delivery and policy allow; return whether it has one."""
-    snapshot = _now(run)
-    declaration = registry.find(snapshot.workflow)
-    name = _name_of(run, snapshot)
-    if _leaves_to_other_code(declaration, snapshot, run, name, known):
-        return False
-    if store.leases(snapshot.using, [run.pk]).get(run.pk):  # a heartbeat came since it was looked at
-        return False
-    if declaration is None or elsewhere.lacks(declaration, name.step, snapshot.state):
-        events = [without_code(declaration, snapshot, name)]
-    else:
-        progressed = (run.cursor or {}).get("fence") == run.fence
-        events = after_interruption(declaration, snapshot.state, name, run.attempt, progressed=progressed)
-    result = advance(declaration, snapshot, events, by)
-    commit(result)
-    return True
-
-
-def settle_overdue(run: Run, by: By, known: Known | None = None) -> None:
-    """Say that a step's time has run out; final if its class goes on from that."""
-    snapshot = _now(run)
-    declaration = registry.find(snapshot.workflow)
-    snapshot = brought_up(declaration, snapshot)
-    name = _name_of(run, snapshot)
-    if _leaves_to_other_code(declaration, snapshot, run, name, known):
-        return
-    if snapshot.state.get("cancelling"):  # an effect that was begun is carried to its end, however late that is
-        at = moments.now()
-        store.forget_deadline(run, max(at, run.due or at) if run.status in CLAIMABLE else None)
-        return
-    if declaration is not None and declaration.has_former_name(name.step, snapshot.state):
-        _look_later(run, snapshot)  # an attempt is executed under it; what follows is known under the new one
-        return
-    final = declaration is not None and declaration.graph.lets_run_late(name.step)
-    event = NewEvent(EventType.STEP_OVERDUE, *name, data={"final": True} if final else {})
-    commit(advance(declaration, snapshot, [event], by))
-
-
-def _now(run: Run) -> Snapshot:
-    """Read the timeline: an earlier look of this tick may have moved it."""
-    return load(run.timeline_id, run.timeline.using, names=[RunName(run.step, run.item)])
-
-
-def _name_of(run: Run, snapshot: Snapshot) -> RunName:
-    name = name_at(snapshot.state, run.fence)
-    if name is None:
-        raise Conflict("The run went on.")
-    return name
-
-
-def _leaves_to_other_code(
-    declaration: Declaration | None, snapshot: Snapshot, run: Run, name: RunName, known: Known | None
-) -> bool:
-    """Tell whether newer code calls the timeline's steps or fields otherwise, or may have the step that this code lacks.
-
-    A clock of that code looks at it.
-    """
-    is_behind = declaration is not None and declaration.is_behind(snapshot.state)
-    if not is_behind and not elsewhere.is_left(declaration, name.step, snapshot.state, run):
-        return False
-    if known is None or not known.leaves(run, moments.now()):
-        _look_later(run, snapshot)
-    return True
-
-
-def _look_later(run: Run, snapshot: Snapshot) -> None:
-    store.rang(snapshot.using, [Ring(run, 1, run.placement, bells.next_ring(run.rings, moments.now()))])
 
 
 def _until_next(using: str, known: Known) -> float:

@@ -37,10 +37,10 @@ from ..state import (
 from ..steps import Delivery
 from ..store import Snapshot
 from .advance import advance
+from .answer import go_on
 from .behind import refuse_if_behind
 from .cancel import cancellation, clean_reason
 from .elsewhere import refuse_if_done_elsewhere
-from .execute import go_on
 from .family import take_results_again
 from .history import as_it_ended
 from .judge import check_item, outcome_of

@@ -7,10 +7,10 @@ from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from typing import Any
 
-ANSWER = "django_timelines.engine.execute.answer"
+ANSWER = "django_timelines.engine.answer.answer"
 """The function that answers a bell, by name: only JSON values cross a queue, and placements import nothing of the engine."""
 
-ANSWER_ALL = "django_timelines.engine.execute.answer_all"
+ANSWER_ALL = "django_timelines.engine.answer.answer_all"
 """The function that answers several, one after the other."""
 
 STOP = "django_timelines.engine.stopping.stop"

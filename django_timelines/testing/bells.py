@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..engine import bells, execute
+from ..engine import answer, bells
 from ..engine.runner import Runner
 from ..placements import Bell
 from ..state import RunName
@@ -23,10 +23,10 @@ def deliver_twice() -> Iterator[None]:
     """
     delivery = _Delivery()
     with wrapped(bells, "ring", _twice):
-        with wrapped(execute, "claim", delivery.around_claim), wrapped(due, "claim", delivery.around_claim):
+        with wrapped(answer, "claim", delivery.around_claim), wrapped(due, "claim", delivery.around_claim):
             yield
         for bell in delivery.delivered:
-            execute.answer(**bell.as_json())
+            answer.answer(**bell.as_json())
 
 
 def _twice(ring: Callable[[Bell], bool]) -> Callable[[Bell], bool]:
@@ -46,7 +46,7 @@ class _Delivery:
                 return claim(timeline, name, fence, runner)
             self.delivered.append(bell)
             held = claim(timeline, name, fence, runner)
-            execute.answer(**bell.as_json())
+            answer.answer(**bell.as_json())
             return held
 
         return claim_and_hear_it_again

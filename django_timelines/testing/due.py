@@ -13,10 +13,11 @@ from .. import conf, moments, store
 from ..actors import ActorType, acting, this_process
 from ..engine import clock
 from ..engine.advanced import By
+from ..engine.answer import run_from
 from ..engine.claim import claim
-from ..engine.execute import run_from
 from ..engine.follow import follow_all
 from ..engine.projecting import begin_new
+from ..engine.rescue import rescue
 from ..engine.runner import Runner
 from ..engine.slots import call_up_all
 from ..exceptions import TimelinesError
@@ -72,7 +73,7 @@ def keep_time(using: str) -> None:
     for run in left:
         if live.get(run.id) is None:
             with clock.damage_logged():
-                clock.rescue(run, By(actor))
+                rescue(run, By(actor))
 
 
 def next_due(using: str, family: uuid.UUID | None = None, left: Collection[uuid.UUID] = ()) -> Run | None:

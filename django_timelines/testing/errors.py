@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .. import conf
-from ..engine import execute
+from ..engine import answer, execute
 from ..registry import Declaration
 from ..steps import Step
 from .patching import Which, wrapped
@@ -36,7 +36,7 @@ def fail_step(
     failing = _Failing(Which.of(step), error, times, after)
     with (
         wrapped(execute, "run_body", failing.around_body),
-        wrapped(execute, "is_unexpected", failing.around_question),
+        wrapped(answer, "is_unexpected", failing.around_question),
     ):
         yield
     if not failing.raised:

@@ -14,8 +14,8 @@ from django.db import connection
 
 from django_timelines.actors import ActorType, acting, this_process
 from django_timelines.engine import bells
+from django_timelines.engine.answer import run_from
 from django_timelines.engine.claim import claim
-from django_timelines.engine.execute import run_from
 from django_timelines.engine.runner import Runner
 from django_timelines.models import Run
 from django_timelines.placements import Bell

@@ -21,6 +21,7 @@ from django_timelines import moments
 from django_timelines.actors import ActorType, acting, this_process
 from django_timelines.engine import clock
 from django_timelines.engine.claim import claim
+from django_timelines.engine.known import Known
 from django_timelines.engine.runner import Runner
 from django_timelines.models import Lease, Run
 from django_timelines.state import StepStatus
@@ -116,7 +117,7 @@ def _tick(*, due: bool) -> float:
 
     def look() -> None:
         assert clock.tick(USING) == (clock.BATCH if due else 0)
-        clock._until_next(USING, clock.Known())
+        clock._until_next(USING, Known())
 
     return _timed(look)
 

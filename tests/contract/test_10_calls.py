@@ -12,8 +12,8 @@ from django_timelines import store
 from django_timelines.actors import SYSTEM
 from django_timelines.engine.advance import advance
 from django_timelines.engine.advanced import By
+from django_timelines.engine.answer import run_from
 from django_timelines.engine.claim import claim
-from django_timelines.engine.execute import run_from
 from django_timelines.engine.runner import Runner, commit
 from django_timelines.engine.wait import _nothing_goes_on
 from django_timelines.events import NewEvent

@@ -9,9 +9,10 @@ from django.test import Client
 
 from django_timelines import registry
 from django_timelines.actors import SYSTEM
+from django_timelines.engine.answer import answer, run_from
 from django_timelines.engine.claim import claim
 from django_timelines.engine.clock import Clock, tick
-from django_timelines.engine.execute import answer, execute, run_from
+from django_timelines.engine.execute import execute
 from django_timelines.engine.pause import pause_all, resume_all
 from django_timelines.engine.prune import prune
 from django_timelines.engine.renames import bring_up_all, brought_up

@@ -8,9 +8,10 @@ import pytest
 
 from django_timelines import registry
 from django_timelines.actors import SYSTEM
+from django_timelines.engine.answer import answer
 from django_timelines.engine.claim import claim
 from django_timelines.engine.clock import tick
-from django_timelines.engine.execute import answer, execute
+from django_timelines.engine.execute import execute
 from django_timelines.engine.interrupt import Stopped
 from django_timelines.engine.notices import notice_row
 from django_timelines.engine.renames import brought_up

@@ -8,9 +8,10 @@ from django.db import OperationalError
 
 from django_timelines import registry
 from django_timelines.actors import SYSTEM
+from django_timelines.engine.answer import answer
 from django_timelines.engine.claim import claim
 from django_timelines.engine.clock import Clock, hear_all, tick
-from django_timelines.engine.execute import answer, execute
+from django_timelines.engine.execute import execute
 from django_timelines.engine.renames import brought_up
 from django_timelines.engine.runner import Runner, load
 from django_timelines.models import Run, Timeline

@@ -10,9 +10,10 @@ import pytest
 from django_timelines import registry
 from django_timelines.actors import SYSTEM
 from django_timelines.engine import bells
+from django_timelines.engine.answer import answer
 from django_timelines.engine.claim import claim
 from django_timelines.engine.clock import hear_all, tick
-from django_timelines.engine.execute import answer, execute
+from django_timelines.engine.execute import execute
 from django_timelines.engine.renames import brought_up
 from django_timelines.engine.runner import Runner, load
 from django_timelines.exceptions import Refused
@@ -176,7 +177,7 @@ def test_what_is_left_to_undo_waits_for_the_class_whatever_a_child_tells(deploy:
     parcel = deploy(undone).start()
     drain()
     child = Timeline.objects.get(parent=parcel.pk)
-    with mock.patch("django_timelines.engine.execute.hear", return_value=[]):
+    with mock.patch("django_timelines.engine.answer.hear", return_value=[]):
         UNDOING["cancel"](parcel)
         hear_all(HERE, WORKER)
         for run in Run.objects.filter(timeline=child.pk):
@@ -325,7 +326,7 @@ def test_what_is_left_to_others_keeps_nobody_waiting_who_is_refused_or_taken(dep
     drain()
     runs = Timeline.objects.get(pk=parcel.pk).state["runs"]
     deploy(STARVING.replace("ADDED", ""))
-    with mock.patch("django_timelines.engine.execute.hear", return_value=[]):
+    with mock.patch("django_timelines.engine.answer.hear", return_value=[]):
         for step in ("extra", "pay", "more"):
             Timeline.objects.get(pk=runs[step]["child"]).subject.hold()
 

@@ -14,8 +14,8 @@ from rq import SimpleWorker
 from django_timelines import moments
 from django_timelines.actors import SYSTEM
 from django_timelines.engine import clock
+from django_timelines.engine.answer import answer
 from django_timelines.engine.claim import claim
-from django_timelines.engine.execute import answer
 from django_timelines.engine.runner import Runner
 from django_timelines.models import Run
 from django_timelines.testing import travel

@@ -14,8 +14,8 @@ from django.db import connections
 from django_timelines import store
 from django_timelines.actors import Actor, ActorType
 from django_timelines.engine import clock, execute, leases
+from django_timelines.engine.answer import run_from
 from django_timelines.engine.claim import claim
-from django_timelines.engine.execute import run_from
 from django_timelines.engine.runner import Runner
 from django_timelines.exceptions import Refused
 from django_timelines.models import Lease, Run

@@ -9,7 +9,7 @@ from django.contrib.auth import get_user_model
 from django.db import OperationalError, connections
 from django.test import Client
 
-from django_timelines.engine import execute
+from django_timelines.engine import answer
 from django_timelines.engine.clock import tick
 from django_timelines.models import Timeline
 from django_timelines.testing import drain, travel
@@ -116,7 +116,7 @@ def test_a_database_that_goes_away_after_the_commit_is_no_error_of_the_request(
     def gone(*claimed: Any) -> Any:
         raise OperationalError("the connection is closed")
 
-    with wrapped(execute, "claim", lambda claim: gone):
+    with wrapped(answer, "claim", lambda claim: gone):
         answered = client.get("/order/?customer=Ada")
 
     order = Order.get(answered.content.decode())

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from django_timelines import moments
-from django_timelines.engine import clock, execute, prune
+from django_timelines.engine import answer, clock, prune
 from django_timelines.engine.pause import pause_all, resume_all
 from django_timelines.models import Event, Timeline
 from django_timelines.state import ENDED
@@ -148,9 +148,9 @@ def four_days_later() -> None:
 def late_bell() -> None:
     """Answer the first bell, and again when all that it was rung for is long done."""
     bell = (voyage().pk.hex, "book", "", BOOKED, USING, "embedded")
-    execute.answer(*bell)
+    answer.answer(*bell)
     settle()
-    execute.answer(*bell)
+    answer.answer(*bell)
 
 
 def three_old_ones() -> None:

@@ -14,7 +14,7 @@ from django.db.models import Min
 from rq import SimpleWorker
 
 from django_timelines import moments
-from django_timelines.engine import clock, execute
+from django_timelines.engine import answer, clock
 from django_timelines.models import Notice, Run
 from django_timelines.placements import Bell, stopping
 from django_timelines.placements.embedded import Embedded
@@ -44,7 +44,7 @@ def work() -> None:
     """Be a worker: answer all bells, and those that are rung meanwhile, until somebody ends it."""
     stopping.clear()
     while heard and not stopping.is_set():
-        execute.answer(**heard.popleft().as_json())
+        answer.answer(**heard.popleft().as_json())
     if world.queue_in_use():
         queue = django_rq.get_queue(world.QUEUE)
         if queue.count:  # the worker's name is told from all others in Redis

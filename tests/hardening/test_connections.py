@@ -11,7 +11,7 @@ from django.db import Error, OperationalError, connections, transaction
 from pymysql.constants import COMMAND
 
 from django_timelines.engine import execute, leaks
-from django_timelines.engine.execute import answer
+from django_timelines.engine.answer import answer
 from django_timelines.models import Run
 from django_timelines.workflows import AT_LEAST_ONCE, AT_MOST_ONCE, Workflow, step
 from tests.shop.here import HERE

@@ -8,7 +8,8 @@ import pytest
 
 from django_timelines import moments
 from django_timelines.engine import clock
-from django_timelines.engine.execute import answer
+from django_timelines.engine.answer import answer
+from django_timelines.engine.known import Known
 from django_timelines.models import Run
 from django_timelines.placements import embedded
 from django_timelines.testing import drain, recorded_errors, travel
@@ -91,7 +92,7 @@ def test_the_clock_looks_no_later_than_the_deadline_however_rarely_it_rings(busy
 
 
 def test_a_clock_settles_a_deadline_at_a_placement_that_it_cannot_ring() -> None:
-    known = clock.Known()
+    known = Known()
     run = looked_at_twice(known)
     assert run.status == "due"
 
@@ -102,7 +103,7 @@ def test_a_clock_settles_a_deadline_at_a_placement_that_it_cannot_ring() -> None
     assert [run.step for run in Run.objects.all()] == ["forget"]  # what comes after run.overdue
 
 
-def looked_at_twice(known: clock.Known | None = None) -> Run:
+def looked_at_twice(known: Known | None = None) -> Run:
     """Let the clock look at a due run with a deadline after 6 and after 17 seconds; return the run."""
     errand = Errand.start()
     first = Run.objects.get()

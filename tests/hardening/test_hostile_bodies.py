@@ -15,8 +15,8 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import OperationalError, connections, transaction
 
-from django_timelines.engine import execute
 from django_timelines.engine import stopping as stopping_module
+from django_timelines.engine.answer import answer
 from django_timelines.engine.stopping import stop
 from django_timelines.models import Event, Lease, Run, Timeline
 from django_timelines.placements import stopping
@@ -318,9 +318,9 @@ def test_an_alarm_of_somebody_else_still_rings() -> None:
 # A worker that ends
 
 
-def answer(slow: Slow, step: str) -> None:
+def work_on(slow: Slow, step: str) -> None:
     run = Run.objects.get(timeline=slow.pk, step=step)
-    execute.answer(slow.pk.hex, step, "", run.fence, HERE, "rq:default")
+    answer(slow.pk.hex, step, "", run.fence, HERE, "rq:default")
 
 
 @pytest.fixture
@@ -342,7 +342,7 @@ def test_a_worker_that_ends_gives_back_what_does_not_end_within_its_grace(step: 
     settings.TIMELINES = {**settings.TIMELINES, "GRACE": 0.05}
     plan[step] = lambda workflow: (Entry.objects.create(text=step), ends(workflow))
     slow = Slow.start()
-    answer(slow, step)
+    work_on(slow, step)
 
     run = Run.objects.get(timeline=slow.pk, step=step)
     assert (run.status, run.attempt, Lease.objects.count()) == ("retrying", 0, 0)
@@ -368,7 +368,7 @@ def test_a_worker_that_ends_gives_back_its_attempt_and_what_that_waits_for(
     plan["outside_long"] = within(inner, ends)
     slow = Slow.start()
 
-    answer(slow, "outside_long")
+    work_on(slow, "outside_long")
 
     run = Run.objects.get(timeline=slow.pk, step="outside_long")
     assert (run.status, run.attempt, Lease.objects.count()) == ("retrying", 0, 0)
@@ -391,7 +391,7 @@ def test_a_worker_thread_that_ends_gives_an_async_body_back_once_that_has_ended(
 
     plan["later"] = waits_and_looks
     slow = Slow.start()
-    in_thread(lambda: answer(slow, "later"))
+    in_thread(lambda: work_on(slow, "later"))
     stopping.clear()
 
     run = Run.objects.get(timeline=slow.pk, step="later")
@@ -405,7 +405,7 @@ def two_that_block() -> Iterator[list[Slow]]:
     plan["outside_long"] = lambda workflow: may_end.wait(60)
 
     def work(slow: Slow) -> None:
-        answer(slow, "outside_long")
+        work_on(slow, "outside_long")
         connections.close_all()
 
     slows = [Slow.start(name=name) for name in ("first", "second")]
@@ -462,7 +462,7 @@ def test_what_cannot_be_given_back_keeps_nothing_else_from_it(
 def test_a_worker_that_ends_lets_a_body_end_within_its_grace_and_takes_nothing_more(ends: Any) -> None:
     plan["outside"] = lambda workflow: signal.raise_signal(signal.SIGTERM)
     slow = Slow.start()
-    answer(slow, "outside")
+    work_on(slow, "outside")
 
     slow = Slow.get(slow.pk)
     assert (slow.outside.status, slow.after_outside.status) == ("completed", "due")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connections
 
-from django_timelines.engine.execute import answer
+from django_timelines.engine.answer import answer
 from django_timelines.models import Event, Run, Timeline
 from django_timelines.testing import assert_holds, drain
 from django_timelines.testing.patching import wrapped

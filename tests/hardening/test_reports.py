@@ -10,7 +10,7 @@ from asgiref.sync import async_to_sync
 from django.db import OperationalError, connections
 from django.views.debug import ExceptionReporter
 
-from django_timelines.engine.execute import answer
+from django_timelines.engine.answer import answer
 from django_timelines.models import Run
 from django_timelines.testing import drain
 from tests.shop.here import HERE

@@ -13,6 +13,7 @@ from django_timelines import moments, store
 from django_timelines.actors import SYSTEM
 from django_timelines.engine import bells, clock, leases
 from django_timelines.engine.claim import claim
+from django_timelines.engine.known import Known
 from django_timelines.engine.leases import Keeper
 from django_timelines.engine.runner import Held, Runner
 from django_timelines.exceptions import LeaseLost
@@ -122,7 +123,7 @@ def test_a_child_that_takes_long_while_its_parent_is_cancelled_is_no_work_for_th
 
     with travel(timedelta(hours=2)):
         assert [clock.tick(HERE), clock.tick(HERE)] == [1, 0]
-        assert clock._until_next(HERE, clock.Known()) == clock.LONGEST_SLEEP
+        assert clock._until_next(HERE, Known()) == clock.LONGEST_SLEEP
 
 
 def test_what_an_earlier_version_left_to_be_looked_at_for_ever_is_let_go(deploy: Any) -> None:
@@ -243,7 +244,7 @@ def test_a_placement_that_does_not_answer_is_not_asked_again_for_each_free_slot(
 
 def test_how_long_it_took_to_learn_that_a_placement_is_mute_does_not_count(rung: list[Bell], ahead: Any) -> None:
     Errand.start()
-    known = clock.Known()
+    known = Known()
     asked = []
 
     def mute(bell: Bell) -> bool:

@@ -7,8 +7,8 @@ import uuid
 
 from django.db import OperationalError, connections
 
+from django_timelines.engine.answer import answer
 from django_timelines.engine.clock import tick
-from django_timelines.engine.execute import answer
 from django_timelines.models import Run, Timeline
 from django_timelines.state import ENDED
 from django_timelines.workflows import AT_LEAST_ONCE, Limit, Workflow, step

@@ -14,8 +14,8 @@ from django.test.utils import CaptureQueriesContext
 
 from django_timelines.actors import Actor, ActorType
 from django_timelines.engine import clock
+from django_timelines.engine.answer import run_from
 from django_timelines.engine.claim import claim
-from django_timelines.engine.execute import run_from
 from django_timelines.engine.runner import Held, Runner
 from django_timelines.engine.slots import call_up, call_up_all
 from django_timelines.engine.stopping import give_back

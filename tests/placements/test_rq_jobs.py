@@ -25,9 +25,9 @@ from rq.suspension import resume, suspend
 
 from django_timelines import conf, placements
 from django_timelines.actors import SYSTEM
-from django_timelines.engine import execute
+from django_timelines.engine import answer
+from django_timelines.engine.answer import run_from
 from django_timelines.engine.claim import claim
-from django_timelines.engine.execute import run_from
 from django_timelines.engine.runner import Runner
 from django_timelines.models import Lease, Run
 from django_timelines.placements import Bell, stopping
@@ -115,7 +115,7 @@ def test_what_raises_fails_the_job_says_at_which_bell_and_takes_none_with_it(que
             raise OSError("no space is left")
         return claim(timeline, *asked)
 
-    with wrapped(execute, "claim", lambda _claim: breaks):
+    with wrapped(answer, "claim", lambda _claim: breaks):
         work(queue, jobs=1)
 
     assert Order.get(first.pk).pay.status == "waiting"

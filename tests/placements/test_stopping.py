@@ -14,7 +14,7 @@ from django.db import connections, transaction
 from django.http import HttpResponse
 
 from django_timelines import moments, placements
-from django_timelines.engine import clock, execute
+from django_timelines.engine import answer, clock, execute
 from django_timelines.engine.stopping import stop
 from django_timelines.middleware import ActorMiddleware
 from django_timelines.models import Lease, Run, Timeline
@@ -105,7 +105,7 @@ def test_a_worker_that_is_told_to_end_between_two_bells_takes_note() -> None:
 
     before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
     try:
-        execute.answer_all(several())
+        answer.answer_all(several())
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -129,7 +129,7 @@ def test_an_attempt_that_begins_as_its_worker_is_told_to_end_is_given_back_too(
 
     monkeypatch.setattr(execute, "prepare", be_told_to_end)
     try:
-        execute.answer(watch.pk.hex, "outside", "", run.fence, HERE, "rq:default")
+        answer.answer(watch.pk.hex, "outside", "", run.fence, HERE, "rq:default")
         ends.join(30)
     finally:
         stopping.clear()

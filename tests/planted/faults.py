@@ -126,7 +126,7 @@ FAULTS = (
     Fault(
         5,
         "a live lease is rescued",
-        "engine/clock.py",
+        "engine/rescue.py",
         "if store.leases(snapshot.using, [run.pk]).get(run.pk):",
         "if False:",
         ("tests/hardening/test_waking.py::test_a_heartbeat_that_comes_just_before_the_rescue_keeps_the_attempt",),

@@ -15,9 +15,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from django_timelines import moments, registry
 from django_timelines.actors import SYSTEM, Actor, ActorType, acting
-from django_timelines.engine import clock, execute
+from django_timelines.engine import answer, clock
+from django_timelines.engine.answer import run_from
 from django_timelines.engine.claim import claim
-from django_timelines.engine.execute import run_from
 from django_timelines.engine.family import hear, unheard
 from django_timelines.engine.runner import Runner
 from django_timelines.exceptions import PermanentFailure, Refused
@@ -186,7 +186,7 @@ class Families(RuleBasedStateMachine):
 @pytest.mark.timeout(300 + 10 * EXAMPLES)  # to shrink what it found may take five minutes
 def test_parent_and_children_agree_under_any_interleaving(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moments, "now", Machine.now)
-    monkeypatch.setattr(execute, "hear", lambda *told: [] if Families.notices_wait else hear(*told))
+    monkeypatch.setattr(answer, "hear", lambda *told: [] if Families.notices_wait else hear(*told))
     stopping.clear()  # a worker that a test before this one has ended leaves it set, and nobody takes a next step
     quick = settings(
         max_examples=EXAMPLES,

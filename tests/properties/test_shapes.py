@@ -28,9 +28,9 @@ from hypothesis.stateful import (
 
 from django_timelines import moments, registry
 from django_timelines.actors import SYSTEM, Actor, ActorType, acting
-from django_timelines.engine import clock, execute
+from django_timelines.engine import answer, clock
+from django_timelines.engine.answer import run_from
 from django_timelines.engine.claim import claim
-from django_timelines.engine.execute import run_from
 from django_timelines.engine.family import hear, unheard
 from django_timelines.engine.pause import pause_all, resume_all
 from django_timelines.engine.runner import Held, Runner
@@ -291,7 +291,7 @@ def rows() -> list[list[str]]:
 def test_workflows_of_any_shape_come_to_their_end(
     deploy: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(execute, "hear", lambda *told: [] if Shapes.notices_wait else hear(*told))
+    monkeypatch.setattr(answer, "hear", lambda *told: [] if Shapes.notices_wait else hear(*told))
     stopping.clear()
     Shapes.deploy = deploy
     quick = settings(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, connections, transaction
 
-from django_timelines.engine.execute import answer
+from django_timelines.engine.answer import answer
 from tests.races.at_once import Started, at_once, somebody_waits, until
 from tests.races.workers import bell_of
 from tests.races.workflows import Till

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from django_timelines.engine.execute import answer
+from django_timelines.engine.answer import answer
 from django_timelines.models import Event
 from django_timelines.testing import drain
 from tests.races.at_once import at_once, meanwhile

@@ -15,8 +15,8 @@ from django.db import connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from django_timelines.engine import bells, clock
+from django_timelines.engine.answer import answer
 from django_timelines.engine.claim import claim
-from django_timelines.engine.execute import answer
 from django_timelines.exceptions import LeaseLost, PermanentFailure, Refused
 from django_timelines.models import Event, Lease, Run
 from django_timelines.store import noting

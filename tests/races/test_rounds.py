@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from django_timelines.engine import clock
+from django_timelines.engine.answer import answer
 from django_timelines.engine.claim import claim
-from django_timelines.engine.execute import answer, execute
+from django_timelines.engine.execute import execute
 from django_timelines.exceptions import PermanentFailure, Refused, Rejected
 from django_timelines.models import Event, Lease, Run
 from django_timelines.placements import Bell

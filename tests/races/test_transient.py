@@ -16,7 +16,7 @@ from django.db import DatabaseError, OperationalError, connections, transaction
 from django_timelines import store
 from django_timelines.databases import is_transient
 from django_timelines.engine import clock
-from django_timelines.engine.execute import answer
+from django_timelines.engine.answer import answer
 from django_timelines.models import Event, Lease, Run, Timeline
 from django_timelines.testing import recorded_errors, travel
 from tests.races.at_once import Started, at_once, meanwhile, until

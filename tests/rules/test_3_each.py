@@ -8,9 +8,9 @@ from django.db import connections
 from django.template import Context, Template
 from django.test.utils import CaptureQueriesContext
 
+from django_timelines.engine.answer import run_from
 from django_timelines.engine.claim import claim
 from django_timelines.engine.clock import tick
-from django_timelines.engine.execute import run_from
 from django_timelines.engine.history import state_at
 from django_timelines.exceptions import DeclarationError, PermanentFailure, Refused, Unknown
 from django_timelines.items import read_all

@@ -11,8 +11,9 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.conf import settings
+from django.contrib.auth import get_permission_codename
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, router
@@ -23,6 +24,7 @@ from . import conf, following, placements, registry
 from .exceptions import DeclarationError
 from .forms import form_class
 from .models import Timeline
+from .people import LINK
 from .steps import Delivery
 
 MIDDLEWARE = "django_timelines.middleware.ActorMiddleware"
@@ -110,10 +112,13 @@ def _problem(placement: str) -> str | None:
 
 @register("timelines")
 def check_workflows(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """Check what the classes need around them: the extra for secrets, the database of their models, parallel assignments."""
+    """Check what the classes need around them: the extra for secrets, the database of their models, permissions; and what
+    of them runs at once.
+    """
     found: list[CheckMessage] = []
     if _unreadable():
         return found
+    permissions = _permissions()
     has_cryptography = importlib.util.find_spec("cryptography") is not None
     for declaration in registry.everything().values():
         secret = [name for name in declaration.steps if declaration.secrets(name)]
@@ -123,6 +128,7 @@ def check_workflows(app_configs: Sequence[AppConfig] | None = None, **kwargs: An
         found += _chosen_secrets(declaration, secret)
         found += _routed_elsewhere(declaration)
         found += _assigned_twice(declaration)
+        found += _unknown_permissions(declaration, permissions)
     return found
 
 
@@ -133,6 +139,28 @@ def _chosen_secrets(declaration: registry.Declaration, steps: Iterable[str]) -> 
             form_class(declaration, declaration.step(name))
         except DeclarationError as error:
             yield Error(f"{declaration.label}.{name} has no form. {error}", id="timelines.E016")
+
+
+def _permissions() -> set[str]:
+    """Return the permissions that Django makes for the installed models, as ``allowed=`` names them."""
+    found = set[str]()
+    for model in apps.get_models():
+        opts = model._meta
+        names = [get_permission_codename(action, opts) for action in opts.default_permissions]
+        found |= {f"{opts.app_label}.{name}" for name in (*names, *(name for name, _label in opts.permissions))}
+    return found
+
+
+def _unknown_permissions(declaration: registry.Declaration, known: Iterable[str]) -> Iterator[CheckMessage]:
+    """Name steps that are allowed to whoever has a permission that no model declares: it may be misspelt."""
+    for name, declared in declaration.steps.items():
+        for rule in declared.allowed:
+            if callable(rule) or rule == LINK or ":" in rule or rule in known:
+                continue
+            near = difflib.get_close_matches(rule, known, 1)
+            hint = f"Did you mean {near[0]!r}?" if near else "Write it into permissions of a model's Meta, and migrate."
+            message = f"{declaration.label}.{name}: allowed={rule!r} is a permission that no model declares."
+            yield Warning(message, hint=hint, id="timelines.W017")
 
 
 def _assigned_twice(declaration: registry.Declaration) -> Iterator[CheckMessage]:

@@ -11,6 +11,8 @@ from django.db import connection
 from django_timelines.checks import (
     MIDDLEWARE,
     _assigned_twice,
+    _permissions,
+    _unknown_permissions,
     check_database,
     check_settings,
     check_site,
@@ -228,3 +230,31 @@ def test_what_undoes_a_step_or_reminds_of_it_may_assign_what_steps_assign() -> N
             self.times += 1
 
     assert list(_assigned_twice(Loan._declaration)) == []
+
+
+@pytest.mark.parametrize(
+    ("allowed", "hint"),
+    [
+        (["shop.change_entry", "user:ada", "group:shop.team", "link", lambda workflow, user: True], None),
+        ("django_timelines.assign_timeline", None),
+        ("shop.chang_entry", "Did you mean 'shop.change_entry'?"),
+        ("nowhere.at_all", "Write it into permissions of a model's Meta"),
+    ],
+)
+def test_a_permission_that_no_model_declares_is_named(allowed: Any, hint: str | None) -> None:
+    class Bicycle(Workflow):
+        @step
+        def lend(self) -> None:
+            pass
+
+        @step(after=lend, manual=True, allowed=allowed)
+        def give_back(self) -> None:
+            pass
+
+    found = ids([*_unknown_permissions(Bicycle._declaration, _permissions())])
+
+    assert set(found) == ({"timelines.W017"} if hint else set())
+    if hint:
+        assert (
+            f".give_back: allowed={allowed!r} is a permission that no model declares. {hint}" in found["timelines.W017"]
+        )

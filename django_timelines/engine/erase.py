@@ -86,6 +86,16 @@ def erase(snapshot: Snapshot, reason: str, actor: Actor | None = None) -> Snapsh
             raise Refused(_("Only a timeline that has ended can be erased: it is %(status)s.") % words, "not_ended")
         if now.state.get("erased"):
             return now
+        if above := _open_above(now):
+            words = {"timeline": above}
+            raise Refused(
+                _(
+                    "It is a part of %(timeline)s, which has not ended and may take its results, or have it undone. "
+                    "Erase it once that has ended."
+                )
+                % words,
+                "not_ended",
+            )
         erased = NewEvent(EventType.ERASED, data={"reason": clean_reason(reason)})
         try:
             result = advance(None, now, [erased], By(actor or actors.current()))
@@ -93,6 +103,17 @@ def erase(snapshot: Snapshot, reason: str, actor: Actor | None = None) -> Snapsh
         except Conflict as conflict:
             raise Refused(_("Somebody else is writing this timeline. Erase it again."), "taken") from conflict
         return _scrub(result.after)
+
+
+def _open_above(snapshot: Snapshot) -> Timeline | None:
+    """Return the nearest of those above it that has not ended: by what an erased child says nothing can be done or undone."""
+    timelines = Timeline.objects.using(snapshot.using)
+    parent = snapshot.state.get("parent", {}).get("timeline")
+    while parent and (above := timelines.filter(pk=parent).first()):
+        if above.status not in ENDED:
+            return above
+        parent = above.parent
+    return None
 
 
 class _Numbers(dict[str, str]):

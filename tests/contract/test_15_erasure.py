@@ -18,9 +18,10 @@ from django_timelines.models import Event, Item, Run, SealedInput, Timeline
 from django_timelines.state import timeline_status
 from django_timelines.testing import assert_holds, drain, recorded_errors, travel
 from django_timelines.testing.due import carry_out
+from django_timelines.workflows import Workflow, step, subworkflow
 from tests.shop.here import HERE
 from tests.shop.models import Entry
-from tests.shop.workflows import Issue, Letter, Order, Paid, Supper, Trip, Vault, plan, ran
+from tests.shop.workflows import Bill, Issue, Letter, Order, Paid, Supper, Trip, Vault, plan, ran
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -175,6 +176,38 @@ def test_erasing_a_family_leaves_none_of_its_names_and_every_page_of_it(
         assert_holds(timeline.subject)
         assert client.get(timeline.get_absolute_url()).status_code == 200
         call_command("timelines", "show", str(timeline.pk))
+
+
+def test_what_those_above_may_still_take_or_undo_is_erased_once_they_have_ended() -> None:
+    class Party(Workflow):
+        @step
+        def invite(self) -> None: ...
+
+        supper = subworkflow(Supper, after=invite, given=lambda party: {"guest": "all", "dishes": ["cake"]})
+
+        @step(after=supper, manual=True)
+        def leave(self) -> None: ...
+
+    party = Party.start()
+    drain()
+    supper = Party.get(party.pk).supper.child
+    Supper.get(supper.pk).bill.child.tip(amount=1)
+    drain()
+    bill = Supper.get(supper.pk).bill.child
+
+    with pytest.raises(Refused, match=r"part of shop\.Supper .* which has not ended") as refused:
+        bill.timeline.erase(reason="asked for it")
+    assert refused.value.reason == "not_ended"
+
+    Supper.get(supper.pk).thank()
+    drain()
+    with pytest.raises(Refused, match=f"part of {Party.get(party.pk).timeline}, which has not ended"):
+        Bill.get(bill.pk).timeline.erase(reason="asked for it")
+
+    Party.get(party.pk).timeline.cancel(reason="it was bad", compensate=True)
+    drain()
+    Bill.get(bill.pk).timeline.erase(reason="asked for it")
+    assert (ran["refund"], Party.get(party.pk).timeline.status) == (1, "cancelled")
 
 
 def test_pruning_takes_what_ended_long_ago_with_all_that_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

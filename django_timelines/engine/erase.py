@@ -87,7 +87,7 @@ def erase(snapshot: Snapshot, reason: str, actor: Actor | None = None) -> Snapsh
         if now.state.get("erased"):
             return now
         if above := _open_above(now):
-            words = {"timeline": above}
+            words = {"timeline": str(above)}
             raise Refused(
                 _(
                     "It is a part of %(timeline)s, which has not ended and may take its results, or have it undone. "

@@ -126,11 +126,20 @@ def _is_for_other_code(declaration: Declaration | None, snapshot: Snapshot, noti
             return True  # what is to be undone next only its class knows
         nobody_asks = state.get("cancelling") and not state.get("compensating")
         key = None if nobody_asks or not is_fresh(notice) else _awaiting(declaration, state, notice)
-        return key is not None and lacks(declaration, split_key(key).step, state)
+        if key is None:
+            return False
+        step = split_key(key).step
+        return lacks(declaration, step, state) or not _takes_results(declaration, step)
     may_be_undone = state.get("ended", TimelineStatus.COMPLETED) == TimelineStatus.COMPLETED and not state.get("erased")
     if not notice.compensate or not may_be_undone:
         return False
     return declaration is None or bool(done_elsewhere(declaration, snapshot))
+
+
+def _takes_results(declaration: Declaration | None, step: str) -> bool:
+    """Tell whether the code knows what a child of this step gives its parent: it may be another sort of step since."""
+    declared = declaration.steps.get(step) if declaration else None
+    return declared is not None and declared.child is not None
 
 
 def unheard(using: str, before: datetime | None = None) -> list[uuid.UUID]:
@@ -227,7 +236,9 @@ def _after_child(
     if "of" in run:
         return [NewEvent(EventType.STEP_UNDONE, *name, data={"changes": {}, "of": run["of"]}, attempt=run["attempt"])]
     if ended == TimelineStatus.COMPLETED and child is not None:
-        if declaration is None or name.step not in declaration.steps:  # nobody here knows its results, nor what follows
+        if declaration is None or not _takes_results(
+            declaration, name.step
+        ):  # nobody here knows its results, nor what follows
             if state.get("cancelling") and not state.get("compensating"):  # and nobody asks
                 return [NewEvent(EventType.STEP_COMPLETED, *name, data={"changes": {}}, attempt=run["attempt"])]
             return [NewEvent(EventType.STEP_BLOCKED, *name, data={"reason": UNFITTING, "error": _unknown(name, child)})]
@@ -257,7 +268,7 @@ def take_results_again(declaration: Declaration, now: Snapshot, name: RunName) -
 
 
 def _unknown(name: RunName, child: Timeline) -> dict[str, str]:
-    said = f"{child.workflow} {child.pk} has completed, and the code has no step {name.step} that takes its results."
+    said = f"{child.workflow} {child.pk} has completed, and the code has no subworkflow {name.step} that takes its results."
     return {"type": "", "message": said, "traceback": ""}
 
 

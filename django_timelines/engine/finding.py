@@ -31,6 +31,8 @@ class Kind(StrEnum):
     """The input of a call that is not settled does not fit the parameter's type."""
     ITEMS = "items"
     """A step is done for each item of a list, and a run that is open was begun when it was not; or the other way round."""
+    SUBWORKFLOW = "subworkflow"
+    """A step that was begun as a subworkflow, and goes on as one, is another sort of step since."""
     MISSING_PARAMETER = "missing_parameter"
     """A run will be executed without a parameter that the step needs."""
     UNDECLARED_INPUT = "undeclared_input"
@@ -126,6 +128,10 @@ _SAID = {
     ),
     Kind.ITEMS: (
         "{workflow}.{name} is under way, and each= was {detail} since.",
+        "Give the new step another name, or let this one be settled first.",
+    ),
+    Kind.SUBWORKFLOW: (
+        "{workflow}.{name} is under way as a timeline of its own, and is no subworkflow any more.",
         "Give the new step another name, or let this one be settled first.",
     ),
     Kind.MISSING_PARAMETER: (

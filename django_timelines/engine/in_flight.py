@@ -26,6 +26,7 @@ from ..state import (
     OPEN,
     StepStatus,
     TimelineStatus,
+    awaits_child,
     in_state,
     is_damaged,
     is_open,
@@ -163,6 +164,9 @@ def _problems(row: _Open, calls: type_calls, problem_at: Callable[[str, str], st
             yield Problem(Kind.PLACEMENT, label, name, said)
         if said := changed_items(declaration, split_key(key), run):
             yield Problem(Kind.ITEMS, label, name, said)
+            continue
+        if awaits_child(run) and declaration.steps[name].child is None:
+            yield Problem(Kind.SUBWORKFLOW, label, name)
             continue
         call = calls.get((row.id, run.get("call", 0)))
         yield from _of_input(declaration, declaration.steps[name], run, call)

@@ -93,7 +93,10 @@ def judge(declaration: Declaration, state: type_state, call: Call) -> Verdict:
     if call.caller is not None:
         check_theirs(run, step, call.caller)
     if awaits_child(run):
-        return Verdict.SAME
+        if declaration.step(step).child is not None:
+            return Verdict.SAME
+        words = {"step": step.replace("_", " ")}
+        raise Refused(_("“%(step)s” goes on as a timeline of its own, which takes no such call.") % words, "taken")
     if call.seen is not None and status in FOR_PEOPLE and call.seen < run["fence"]:
         raise Refused(_("“%(step)s” has changed since you saw it.") % {"step": step.replace("_", " ")}, "stale")
     going_on = "ended" not in state and not state.get("cancelling")

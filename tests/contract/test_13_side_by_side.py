@@ -213,7 +213,7 @@ def test_a_childs_end_is_no_end_of_a_step_that_no_process_knew_for_long(deploy: 
 
     parcel = now.get(parcel.pk)
     assert (parcel.pay.status, parcel.timeline.status, ran["thank"]) == ("blocked", "blocked", 0)
-    assert "no step pay that takes its results" in str(parcel.timeline.explain())
+    assert "no subworkflow pay that takes its results" in str(parcel.timeline.explain())
     parcel.pay.retry()  # by who knows it: the results are taken again, and no other child begins
     drain()
     parcel = now.get(parcel.pk)

@@ -42,6 +42,11 @@ def delivery_of(timeline: Timeline, name: RunName) -> Delivery | None:
 def sentences_of(run: Run, details: dict[str, object], delivery: Delivery | None) -> tuple[str, str]:
     """Return what is to be said of an open run: to whoever runs the site, and to visitors."""
     match run.status:
+        case StepStatus.WAITING if run.until and run.until <= moments.now():
+            sentence = _(
+                "The time to call “%(step)s” ran out at %(until)s; a call is taken until a clock has seen that."
+            )
+            return sentence, _("Waiting for “%(step)s”, which is late since %(until)s.")
         case StepStatus.WAITING if run.until:
             sentence = _("It waits until %(until)s for somebody to call “%(step)s”.")
             return sentence, _("Waiting for “%(step)s”, until %(until)s.")

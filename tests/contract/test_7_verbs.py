@@ -500,6 +500,9 @@ def test_a_deadline_that_passes_during_a_pause_is_settled_after_it() -> None:
     drain()
     tick(HERE)
     assert Visit.get(visit.pk).arrive.status == "waiting"
+    said = visit.timeline.explain()
+    assert "The time to call “arrive” ran out at" in str(said)
+    assert "waits until" not in str(said)
 
     visit.timeline.resume()
     drain()

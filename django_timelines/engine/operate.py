@@ -237,8 +237,8 @@ def _has_no_list(declaration: Declaration, now: Snapshot, name: RunName) -> bool
 
 
 def say_why(reason: str, sentence: str) -> None:
-    """Reject an empty reason."""
-    if not (reason or "").strip():
+    """Reject a reason of which nothing would be stored."""
+    if not clean_reason(reason or "").strip():
         raise Rejected({"reason": [sentence]})
 
 

@@ -549,7 +549,7 @@ def test_pausing_or_resuming_a_workflow_that_there_is_not_is_refused() -> None:
 def test_a_verb_without_a_reason_says_so() -> None:
     trip = Trip.start("Ada")
 
-    for nothing in ("", " ", None):
+    for nothing in ("", " ", None, "\x00", " \x00\n"):
         with pytest.raises(Rejected, match="Say why"):
             trip.timeline.cancel(reason=nothing)  # type: ignore[arg-type]
 

@@ -21,6 +21,7 @@ from .. import registry
 from ..actors import through
 from ..models import Timeline
 from ..policy import may_view
+from ..state import run_key, split_key
 from . import pauses, search, words
 from .causes import CausesPage
 from .changelist import TimelineChangeList
@@ -213,7 +214,7 @@ class TimelineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             raise Http404
         if not self.has_view_permission(request, timeline):
             raise PermissionDenied
-        key = request.GET.get("to", "") if verb == "rewind" else run
+        key = request.GET.get("to", "") if verb == "rewind" else run_key(*split_key(run))
         with through("admin"):
             return confirm(self, request, timeline, VERBS[verb], key)
 

@@ -246,6 +246,29 @@ def test_an_unknown_step_is_refused_and_nothing_is_written(root: Client, blocked
     assert Parcel.get(blocked.pk).timeline.head == blocked.timeline.head
 
 
+@pytest.mark.parametrize(
+    "run", ["lay_out[a]@x", "lay_out[a]@99999999999", "lay_out[a]@0", "lay_out[x", "lay_out[x]]", "find_a_mistake[x"]
+)
+@pytest.mark.parametrize("verb", ["retry", "skip", "assign", "revoke"])
+def test_an_item_that_there_is_not_is_refused_however_it_is_written(root: Client, verb: str, run: str) -> None:
+    issue = Issue.start(pages=["a"])
+    drain()
+    head = Issue.get(issue.pk).timeline.head
+    url = f"{LIST}{issue.pk}/{verb}/{run}/"
+
+    assert root.get(url).status_code == 302
+    assert confirm(root, url, fence="0", reason="because") != ""
+    assert Issue.get(issue.pk).timeline.head == head
+
+
+def test_an_item_is_found_however_its_name_is_written(root: Client) -> None:
+    issue = Issue.start(pages=["a"])
+    with fail_step("lay_out[a]", PermanentFailure("The press is broken.")):
+        drain()
+
+    assert post(root, f"{LIST}{issue.pk}/retry/lay_out[a/", reason="") == "“Lay out[a]” is tried again. It is due now."
+
+
 @pytest.mark.parametrize("asked", [{}, {"fence": "x"}, {"fence": "9" * 500}, {"reason": "a" * 3000, "fence": "8"}])
 def test_a_garbled_form_is_asked_again(root: Client, blocked: Parcel, urls: dict[str, str], asked: dict) -> None:
     response = root.post(urls["skip"], asked, follow=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import io
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -21,9 +22,9 @@ from django_timelines.actors import acting, of_user
 from django_timelines.checks import check_settings
 from django_timelines.models import Timeline
 from django_timelines.moments import now
-from django_timelines.testing import assert_holds, drain, recorded_errors, travel
+from django_timelines.testing import assert_holds, drain, given, recorded_errors, travel
 from tests.live.sockets import PATIENCE, Socket
-from tests.shop.workflows import Order
+from tests.shop.workflows import Order, Paid, plan
 
 from .snippets import ROOT, Reader, blocks
 from .stories import GREETING
@@ -79,6 +80,17 @@ def test_who_follows_the_tutorial_has_a_sign_up_page_and_its_tests(reader: Reade
     assert "Ran 16 tests" in reader.run("manage.py", "test", "signup", "--pattern", "tests*.py")
     by_pytest = ("-m", "pytest", "-p", "django_timelines.pytest_plugin", "signup/tests_of_the_how_to.py")
     assert "13 passed" in reader.run(*by_pytest)
+
+
+def test_the_events_of_the_how_to_about_stories_are_named_in_the_order_in_which_they_are_appended(db: None) -> None:
+    found = re.search(r"`then\((.*)\)` names events", (DOCS / "howto" / "test-workflows.md").read_text())
+    assert found
+    plan["pay"] = lambda order: order.record(Paid(amount=5))
+
+    events = eval(f"[{found[1]}]", {"Paid": Paid})  # noqa: S307 (the page is ours)
+
+    assert len(events) == 2
+    given(Order).upto("pay").when("pay", amount=5).then(*events)
 
 
 def test_the_readme_shows_the_workflow_of_the_example_project() -> None:

@@ -12,7 +12,7 @@ from django.db.transaction import Atomic
 
 from .. import store
 from ..engine import execute
-from ..events import EventType
+from ..events import OUTCOMES, EventType
 from ..registry import Declaration
 from ..steps import Step
 from ..store import Change
@@ -20,13 +20,6 @@ from .patching import Which, wrapped
 
 type_point = Literal["before claim", "before body", "after body", "before commit", "after commit"]
 POINTS: tuple[str, ...] = get_args(type_point)
-_ENDINGS = {
-    EventType.STEP_COMPLETED,
-    EventType.STEP_REJECTED,
-    EventType.ATTEMPT_FAILED,
-    EventType.STEP_BLOCKED,
-    EventType.STEP_NOT_TAKEN,
-}
 
 
 class Crash(BaseException):
@@ -41,6 +34,9 @@ def crash_at(point: type_point, step: Step[...] | str | None = None) -> Iterator
     the step before takes that with it. ``"before body"``: the attempt is claimed. ``"after body"``: the body has run, and its
     outcome is not recorded. ``"before commit"``: the outcome is written, not committed. ``"after commit"``: it is committed;
     no bell has rung, no hint has left.
+
+    An undo has attempts as any step, and so has a step that begins a child; of a step whose time or assignee a function
+    tells, the first attempt is the one that asks it.
 
     Transactions roll back, the lease stays: ``travel`` past it, and ``drain()`` goes on as after a restart.
     ``AssertionError`` if the block ends without having come to that point.
@@ -104,7 +100,7 @@ class _Death:
         def write(change: Change, **options: bool) -> None:
             workflow, using = change.after.workflow, change.after.using
             claimed = [(row["step"], row["item"]) for row in change.events if row["type"] == EventType.ATTEMPT_STARTED]
-            ended = [(row["step"], row["item"]) for row in change.events if row["attempt"] and row["type"] in _ENDINGS]
+            ended = [(row["step"], row["item"]) for row in change.events if row["attempt"] and row["type"] in OUTCOMES]
             self.come_to("before claim", workflow, *claimed)
             if self._is_here("before commit", workflow, *ended):
                 with transaction.atomic(using=using):

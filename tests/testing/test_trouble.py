@@ -20,9 +20,9 @@ from django_timelines.testing.due import carry_out, next_due
 from django_timelines.workflows import RetryAfter
 from tests.shop.here import HERE
 from tests.shop.models import Entry
-from tests.shop.workflows import Bar, Order, Vault, plan, ran
+from tests.shop.workflows import Bar, Order, Trip, Vault, given_back, plan, ran
 
-from .workflows import Postcard, Telegram
+from .workflows import Announcement, Errand, Postcard, Telegram
 
 pytestmark = pytest.mark.usefixtures("committed")
 LATER = timedelta(minutes=2)  # a lease is over by then
@@ -117,6 +117,50 @@ def test_a_call_that_dies_leaves_nothing(point: Any) -> None:
 
     assert (Order.get(order.pk).pay.status, entries()) == ("waiting", [])
     assert Order.get(order.pk).timeline.head == order.timeline.head
+
+
+@pytest.mark.parametrize(("point", "undone"), [("before commit", 2), ("after commit", 1)])
+def test_an_undo_is_executed_again_unless_its_end_was_committed(point: Any, undone: int) -> None:
+    trip = given(Trip).upto("book_hotel", flight="LH 1").workflow
+    trip.timeline.cancel(reason="ill", compensate=True)
+
+    with crash_at(point, Trip.give_back_flight):
+        drain()
+    with travel(LATER):
+        drain()
+
+    assert (Trip.get(trip.pk).timeline.status, ran["give_back_flight"]) == ("cancelled", undone)
+    assert len({key for _flight, key in given_back}) == 1
+    assert_holds(trip)
+
+
+@pytest.mark.parametrize(("point", "status"), [("before commit", "running"), ("after commit", "waiting")])
+def test_a_child_is_there_only_if_its_beginning_was_committed(point: Any, status: str) -> None:
+    announcement = given(Announcement, people=["Ada"]).upto("telegrams").workflow
+
+    with crash_at(point, "telegrams"):
+        drain()
+
+    assert Announcement.get(announcement.pk).telegrams["Ada"].status == status
+    assert Telegram.timelines.count() == (status == "waiting")
+    with travel(LATER):
+        drain()
+    assert (Announcement.get(announcement.pk).timeline.status, Telegram.timelines.count()) == ("completed", 1)
+    assert_holds(announcement)
+
+
+@pytest.mark.parametrize(("point", "status"), [("before commit", "running"), ("after commit", "waiting")])
+def test_a_step_whose_time_a_function_tells_waits_only_if_the_answer_was_committed(point: Any, status: str) -> None:
+    errand = Errand.start(days=2)
+
+    with crash_at(point, Errand.go):
+        drain()
+
+    assert Errand.get(errand.pk).go.status == status
+    with travel(LATER):
+        drain()
+    assert Errand.get(errand.pk).go.status == "waiting"
+    assert_holds(errand)
 
 
 def test_a_start_that_dies_leaves_no_timeline() -> None:

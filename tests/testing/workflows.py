@@ -1,4 +1,4 @@
-"""A workflow that only these tests need."""
+"""Workflows that only these tests need."""
 
 from datetime import timedelta
 
@@ -39,3 +39,21 @@ class Announcement(Workflow):
     @step(after=telegrams)
     def print_it(self) -> None:
         """For those who have no telegraph."""
+
+
+class Errand(Workflow):
+    """Done within as many days as it is given."""
+
+    days: int
+
+    @step
+    def ask(self, days: int) -> None:
+        self.days = days
+
+    @step(after=ask, manual=True, within=lambda errand: timedelta(days=errand.days))
+    def go(self) -> None:
+        """Somebody runs it."""
+
+    @step(after=go)
+    def thank(self) -> None:
+        """For those who went."""

@@ -19,10 +19,10 @@ SHORT = 18  # of a timeline's id
 
 def of_family(timeline: Timeline, options: type_options, style: Style) -> Answer:
     """Return the first events of the timeline's family, or those behind ``--after``."""
-    after = read_place(options["after"]) if options["after"] else None
-    if options["after"] and after is None:
+    after = None if options["after"] is None else read_place(options["after"])
+    if options["after"] is not None and after is None:
         options["usage_error"](f"--after {options['after']}: no such place. Copy it from where the last answer ended.")
-    causes = causes_of(timeline, after, max(1, options["events"]))
+    causes = causes_of(timeline, after, options["events"])
     branches = list(_all(causes.branches))
     document = {
         "correlation": str(timeline.correlation),

@@ -14,6 +14,7 @@ from ...engine.asked import key_digest
 from ...exceptions import Refused, Unknown
 from ...models import Timeline, TimelineQuerySet
 from .base import type_options
+from .typed import word
 
 NAMED = 4  # of several timelines that are meant
 _BEGINNING_OF_AN_ID = re.compile(r"[0-9a-f]{1,32}")
@@ -23,10 +24,15 @@ def add_timeline(parser: ArgumentParser, *, needed: bool = True) -> None:
     """Take a timeline. Where none is needed, all of a workflow, or all that there are, are meant without one."""
     how_many: dict[str, Any] = {} if needed else {"nargs": "?"}
     said = "Its id, the beginning of its id, or (with --key) its key." + ("" if needed else " Default: everything.")
-    parser.add_argument("timeline", metavar="ID", help=said, **how_many)
+    parser.add_argument("timeline", type=word, metavar="ID", help=said, **how_many)
     parser.add_argument("--key", action="store_true", help="ID is the key that it was started with.")
     said = "Of this workflow, signup.Signup say." + ("" if needed else " Without ID: all of this workflow.")
-    parser.add_argument("--workflow", metavar="LABEL", help=said)
+    add_workflow(parser, said)
+
+
+def add_workflow(parser: ArgumentParser, help: str) -> None:
+    """Take a workflow."""
+    parser.add_argument("--workflow", type=word, metavar="LABEL", help=help)
 
 
 def add_database(parser: ArgumentParser) -> None:
@@ -44,6 +50,12 @@ def database(options: type_options) -> str:
     return str(options["database"] or router.db_for_write(Timeline))
 
 
+def among(options: type_options) -> TimelineQuerySet:
+    """Return the timelines of the workflow that is meant; all of the database if none is."""
+    label = options["workflow"]
+    return timelines(options) if label is None else of_workflow(options, label)
+
+
 def of_workflow(options: type_options, label: str) -> TimelineQuerySet:
     """Return the timelines of a workflow, under all its names; ``Unknown`` if neither the code nor a timeline has it."""
     declaration = registry.find(label)
@@ -57,14 +69,14 @@ def of_workflow(options: type_options, label: str) -> TimelineQuerySet:
 
 def timeline(options: type_options) -> Timeline:
     """Return the timeline that is meant; ``Unknown`` if there is none, ``Refused`` if there are several."""
-    among = of_workflow(options, options["workflow"]) if options["workflow"] else timelines(options)
-    return _by_key(options) if options["key"] else by_id(options, options["timeline"], among)
+    some = among(options)
+    return _by_key(options) if options["key"] else by_id(options, options["timeline"], some)
 
 
-def by_id(options: type_options, beginning: str, among: TimelineQuerySet | None = None) -> Timeline:
-    """Return the timeline whose id is this or begins with it. ``among``: those that may be meant; all without it."""
-    span, among = _id_span(beginning), timelines(options) if among is None else among
-    found = list(among.filter(pk__range=span)[: NAMED + 1]) if span else []
+def by_id(options: type_options, beginning: str, some: TimelineQuerySet | None = None) -> Timeline:
+    """Return the timeline whose id is this or begins with it. ``some``: those that may be meant; all without it."""
+    span, some = _id_span(beginning), timelines(options) if some is None else some
+    found = list(some.filter(pk__range=span)[: NAMED + 1]) if span else []
     return _one(found, f"whose id begins with {beginning!r}{_of(options)}", "Give more of it.")
 
 

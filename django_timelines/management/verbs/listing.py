@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.color import Style
@@ -16,25 +16,20 @@ from . import finding
 from .base import Answer, Verb, columns, of_status, type_options
 from .pauses import pause_document, pause_line, pauses_in
 from .times import moment, written
+from .typed import number, word
 
-MOST = 1_000_000
 HEADING = ("id", "workflow", "status", "started", "key", "open")
 
 
 def _arguments(parser: ArgumentParser) -> None:
     statuses = [str(status) for status in TimelineStatus]
     parser.add_argument("--status", action="append", choices=statuses, help="Only those; may be given several times.")
-    parser.add_argument("--workflow", metavar="LABEL", help="Only those of this workflow: signup.Signup, say.")
-    parser.add_argument("--waiting-for", metavar="STEP", help="Only those on which this step waits for a call.")
-    parser.add_argument("--blocked-at", metavar="STEP", help="Only those on which this step is blocked.")
-    parser.add_argument("--limit", type=_number, default=20, metavar="N", help="At most so many. Default: 20.")
-    parser.add_argument("--before", metavar="ID", help="Only older ones: go on where a list ended.")
-
-
-def _number(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MOST:
-        raise ArgumentTypeError(f"{text!r} is no number from 1 to {MOST}.")
-    return int(text)
+    finding.add_workflow(parser, "Only those of this workflow: signup.Signup, say.")
+    waiting, blocked = "Only those on which this step waits for a call.", "Only those on which this step is blocked."
+    parser.add_argument("--waiting-for", type=word, metavar="STEP", help=waiting)
+    parser.add_argument("--blocked-at", type=word, metavar="STEP", help=blocked)
+    parser.add_argument("--limit", type=number, default=20, metavar="N", help="At most so many. Default: 20.")
+    parser.add_argument("--before", type=word, metavar="ID", help="Only older ones: go on where a list ended.")
 
 
 def _run(options: type_options, style: Style) -> Answer:
@@ -51,15 +46,14 @@ def _run(options: type_options, style: Style) -> Answer:
 
 
 def _wanted(options: type_options) -> TimelineQuerySet:
-    label = options["workflow"]
-    wanted = (finding.of_workflow(options, label) if label else finding.timelines(options)).order_by("-id")
+    wanted = finding.among(options).order_by("-id")
     if options["status"]:
         wanted = wanted.filter(status__in=options["status"])
-    if options["waiting_for"]:
+    if options["waiting_for"] is not None:
         wanted = wanted.waiting_for(options["waiting_for"])
-    if options["blocked_at"]:
+    if options["blocked_at"] is not None:
         wanted = wanted.blocked_at(options["blocked_at"])
-    if options["before"]:
+    if options["before"] is not None:
         wanted = wanted.filter(pk__lt=_before(options))
     return wanted
 

@@ -29,7 +29,7 @@ def _for_pause(parser: ArgumentParser) -> None:
 
 def _pause(options: type_options, style: Style) -> Answer:
     _check(options)
-    if options["timeline"]:
+    if options["timeline"] is not None:
         timeline = finding.timeline(options)
         was_paused = bool(timeline.state.get("paused"))
         timeline.pause(reason=options["reason"])
@@ -41,7 +41,7 @@ def _pause(options: type_options, style: Style) -> Answer:
 
 def _resume(options: type_options, style: Style) -> Answer:
     _check(options)
-    if options["timeline"]:
+    if options["timeline"] is not None:
         timeline = finding.timeline(options)
         was_paused = bool(timeline.state.get("paused"))
         timeline.resume(reason=options["reason"])
@@ -54,9 +54,9 @@ def _resume(options: type_options, style: Style) -> Answer:
 
 def _check(options: type_options) -> None:
     """Take no half-said timeline for everything, or for its workflow."""
-    if options["key"] and not options["timeline"]:
+    if options["key"] and options["timeline"] is None:
         options["usage_error"]("argument --key: say which, before or after it.")
-    if options["timeline"] and options["workflow"] and not options["key"]:
+    if options["timeline"] is not None and options["workflow"] is not None and not options["key"]:
         options["usage_error"]("argument --workflow: a timeline with --key, or all of a workflow without an ID.")
 
 

@@ -15,20 +15,21 @@ from ...store import snapshot_of
 from . import finding
 from .base import Answer, Verb, plain, type_options
 from .explain import standing
+from .typed import word
 
 
 def _for_revoke(parser: ArgumentParser) -> None:
     finding.add_timeline(parser)
     help = "The step that the links lead to; of an item: 'make[latte]'. Default: those to the timeline's page."
-    parser.add_argument("step", metavar="STEP", nargs="?", default="", help=help)
+    parser.add_argument("step", type=word, metavar="STEP", nargs="?", help=help)
     parser.add_argument("--reason", required=True, help="Why, for the event.")
 
 
 def _for_assign(parser: ArgumentParser) -> None:
     finding.add_timeline(parser)
-    parser.add_argument("step", metavar="STEP", help="The step's name; of an item: 'make[latte]'.")
+    parser.add_argument("step", type=word, metavar="STEP", help="The step's name; of an item: 'make[latte]'.")
     whom = parser.add_mutually_exclusive_group(required=True)
-    whom.add_argument("--to", metavar="NAME", help="The user's name.")
+    whom.add_argument("--to", type=word, metavar="NAME", help="The user's name.")
     whom.add_argument("--nobody", action="store_true", help="It is for all who may call it.")
     parser.add_argument("--reason", default="", help="Why, for the event.")
 
@@ -44,12 +45,12 @@ def _assign(options: type_options, style: Style) -> Answer:
 
 def _revoke(options: type_options, style: Style) -> Answer:
     timeline, step = finding.timeline(options), options["step"]
-    name = split_key(step) if step else THE_TIMELINE
+    name = THE_TIMELINE if step is None else split_key(step)
     revoke_links(snapshot_of(timeline), options["reason"], name=name)
     timeline.refresh_from_db()
     now = standing(timeline, style)
     said = f"Revoked: the links to {step or 'its page'} that were made by now."
-    return Answer({"step": step, "revoked_at": timeline.head} | now.document, [plain(said), *now.lines])
+    return Answer({"step": step or "", "revoked_at": timeline.head} | now.document, [plain(said), *now.lines])
 
 
 VERBS = (

@@ -14,6 +14,7 @@ from ...models import Projection
 from . import finding
 from .base import Answer, Cell, Verb, columns, plain, type_options
 from .times import moment, written
+from .typed import word
 
 _HEADING = ("projection", "status", "behind", "events", "followed")
 _NOBODY = "No follower has been seen for a minute: run manage.py timelines_clock or timelines_follow."
@@ -61,7 +62,7 @@ def _document(row: Any) -> dict[str, Any]:
 
 
 def _label(parser: ArgumentParser) -> None:
-    parser.add_argument("projection", metavar="PROJECTION", help="Its label: shop.Sales, say.")
+    parser.add_argument("projection", type=word, metavar="PROJECTION", help="Its label: shop.Sales, say.")
 
 
 def _rebuild(options: type_options, style: Style) -> Answer:

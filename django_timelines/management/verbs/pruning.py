@@ -21,7 +21,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # where the time in a timeline's key 
 
 def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--older-than", type=age, required=True, metavar="AGE", help="30m, 12h, 90d or 2w, say.")
-    parser.add_argument("--workflow", metavar="LABEL", help="Only those of this workflow: signup.Signup, say.")
+    finding.add_workflow(parser, "Only those of this workflow: signup.Signup, say.")
     parser.add_argument("--dry-run", action="store_true", help="Only count them.")
 
 
@@ -37,12 +37,11 @@ def age(text: str) -> timedelta:
 
 
 def _run(options: type_options, style: Style) -> Answer:
-    label, dry_run, terminal = options["workflow"] or "", options["dry_run"], options["terminal"]
-    if label:
-        finding.of_workflow(options, label)
+    label, dry_run, terminal = options["workflow"], options["dry_run"], options["terminal"]
+    finding.among(options)  # refuses what is no workflow
     gone = 0
     with stopped_by_ctrl_c() as stopped:
-        for batch in prune(options["older_than"], label, dry_run=dry_run, using=finding.database(options)):
+        for batch in prune(options["older_than"], label or "", dry_run=dry_run, using=finding.database(options)):
             gone += batch
             terminal.progress(f"{gone:,} so far …")
             if stopped.is_set():

@@ -16,22 +16,23 @@ from ...state import run_key
 from ..ending import stopped_by_ctrl_c
 from . import finding
 from .base import Answer, Verb, plain, type_options
+from .typed import word
 
 MOST = 20  # refusals of which people are told one by one
 REFUSED = 1
 
 
 def _arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("step", metavar="STEP", help="The step's name. Of one with each= all items that are blocked.")
-    parser.add_argument("--workflow", metavar="LABEL", help="Only on timelines of this workflow: signup.Signup, say.")
+    help = "The step's name. Of one with each= all items that are blocked."
+    parser.add_argument("step", type=word, metavar="STEP", help=help)
+    finding.add_workflow(parser, "Only on timelines of this workflow: signup.Signup, say.")
     parser.add_argument("--reason", default="", help="Why, for the events.")
     parser.add_argument("--dry-run", action="store_true", help="Only count the timelines.")
 
 
 def _run(options: type_options, style: Style) -> Answer:
-    label, step, terminal = options["workflow"], options["step"], options["terminal"]
-    among = finding.of_workflow(options, label) if label else finding.timelines(options)
-    found = list(among.blocked_at(step).order_by("pk").values_list("pk", flat=True))
+    step, terminal = options["step"], options["terminal"]
+    found = list(finding.among(options).blocked_at(step).order_by("pk").values_list("pk", flat=True))
     if options["dry_run"]:
         document = {"step": step, "timelines": len(found), "dry_run": True}
         return Answer(document, [plain(f"{step} is blocked on {_counted(len(found), 'timeline')}.")])

@@ -15,13 +15,15 @@ from . import finding
 from .base import Answer, Verb, columns, cut, type_options, value_text
 from .explain import standing
 from .terminal import add_yes
+from .typed import word
 
 VALUE = 80  # characters
 
 
 def _arguments(parser: ArgumentParser) -> None:
     finding.add_timeline(parser)
-    parser.add_argument("--to", required=True, metavar="STEP", help="The step that is done again, with all after it.")
+    help = "The step that is done again, with all after it."
+    parser.add_argument("--to", type=word, required=True, metavar="STEP", help=help)
     parser.add_argument("--reason", help="Why, for the event.")
     parser.add_argument(
         "--undo", action="store_true", help="First undo what completed there, the last completed first."

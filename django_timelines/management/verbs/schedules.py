@@ -15,24 +15,28 @@ from ...models import Schedule
 from . import finding
 from .base import Answer, Cell, Verb, columns, plain, type_options
 from .times import moment, written
+from .typed import storable, word
 
 _HEADING = ("workflow", "name", "times", "status", "next tick", "last tick", "outcome", "queue")
 
 
 def _arguments(parser: ArgumentParser) -> None:
     verbs = parser.add_mutually_exclusive_group()
-    verbs.add_argument("--pause", metavar="LABEL", help="Begin nothing at the ticks of this workflow's schedules.")
-    verbs.add_argument("--resume", metavar="LABEL", help="Go on with the first tick from now on.")
-    parser.add_argument("--name", metavar="NAME", help="With these: only the schedule of this name.")
+    help = "Begin nothing at the ticks of this workflow's schedules."
+    verbs.add_argument("--pause", type=word, metavar="LABEL", help=help)
+    verbs.add_argument("--resume", type=word, metavar="LABEL", help="Go on with the first tick from now on.")
+    parser.add_argument("--name", type=storable, metavar="NAME", help="With these: only the schedule of this name.")
 
 
 def _run(options: type_options, style: Style) -> Answer:
     rows = Schedule.objects.using(finding.database(options))
-    if options["name"] and not (options["pause"] or options["resume"]):
-        options["usage_error"]("argument --name: with --pause or --resume only.")
-    if label := options["pause"] or options["resume"]:
+    pauses = options["pause"] is not None
+    label = options["pause"] if pauses else options["resume"]
+    if label is not None:
         for row in _named(rows, label, options["name"]):
-            ticks.pause(row, current()) if options["pause"] else ticks.resume(row)
+            ticks.pause(row, current()) if pauses else ticks.resume(row)
+    elif options["name"] is not None:
+        options["usage_error"]("argument --name: with --pause or --resume only.")
     found = list(rows.all())
     lines = columns([_cells(row, style) for row in found], style, _HEADING)
     lines += [f"{row}: {plain(row.error)}" for row in found if row.error]

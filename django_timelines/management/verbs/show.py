@@ -22,6 +22,7 @@ from . import finding
 from .base import Answer, Verb, columns, cut, of_status, type_options, value_text
 from .causes import of_family
 from .times import moment, written
+from .typed import number, word
 
 VALUE = 80  # characters of a field's value; JSON has the whole of it
 DETAIL = 60
@@ -32,11 +33,11 @@ NOISE = ("digest", "through", "instead_of", "timed", "slots", "child")  # said e
 def _arguments(parser: ArgumentParser) -> None:
     finding.add_timeline(parser)
     parser.add_argument("--at", type=int, metavar="N", help="As it was after event N.")
-    parser.add_argument("--events", type=int, default=50, metavar="N", help="The newest N events. Default: 50.")
+    parser.add_argument("--events", type=number, default=50, metavar="N", help="The newest N events. Default: 50.")
     parser.add_argument(
         "--family", action="store_true", help="What led to what, over all timelines of the family: its first events."
     )
-    parser.add_argument("--after", default="", metavar="EVENT", help="With --family: go on where an answer ended.")
+    parser.add_argument("--after", type=word, metavar="EVENT", help="With --family: go on where an answer ended.")
 
 
 def _run(options: type_options, style: Style) -> Answer:
@@ -45,11 +46,11 @@ def _run(options: type_options, style: Style) -> Answer:
         options["usage_error"]("argument --at: not with --family, which tells of all events.")
     if options["family"]:
         return of_family(timeline, options, style)
-    if options["after"]:
+    if options["after"] is not None:
         options["usage_error"]("argument --after: with --family only.")
     if options["at"] is not None:
         _go_back(timeline, options["at"])
-    first = max(1, timeline.head - max(0, options["events"]) + 1)
+    first = max(1, timeline.head - options["events"] + 1)
     stored = Event.objects.using(timeline.using).filter(timeline=timeline.pk, sequence__range=(first, timeline.head))
     steps, events = outline(timeline).lines, list(stored.order_by("sequence"))
     children, more = _children(timeline)

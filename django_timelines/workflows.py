@@ -45,6 +45,7 @@ from .limits import Limit, type_by
 from .models import Timeline, TimelineQuerySet
 from .registry import Declaration
 from .retries import Retry
+from .runs import can_be_stored
 from .schedules import schedule
 from .sight import MOST_ALIKE
 from .state import Outcome, StepStatus, is_damaged, revoked_at, timeline_status, waiting_steps
@@ -275,9 +276,9 @@ def _find(declaration: Declaration, pk: Any, key: str | None) -> Snapshot:
         raise TypeError("Give a primary key or key=…, one of them.")
     found = None
     using = router.db_for_write(Timeline)
-    if key is not None:
+    if key is not None and can_be_stored(str(key)):
         found = started_with(declaration, key, using)
-    else:
+    elif key is None:
         with suppress(ValueError):  # what is no UUID names nothing
             found = store.find(using, {"id": uuid.UUID(str(pk))})
     if found is None or found.workflow not in declaration.names:

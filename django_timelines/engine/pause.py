@@ -12,6 +12,7 @@ from .. import actors, moments, registry
 from ..actors import Actor
 from ..events import EventType, NewEvent
 from ..models import Pause
+from ..runs import can_be_stored
 from ..signals import paused
 from ..store import EVERYTHING, Snapshot
 from .cancel import clean_reason
@@ -81,7 +82,7 @@ def resume_all(
     ``Unknown`` if it was not, and is no workflow.
     """
     declaration = registry.find(workflow)
-    names = declaration.names if declaration else (workflow,)
+    names = declaration.names if declaration else [workflow] if can_be_stored(workflow) else []
     using = using or router.db_for_write(Pause)
     deleted, _rows = Pause.objects.using(using).filter(workflow__in=names).delete()
     if deleted:

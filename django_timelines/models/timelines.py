@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from .. import registry
 from ..exceptions import Unknown
 from ..rules import allows_always, is_here
+from ..runs import can_be_stored
 from ..state import TAKES_CALLS, StepStatus, TimelineStatus, with_fields
 from .columns import ExactCharField, StateField, new_id
 from .runs import Run
@@ -60,7 +61,7 @@ class TimelineQuerySet(WrittenQuerySet["Timeline"]):
         return stopped._with_a_run(step, models.Q(status=StepStatus.BLOCKED))
 
     def _with_a_run(self, step: str, wanted: models.Q) -> TimelineQuerySet:
-        named = models.Q(step=step)
+        named = models.Q(step=step) if can_be_stored(step) else models.Q(pk__in=[])
         for declaration, _declared in self._declaring(step):
             named |= self._of_step(declaration, step)
         found = self.filter(pk__in=Run.objects.using(self.db).filter(named & wanted).values("timeline"))

@@ -542,6 +542,8 @@ def test_pausing_or_resuming_a_workflow_that_there_is_not_is_refused() -> None:
         pause_all("no planes", "shop.Tripp")
     with pytest.raises(Unknown, match=r"no workflow 'shop\.Tripp'"):
         resume_all("shop.Tripp")
+    with pytest.raises(Unknown, match=r"no workflow '\\udcff'"):
+        resume_all("\udcff")
 
     assert resume_all("shop.Trip") is False
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from django_timelines.exceptions import Refused, Rejected
+from django_timelines.exceptions import Refused, Rejected, Unknown
 from django_timelines.models import Timeline
 from django_timelines.testing import drain
 from tests.shop.stories import ready_to_pay
@@ -59,6 +59,8 @@ def test_a_key_that_no_database_holds_is_rejected(key: str) -> None:
         order.pay.using(key=key)(amount=1)
 
     assert (Timeline.objects.count(), ran["pay"]) == (1, 0)
+    with pytest.raises(Unknown):
+        Order.get(key=key)
 
 
 def test_a_form_sent_again_after_its_rejection_is_the_next_call(place: Any) -> None:

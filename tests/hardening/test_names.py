@@ -2,6 +2,7 @@
 
 import pytest
 
+from django_timelines.exceptions import Unknown
 from django_timelines.models import Run, Timeline
 from django_timelines.testing import drain
 from django_timelines.workflows import Workflow, step
@@ -47,3 +48,10 @@ def test_a_workflow_is_found_by_its_own_label_only() -> None:
     assert Timeline.objects.filter(workflow=label).count() == 1
     assert Timeline.objects.filter(workflow=label.lower()).count() == 0
     assert Timeline.objects.filter(workflow=f"{label} ").count() == 0
+
+
+@pytest.mark.parametrize("name", ["\ud800", "a\x00b"])
+def test_a_step_of_a_name_that_no_database_holds_is_unknown(name: str) -> None:
+    for asked in (Cafe.timelines.waiting_for, Cafe.timelines.blocked_at, Timeline.objects.blocked_at):
+        with pytest.raises(Unknown):
+            asked(name)

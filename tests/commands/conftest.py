@@ -62,13 +62,25 @@ class Screen(StringIO):
         return True
 
 
+class Keyboard(Screen):
+    """What somebody types, while somebody else does something."""
+
+    def __init__(self, types: str, meanwhile: Callable[[], object]) -> None:
+        super().__init__(types)
+        self.meanwhile = meanwhile
+
+    def readline(self, *args: Any) -> str:
+        self.meanwhile()
+        return super().readline(*args)
+
+
 @pytest.fixture
 def at_terminal(monkeypatch: pytest.MonkeyPatch) -> type_at_terminal:
-    """Run it where somebody sits, who types this; return all that is on the screen, the refusal too."""
+    """Run it where somebody sits, who types this, while somebody else does that; return all that is on the screen."""
 
-    def run(*words: str, types: str = "") -> str:
+    def run(*words: str, types: str = "", meanwhile: Callable[[], object] = bool) -> str:
         screen = Screen()
-        monkeypatch.setattr("sys.stdin", Screen(types))
+        monkeypatch.setattr("sys.stdin", Keyboard(types, meanwhile))
         try:
             call_command("timelines", *words, "--no-color", stdout=screen)
         except CommandError as refused:

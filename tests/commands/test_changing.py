@@ -13,6 +13,7 @@ from django_timelines.engine.claim import claim
 from django_timelines.engine.runner import Runner
 from django_timelines.models import Event, Run
 from django_timelines.testing import drain
+from tests.admin.conftest import somebody_is_first
 from tests.contract.test_7_verbs import SECOND
 from tests.shop.factories import OrderFactory
 from tests.shop.here import HERE
@@ -106,6 +107,37 @@ def test_rewind_does_nothing_for_anything_but_yes(at_terminal: type_at_terminal,
 
     assert seen.endswith("Go on? [y/N] Nothing was done.\n")
     assert rounds_of(trip) == []
+
+
+def test_rewind_does_what_it_showed_or_nothing(at_terminal: type_at_terminal) -> None:
+    trip = a_booked_trip()
+
+    seen = at_terminal(
+        *("rewind", str(trip.pk), "--to", "book_hotel", "--reason", "full", "--undo"),
+        types="y\n",
+        meanwhile=lambda: Trip.get(trip.pk).choose("vegan"),
+    )
+
+    assert seen.splitlines()[-1] == (
+        "Go on? [y/N] Nothing was done: the timeline has moved on since it was looked at. Look again, and then go on."
+    )
+    assert rounds_of(trip) == []
+    assert Trip.get(trip.pk).choose.status == "completed"
+
+
+def test_rewind_answers_with_what_it_did_also_if_somebody_is_first(ask: type_ask) -> None:
+    trip = a_booked_trip()
+    words = ("rewind", str(trip.pk), "--to", "book_hotel", "--reason", "full", "--yes")
+
+    with (
+        somebody_is_first(lambda: Trip.get(trip.pk).timeline.amend(reason="longer", nights=3)),
+        pytest.raises(CommandError, match="has moved on since it was looked at"),
+    ):
+        ask(*words)
+    assert rounds_of(trip) == []
+
+    assert ask(*words)["rewind"]["unset"] == ["hotel"]
+    assert len(rounds_of(trip)) == 1
 
 
 def test_rewind_where_nobody_can_be_asked_wants_a_yes(ask: type_ask, say: type_say) -> None:

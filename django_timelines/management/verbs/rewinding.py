@@ -8,9 +8,14 @@ from typing import Any
 
 from django.core.management.color import Style
 
-from ...engine.rewind import Rewind
+from ... import registry
+from ...engine import operate
+from ...engine.rewind import Rewind, plan_rewind
+from ...engine.runner import load
+from ...exceptions import MovedOn
 from ...models import Timeline
 from ...state import run_key, split_key
+from ...store import Snapshot
 from . import finding
 from .base import Answer, Verb, columns, cut, type_options, value_text
 from .explain import standing
@@ -36,15 +41,26 @@ def _run(options: type_options, style: Style) -> Answer:
     if options["reason"] is None and not options["dry_run"]:
         options["usage_error"]("the following arguments are required: --reason")
     timeline = finding.timeline(options)
-    plan = timeline.preview_rewind(to=options["to"], undo=options["undo"])
+    now = load(timeline.pk, timeline.using, whole=True)
+    plan = plan_rewind(registry.get(now.workflow), now, options["to"], undo=options["undo"])
     lines = _lines(timeline, plan, style)
     if options["dry_run"]:
         return Answer({"timeline": str(timeline.pk), "rewind": _document(plan)}, [*lines, "Nothing was done."])
     options["terminal"].say(lines)
     options["terminal"].confirm(yes=options["yes"])
-    timeline.rewind(to=options["to"], reason=options["reason"], undo=options["undo"])
-    now = standing(timeline, style)
-    return Answer({"rewind": _document(plan)} | now.document, now.lines)
+    _rewind(now, options)
+    timeline.refresh_from_db()
+    after = standing(timeline, style)
+    return Answer({"rewind": _document(plan)} | after.document, after.lines)
+
+
+def _rewind(seen: Snapshot, options: type_options) -> None:
+    """Do what was shown, or nothing."""
+    try:
+        operate.rewind(seen, options["to"], options["reason"], undo=options["undo"], exact=True)
+    except MovedOn:
+        sentence = "Nothing was done: the timeline has moved on since it was looked at. Look again, and then go on."
+        raise MovedOn(sentence) from None
 
 
 def _document(plan: Rewind) -> dict[str, Any]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import json
+import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from django.core.management.base import CommandParser
+
+from .writing import as_json
 
 WRONG_USAGE = 2
 
@@ -34,6 +36,6 @@ class Parser(CommandParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the arguments, with exit code 2."""
         if self.called_from_command_line and "--json" in self._given:
-            self.exit(WRONG_USAGE, json.dumps({"error": message, "reason": "wrong_usage"}, ensure_ascii=False) + "\n")
+            self.exit(WRONG_USAGE, as_json({"error": message, "reason": "wrong_usage"}, sys.stderr) + "\n")
         super().error(message)
         raise AssertionError("Both of Django's ways end here.")

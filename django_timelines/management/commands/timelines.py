@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from argparse import SUPPRESS, ArgumentParser
-from typing import Any
+from io import StringIO
+from typing import Any, NoReturn
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, SystemCheckError
 
 from ...actors import SYSTEM, Actor, ActorType, acting, current
 from ...exceptions import Refused
+from .. import writing
 from ..parsing import Parser
 from ..verbs import VERBS, finding
 from ..verbs.base import Answer, plain
 from ..verbs.terminal import Terminal
 
 REFUSED = 1
+NOT_TOLD = 3
 
 
 class Command(BaseCommand):
     """Answers for people, or with ``--json`` for programs. Exit code 1: refused, and nothing was written (``check``: something
-    would block; ``retry-blocked``: some were refused); 2: wrong usage.
+    would block; ``retry-blocked``: some were refused); 2: wrong usage; 3: done, but the answer could not be written.
     """
 
     help = "Look at timelines, and move them on."
+
+    def __init__(self, stdout: Any = None, *args: Any, **options: Any) -> None:
+        """Write nowhere in a process that was begun without a standard output."""
+        super().__init__(stdout or sys.stdout or StringIO(), *args, **options)
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Parser:
         """Return Django's parser as one of ours, with a parser for each verb."""
@@ -59,7 +65,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do what the verb says, and print what it answers."""
-        terminal = Terminal(self.stdout, as_json=options["json"])
+        terminal = Terminal(self.stdout, as_json=options["json"], typed=self._typed)
         try:
             with acting(_actor()):
                 answer = options["run"](options | {"terminal": terminal}, self.style)
@@ -68,10 +74,10 @@ class Command(BaseCommand):
                 raise
             self._refuse(refused, as_json=options["json"])
             return
-        if options["json"]:
-            self.stdout.write(json.dumps(answer.document, ensure_ascii=False, indent=2))
-        else:
-            self.stdout.write("\n".join(answer.lines))
+        terminal.answer(answer)
+        if terminal.lost:
+            sentence = f"What was asked for was done, but the answer could not be written: {terminal.lost.strerror}."
+            self._complain(sentence, "not_told", NOT_TOLD, as_json=options["json"])
         if answer.code:
             self._end(answer)
 
@@ -84,9 +90,12 @@ class Command(BaseCommand):
         sentence = _sentence(refused)
         if not self._typed:
             raise CommandError(sentence, returncode=REFUSED) from refused
-        said = json.dumps({"error": sentence, "reason": refused.reason}, ensure_ascii=False)
+        self._complain(sentence, refused.reason, REFUSED, as_json=as_json)
+
+    def _complain(self, sentence: str, reason: str, code: int, *, as_json: bool) -> NoReturn:
+        said = writing.as_json({"error": sentence, "reason": reason}, self.stderr)
         self.stderr.write(said, str) if as_json else self.stderr.write(plain(sentence))
-        sys.exit(REFUSED)
+        sys.exit(code)
 
 
 def _actor() -> Actor:

@@ -22,7 +22,7 @@ from tests.shop.here import HERE
 from tests.shop.models import Entry
 from tests.shop.workflows import Bar, Order, Trip, Vault, given_back, plan, ran
 
-from .workflows import Announcement, Errand, Postcard, Telegram
+from .workflows import Announcement, Chore, Postcard, Telegram
 
 pytestmark = pytest.mark.usefixtures("committed")
 LATER = timedelta(minutes=2)  # a lease is over by then
@@ -151,16 +151,16 @@ def test_a_child_is_there_only_if_its_beginning_was_committed(point: Any, status
 
 @pytest.mark.parametrize(("point", "status"), [("before commit", "running"), ("after commit", "waiting")])
 def test_a_step_whose_time_a_function_tells_waits_only_if_the_answer_was_committed(point: Any, status: str) -> None:
-    errand = Errand.start(days=2)
+    chore = Chore.start(days=2)
 
-    with crash_at(point, Errand.go):
+    with crash_at(point, Chore.go):
         drain()
 
-    assert Errand.get(errand.pk).go.status == status
+    assert Chore.get(chore.pk).go.status == status
     with travel(LATER):
         drain()
-    assert Errand.get(errand.pk).go.status == "waiting"
-    assert_holds(errand)
+    assert Chore.get(chore.pk).go.status == "waiting"
+    assert_holds(chore)
 
 
 def test_a_start_that_dies_leaves_no_timeline() -> None:

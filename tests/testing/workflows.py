@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from django_timelines.workflows import AT_LEAST_ONCE, Retry, Workflow, step, subworkflow
+from django_timelines.workflows import AT_LEAST_ONCE, Retry, RetryAfter, Workflow, step, subworkflow
 
 
 class Postcard(Workflow):
@@ -41,16 +41,22 @@ class Announcement(Workflow):
         """For those who have no telegraph."""
 
 
-class Errand(Workflow):
+class Chore(Workflow):
     """Done within as many days as it is given."""
 
     days: int
+
+    def time(self) -> timedelta:
+        """Say how long it may take."""
+        if self.days < 0:
+            raise RetryAfter(60)
+        return timedelta(days=self.days)
 
     @step
     def ask(self, days: int) -> None:
         self.days = days
 
-    @step(after=ask, manual=True, within=lambda errand: timedelta(days=errand.days))
+    @step(after=ask, manual=True, within=lambda chore: chore.time())
     def go(self) -> None:
         """Somebody runs it."""
 

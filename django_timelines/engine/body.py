@@ -154,7 +154,7 @@ def _run_body(declaration: Declaration, name: RunName, frame: Frame, given: Mapp
     passed = step.when is None or bool(run.get("guard_passed"))
     begun = in_body = False
     try:
-        if step.asks_when and not run.get("timed") and not (step.waits and run.get("call")):
+        if asks_first(step, run):
             return Timed(_ask(step, workflow, given))
         if not passed and step.when is not None:
             if not step.when(workflow):
@@ -187,6 +187,14 @@ def _run_body(declaration: Declaration, name: RunName, frame: Frame, given: Mapp
         return replace(failed, said=_ask(step, declaration.workflow._in_body(frame), given))
     except Exception as error:
         return replace(failed, error=as_failure(error), rejection=None)
+
+
+def asks_first(step: Step[...], run: Mapping[str, Any]) -> bool:
+    """Tell whether the next attempt at this run asks the step's own functions, and runs no body.
+
+    A call that was there before its step needs no answer.
+    """
+    return step.asks_when and not run.get("timed") and not (step.waits and run.get("call"))
 
 
 def _ask(step: Step[...], workflow: Any, given: Mapping[str, Any]) -> dict[str, Any]:

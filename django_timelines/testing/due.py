@@ -7,13 +7,14 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 
 from django.db import router
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from .. import conf, moments, store
 from ..actors import ActorType, acting, this_process
 from ..engine import clock
 from ..engine.advanced import By
 from ..engine.answer import run_from
+from ..engine.body import asks_first
 from ..engine.claim import claim
 from ..engine.follow import follow_all
 from ..engine.projecting import begin_new
@@ -21,10 +22,13 @@ from ..engine.rescue import rescue
 from ..engine.runner import Runner
 from ..engine.slots import call_up_all
 from ..exceptions import TimelinesError
+from ..items import with_names
 from ..models import Run, Timeline
 from ..placements import INLINE
-from ..state import CLAIMABLE, RunName, StepStatus
+from ..registry import Declaration
+from ..state import CLAIMABLE, RunName, StepStatus, run_key
 from ..steps import Step
+from ..store import Snapshot
 
 TOO_MANY = 10_000
 EVER = datetime(1970, 1, 1, tzinfo=UTC)  # a test's projections react to all that happens in it
@@ -78,19 +82,26 @@ def keep_time(using: str) -> None:
 
 def next_due(using: str, family: uuid.UUID | None = None, left: Collection[uuid.UUID] = ()) -> Run | None:
     """Return the run that has been due for longest, of all timelines or of those with this correlation id, but for those left."""
-    paused = store.paused(using)
+    runs = _due(using).exclude(pk__in=left)
+    return (runs.filter(timeline__correlation=family) if family else runs).first()
+
+
+def questions(declaration: Declaration, snapshot: Snapshot, step: str = "") -> list[Run]:
+    """Return the due runs of a timeline, or of one step, that are to ask when they are due: no body runs in such an attempt."""
+    runs = _due(snapshot.using).filter(timeline=snapshot.id, step__in=[step] if step else declaration.steps)
+    state = with_names(snapshot, [RunName(run.step, run.item) for run in runs]).state
+    return [run for run in runs if asks_first(declaration.step(run.step), state["runs"][run_key(run.step, run.item)])]
+
+
+def _due(using: str) -> QuerySet[Run]:
+    """Return the runs that are due, of what is not paused, first those that have been for longest."""
+    paused, due = store.paused(using), Q(due=None) | Q(due__lte=moments.now())
     if store.EVERYTHING in paused:
-        return None
-    due = Q(due=None) | Q(due__lte=moments.now())
-    runs = Run.objects.using(using).filter(due, status__in=CLAIMABLE, ring__isnull=False).exclude(pk__in=left)
-    runs = runs.exclude(timeline__workflow__in=paused).exclude(
-        awaits__isnull=False, rings=0
-    )  # for whom there is no slot
-    return (
-        (runs.filter(timeline__correlation=family) if family else runs)
-        .order_by(F("due").asc(nulls_first=True), "id")
-        .first()
-    )
+        return Run.objects.none()
+    runs = Run.objects.using(using).filter(due, status__in=CLAIMABLE, ring__isnull=False)
+    runs = runs.exclude(timeline__workflow__in=paused)
+    runs = runs.exclude(awaits__isnull=False, rings=0)  # for whom there is no slot
+    return runs.order_by(F("due").asc(nulls_first=True), "id")
 
 
 def carry_out(run: Run, using: str, *, alone: bool = False) -> None:

@@ -16,7 +16,7 @@ from ..registry import Declaration
 from ..state import StepStatus, step_status
 from ..steps import Step
 from ..workflows import BoundStep, Workflow
-from .due import TOO_MANY, carry_out, keep_time, next_due
+from .due import TOO_MANY, carry_out, keep_time, next_due, questions
 
 W = TypeVar("W", bound=Workflow)
 _OPTIONS = ("upto", "key", "actor")
@@ -62,10 +62,11 @@ def _go_on(workflow: Workflow, upto: str, calls: dict[str, dict[str, Any]]) -> N
         status = step_status(snapshot.state, upto)
         if status in _ELSEWHERE:
             raise TimelinesError(f"The timeline does not come to {upto!r}: it is {status}.")
-        if status is not StepStatus.UPCOMING:
+        asking = questions(declaration, snapshot, upto)
+        if status is not StepStatus.UPCOMING and not asking:
             return
         keep_time(using)
-        if (run := next_due(using, snapshot.correlation)) is not None:
+        if (run := asking[0] if asking else next_due(using, snapshot.correlation)) is not None:
             carry_out(run, using, alone=True)
         else:
             waiting = _waiting(declaration, workflow, upto)

@@ -12,6 +12,8 @@ from .. import moments, store
 from ..actors import Actor, ActorType
 from ..engine.advance import advance
 from ..engine.advanced import By
+from ..engine.body import Timed, run_body
+from ..engine.claim import item_of
 from ..engine.failure import gave_up
 from ..engine.unique import see_who_has
 from ..events import EventType, NewEvent
@@ -21,6 +23,7 @@ from ..models import Timeline, new_id
 from ..registry import Declaration
 from ..state import RunName, empty, is_open, items_of
 from ..store import Snapshot
+from .due import questions
 
 BY = By(Actor(ActorType.SYSTEM, label="given"))
 _ERROR = {"type": "Exception", "message": "It failed, in a test's past.", "traceback": ""}
@@ -91,6 +94,16 @@ class Past:
                 (settle or self.complete)(before.name)
         if not self._is_open(step):
             raise TimelinesError(f"This past does not lead to {step!r}: the timeline went another way before.")
+
+    def ask(self) -> None:
+        """Ask the functions that tell when a step is due, and who gets it. One that cannot tell yet is asked by an attempt."""
+        for run in questions(self.declaration, self.snapshot):
+            name, attempt = RunName(run.step, run.item), run.attempt + 1
+            given = item_of(self.declaration, self.snapshot, name)
+            answer = run_body(self.declaration, self.snapshot, name, attempt, given)
+            if isinstance(answer, Timed):
+                started = NewEvent(EventType.ATTEMPT_STARTED, *name, attempt=attempt)
+                self._append([started, NewEvent(EventType.STEP_DUE, *name, data=answer.said, attempt=attempt)])
 
     def _items(self, step: str) -> Iterator[str]:
         """Yield the items that are open, one after the other as long as the step is; without items the step itself."""

@@ -15,6 +15,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from .. import store
 from ..domain import Event as Fact
+from ..engine.body import asks_first
 from ..engine.judge import check_item
 from ..exceptions import FieldUnset, Refused
 from ..items import with_all
@@ -24,7 +25,7 @@ from ..state import CLAIMABLE, Outcome, name_of, split_key, step_status
 from ..steps import Step
 from ..workflows import BoundStep, Workflow
 from .clock import travel
-from .due import carry_out, drain
+from .due import carry_out, drain, questions
 from .past import Past
 
 W = TypeVar("W", bound=Workflow)
@@ -90,8 +91,6 @@ class Story(Generic[W]):
         """
         self._reraise()
         self._head, self._outcome = self._snapshot().head, None
-        if isinstance(what, timedelta):
-            self._elapsed += what
         with travel(self._elapsed):
             try:
                 self._act(what, args, kwargs)
@@ -144,22 +143,42 @@ class Story(Generic[W]):
         return found
 
     def _act(self, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if what is None or isinstance(what, timedelta):
+        if what is None:
             drain(self._using)
+        elif isinstance(what, timedelta):
+            self._let_pass(what)
         elif isinstance(what, Step | str):
             self._run(_name(what), args, kwargs)
         else:
             answer = what(self.workflow)
             self._outcome = answer if isinstance(answer, Outcome) else None
 
+    def _let_pass(self, time: timedelta) -> None:
+        """Ask what is due just now until when it may take; then let the time pass, and run what is due by then."""
+        self._elapsed += time
+        for run in questions(self._past.declaration, self._snapshot()):
+            carry_out(run, self._using, alone=True)
+        with travel(time):
+            drain(self._using)
+
     def _run(self, key: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Call the step unless it is due anyhow, and run it here, wherever it is placed, without what comes next."""
+        """Call the step unless it is due anyhow, and run it here, wherever it is placed, without what comes next.
+
+        If it is to be asked first when it is due, that is an attempt of its own, which may come to another end.
+        """
+        if (run := self._due(key)) is not None and self._asks_first(key):
+            self._carry_out(run, key)
+            if self._asks_first(key):
+                return
         bound: BoundStep[...] = BoundStep(self.workflow, *split_key(key))
         if args or kwargs or self._due(key) is None:
             self._outcome = bound(*args, **kwargs)
         if (run := self._due(key)) is not None:
-            carry_out(run, self._using, alone=True)
-            self._outcome = BoundStep(self.workflow, *split_key(key)).wait(0)
+            self._carry_out(run, key)
+
+    def _carry_out(self, run: Run, key: str) -> None:
+        carry_out(run, self._using, alone=True)
+        self._outcome = BoundStep(self.workflow, *split_key(key)).wait(0)
 
     def _due(self, key: str) -> Run | None:
         step, item, _round = split_key(key)
@@ -167,8 +186,13 @@ class Story(Generic[W]):
         run = runs.filter(status__in=CLAIMABLE).first()
         return run if run is not None and (run.due is None or run.due <= now()) else None
 
+    def _asks_first(self, key: str) -> bool:
+        run = with_all(self._snapshot()).state["runs"].get(key, {})
+        return asks_first(self._past.declaration.step(split_key(key).step), run)
+
     def _happened(self) -> Self:
         self._past.check_all_is_set()
+        self._past.ask()
         self._head = self._past.snapshot.head
         return self
 

@@ -14,7 +14,7 @@ from django_timelines.testing.factories import WorkflowFactory
 from tests.shop.factories import OrderFactory, VisitFactory
 from tests.shop.workflows import Fork, Order, ran
 
-from .workflows import Announcement
+from .workflows import Announcement, Chore
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -75,6 +75,22 @@ class AnnouncementFactory(WorkflowFactory[Announcement]):
         model = Announcement
 
     people = ("Ada", "Bob")
+
+
+class ChoreFactory(WorkflowFactory[Chore]):
+    class Meta:
+        model = Chore
+
+    days = 2
+
+
+def test_a_step_whose_time_a_function_tells_is_reached_once_that_is_told() -> None:
+    chore = ChoreFactory(upto="go")
+
+    assert chore.go.status == "waiting"
+    assert chore.go() == "completed"
+    assert ChoreFactory(upto="thank").thank.status == "due"
+    assert_holds()
 
 
 def test_what_the_timeline_begins_on_the_way_goes_on_too() -> None:

@@ -18,6 +18,8 @@ from tests.hardening.workflows import Diary, Fact
 from tests.shop.here import HERE
 from tests.shop.workflows import Bar, Fork, Jury, Member, Order, Paid, Visit, plan, ran
 
+from .workflows import Chore
+
 pytestmark = pytest.mark.usefixtures("committed")
 
 
@@ -327,3 +329,93 @@ def test_a_fact_of_another_content_is_shown_with_what_it_said() -> None:
 
     with pytest.raises(AssertionError, match=r"Paid\(amount=4\) is not among .* Paid pay \{'amount': 5\}"):
         story.then(Paid(amount=4))
+
+
+def test_who_is_waited_for_as_long_as_a_function_tells_may_be_called_once_that_is_reached() -> None:
+    given(Chore, days=2).upto("go").then(steps={"go": "waiting"}, status="waiting")
+    given(Chore, days=2).upto("go").when("go").then("StepCalled go", "StepCompleted go", outcome="completed")
+    given(Chore).done("ask", days=2).when("go").then("StepCompleted go", steps={"thank": "due"})
+
+
+def test_a_function_that_tells_a_time_is_asked_before_the_call_that_comes_next() -> None:
+    given(Chore).when("ask", days=2).when("go").then("StepDue go", "StepCompleted go", outcome="completed")
+
+
+def test_time_passes_from_when_a_function_was_asked() -> None:
+    given(Chore, days=2).upto("go").when(timedelta(days=1)).then(steps={"go": "waiting"})
+    given(Chore, days=2).upto("go").when(timedelta(days=3)).then("StepOverdue go")
+    given(Chore).when("ask", days=2).when(timedelta(days=3)).then("StepOverdue go")
+    given(Chore, days=2).upto("go").overdue("go").then(steps={"go": "overdue"})
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "within=lambda parcel: timedelta(days=1)",
+        "delay=lambda parcel: timedelta(0)",
+        "until=lambda parcel: None",
+        "manual=True, assigned=lambda parcel: None",
+    ],
+)
+def test_a_step_of_which_a_function_is_asked_runs_by_its_name(option: str, deploy: Any) -> None:
+    parcel = deploy(f"""
+        class Parcel(Workflow):
+            @step
+            def post(self): ...
+
+            @step(after=post, {option})
+            def carry(self):
+                ran["carry"] += 1
+
+            @step(after=carry)
+            def sign(self): ...
+    """)
+
+    given(parcel).upto("carry").when("carry").then("StepCompleted carry", outcome="completed", steps={"sign": "due"})
+    story = given(parcel).when("post").when("carry").then("StepCompleted carry", outcome="completed")
+
+    assert ran["carry"] == 2
+    assert_holds(story.workflow)
+
+
+def test_a_function_is_asked_for_each_item(deploy: Any) -> None:
+    story = given(_parcel_for_each(deploy), people=["Ada", "Bob"]).upto("sign")
+
+    story.then(steps={"sign[Ada]": "waiting", "sign[Bob]": "waiting"})
+    story.when("sign[Bob]").then("StepCompleted sign[Bob]", steps={"sign[Ada]": "waiting"})
+    story.when(timedelta(days=1)).then("StepOverdue sign[Ada]")
+    assert_holds(story.workflow)
+
+
+def _parcel_for_each(deploy: Any) -> Any:
+    return deploy("""
+        class Parcel(Workflow):
+            people: list[str]
+
+            @step
+            def post(self, people: list[str]):
+                self.people = people
+
+            @step(after=post, each="people", manual=True, within=lambda parcel: timedelta(hours=1))
+            def sign(self, person: str): ...
+    """)
+
+
+def test_a_function_that_cannot_tell_yet_is_left_to_the_first_attempt() -> None:
+    story = given(Chore).done("ask").then(status="running", steps={"go": "due"})
+
+    story.when("go").then("StepBlocked go", outcome="blocked")
+    given(Chore, days=-1).upto("go").when("go").then("AttemptFailed go", outcome="retrying")
+
+
+def test_a_function_that_tells_what_is_no_time_blocks_and_the_call_is_not_made(deploy: Any) -> None:
+    parcel = deploy("""
+        class Parcel(Workflow):
+            @step
+            def post(self): ...
+
+            @step(after=post, manual=True, within=lambda parcel: 5)
+            def sign(self): ...
+    """)
+
+    given(parcel).upto("sign").when("sign").then("StepBlocked sign", outcome="blocked")

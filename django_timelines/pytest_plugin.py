@@ -88,7 +88,7 @@ def _has_database(request: pytest.FixtureRequest) -> bool:
     if request.cls is not None and issubclass(request.cls, SimpleTestCase):
         return False
     marker = request.node.get_closest_marker("django_db")
-    if marker is None and not {"db", "transactional_db"} & set(request.fixturenames):
+    if marker is None and not {"db", "transactional_db", "live_server"} & set(request.fixturenames):
         return False
     allowed = (marker.kwargs.get("databases") if marker else None) or ["default"]
     return allowed == "__all__" or router.db_for_write(Timeline) in allowed

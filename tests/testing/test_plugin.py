@@ -65,6 +65,10 @@ def test_it_breaks_without_a_transaction(transactional_db):
     Errand.start(what="bread")
     Timeline.objects.update(status="completed")
 
+def test_it_breaks_behind_a_live_server(live_server):
+    Errand.start(what="bread")
+    Timeline.objects.update(status="completed")
+
 class ItBreaks(TestCase):
     def test_it_breaks_unseen(self):
         Errand.start(what="bread")
@@ -95,15 +99,16 @@ def run(project: Path, *options: str) -> str:
 def test_nothing_is_checked_that_nobody_asked_for(project: Path) -> None:
     said = run(project)
 
-    assert "6 passed" in said, said
+    assert "7 passed" in said, said
 
 
 def test_each_test_with_a_database_is_checked_where_the_ini_file_asks_for_it(project: Path) -> None:
     said = run(project, "-o", "timelines_hold=true")
 
-    assert "6 passed, 2 errors" in said, said
+    assert "7 passed, 3 errors" in said, said
     assert "ERROR test_errands.py::test_it_breaks - AssertionError: errands.Errand" in said
     assert "ERROR test_errands.py::test_it_breaks_without_a_transaction - AssertionError" in said
+    assert "ERROR test_errands.py::test_it_breaks_behind_a_live_server - AssertionError" in said
     assert "the status is 'completed', and by its events " in said
 
 

@@ -73,6 +73,9 @@ class Input:
         return NewEvent(EventType.STEP_CALLED, *name, data=data, at=moments.now())
 
 
+NO_INPUT = Input({}).digest
+
+
 @sensitive_variables()
 def check_input(declaration: Declaration, step: Step[...], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Input:
     """Check a call's arguments against the step's parameters; ``Rejected`` names each one that does not fit."""

@@ -18,7 +18,7 @@ from django.db import DatabaseError, connections, transaction
 
 from .. import conf, moments, store
 from ..events import NewEvent
-from ..exceptions import Conflict, NotUnique
+from ..exceptions import Conflict, LeaseLost, NotUnique
 from ..placements import INLINE, stopping
 from ..signals import progressed
 from ..state import run_key
@@ -32,6 +32,7 @@ from .interrupt import Again
 from .leases import keeper
 from .patience import Patience
 from .record import check_ours
+from .rows import begins_anew
 from .runner import Held, Runner, commit, load
 from .sealing import sealed_row
 
@@ -83,11 +84,23 @@ class Batches:
     def stored(self) -> Any:
         """Return the cursor that an earlier attempt, or an earlier run of this body, has left; None for none."""
         held = self._held
-        if held.pending:
-            return None
-        cursor = store.cursor_of(self._runner.using, held.snapshot.id, held.name.step, held.fence)
+        cursor = self._left_by_a_blocked_run() if held.pending else self._cursor_of(held.fence)
         held.base = dict((cursor or {}).get("base", {}))
         return cursor
+
+    def _left_by_a_blocked_run(self) -> Any:
+        """Return the cursor of the run that this call, of which nothing is written yet, tries again."""
+        key = run_key(*self._held.name)
+        blocked, called = self._held.snapshot.state["runs"].get(key), self._held.seen.state["runs"][key]
+        if blocked is None or begins_anew(blocked, called):
+            return None
+        try:
+            return self._cursor_of(blocked["fence"])
+        except LeaseLost as lost:  # it went on meanwhile: the call itself must be judged again
+            raise Again(Conflict(str(lost))) from lost
+
+    def _cursor_of(self, fence: int) -> Any:
+        return store.cursor_of(self._runner.using, self._held.snapshot.id, self._held.name.step, fence)
 
     def check(self) -> None:
         """See that what the body does can be committed from here."""

@@ -30,6 +30,7 @@ from ..statements import type_row
 from ..store import Change, Snapshot
 from . import bells
 from .advanced import Advance, By
+from .asked import NO_INPUT
 
 NO_CURSOR = {"cursor": None, "progress": None}  # another call, another round, another step: the row begins anew
 
@@ -116,6 +117,19 @@ def derive_items(change: Change) -> None:
             change.items_gone.append(RunName(step, item))
 
 
+def begins_anew(old: type_run, run: type_run) -> bool:
+    """Tell whether a run begins at its first item: in another round, or by another call. To call what is blocked with the same
+    input, or again with none, is to try it again.
+    """
+    is_tried_again = old["status"] == StepStatus.BLOCKED and _input_of(old) == _input_of(run)
+    goes_on = is_tried_again or old.get("call") == run.get("call")
+    return not goes_on or old.get("round", 1) != run.get("round", 1)
+
+
+def _input_of(run: type_run) -> str:
+    return str(run.get("digest") or NO_INPUT)
+
+
 def _has_row(run: type_run) -> bool:
     """Tell whether a run is open and somebody can take it. One that stands for its items cannot be taken."""
     return is_open(run) and "each" not in run
@@ -167,7 +181,7 @@ def _run_row(result: Advance, name: RunName, run: type_run, old: type_run | None
     row["assigned"] = (run.get("assigned") or {}).get("id")
     if old is None or not _has_row(old):
         row["id"] = new_id()
-    elif (old.get("call"), old.get("round", 1)) != (run.get("call"), run.get("round", 1)):
+    elif begins_anew(old, run):
         row |= NO_CURSOR
     row["ring"] = row["until"] if run["status"] == StepStatus.WAITING else None
     if run["status"] == StepStatus.RUNNING:

@@ -20,10 +20,11 @@ from django_timelines.models import Lease, Run, Timeline
 from django_timelines.placements import stopping
 from django_timelines.testing import drain, recorded_errors, travel
 from django_timelines.testing.due import carry_out, next_due
+from django_timelines.workflows import PermanentFailure
 from tests.shop.here import HERE
 from tests.shop.models import Entry
 
-from .workflows import Called, Freely, Later, Load, Loaded, Once, Outside, Post, Twice, letters, trouble, walked
+from .workflows import Called, Freely, Later, Load, Loaded, Once, Outside, Post, Twice, befall, letters, trouble, walked
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
@@ -557,6 +558,66 @@ def test_a_call_with_other_input_begins_at_its_first_item(place: Any) -> None:
 
     assert rows() == ["row 0", "row 1", *(f"row {item}" for item in range(10, 15))]
     assert now(called).loaded == 5
+
+
+@pytest.mark.parametrize(("workflow", "given"), [(Load, {}), (Called, {"first": 0, "last": 10})])
+@pytest.mark.parametrize("placed", [{}, {"load": "embedded"}])
+def test_a_call_of_a_blocked_step_with_the_same_input_goes_on_at_its_cursor(
+    workflow: Any, given: dict[str, int], placed: dict[str, str], place: Any
+) -> None:
+    place(f"workflows.{workflow.__name__}", **placed)
+    trouble[7] = at_first(PermanentFailure("closed"))
+    load = begin(workflow, **given)
+    assert now(load).load.status == "blocked"
+
+    load.load(**given)
+    drain()
+
+    assert rows() == [f"row {item}" for item in range(10)]
+    assert (now(load).load.status, now(load).loaded) == ("completed", 10)
+
+
+def test_a_call_of_a_blocked_effect_outside_goes_on_at_its_cursor() -> None:
+    def walk(once: Any) -> None:
+        for item in once.iterate(range(5), batch=1):
+            letters.append(item)
+            befall(once, item)
+
+    trouble["go"], trouble[3] = walk, at_first()
+    once = begin(Once)
+    assert (now(once).go.status, letters) == ("blocked", [0, 1, 2, 3])
+
+    once.go()
+    drain()
+
+    assert letters == [0, 1, 2, 3, 3, 4]
+
+
+def test_a_call_that_finds_its_cursor_taken_is_judged_again(elsewhere: Any) -> None:
+    def retried(load: Any) -> None:
+        trouble.clear()
+        elsewhere(lambda: [now(load).load.retry(), drain()])
+
+    trouble[7] = at_first(PermanentFailure("closed"))
+    load = begin()
+    trouble["before"] = retried
+
+    load.load()
+
+    assert rows() == [f"row {item}" for item in range(10)]
+
+
+@pytest.mark.parametrize("placed", [{}, {"load": "embedded"}])
+def test_a_call_of_a_blocked_step_with_other_input_begins_at_its_first_item(placed: dict[str, str], place: Any) -> None:
+    place("workflows.Called", **placed)
+    trouble[3] = at_first(PermanentFailure("closed"))
+    called = begin(Called, first=0, last=6)
+    assert now(called).load.status == "blocked"
+
+    called.load(first=10, last=15)
+    drain()
+
+    assert rows() == ["row 0", "row 1", *(f"row {item}" for item in range(10, 15))]
 
 
 def test_the_next_step_of_a_runner_does_not_find_the_cursor() -> None:

@@ -190,7 +190,7 @@ def step(body: Any = None, /, **options: Any) -> Any:
     ``renamed_from``: the name that the step had before; timelines under way go on under the new one.
     ``each="drinks"``: one run for each item of that field, given to the body's first parameter; ``build.make["latte"]`` is
     one of them. ``by="sku"`` names the part of an item that is its key. ``at_once=4``: no more are open at the same time.
-    ``at_least=2`` done are enough, or ``at_most_failed=1`` may fail; otherwise all have to be done.
+    ``at_least=2`` done are enough, and the rest is left; or all are done, of which ``at_most_failed=1`` may fail; or none may.
     ``again=review``: once it is done, ``review`` and all that comes after it begin a new round; fields stay as they are.
     ``allowed``: who may call it: a permission, ``"group:…"``, ``"user:…"``, ``"link"``, a function of workflow and user.
     ``limit=3``: so many attempts at once, over all timelines and processes; ``limit=Limit(2, per="account")`` for each account.

@@ -220,10 +220,11 @@ class Graph:
         except ValueError as error:
             said = {"type": "", "message": str(error), "traceback": ""}
             return [NewEvent(EventType.STEP_BLOCKED, node.name, data={"reason": "each", "error": said})]
-        first, enough = len(items) if node.each.at_once is None else node.each.at_once, node.each.enough(len(items))
+        first, enough = len(items) if node.each.at_once is None else node.each.at_once, node.each.at_least
         out_of_reach = enough is not None and enough > len(items)  # the step fails, and begins none of them
         first = 0 if out_of_reach else first
         every: dict[str, Any] = {"each": len(items), "enough": enough}
+        every |= {"may_fail": node.each.at_most_failed} if node.each.at_most_failed is not None else {}
         every |= {"rest": [list(pair) for pair in items[first:]]} if items[first:] else {}
         begun = NewEvent(EventType.STEP_DUE, node.name, data=every)
         if out_of_reach:

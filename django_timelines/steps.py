@@ -57,8 +57,8 @@ class Parameter:
 class Each:
     """What ``each=`` declares: one run for each item of a field's list.
 
-    ``at_once``: how many may be open at the same time; what is blocked or overdue does not count. ``at_least`` done are enough;
-    or ``at_most_failed`` of them may fail. Otherwise all have to be done.
+    ``at_once``: how many may be open at the same time; what is blocked or overdue does not count. ``at_least`` done are enough:
+    then the rest is left. Or all are done, of which ``at_most_failed`` may fail. Otherwise none may.
     """
 
     field: str
@@ -72,10 +72,6 @@ class Each:
     def tolerates(self) -> bool:
         """Tell whether an item may fail for good: the class says what then."""
         return self.at_least is not None or self.at_most_failed is not None
-
-    def enough(self, count: int) -> int | None:
-        """Return how many of so many items have to be done, or None for all of them."""
-        return max(0, count - self.at_most_failed) if self.at_most_failed is not None else self.at_least
 
     def list_in(self, fields: Mapping[str, Any]) -> Any:
         """Return the list as stored fields have it, or the field's default; ``ValueError`` if it cannot be brought up."""
@@ -314,7 +310,9 @@ def _each(name: str, field: Any, by: str, **numbers: int | None) -> Each | None:
         if isinstance(number, bool) or not isinstance(number, int) or number < (option != "at_most_failed"):
             raise DeclarationError(f"Step {name!r}: {option}={number!r} leaves no item to do. Write {option}=2, say.")
     if len(given.keys() & {"at_least", "at_most_failed"}) == 2:
-        raise DeclarationError(f"Step {name!r}: at_least= and at_most_failed= say the same thing twice. Keep one.")
+        raise DeclarationError(
+            f"Step {name!r}: with at_least= the rest is left, with at_most_failed= none is. Keep one."
+        )
     return Each(field, by, **numbers)
 
 

@@ -28,6 +28,8 @@ def notes_of(event: Event) -> type_notes:
         yield _("items"), str(data["each"])
     if data.get("enough") is not None:
         yield _("enough, once done"), str(data["enough"])
+    if "may_fail" in data:
+        yield _("of which may fail"), str(data["may_fail"])
     if data.get("final"):
         yield _("it cannot be done any more"), ""
     if event.type == EventType.STEP_ASSIGNED:

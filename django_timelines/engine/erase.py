@@ -55,6 +55,7 @@ _STRUCTURE = frozenset(
         *("through", "remind", "planned", "since", "number", "wait"),
         "each",
         "enough",
+        "may_fail",
     }
     | {
         "to",

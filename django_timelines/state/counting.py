@@ -53,18 +53,20 @@ def count_undo(runs: Runs, event: NewEvent, before: type_run, step: str, sequenc
 
 
 def status_of_all(every: type_run) -> StepStatus:
-    """Say where a step with items stands. ``enough``: how many must be done; all, unless it says so."""
-    counts, enough = every["each"], every["enough"]
+    """Say where a step with items stands. ``enough``: so many done settle it. ``may_fail``: so many may, when nothing is left."""
+    counts, enough, may_fail = every["each"], every["enough"], every.get("may_fail")
     done = sum(counts.get(status, 0) for status in DONE)
     late, failed = counts.get(LATE, 0), sum(counts.get(status, 0) for status in BROKEN)
-    left = counts["count"] - done - late - failed - counts.get(StepStatus.NOT_TAKEN, 0)
+    not_taken = counts.get(StepStatus.NOT_TAKEN, 0)
+    left = counts["count"] - done - late - failed - not_taken
     broken = StepStatus.FAILED if failed or not late else StepStatus.OVERDUE
     if enough is not None and (done >= enough or done + left < enough):
         return StepStatus.COMPLETED if done >= enough else broken
+    too_many = late + failed > (may_fail or 0)
+    if too_many and (not left or may_fail is not None):
+        return broken
     if not left:
-        return (
-            broken if late or failed else StepStatus.COMPLETED if done or not counts["count"] else StepStatus.NOT_TAKEN
-        )
+        return StepStatus.NOT_TAKEN if 0 < not_taken == counts["count"] else StepStatus.COMPLETED
     if counts.get(StepStatus.BLOCKED):
         return StepStatus.BLOCKED
     return StepStatus.RUNNING if any(counts.get(status) for status in (*MOVING, LATER)) else StepStatus.WAITING

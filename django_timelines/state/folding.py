@@ -62,7 +62,7 @@ _LASTING = (
     "wait",
     "tried",
 )
-_OF_ITEMS = ("each", "enough", "begun", "value", "index")  # what is left of a run that is cancelled
+_OF_ITEMS = ("each", "enough", "may_fail", "begun", "value", "index")  # what is left of a run that is cancelled
 # and what an event says of it
 _TOLD = (
     "due",
@@ -316,4 +316,5 @@ def _take_in(after: type_run, data: Mapping[str, Any], sequence: int) -> None:
         after["value"] = sequence
     if "each" in data:
         after |= {"each": {"count": data["each"]}, "enough": data.get("enough"), "begun": 0}
+        after |= {"may_fail": data["may_fail"]} if "may_fail" in data else {}
         after["status"] = str(status_of_all(after))

@@ -56,7 +56,8 @@ def _step(draw: Any, name: str, made: Mapping[str, bool], often: int) -> str:
     options = f"after={after}, retry=TWICE{again}{each}{remind}" + maybe("within", SPANS)
     options += maybe("early", ["'keep'"], but=not waits) + maybe("delay", SPANS, but=waits)
     options += ", when=lambda job: job.rounds < 2" if again else maybe("when", ["lambda job: answers()"])
-    options += maybe("at_once", ["1", "2"], but=not each) + maybe("at_least", ["1"], but=not each)
+    options += maybe("at_once", ["1", "2"], but=not each)
+    options += maybe("at_least", ["1"], but=not each) or maybe("at_most_failed", ["1"], but=not each)
     if is_child:
         return f"\n    {name} = subworkflow({draw(st.sampled_from(['Leg', 'Errand']))}, {options})\n"
     options += maybe("limit", ["1"]) + f", delivery={draw(DELIVERIES)}" + ", manual=True" * (kind == "waits")

@@ -21,6 +21,7 @@ from django_timelines.state import (
     empty,
     fold,
     is_open,
+    is_settled,
     items_of,
     lies_beside,
     loaded,
@@ -98,6 +99,18 @@ def decide_partly(graph: Graph, whole: Any, event: NewEvent, sequence: int) -> t
         assert len(wanted) == len(set(wanted)), "what was read is asked for again"
 
 
+def begun(state: Any) -> bool:
+    return "each" in state["runs"].get("make", {})
+
+
+def left(state: Any) -> list[Any]:
+    return [run for run in items_of(state, "make").values() if "index" in run and not is_settled(run)]
+
+
+def failed(state: Any) -> list[Any]:
+    return [run for run in items_of(state, "make").values() if run["status"] == "failed" or run.get("final")]
+
+
 def beside(state: Any) -> dict[str, Any]:
     return {key: run for key, run in state["runs"].here().items() if lies_beside(state["runs"], key)}
 
@@ -121,6 +134,8 @@ def test_a_part_and_the_whole_decide_the_same(graph: Graph, count: int, data: st
         assert (stored(part_after), part_after["fields"]) == (stored(after), after["fields"])
         assert timeline_status(part_after) == timeline_status(after)
         assert anything_open(part_after) == any(is_open(run) for run in after["runs"].values())
+        if graph.nodes["make"].each.at_most_failed == 1 and begun(after):
+            assert is_open(after["runs"]["make"]) == (bool(left(after)) and len(failed(after)) <= 1)
         written = {key: run for key, _old, run in changed(partly, part_after) if run and key in beside(part_after)}
         assert beside(whole) | written == beside(after)
         assert settled_items(after, "make")[0] == sum(

@@ -12,16 +12,37 @@ from django_timelines.engine.answer import run_from
 from django_timelines.engine.claim import claim
 from django_timelines.engine.clock import tick
 from django_timelines.engine.history import state_at
+from django_timelines.events import EventType, NewEvent
 from django_timelines.exceptions import DeclarationError, PermanentFailure, Refused, Unknown
 from django_timelines.items import read_all
 from django_timelines.models import Event, Item, Run, Timeline
-from django_timelines.state import MOVING, items_of
+from django_timelines.state import MOVING, empty, fold, items_of
 from django_timelines.testing import assert_holds, drain, recorded_errors, travel
 from django_timelines.testing.due import carry_out
 from django_timelines.workflows import Workflow, step
 from tests.races.workers import worker
 from tests.shop.models import Entry
 from tests.shop.workflows import Bar, Desk, Jury, Panel, Tray, plan, ran
+
+TOUR = """
+    class Parcel(Workflow):
+        shops: list[str]
+
+        @step
+        def take(self, shops: list[str]):
+            self.shops = shops
+
+        @step(after=take, each="shops", at_most_failed=1, at_once=1)
+        def deliver(self, shop: str):
+            if shop in plan.get("deliver", ""):
+                raise PermanentFailure("closed")
+
+        @step(after=deliver)
+        def park(self): ...
+
+        @step(after=deliver.failed)
+        def walk(self): ...
+"""
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -591,6 +612,68 @@ def test_a_list_that_is_too_short_for_at_least_begins_none_of_its_items(
     now = workflow.get(parcel.pk)
     assert (now.sign.status, now.apologise.status, now.timeline.status) == ("failed", "completed", "completed")
     assert ([now.sign[person].status for person in people], ran["sign"]) == (["not taken"] * len(people), 0)
+
+
+@pytest.mark.parametrize("at_once", ["", ", at_once=1"])
+@pytest.mark.parametrize(
+    ("shops", "closed", "statuses", "whole"),
+    [
+        ("abc", "", "completed completed completed", "completed"),
+        ("abc", "a", "failed completed completed", "completed"),
+        ("abc", "c", "completed completed failed", "completed"),
+        ("a", "", "completed", "completed"),
+        ("a", "a", "failed", "completed"),
+        ("", "", "", "completed"),
+        ("ab", "ab", "failed failed", "failed"),
+    ],
+)
+def test_so_many_items_may_fail_and_the_step_is_done_when_nothing_is_left_to_do(
+    deploy: Any, at_once: str, shops: str, closed: str, statuses: str, whole: str
+) -> None:
+    parcel = deploy(TOUR.replace(", at_once=1", at_once)).start(shops=[*shops])
+    plan["deliver"] = closed
+    with recorded_errors():
+        drain()
+
+    parcel = fresh(parcel)
+    assert [parcel.deliver[shop].status for shop in shops] == statuses.split()
+    assert (parcel.deliver.status, parcel.timeline.status) == (whole, "completed")
+    assert (parcel.park.status, parcel.walk.status) == {
+        "completed": ("completed", "not taken"),
+        "failed": ("not reached", "completed"),
+    }[whole]
+    assert_holds(parcel)
+
+
+def test_the_step_fails_as_soon_as_more_items_have_failed_than_may(deploy: Any) -> None:
+    parcel = deploy(TOUR).start(shops=[*"abcd"])
+    plan["deliver"] = "ab"
+    with recorded_errors():
+        drain()
+
+    parcel = fresh(parcel)
+    assert [parcel.deliver[shop].status for shop in "abcd"] == ["failed", "failed", "not taken", "not taken"]
+    assert (parcel.deliver.status, parcel.walk.status) == ("failed", "completed")
+
+
+def test_an_item_that_is_not_taken_has_not_failed(deploy: Any) -> None:
+    code = TOUR.replace("at_once=1", "when=lambda parcel: 'closed' not in plan")
+    plan["closed"] = True
+    parcel = deploy(code).start(shops=[*"abc"])
+    drain()
+
+    assert (fresh(parcel).deliver.status, fresh(parcel).walk.status) == ("not taken", "not taken")
+    assert fresh(parcel).timeline.status == "completed"
+
+
+def test_events_of_a_step_that_was_stored_with_a_quorum_are_folded_as_they_were() -> None:
+    done = [NewEvent(EventType.STEP_COMPLETED, "deliver", shop) for shop in "ab"]
+    begun = NewEvent(EventType.STEP_DUE, "deliver", data={"each": 3, "enough": 2})
+    items = [NewEvent(EventType.STEP_DUE, "deliver", shop, data={"value": shop}) for shop in "abc"]
+
+    runs = fold(empty(), [begun, *items, *done], 1)["runs"]
+
+    assert (runs["deliver"]["status"], runs["deliver[c]"]["status"]) == ("completed", "due")
 
 
 def test_a_kept_call_of_what_is_no_item_counts_as_none(deploy: Any) -> None:

@@ -23,7 +23,19 @@ _TOLD = {  # in words, or noise
     *("changes", "fields", "error", "reason", "due", "until", "digest", "waiting", "input"),
     *("of", "round", "to", "rounds", "unset", "kept", "undo", "withdrawn", "renamed", "cancelled", "compensate"),
     *("through", "instead_of", "assigned", "remind", "planned", "since", "number", "wait", "timed", "slots"),
-    *("superseded", "outcome", "changes_kept_back", "theirs", "child", "each", "enough", "may_fail", "final"),
+    *(
+        "superseded",
+        "outcome",
+        "changes_kept_back",
+        "theirs",
+        "child",
+        "each",
+        "enough",
+        "may_fail",
+        "final",
+        "late",
+        "was_until",
+    ),
 }
 
 

@@ -51,6 +51,8 @@ def notes_of(event: Event) -> type_notes:
         yield _("not before") if event.type == EventType.STEP_DUE else _("next attempt"), words.moment_of(data["due"])
     if data.get("until"):
         yield _("until"), words.moment_of(data["until"])
+    if data.get("late"):
+        yield _("its time had run out"), words.moment_of(data["was_until"]) if "was_until" in data else ""
 
 
 def kept_back(data: Mapping[str, Any]) -> list[tuple[str, Payload]]:

@@ -63,12 +63,12 @@ class Input:
         """Tells one input from another; secrets do not count."""
         return hashlib.sha256(json.dumps(self.encoded, sort_keys=True).encode()).hexdigest()[:32]
 
-    def event(self, name: RunName, key: str = "", *, early: bool = False, late: bool = False) -> NewEvent:
-        """Return the event of the call."""
+    def event(self, name: RunName, key: str = "", *, early: bool = False, late: str | None = None) -> NewEvent:
+        """Return the event of the call. ``late``: the deadline that has passed."""
         data: dict[str, Any] = {"input": self.encoded, "digest": self.digest}
         data |= {"key": key} if key else {}
         data |= {"early": True} if early else {}
-        data |= {"late": True} if late else {}
+        data |= {"late": True, "was_until": late} if late else {}
         data |= {"sealed": sorted(self.secrets)} if self.secrets else {}
         return NewEvent(EventType.STEP_CALLED, *name, data=data, at=moments.now())
 

@@ -21,7 +21,7 @@ from ..items import with_names
 from ..models import Timeline, new_id
 from ..placements import INLINE
 from ..registry import Declaration
-from ..state import Outcome, RunName, StepStatus, empty, is_late, run_key, type_state
+from ..state import Outcome, RunName, StepStatus, empty, late_since, run_key, type_state
 from ..steps import Delivery
 from ..store import EVERYTHING, Snapshot
 from . import bells
@@ -178,7 +178,7 @@ def _try_call(
     elif verdict is None:
         verdict = judge(declaration, snapshot.state, asked)
     if verdict is Verdict.ACCEPT:
-        late = is_late(snapshot.state, asked.name, moments.now())
+        late = late_since(snapshot.state, asked.name, moments.now())
         called = instead_of(given.event(asked.name, asked.key, late=late), snapshot.state["runs"], runner.actor)
         after = _carry_out(declaration, snapshot, asked.name, [called], given, runner)
         return outcome_of(as_it_ended(snapshot, after, asked.name), RunName(*asked.name[:2])), after

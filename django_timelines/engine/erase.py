@@ -38,6 +38,7 @@ _STRUCTURE = frozenset(
         "waiting",
         "early",
         "late",
+        "was_until",
         "due",
         "until",
         "final",

@@ -27,7 +27,7 @@ from ..state import (
     RunName,
     StepStatus,
     has_unfitting_child,
-    is_late,
+    late_since,
     open_runs,
     run_key,
     split_key,
@@ -84,8 +84,10 @@ def retry(
             raise _refused(name, status, _("Only a step that is blocked or being retried can be tried again"))
         if has_unfitting_child(now.state["runs"][run_key(*name)]):
             return take_results_again(declaration, now, name)
-        late = {"late": True} if is_late(now.state, name, moments.now()) else {}
-        return NewEvent(EventType.STEP_DUE, *name, data={"reason": clean_reason(reason)} | late)
+        late = late_since(now.state, name, moments.now())
+        data: dict[str, Any] = {"reason": clean_reason(reason)}
+        data |= {"late": True, "was_until": late} if late else {}
+        return NewEvent(EventType.STEP_DUE, *name, data=data)
 
     after = append(declaration, snapshot, event, actor, name, exact=exact)
     return _outcome(snapshot, after, name), after

@@ -123,10 +123,10 @@ def keys_to_show(state: type_state, step: str, most: int) -> list[str]:
     return [step, *shown] if step in state["runs"] else shown
 
 
-def is_late(state: type_state, name: RunName, now: datetime) -> bool:
-    """Tell whether the run's deadline has passed."""
-    until = state["runs"].get(run_key(*name), {}).get("until")
-    return until is not None and datetime.fromisoformat(until) <= now
+def late_since(state: type_state, name: RunName, now: datetime) -> str | None:
+    """Return the run's deadline if it has passed, as it is stored."""
+    until: str | None = state["runs"].get(run_key(*name), {}).get("until")
+    return until if until is not None and datetime.fromisoformat(until) <= now else None
 
 
 def waits_for_call(state: type_state, key: str) -> bool:

@@ -45,6 +45,7 @@ _LASTING = (
     "digest",
     "key",
     "until",
+    "was_until",
     "sealed",
     "guard_passed",
     "of",
@@ -67,6 +68,7 @@ _OF_ITEMS = ("each", "enough", "may_fail", "begun", "value", "index")  # what is
 _TOLD = (
     "due",
     "until",
+    "was_until",
     "reason",
     "error",
     "errors",
@@ -296,6 +298,8 @@ def _run_after(run: type_run, event: NewEvent, sequence: int) -> type_run:
     elif event.type == EventType.STEP_REJECTED:
         for name in ("call", "digest", "key", "sealed"):
             after.pop(name, None)
+        if "was_until" in after:  # nobody's call has been taken in its stead
+            after["until"] = after.pop("was_until")
     if after["status"] != StepStatus.UPCOMING:
         after.pop("item", None)
     return after

@@ -9,8 +9,10 @@ from django.contrib.auth import get_user_model
 
 from django_timelines import moments
 from django_timelines.engine import clock
+from django_timelines.events import EventType, NewEvent
 from django_timelines.exceptions import DeclarationError, Refused, Rejected
 from django_timelines.models import Event, Lease, Run
+from django_timelines.state import empty, fold
 from django_timelines.testing import assert_holds, drain, recorded_errors, travel
 from django_timelines.workflows import Workflow, step
 from tests.shop.here import HERE
@@ -288,6 +290,64 @@ def test_what_nobody_has_begun_ends_with_the_cancel_that_comes_while_its_functio
 
     assert (fresh(parcel).timeline.status, fresh(parcel).sign.status, ran["sign"]) == ("cancelled", "cancelled", 0)
     assert_holds(parcel)
+
+
+@pytest.mark.parametrize("how", ["paused", "placed elsewhere", "tried again by a person"])
+def test_a_step_whose_call_after_the_deadline_is_rejected_has_its_deadline_still(
+    how: str, deploy: Any, place: Any
+) -> None:
+    parcel = deploy("""
+        from django.core.exceptions import ValidationError
+
+        class Parcel(Workflow):
+            @step
+            def post(self): ...
+
+            @step(after=post, within=timedelta(hours=1), retry=Retry(1))
+            def sign(self, points: int):
+                if points > 0 and not plan.pop("sign", None):
+                    raise ConnectionError("not now")
+                raise ValidationError("not so many")
+
+            @step(after=sign.overdue)
+            def complain(self): ...
+    """).start()
+    drain()
+    if how == "paused":
+        fresh(parcel).timeline.pause(reason="a break")
+    elif how == "placed elsewhere":
+        place("shop.Parcel", sign="embedded")
+    else:
+        with recorded_errors():
+            fresh(parcel).sign(points=1)
+        plan["sign"] = True
+
+    with travel(HOUR + timedelta(milliseconds=100)):  # between two looks of the clock
+        if how == "tried again by a person":
+            fresh(parcel).sign.retry()
+        else:
+            fresh(parcel).sign(points=0)
+        assert fresh(parcel).sign.status == "due"
+        if how == "paused":
+            fresh(parcel).timeline.resume()
+        drain()
+
+        assert (fresh(parcel).sign.status, fresh(parcel).complain.status) == ("overdue", "completed")
+    assert types(parcel, "sign")[-2:] == ["StepRejected", "StepOverdue"]
+    assert_holds(parcel)
+
+
+def test_what_was_stored_of_a_late_call_before_it_told_its_deadline_is_folded_as_it_was() -> None:
+    until = moments.to_text(moments.now())
+    events = [
+        NewEvent(EventType.STEP_DUE, "sign", data={"waiting": True, "until": until}),
+        NewEvent(EventType.STEP_CALLED, "sign", data={"digest": "d", "late": True}),
+        NewEvent(EventType.STEP_REJECTED, "sign", attempt=1),
+    ]
+
+    run = fold(empty(), events, 1)["runs"]["sign"]
+
+    assert run == {"status": "waiting", "fence": 3, "attempt": 1}
 
 
 def test_a_step_without_a_deadline_from_its_function_is_never_overdue(deploy: Any) -> None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from django.core.exceptions import ValidationError
+from django.db import InterfaceError, OperationalError
 
 from .. import moments, registry, store
 from ..events import EventType, NewEvent
@@ -45,6 +45,7 @@ from .advanced import Advance, By
 from .asked import Input
 from .cancel import cancellation
 from .elsewhere import done_elsewhere, is_fresh, lacks
+from .errors import described
 from .failure import gave_up
 from .notices import notice_row
 from .patience import Patience
@@ -285,8 +286,11 @@ def _results(declaration: Declaration, step: Step[...], child: Timeline) -> tupl
         try:
             declared = declaration.fields[field]
             changes[field] = declared.encode(declared.decode(value))
-        except (ValidationError, ValueError) as error:
-            return {}, f"{source!r} of {child.workflow} {child.pk} does not fit {field!r}: {error}"
+        except (InterfaceError, OperationalError):  # the database is away: they are looked at again
+            raise
+        except Exception as error:  # a validator is the project's own code, and a row may be gone
+            said = described(error)["message"]
+            return {}, f"{source!r} of {child.workflow} {child.pk} does not fit {field!r}: {said}"
     return changes, ""
 
 

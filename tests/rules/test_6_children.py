@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import timedelta
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -531,3 +532,54 @@ def test_the_explanation_names_the_step_whose_child_is_under_way(deploy: Any) ->
     drain()
 
     assert workflow.get(parcel.pk).timeline.explain().reasons[0].step == "first_payment"
+
+
+UNFIT = {
+    "a row that is gone": """
+        class Pay(Workflow):
+            receipt: Entry
+            @step
+            def ask(self): self.receipt = Entry.objects.create(text="gone")
+            @step(after=ask, manual=True)
+            def tip(self): ...
+        class Parcel(Workflow):
+            receipt: Entry | None
+    """,
+    "a validator that raises": """
+        class Pay(Workflow):
+            receipt: int | None = None
+            @step
+            def ask(self): ...
+            @step(after=ask, manual=True)
+            def tip(self): ...
+        class Parcel(Workflow):
+            receipt: Annotated[int, BeforeValidator(lambda given: given + 1)] = 0
+    """,
+}
+BESIDE = """
+    number: int = 0
+    @step
+    def post(self): ...
+    first = subworkflow(Pay, after=post, results={"receipt": "receipt"})
+    second = subworkflow(Pay, after=post)
+"""
+
+
+@pytest.mark.parametrize("what", UNFIT)
+def test_a_result_that_cannot_be_read_blocks_its_step_and_none_that_ended_with_it(deploy: Any, what: str) -> None:
+    workflow = deploy("from tests.shop.models import Entry\n" + dedent(UNFIT[what]) + BESIDE)
+    parcel = workflow.start()
+    drain()
+    parcel = workflow.get(parcel.pk)
+    Entry.objects.all().delete()
+    for step_ in (parcel.first, parcel.second):
+        with crash_at("after commit", type(step_.child).tip):  # the parent takes both at once
+            step_.child.tip()
+    drain()
+
+    parcel = workflow.get(parcel.pk)
+    assert (parcel.first.status, parcel.second.status, Notice.objects.count()) == ("blocked", "completed", 0)
+    said = str(parcel.timeline.explain())
+    assert f"'receipt' of shop.Pay {parcel.first.child.pk} does not fit 'receipt'" in said
+    assert parcel.first.retry() == "blocked"
+    assert parcel.first.skip(reason="it is lost") == "completed"

@@ -15,7 +15,8 @@ class EventType(StrEnum):
     TIMELINE_STARTED = "TimelineStarted"
     """The first event. ``data``: ``fields`` (the defaults), ``key``, ``schedule`` (its ``name``, and the ``tick``)."""
     STEP_CALLED = "StepCalled"
-    """Somebody asked for the step. ``data``: ``input``, ``digest``, ``key``, ``early``."""
+    """Somebody asked for the step. ``data``: ``input``, ``digest``, ``key``, ``early``; ``caller``, a user's primary key, if it
+    came from outside before it was asked who gets the step."""
     STEP_DUE = "StepDue"
     """It is the step's turn. ``data``: ``waiting`` (for a call), ``due`` (not before), ``until`` (its deadline), ``reason``,
     ``assigned`` (who gets it); ``timed`` when its first attempt asked for these, and counts as none."""

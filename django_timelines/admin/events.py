@@ -22,7 +22,7 @@ PAGE = 100
 _TOLD = {  # in words, or noise
     *("changes", "fields", "error", "reason", "due", "until", "digest", "waiting", "input"),
     *("of", "round", "to", "rounds", "unset", "kept", "undo", "withdrawn", "renamed", "cancelled", "compensate"),
-    *("through", "instead_of", "assigned", "remind", "planned", "since", "number", "wait", "timed", "slots"),
+    *("through", "caller", "instead_of", "assigned", "remind", "planned", "since", "number", "wait", "timed", "slots"),
     *(
         "superseded",
         "outcome",

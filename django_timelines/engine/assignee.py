@@ -14,7 +14,7 @@ from ..events import NewEvent
 from ..exceptions import FieldUnset, NotAllowed, PermanentFailure, Rejected
 from ..rules import allows, is_here
 from ..runs import can_be_stored
-from ..state import FOR_PEOPLE, RunName, run_key, type_run
+from ..state import FOR_PEOPLE, RunName, StepStatus, run_key, type_run
 from ..steps import Step
 from ..store import Snapshot
 from .runner import knowing
@@ -46,6 +46,15 @@ def instead_of(called: NewEvent, runs: Mapping[str, type_run], actor: Actor) -> 
     if not has or actor.id == has["id"]:
         return called
     return replace(called, data={**called.data, "instead_of": has["label"]})
+
+
+def from_outside(called: NewEvent, step: Step[...], runs: Mapping[str, type_run], caller: Actor | None) -> NewEvent:
+    """Let a call from outside say who makes it, where nobody has asked yet whose the step is: its attempt asks."""
+    run = runs.get(run_key(called.step, called.item), {"status": StepStatus.UPCOMING})
+    is_asked = run.get("timed") or run["status"] not in (StepStatus.UPCOMING, StepStatus.BLOCKED)
+    if caller is None or step.assigned is None or is_asked:
+        return called
+    return replace(called, data={**called.data, "caller": caller.id if caller.type == ActorType.USER else ""})
 
 
 def user_named(name: str) -> Any:

@@ -12,21 +12,23 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import async_to_sync
+from django.core.exceptions import ValidationError
 from django.utils import timezone, translation
 from django.views.decorators.debug import sensitive_variables
 
 from .. import moments
+from ..actors import Actor, ActorType
 from ..events import NewEvent
-from ..exceptions import LeaseLost, PermanentFailure
+from ..exceptions import LeaseLost, NotAllowed, PermanentFailure
 from ..graph import when_due
 from ..models import new_id
 from ..registry import Declaration
-from ..state import RunName, run_key
+from ..state import RunName, run_key, type_run
 from ..steps import Step
 from ..store import Snapshot
 from . import leaks
 from .asked import Input, check_input
-from .assignee import who_gets
+from .assignee import check_theirs, who_gets
 from .awaited import Awaited
 from .errors import as_failure, described, rejected_with
 from .interrupt import Again, Interrupted
@@ -160,6 +162,8 @@ def _run_body(declaration: Declaration, name: RunName, frame: Frame, given: Mapp
             if not step.when(workflow):
                 return NotTaken()
             passed = True
+        if refused := _refused(step, workflow, run, given):
+            return refused
         # Django's error reports hide the parameters that this names
         body = sensitive_variables()(step.body) if secret else step.body
         begun = in_body = True
@@ -197,10 +201,26 @@ def asks_first(step: Step[...], run: Mapping[str, Any]) -> bool:
     return step.asks_when and not run.get("timed") and not (step.waits and run.get("call"))
 
 
+def _refused(step: Step[...], workflow: Any, run: type_run, given: Mapping[str, Any]) -> Failed | None:
+    """Say no to a call from outside that was there before its step, if that turns out to be somebody else's."""
+    if "caller" not in run or run.get("timed"):
+        return None
+    try:
+        has = who_gets(step, workflow, _item(step, given))
+        check_theirs(has, step.name, Actor(ActorType.USER, run["caller"]))
+    except NotAllowed as not_theirs:
+        error = ValidationError(str(not_theirs))
+        return Failed(error, rejection=rejected_with(error), in_time=True, said=_ask(step, workflow, given))
+    return None
+
+
 def _ask(step: Step[...], workflow: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """Ask the step's own functions when it is due and until when it may take, who gets it, and when they are reminded."""
-    item = {step.item.name: given[step.item.name]} if step.item else {}
-    return _when_due(step, workflow) | who_gets(step, workflow, item) | plan_of(step, workflow)
+    return _when_due(step, workflow) | who_gets(step, workflow, _item(step, given)) | plan_of(step, workflow)
+
+
+def _item(step: Step[...], given: Mapping[str, Any]) -> dict[str, Any]:
+    return {step.item.name: given[step.item.name]} if step.item else {}
 
 
 def _when_due(step: Step[...], workflow: Any) -> dict[str, Any]:

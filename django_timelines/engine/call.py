@@ -29,7 +29,7 @@ from .advance import advance
 from .allowed import check_allowed
 from .answer import go_on, run_from
 from .asked import Input, Options, check_input, key_digest
-from .assignee import instead_of
+from .assignee import from_outside, instead_of
 from .claim import item_of
 from .history import as_it_ended
 from .judge import Call, Verdict, judge, outcome_of
@@ -177,13 +177,15 @@ def _try_call(
         verdict = judge(declaration, snapshot.state, asked)
     elif verdict is None:
         verdict = judge(declaration, snapshot.state, asked)
+    step, runs = declaration.step(asked.name.step), snapshot.state["runs"]
     if verdict is Verdict.ACCEPT:
         late = late_since(snapshot.state, asked.name, moments.now())
-        called = instead_of(given.event(asked.name, asked.key, late=late), snapshot.state["runs"], runner.actor)
+        called = instead_of(given.event(asked.name, asked.key, late=late), runs, runner.actor)
+        called = from_outside(called, step, runs, asked.caller)
         after = _carry_out(declaration, snapshot, asked.name, [called], given, runner)
         return outcome_of(as_it_ended(snapshot, after, asked.name), RunName(*asked.name[:2])), after
     if verdict is Verdict.KEEP:
-        kept = given.event(asked.name, asked.key, early=True)
+        kept = from_outside(given.event(asked.name, asked.key, early=True), step, runs, asked.caller)
         after = _hand_over(declaration, snapshot, [kept], runner, asked.name, given)
     else:
         after = snapshot

@@ -44,6 +44,7 @@ _LASTING = (
     "call",
     "digest",
     "key",
+    "caller",
     "until",
     "was_until",
     "sealed",
@@ -292,11 +293,14 @@ def _run_after(run: type_run, event: NewEvent, sequence: int) -> type_run:
         after["tried"] = True  # its body may have begun
     if event.type == EventType.STEP_CALLED:
         after |= {"call": sequence, "digest": data.get("digest"), "key": data.get("key"), "attempt": 0}
-        after.pop("tried", None)
+        for name in ("tried", "caller"):
+            after.pop(name, None)
+        if "caller" in data:
+            after["caller"] = data["caller"]
         if data.get("early"):
             after |= {"early": True, "status": str(StepStatus.UPCOMING)}
     elif event.type == EventType.STEP_REJECTED:
-        for name in ("call", "digest", "key", "sealed"):
+        for name in ("call", "digest", "key", "caller", "sealed"):
             after.pop(name, None)
         if "was_until" in after:  # nobody's call has been taken in its stead
             after["until"] = after.pop("was_until")

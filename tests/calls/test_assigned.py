@@ -14,6 +14,7 @@ from django_timelines.models import Run, Timeline
 from django_timelines.testing import drain, recorded_errors
 from django_timelines.workflows import PermanentFailure, Workflow, step
 from tests.admin.conftest import page_of, post, verb_of
+from tests.shop.workflows import plan, ran
 
 from .conftest import mine
 
@@ -389,6 +390,95 @@ def test_the_command_gives_it_to_somebody(ada, capsys):
     assert Claim.get(claim.pk).look.assigned is None
     actors = claim.timeline.events.filter(type="StepAssigned").values_list("actor_label", flat=True)
     assert list(actors) == ["timelines", "timelines"]
+
+
+# A call from outside that is there before anybody has asked whose the step is.
+
+KEPT = """
+from django.contrib.auth import get_user_model
+class Parcel(Workflow):
+    who: get_user_model() | None = None
+    @step
+    def pack(self, who: get_user_model() | None = None):
+        self.who = who
+    @step(after=pack, manual=True)
+    def close(self): ...
+    @step(after=close, early="keep", within=timedelta(days=3), OPTIONS)
+    def sign(self, note: str = ""):
+        ran[note] += 1
+"""
+WAYS = ["assigned='who'", "assigned=lambda parcel: parcel.who", "assigned='who', delivery=AT_LEAST_ONCE"]
+
+
+def signed_early(deploy, browser, adjuster=None, options="assigned='who'"):
+    parcel = deploy(KEPT.replace("OPTIONS", options)).using(actor=by_browser(browser)).start(who=adjuster)
+    answer = send(browser, f"/timelines/api/{parcel.pk}/steps/sign/", '{"input": {"note": "early"}}')
+    assert answer.json()["outcome"] == "kept"
+    parcel.close()
+    drain()
+    return type(parcel).get(parcel.pk)
+
+
+def by_browser(browser):
+    return User.objects.get(pk=browser.session["_auth_user_id"])
+
+
+@pytest.mark.parametrize("options", WAYS)
+def test_what_came_early_from_somebody_else_is_rejected_and_the_step_waits_for_whose_it_is(
+    deploy, ada, grace, browser_of, options
+):
+    parcel = signed_early(deploy, browser_of(grace), adjuster=ada, options=options)
+
+    assert (parcel.sign.status, parcel.sign.assigned, dict(ran)) == ("waiting", ada, {})
+    with pytest.raises(Rejected, match="“sign” is not yours to call: ada has it"):
+        parcel.sign.wait(timeout=0.1)
+    rejected = parcel.timeline.events.get(type="StepRejected")
+    assert "until" in rejected.data
+    assert mine(ada) == [str(parcel.pk)]
+    parcel.sign.using(actor=ada)("in time")
+    drain()
+    assert dict(ran) == {"in time": 1}
+
+
+@pytest.mark.parametrize("options", WAYS)
+def test_what_came_early_from_whom_it_is_given_to_is_taken(deploy, ada, browser_of, options):
+    parcel = signed_early(deploy, browser_of(ada), adjuster=ada, options=options)
+
+    assert (parcel.sign.status, dict(ran)) == ("completed", {"early": 1})
+
+
+def test_what_came_early_is_taken_where_nobody_gets_the_step(deploy, grace, browser_of):
+    assert signed_early(deploy, browser_of(grace)).sign.status == "completed"
+
+
+def test_what_code_of_yours_called_early_is_taken_whosever_the_step_is(deploy, ada, grace):
+    parcel = deploy(KEPT.replace("OPTIONS", WAYS[0])).start(who=ada)
+    parcel.sign.using(actor=grace)("for her")
+    parcel.close()
+    drain()
+
+    assert dict(ran) == {"for her": 1}
+
+
+def test_a_step_of_which_nobody_could_say_whose_it_is_asks_again_when_it_is_called(deploy, ada, grace, browser_of):
+    def adjuster(parcel):
+        if "lost" in plan:
+            raise PermanentFailure("The list is lost.")
+        return ada
+
+    plan.update(lost=True, adjuster=adjuster)
+    workflow = deploy(KEPT.replace("OPTIONS", "assigned=lambda parcel: plan['adjuster'](parcel)"))
+    parcel = workflow.using(actor=grace).start()
+    parcel.close()
+    with recorded_errors():
+        drain()
+    assert workflow.get(parcel.pk).sign.status == "blocked"
+    del plan["lost"]
+
+    answer = send(browser_of(grace), f"/timelines/api/{parcel.pk}/steps/sign/", '{"input": {"note": "mine"}}')
+
+    assert answer.json()["error"]["message"] == "“sign” is not yours to call: ada has it."
+    assert dict(ran) == {}
 
 
 # In a body, and in the class.

@@ -27,7 +27,7 @@ from .typed import number, word
 VALUE = 80  # characters of a field's value; JSON has the whole of it
 DETAIL = 60
 CHILDREN = 50  # the newest of them
-NOISE = ("digest", "through", "instead_of", "timed", "slots", "child")  # said elsewhere, or the engine's own
+NOISE = ("digest", "through", "caller", "instead_of", "timed", "slots", "child")  # said elsewhere, or the engine's own
 
 
 def _arguments(parser: ArgumentParser) -> None:

@@ -2,12 +2,14 @@
 
 import os
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from textwrap import dedent
 from typing import Any
 
 import pytest
+import uuid_utils.compat
 from django.db import connections
 from django.db.models import Min
 from django.test import TransactionTestCase
@@ -15,7 +17,7 @@ from django.test import TransactionTestCase
 from django_timelines import moments, registry
 from django_timelines.engine import bells, clock
 from django_timelines.engine.elsewhere import RINGS
-from django_timelines.models import Run
+from django_timelines.models import Run, first_id_at
 from django_timelines.placements import stopping
 from django_timelines.retries import Retry
 from django_timelines.testing import drain
@@ -75,6 +77,17 @@ def afresh() -> Iterator[None]:
 def longest_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let chance decide nothing: a retry waits as long as it may, so that none is due again before a test has looked."""
     monkeypatch.setattr(Retry.delay, "__defaults__", (lambda: 1.0,))
+
+
+@pytest.fixture
+def keys_by_our_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make keys of timelines in the time that a test has travelled to."""
+    made = uuid_utils.compat.uuid7
+
+    def make() -> uuid.UUID:
+        return uuid.UUID(int=first_id_at(moments.now()).int | made().int % (1 << 80))
+
+    monkeypatch.setattr(uuid_utils.compat, "uuid7", make)
 
 
 @pytest.fixture

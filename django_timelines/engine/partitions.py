@@ -27,6 +27,7 @@ from .patience import conflict_if_transient
 AHEAD = 3  # months beyond this one
 LONGEST_WAIT = "2s"  # for the lock on all events: behind whoever waits for it, all others do
 TABLE = Event._meta.db_table
+LATER = f"{TABLE}_later"  # what comes when nobody has made its month
 FIRST = uuid.UUID(int=0)
 _BOUNDS = re.compile(r"FROM \((?:MINVALUE|'(?P<first>[^']+)')\) TO \('(?P<end>[^']+)'\)")
 _CONSTRAINTS = (
@@ -48,8 +49,16 @@ class Partition:
     end: uuid.UUID
 
 
-def partition(using: str) -> list[str]:
-    """Partition the events by month, if they are not, and make the partitions of the next months; return the new ones.
+@dataclass(frozen=True, slots=True)
+class Partitioned:
+    """The tables of the partitions that are new, and of the months that have none because events of theirs are elsewhere."""
+
+    made: list[str]
+    not_made: list[str]
+
+
+def partition(using: str) -> Partitioned:
+    """Partition the events by month, if they are not, and make the partitions of this month and the next that are missing.
 
     What is there becomes the first partition as it is, which holds up all writers for one scan of it. ``Refused`` unless it is
     PostgreSQL, and while somebody reads or writes events for long, a backup say.
@@ -66,22 +75,19 @@ def partition(using: str) -> list[str]:
         raise Refused(said, "taken") from conflict
 
 
-def _partition(using: str) -> list[str]:
+def _partition(using: str) -> Partitioned:
     with transaction.atomic(using=using), connections[using].cursor() as cursor:
         _wait_no_longer(cursor)
         cursor.execute(f"LOCK TABLE {TABLE} IN ACCESS EXCLUSIVE MODE")
         months = _months(moments.now())
-        made = [] if _is_partitioned(cursor) else [_begin(cursor, months[1])]
-        known = {one.table for one in partitions(using)}
-        for month, after in pairwise(months[1:]):
-            table = f"{TABLE}_{month:%Y_%m}"
-            if table not in known:
-                cursor.execute(
-                    f"CREATE TABLE {table} PARTITION OF {TABLE} FOR VALUES FROM (%s) TO (%s)",
-                    [first_id_at(month), first_id_at(after)],
-                )
-                made.append(table)
-    return made
+        done = Partitioned([] if _is_partitioned(cursor) else [_begin(cursor, months[1])], [])
+        for month in _missing(using, months):
+            if Event.objects.using(using).filter(timeline__gte=month.first, timeline__lt=month.end).exists():
+                done.not_made.append(month.table)
+            else:
+                _make(cursor, month)
+                done.made.append(month.table)
+    return done
 
 
 def partitions(using: str) -> list[Partition]:
@@ -156,9 +162,23 @@ def _begin(cursor: Any, end: datetime) -> str:
         cursor.execute(f'ALTER TABLE {TABLE} ADD CONSTRAINT "{name}" {definition}')
     cursor.execute(f"ALTER TABLE {TABLE} ATTACH PARTITION {old} FOR VALUES FROM (MINVALUE) TO (%s)", [first_id_at(end)])
     cursor.execute(
-        f"CREATE TABLE {TABLE}_later PARTITION OF {TABLE} DEFAULT"
+        f"CREATE TABLE {LATER} PARTITION OF {TABLE} DEFAULT"
     )  # nothing is refused if nobody makes the next ones
     return old
+
+
+def _missing(using: str, months: list[datetime]) -> list[Partition]:
+    """Return the partitions of these months, the last of which is the end, that overlap none that is there."""
+    known = partitions(using)
+    wanted = [
+        Partition(f"{TABLE}_{month:%Y_%m}", first_id_at(month), first_id_at(after)) for month, after in pairwise(months)
+    ]
+    return [one for one in wanted if not any(one.first < other.end and other.first < one.end for other in known)]
+
+
+def _make(cursor: Any, month: Partition) -> None:
+    bounds = [month.first, month.end]
+    cursor.execute(f"CREATE TABLE {month.table} PARTITION OF {TABLE} FOR VALUES FROM (%s) TO (%s)", bounds)
 
 
 def _months(at: datetime) -> list[datetime]:

@@ -11,6 +11,7 @@ import pytest
 from django.core.management import CommandError
 from django.db import connections
 
+from django_timelines import moments
 from django_timelines.engine import prune as pruning
 from django_timelines.models import Event, Timeline
 from django_timelines.testing import drain, travel
@@ -157,6 +158,24 @@ def test_partition_says_what_it_made_or_that_this_is_no_postgresql(say: type_say
 
     assert say("partition").startswith("Made django_timelines_event_before.\n")
     assert say("partition") == "All partitions are there.\n"
+
+
+@pytest.mark.usefixtures("keys_by_our_clock")
+def test_partition_names_the_month_that_it_did_not_make(say: type_say, ask: type_ask) -> None:
+    if connections[HERE].vendor != "postgresql":
+        pytest.skip("Only PostgreSQL partitions events")
+    say("partition")
+    travel(timedelta(days=155))
+    month = f"django_timelines_event_{moments.now():%Y_%m}"
+    Letter.start(to="Ada")
+    drain()
+    with connections[HERE].cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+    left = f"Not made: {month}. The events of its month are in django_timelines_event_later.\n"
+    assert say("partition").endswith(left)
+    assert say("partition") == left
+    assert ask("partition") == {"partitions": [], "not_made": [month]}
 
 
 def test_erase_says_what_of_the_family_is_left(say: type_say, ask: type_ask) -> None:

@@ -9,11 +9,12 @@ from django.db import IntegrityError, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from django_timelines import moments
-from django_timelines.engine.partitions import FIRST, partition, partitions
+from django_timelines.engine.partitions import FIRST, Partitioned, partition, partitions
 from django_timelines.engine.prune import prune
 from django_timelines.exceptions import Refused
 from django_timelines.models import Event, Projection, Timeline, first_id_at
 from django_timelines.testing import assert_holds, drain, travel
+from tests.docs.snippets import ROOT, blocks
 from tests.shop.here import HERE
 from tests.shop.workflows import Letter, Trip
 
@@ -73,12 +74,78 @@ def test_what_was_there_is_the_first_partition_and_the_next_months_have_one_each
 def test_partitioning_again_makes_only_what_is_missing() -> None:
     known = tables()
 
-    assert partition(HERE) == []
+    assert partition(HERE) == Partitioned([], [])
     travel(timedelta(days=62))
-    made = partition(HERE)
+    done = partition(HERE)
 
-    assert len(made) == 2
-    assert tables() == [*known, *made]
+    assert (len(done.made), done.not_made) == (2, [])
+    assert tables() == [*known, *done.made]
+
+
+def post_one() -> None:
+    """Post a letter of this month."""
+    Letter.start(to="Eve")
+    drain()
+    with connections[HERE].cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+@pytest.mark.usefixtures("by_month")
+def test_this_month_is_made_if_nobody_made_it_and_nothing_of_it_is_there() -> None:
+    known = tables()
+    travel(timedelta(days=155))
+
+    done = partition(HERE)
+
+    assert (len(done.made), done.not_made) == (4, [])
+    assert done.made[0] == f"django_timelines_event_{moments.now():%Y_%m}"
+    assert tables() == [*known, *done.made]
+    assert partition(HERE) == Partitioned([], [])
+
+
+@pytest.mark.usefixtures("by_month", "keys_by_our_clock")
+def test_this_month_is_not_made_while_events_of_it_are_where_nobody_made_a_month() -> None:
+    travel(timedelta(days=155))
+    post_one()
+
+    done = partition(HERE)
+
+    assert (len(done.made), done.not_made) == (3, [f"django_timelines_event_{moments.now():%Y_%m}"])
+    assert "'django_timelines_event_later': " in where_events_are()
+    assert partition(HERE) == Partitioned([], done.not_made)
+    letter = Timeline.objects.using(HERE).latest("id")
+    Event.objects.using(HERE).filter(timeline=letter.id)._raw_delete(HERE)
+    letter.delete()
+    assert partition(HERE) == Partitioned(done.not_made, [])
+
+
+@pytest.mark.usefixtures("by_month", "keys_by_our_clock")
+def test_a_month_in_which_a_clock_was_too_early_is_not_made_and_keeps_no_other_from_being_made() -> None:
+    travel(timedelta(days=155))
+    with travel(timedelta(days=31)):
+        post_one()
+        early = f"django_timelines_event_{moments.now():%Y_%m}"
+
+    done = partition(HERE)
+
+    assert (len(done.made), done.not_made) == (3, [early])
+    assert_holds()
+
+
+@pytest.mark.usefixtures("by_month", "keys_by_our_clock")
+def test_the_lines_of_the_how_to_move_what_came_before_its_month_was_made() -> None:
+    page = ROOT / "docs" / "howto" / "keep-or-delete.md"
+    lines = next(text for language, text in blocks(page) if language == "python")
+    travel(timedelta(days=155))
+    post_one()
+    month = f"django_timelines_event_{moments.now():%Y_%m}"
+
+    exec(lines)  # noqa: S102 (the page is ours)
+
+    assert f"'{month}': " in where_events_are()
+    assert "_later" not in where_events_are()
+    assert Timeline.objects.using(HERE).filter(status="completed").count() == 3
+    assert_holds()
 
 
 @pytest.mark.usefixtures("by_month")

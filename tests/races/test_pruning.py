@@ -106,7 +106,7 @@ def test_no_partition_is_made_while_somebody_reads_for_long() -> None:
 
     assert isinstance(refused, Refused)
     assert refused.reason == "taken"
-    assert partition(HERE)
+    assert partition(HERE).made
 
 
 @pytest.mark.usefixtures("by_month")

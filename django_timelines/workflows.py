@@ -262,7 +262,9 @@ class Workflow(Subject):
 
     @property
     def idempotency_key(self) -> str:
-        """Names timeline, step, item and round: give it to outside services. The same over attempts and retries."""
+        """Names timeline, step, item and round: give it to outside services. The same over attempts and retries, and whatever
+        the step is called by then.
+        """
         return self._in("idempotency_key").idempotency_key
 
     @classmethod

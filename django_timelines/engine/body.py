@@ -57,10 +57,10 @@ class Frame:
 
     @property
     def idempotency_key(self) -> str:
-        """Names timeline, step, item and round: the same over attempts and retries, new in each round."""
+        """Names timeline, step, item and round: the same over attempts, retries and renames, new in each round."""
         run = self.snapshot.state["runs"].get(run_key(*self.name), {})
-        number = run.get("round", 1)
-        key = f"{self.snapshot.id.hex}-{run_key(*self.name[:2], number if number > 1 else 0)}"
+        step, number = run.get("begun_as", self.name.step), run.get("round", 1)
+        key = f"{self.snapshot.id.hex}-{run_key(step, self.name.item, number if number > 1 else 0)}"
         return f"{key}#{run['number']}" if "number" in run else key  # of a reminder
 
 

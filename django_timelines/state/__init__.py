@@ -23,7 +23,8 @@ are a column of their own, which is written when they change. ``links``
 names the runs whose link a body made, ``revoked`` those whose links were revoked, with the event that did it (``""``: the
 timeline's own). ``set`` says which event set a field last, if that was after the first items were reached (``""``); an item that
 completes takes those events along, so that whoever undoes it reads no others. ``undone_from``: of a timeline that is undone, all
-that completed from this event on is. ``renamed`` and ``renamed_fields``: what the code called otherwise before.
+that completed from this event on is. ``renamed`` and ``renamed_fields``: what the code called otherwise before; a run that was
+there by then says what its step was called when it was ``begun_as`` that.
 """
 
 from ..runs import RunName, Runs, run_key, split_key, type_run

@@ -41,6 +41,7 @@ _ENDS_AN_ATTEMPT = frozenset({EventType.ATTEMPT_FAILED, EventType.ATTEMPT_INTERR
 _REACHED = frozenset({EventType.STEP_DUE, EventType.STEP_BLOCKED})  # the latter: its list of items could not be read
 # what a run keeps from event to event; the rest is the newest event's
 _LASTING = (
+    "begun_as",
     "call",
     "digest",
     "key",

@@ -15,6 +15,9 @@ def rename(state: type_state, steps: Mapping[str, str], fields: Mapping[str, str
         step = split_key(key)[0]
         return steps.get(step, step) + key[len(step) :]
 
+    for key, run in state["runs"].items():
+        if (step := split_key(key).step) in steps:
+            state["runs"][key] = {"begun_as": step, **run}  # whoever was given its idempotency key knows it by that
     for part in ("fields", "set"):
         if part in state:
             state[part] = {fields.get(name, name): value for name, value in state[part].items()}

@@ -1,5 +1,6 @@
 """Clause 13: a step or a field that is renamed again and again, while children, links and fields know it by an earlier name."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,9 +13,9 @@ from django_timelines.engine.runner import load
 from django_timelines.exceptions import Refused
 from django_timelines.models import Timeline
 from django_timelines.outline import outline
-from django_timelines.testing import drain
+from django_timelines.testing import drain, recorded_errors, travel
 from tests.shop.here import HERE
-from tests.shop.workflows import ran
+from tests.shop.workflows import plan, ran
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -68,6 +69,21 @@ class Parcel(Workflow):
     @step(after=NAME, manual=True)
     def sign(self): ...
 """
+CHARGED = """
+class Parcel(Workflow):
+    people: list[str] = []
+
+    @step
+    def post(self, people: list[str]):
+        self.people = people
+
+    @step(after=post, delivery=AT_LEAST_ONCE, retry=Retry(9) FORMER)
+    def NAME(self):
+        ran[self.idempotency_key.partition("-")[2]] += 1
+        if not plan:
+            raise OSError
+"""
+CHARGED_EACH = CHARGED.replace("after=post", 'after=post, each="people"').replace("(self)", "(self, one: str)")
 LINKED = """
 class Parcel(Workflow):
     @step
@@ -120,6 +136,43 @@ def test_a_link_to_a_step_that_was_renamed_leads_to_it(deploy: Any, client: Clie
     client.post(link)
 
     assert ran["pay"] == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "items", "keys"),
+    [(CHARGED, [], {"pay": 4}), (CHARGED_EACH, ["Ada", "Bob"], {"pay[Ada]": 4, "pay[Bob]": 4})],
+    ids=["one", "one for each item"],
+)
+def test_the_idempotency_key_of_a_step_that_is_renamed_between_two_attempts_stays(
+    deploy: Any, source: str, items: list[str], keys: dict[str, int]
+) -> None:
+    with recorded_errors():
+        parcel = release(deploy, source, 0).start(items)
+        drain()
+        for number in (1, 2):
+            workflow = release(deploy, source, number)
+            travel(timedelta(minutes=10))
+            drain()
+    plan["ends"] = True
+    billing = workflow.get(parcel.pk).billing
+    for run in [billing[one] for one in items] or [billing]:
+        run.retry()
+    drain()
+
+    assert dict(ran) == keys
+    assert Timeline.objects.get(pk=parcel.pk).status == "completed"
+
+
+def test_a_new_round_of_a_renamed_step_has_a_key_of_its_own(deploy: Any) -> None:
+    with recorded_errors():
+        parcel = release(deploy, CHARGED, 0).start([])
+        drain()
+        workflow = release(deploy, CHARGED, 1)
+        plan["ends"] = True
+        workflow.get(parcel.pk).timeline.rewind(to="payment", reason="again")
+        drain()
+
+    assert dict(ran) == {"pay": 1, "payment@2": 1}
 
 
 @pytest.mark.parametrize("renamed", [0, 1, 2])

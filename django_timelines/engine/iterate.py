@@ -192,7 +192,7 @@ def source_of(items: Any, size: int) -> Source:
 def digest_of(item: Any) -> str:
     """Return a digest of an item that is plain data, or nothing: of any other object nothing can be told."""
     try:
-        written = json.dumps(item)
+        written = json.dumps(item, sort_keys=True)
     except (TypeError, ValueError, RecursionError):
         return ""
     return hashlib.blake2b(written.encode(errors="surrogatepass"), digest_size=8).hexdigest()

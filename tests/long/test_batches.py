@@ -385,6 +385,24 @@ def test_what_changed_under_a_long_step_blocks_it_and_leaves_the_timeline_whole(
     assert rows() == [f"row {item}" for item in range(10)]
 
 
+def test_a_dict_whose_keys_come_in_another_order_is_the_same_item() -> None:
+    def walk(freely: Any) -> None:
+        for item in freely.iterate(found.pop(0), batch=2):
+            Entry.objects.create(text=f"row {item['id']}")
+            befall(freely, item["id"])
+
+    found = [
+        [{"price": 5, "id": n} for n in range(4)],
+        [{"id": n, "price": 5} for n in range(4)],
+    ]  # PostgreSQL orders them
+    trouble["go"], trouble[3] = walk, at_first()
+    freely = begin(Freely)
+    go_on()
+
+    assert now(freely).go.status == "completed"
+    assert rows() == [f"row {n}" for n in range(4)]
+
+
 def test_of_items_that_are_no_plain_data_only_the_number_is_compared() -> None:
     walked["load"] = lambda: (Thing() for _ in range(10))
     trouble["after"] = at_first()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Sized
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Sized
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.db.models import CompositePrimaryKey, Model, QuerySet
@@ -205,7 +205,7 @@ class Walk(Generic[T]):
         self._of = body, frame, loops, source
         self._size = size
 
-    def __iter__(self) -> Iterator[T]:
+    def __iter__(self) -> Generator[T]:
         """Yield the items that are not done yet. After each batch, what the body has done is committed."""
         body, frame, loops, source = self._of
         cursor = loops.enter(body, frame, source)
@@ -231,14 +231,29 @@ class Walk(Generic[T]):
         finally:
             loops.is_open = False
 
-    async def __aiter__(self) -> AsyncIterator[T]:
+    def __aiter__(self) -> AsyncIterator[T]:
         """Do the same in an event loop; the database is asked in the body's own thread."""
-        items = iter(self)
-        try:
-            while (item := await sync_to_async(_next)(items)) is not _END:
-                yield item
-        finally:
-            await sync_to_async(items.close)()  # type: ignore[attr-defined]
+        return _Awaited(iter(self))
+
+
+class _Awaited(Generic[T]):
+    """A loop that awaits each item. Who leaves it ends it there and then: a generator that awaits would end some time later."""
+
+    def __init__(self, items: Generator[T]) -> None:
+        self._items = items
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        item: T = await sync_to_async(_next)(self._items)
+        if item is _END:
+            raise StopAsyncIteration
+        return item
+
+    def __del__(self) -> None:
+        with suppress(ValueError):  # the body was cancelled as it awaited an item: it ends once that is there
+            self._items.close()
 
 
 def _next(items: Iterator[Any]) -> Any:

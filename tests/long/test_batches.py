@@ -24,7 +24,22 @@ from django_timelines.workflows import PermanentFailure
 from tests.shop.here import HERE
 from tests.shop.models import Entry
 
-from .workflows import Called, Freely, Later, Load, Loaded, Once, Outside, Post, Twice, befall, letters, trouble, walked
+from .workflows import (
+    Called,
+    Freely,
+    Later,
+    LaterTwice,
+    Load,
+    Loaded,
+    Once,
+    Outside,
+    Post,
+    Twice,
+    befall,
+    letters,
+    trouble,
+    walked,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
@@ -816,3 +831,21 @@ def test_an_awaited_step_walks_with_async_for() -> None:
 
     assert letters == [0, 1, 2, 3, 4, 5, 4, 5, 6, 7, 8, 9]
     assert (now(later).seen, now(later).go.status) == (10, "completed")
+
+
+def test_an_awaited_loop_that_was_left_has_ended_before_the_next_begins() -> None:
+    walked["first"], walked["second"] = lambda: [1, 2, 3, "stop", 4], lambda: range(10, 15)
+    trouble[14] = at_first()
+    later = begin(LaterTwice)
+    go_on()
+
+    assert letters == [10, 11, 12, 13, 14, 14]
+    assert (now(later).go.status, now(later).between, now(later).seen) == ("completed", 1, 5)
+
+
+def test_an_awaited_loop_in_a_loop_is_refused() -> None:
+    walked["first"] = lambda: [1, "nest", 3]
+    later = begin(LaterTwice)
+
+    assert now(later).go.status == "blocked"
+    assert "One iterate() is inside another" in str(later.timeline.explain())

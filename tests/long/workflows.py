@@ -182,3 +182,31 @@ class Later(Workflow):
             letters.append(item)
             self.progress(self.seen, 10)
             befall(self, item)
+
+
+class LaterTwice(Workflow):
+    """Two loops that await, one after the other or one in the other."""
+
+    between: int = 0
+    seen: int = 0
+
+    @step
+    def begin(self) -> None:
+        """Begin."""
+
+    @step(after=begin, delivery=AT_LEAST_ONCE, retry=SOON)
+    async def go(self) -> None:
+        async for item in self.iterate(items("first"), batch=2):
+            if item == "stop":
+                break
+            befall(self, item)
+            if item == "nest":
+                await self._walk()
+        self.between += 1
+        await self._walk()
+
+    async def _walk(self) -> None:
+        async for item in self.iterate(items("second"), batch=2):
+            letters.append(item)
+            self.seen += 1
+            befall(self, item)

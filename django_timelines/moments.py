@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 
+LONGEST = timedelta(days=36_525)
+"""Of a span, and until a moment: a hundred years. What counts from now stays what a ``datetime`` can be."""
+TOO_FAR = "is more than a hundred years ahead"
 offset = timedelta(0)
 """How far the timelines' clock is ahead of the machine's. Only ``django_timelines.testing.travel`` moves it."""
 
@@ -26,6 +29,11 @@ def standing_still() -> Iterator[None]:
         yield
     finally:
         _standing.reset(token)
+
+
+def is_too_far(given: timedelta | datetime) -> bool:
+    """Tell whether a span, or how long it is until a moment, is more than the longest."""
+    return given - now() > LONGEST if isinstance(given, datetime) else abs(given) > LONGEST
 
 
 def to_text(moment: datetime) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from . import moments
 from .exceptions import DeclarationError
 
 LINK = "link"
@@ -52,6 +53,8 @@ def reminding(given: Any) -> Reminding:
         raise ValueError("Write timedelta(days=1), or a list of such.")
     if min(spans) <= timedelta(0):
         raise ValueError("Write more than 0.")
+    if any(map(moments.is_too_far, spans)):
+        raise ValueError(f"It {moments.TOO_FAR}: write less.")
     return Reminding(after=tuple(sorted(spans))) if isinstance(given, list | tuple) else Reminding(given)
 
 

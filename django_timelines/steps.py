@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec
 
-from . import limits, people
+from . import limits, moments, people
 from .exceptions import DeclarationError
 from .limits import Limit
 from .people import type_assignee, type_remind, type_rule
@@ -228,6 +228,12 @@ class Step(Generic[P]):
             if isinstance(span, timedelta) and span < timedelta(0):
                 raise DeclarationError(
                     f"Step {self.name!r}: {option}={span} is over before it begins. Write 0 or more."
+                )
+        for option in ("delay", "within", "until", "timeout"):
+            far = getattr(self, option)
+            if isinstance(far, timedelta | datetime) and moments.is_too_far(far):
+                raise DeclarationError(
+                    f"Step {self.name!r}: {option}={far!r} {moments.TOO_FAR}. Write less, or leave it out for none."
                 )
         if early not in ("refuse", "keep"):
             raise DeclarationError(

@@ -227,8 +227,6 @@ def _when_due(step: Step[...], workflow: Any) -> dict[str, Any]:
     at = moments.now()
     delay = _asked(step, "delay", timedelta, workflow)
     due = at + delay if delay is not None else _asked(step, "until", datetime, workflow)
-    if due is not None and due.tzinfo is None:
-        raise PermanentFailure(f"until= of {step.name!r} returned {due!r}, which has no time zone. Give it one.")
     said = when_due(at, due, _asked(step, "within", timedelta, workflow))
     return said | ({"waiting": True} if step.waits else {}) | {"timed": True}
 
@@ -240,6 +238,10 @@ def _asked(step: Step[...], option: str, wanted: type[Any], workflow: Any) -> An
         raise PermanentFailure(
             f"{option}= of {step.name!r} returned {value!r}. Return a {wanted.__name__}, or None for none."
         )
+    if isinstance(value, datetime) and value.tzinfo is None:
+        raise PermanentFailure(f"{option}= of {step.name!r} returned {value!r}, which has no time zone. Give it one.")
+    if value is not None and moments.is_too_far(value):
+        raise PermanentFailure(f"{option}= of {step.name!r} returned {value!r}, which {moments.TOO_FAR}. Return less.")
     return value
 
 

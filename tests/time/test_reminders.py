@@ -424,7 +424,14 @@ def _lines(review: Review) -> Any:
 
 @pytest.mark.parametrize(
     ("wrong", "match"),
-    [(7, "no time to remind"), (timedelta(0), "more than 0"), ([], "no time to remind"), ([DAY, "x"], "no time")],
+    [
+        (7, "no time to remind"),
+        (timedelta(0), "more than 0"),
+        ([], "no time to remind"),
+        ([DAY, "x"], "no time"),
+        (timedelta.max, "a hundred years"),
+        ([DAY, timedelta.max], "a hundred years"),
+    ],
 )
 def test_what_is_no_time_is_said_when_the_class_is_made(wrong, match):
     with pytest.raises(DeclarationError, match=match):

@@ -138,6 +138,10 @@ def test_an_attempt_that_goes_on_after_it_asked_keeps_its_lease(deploy: Any) -> 
         ("delay=lambda parcel: 5", "returned 5. Return a timedelta"),
         ("until=lambda parcel: __import__('datetime').datetime(2030, 1, 1)", "has no time zone"),
         ("delay=lambda parcel: parcel.missing", "missing"),
+        ("within=lambda parcel: timedelta.max", "within= of 'remind' returned"),
+        ("delay=lambda parcel: timedelta.max", "is more than a hundred years"),
+        ("delay=lambda parcel: timedelta.min", "is more than a hundred years"),
+        ("until=lambda parcel: __import__('datetime').datetime(9990, 1, 1).astimezone()", "more than a hundred years"),
     ],
 )
 def test_a_function_that_goes_wrong_is_the_steps_own_failure(deploy: Any, option: str, said: str) -> None:
@@ -391,6 +395,10 @@ def test_each_item_is_held_by_itself(deploy: Any) -> None:
         ({"delay": -HOUR}, "is over before it begins"),
         ({"delay": HOUR, "until": datetime(2030, 1, 1, tzinfo=UTC)}, "both say when it is due"),
         ({"delay": HOUR, "manual": True}, "waits for somebody to call it"),
+        ({"delay": timedelta.max}, "delay=datetime.timedelta.*is more than a hundred years"),
+        ({"within": timedelta(days=36_526)}, "within=datetime.timedelta.*is more than a hundred years"),
+        ({"until": datetime.max.replace(tzinfo=UTC)}, "until=datetime.datetime.*is more than a hundred years"),
+        ({"timeout": timedelta.max}, "timeout=datetime.timedelta.*is more than a hundred years"),
     ],
 )
 def test_what_says_nothing_is_refused_when_the_class_is_made(option: dict[str, Any], said: str) -> None:

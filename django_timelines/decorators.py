@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
+from . import answers
 from .bound import BoundStep
 from .exceptions import DeclarationError
 from .limits import Limit
@@ -95,6 +96,7 @@ class ChildStep(WorkflowStep[[]]):
             raise DeclarationError(
                 f"subworkflow({child.__name__}, given={given!r}): write given=lambda order: {{…}}, a dict of its input."
             )
+        answers.check(f"subworkflow({child.__name__}): given=", given)
         body: Any = lambda parent, **item: given(parent, *item.values())  # noqa: E731 (it has a name and a text of its own)
         body.__name__, body.__doc__ = child.__name__.lower(), child.__doc__
         super().__init__(body, **options)

@@ -110,6 +110,10 @@ class FieldUnset(PermanentFailure, AttributeError):
     """A field is read that no step has set yet. A template shows nothing for it; ``hasattr`` says no."""
 
 
+class NoAnswer(PermanentFailure, TypeError):
+    """A body, guard, rule or policy returned a coroutine, or a generator, which nobody awaits or goes through."""
+
+
 class CursorLost(PermanentFailure):
     """What a long step iterates is not what its cursor was set in: a file that was changed, rows that are gone."""
 

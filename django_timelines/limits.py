@@ -12,6 +12,8 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
+from . import answers
+from .answers import answered
 from .exceptions import DeclarationError, FieldUnset, PermanentFailure
 
 MOST_AT_ONCE = 10_000
@@ -37,7 +39,7 @@ class By:
             values = [encoded(name) for name in self.fields]
             return None if None in values else json.dumps(values, sort_keys=True)
         try:
-            returned = self.function(make())
+            returned = answered("The function of unique= or per=", self.function(make()))
         except FieldUnset:
             return None
         return None if returned is None else json.dumps(_plain(returned), sort_keys=True)
@@ -106,6 +108,7 @@ def by(where: str, given: Any, fields: Collection[str]) -> By:
     if isinstance(given, By):  # of the class that this one is made from
         return given
     if callable(given):
+        answers.check(where, given)
         return By(function=given)
     names = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, list | tuple) else ()
     if not names or not all(isinstance(name, str) for name in names):

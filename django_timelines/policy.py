@@ -18,6 +18,7 @@ from django.utils.module_loading import import_string
 
 from . import conf, registry
 from .actors import Actor, ActorType
+from .answers import answered
 from .exceptions import ItemsNotLoaded
 from .models import Run, Timeline, TimelineQuerySet
 from .registry import Declaration
@@ -33,7 +34,9 @@ REMEMBERED = 50  # timelines of one session; the oldest is forgotten first
 
 def may_view(timeline: Timeline, user: Any, session: Any) -> bool:
     """Ask the configured policy. Whom nobody knows (None) is an anonymous user to it."""
-    return bool(import_string(conf.can_view())(timeline, user=_somebody(user), session=session))
+    path = conf.can_view()
+    said = import_string(path)(timeline, user=_somebody(user), session=session)
+    return bool(answered(f"CAN_VIEW, {path},", said))
 
 
 def may_call(timeline: Timeline, step: str, user: Any, session: Any) -> bool:
@@ -48,8 +51,9 @@ def may_call(timeline: Timeline, step: str, user: Any, session: Any) -> bool:
     declared = declaration.steps.get(current) if declaration else None
     if declared is None or not declared.waits or not can_be_stored(step):
         return False
-    run = run_key(current, item, round)
-    return bool(import_string(conf.can_call())(timeline, run, user=_somebody(user), session=session))
+    path = conf.can_call()
+    said = import_string(path)(timeline, run_key(current, item, round), user=_somebody(user), session=session)
+    return bool(answered(f"CAN_CALL, {path},", said))
 
 
 def may_start(declaration: Declaration, user: Any) -> bool:

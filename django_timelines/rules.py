@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .answers import answered
 from .people import LINK, type_rule
 from .steps import Step
 
@@ -15,12 +16,12 @@ def allows(step: Step[...], workflow: Any, user: Any, *, holds_link: bool = Fals
     """
     if holds_link and LINK in step.allowed:
         return True
-    return is_here(user) and any(_names(rule, workflow, user) for rule in step.allowed)
+    return is_here(user) and any(_names(step, rule, workflow, user) for rule in step.allowed)
 
 
 def allows_always(step: Step[...], user: Any) -> bool:
     """Tell whether ``allowed=`` names this user whatever the timeline."""
-    return is_here(user) and any(_names(rule, None, user) for rule in step.allowed if not callable(rule))
+    return is_here(user) and any(_names(step, rule, None, user) for rule in step.allowed if not callable(rule))
 
 
 def is_here(user: Any) -> bool:
@@ -33,9 +34,10 @@ def has_permission(user: Any, permission: str) -> bool:
     return hasattr(user, "has_perm") and bool(user.has_perm(permission))
 
 
-def _names(rule: type_rule, workflow: Any, user: Any) -> bool:
+def _names(step: Step[...], rule: type_rule, workflow: Any, user: Any) -> bool:
+    asked = f"A function in allowed= of {step.name!r}"
     if callable(rule):
-        return (workflow is None or not workflow._is_behind) and bool(rule(workflow, user))
+        return (workflow is None or not workflow._is_behind) and bool(answered(asked, rule(workflow, user)))
     kind, _colon, name = rule.partition(":")
     if not user.is_authenticated or rule == LINK:
         return False

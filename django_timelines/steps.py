@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec
 
-from . import limits, moments, people
+from . import answers, limits, moments, people
 from .exceptions import DeclarationError
 from .limits import Limit
 from .people import type_assignee, type_remind, type_rule
@@ -24,6 +24,7 @@ LONGEST_KEY = 190  # with room for "#19999"
 _NO_KEY = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # which no address and no form brings as it was
 SECRET = "django_timelines: secret"
 """The mark in ``Secret[T]``, which is ``Annotated[T, SECRET]``: a plain T to the body and to type checkers."""
+_ASKED = ("when", "within", "delay", "until", "assigned", "remind")  # may be functions
 type_span = timedelta | Callable[[Any], timedelta | None]
 type_moment = datetime | Callable[[Any], datetime | None]
 
@@ -239,6 +240,14 @@ class Step(Generic[P]):
             raise DeclarationError(
                 f"Step {self.name!r}: early={early!r} is not known. Write early='keep', or leave it out."
             )
+        if answers.has_yield(self.body):
+            raise DeclarationError(
+                f"Step {self.name!r} has a yield, so that calling its body runs nothing of it. Put what yields into a "
+                "function of its own, or let the body commit its batches in a loop: for row in self.iterate(…)."
+            )
+        functions = [(option, getattr(self, option)) for option in _ASKED]
+        for option, function in [*functions, *(("allowed", rule) for rule in self.allowed)]:
+            answers.check(f"Step {self.name!r}: {option}=", function)
         if inspect.iscoroutinefunction(self.body) and self.delivery is Delivery.EXACTLY_ONCE:
             raise DeclarationError(
                 f"Step {self.name!r} is an async def, which Django's transactions do not cover. "

@@ -10,6 +10,7 @@ from django.contrib.auth import get_user_model
 from django.utils.translation import gettext as _
 
 from ..actors import Actor, ActorType
+from ..answers import answered
 from ..events import NewEvent
 from ..exceptions import FieldUnset, NotAllowed, PermanentFailure, Rejected
 from ..rules import allows, is_here
@@ -25,9 +26,10 @@ def who_gets(step: Step[...], workflow: Any, item: Mapping[str, Any]) -> dict[st
     if step.assigned is None:
         return {}
     try:
-        user = step.assigned(workflow, *item.values()) if callable(step.assigned) else getattr(workflow, step.assigned)
+        said = step.assigned(workflow, *item.values()) if callable(step.assigned) else getattr(workflow, step.assigned)
     except FieldUnset:
         return {}
+    user = answered(f"assigned= of {step.name!r}", said)
     if user is None:
         return {}
     if not isinstance(user, get_user_model()) or user.pk is None:

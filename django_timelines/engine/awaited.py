@@ -6,10 +6,11 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from .interrupt import MOMENT, Cancelled, Interrupted, Stopped, innermost
 
+T = TypeVar("T")
 AGAIN = MOMENT / 2  # seconds after which a task that goes on although it was cancelled is cancelled again
 
 
@@ -42,14 +43,14 @@ class Awaited:
             with suppress(RuntimeError):  # the loop is closed: it has ended
                 self._loop.call_soon_threadsafe(self._cancel)
 
-    async def run(self, body: Callable[[], Awaitable[Any]]) -> None:
-        """Run the body, if it was not interrupted before."""
+    async def run(self, body: Callable[[], Awaitable[T]]) -> T:
+        """Run the body, if it was not interrupted before, and return what it does."""
         self._task = task = asyncio.current_task()
         self._loop = asyncio.get_running_loop()  # before it looks for an error: who sets that later finds the loop here
         try:
             if self._error is not None:
                 raise self._error
-            await body()
+            return await body()
         except asyncio.CancelledError:
             if self._error is not None:
                 raise self._error from None

@@ -18,6 +18,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from .. import moments
 from ..actors import Actor, ActorType
+from ..answers import answered
 from ..events import NewEvent
 from ..exceptions import LeaseLost, NotAllowed, PermanentFailure
 from ..graph import when_due
@@ -159,7 +160,7 @@ def _run_body(declaration: Declaration, name: RunName, frame: Frame, given: Mapp
         if asks_first(step, run):
             return Timed(_ask(step, workflow, given))
         if not passed and step.when is not None:
-            if not step.when(workflow):
+            if not answered(f"when= of {step.name!r}", step.when(workflow)):
                 return NotTaken()
             passed = True
         if refused := _refused(step, workflow, run, given):
@@ -167,7 +168,8 @@ def _run_body(declaration: Declaration, name: RunName, frame: Frame, given: Mapp
         # Django's error reports hide the parameters that this names
         body = sensitive_variables()(step.body) if secret else step.body
         begun = in_body = True
-        returned = _call(step, body, workflow, given)
+        whose = "given=" if step.child is not None else "The body"
+        returned = answered(f"{whose} of {step.name!r}", _call(step, body, workflow, given))
         in_body = False
         child = _child(step, returned) if step.child is not None else None
         changes = workflow._changes()
@@ -233,7 +235,7 @@ def _when_due(step: Step[...], workflow: Any) -> dict[str, Any]:
 
 def _asked(step: Step[...], option: str, wanted: type[Any], workflow: Any) -> Any:
     said = getattr(step, option)
-    value = said(workflow) if callable(said) else said
+    value = answered(f"{option}= of {step.name!r}", said(workflow)) if callable(said) else said
     if value is not None and not isinstance(value, wanted):
         raise PermanentFailure(
             f"{option}= of {step.name!r} returned {value!r}. Return a {wanted.__name__}, or None for none."

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from .. import moments
+from ..answers import answered
 from ..events import EventType, NewEvent
 from ..exceptions import PermanentFailure
 from ..people import Reminding, reminding
@@ -23,7 +24,7 @@ def plan_of(step: Step[...], workflow: Any) -> dict[str, Any]:
     """Return what ``StepDue`` says where ``remind=`` is a function, asked in the step's first attempt."""
     if not callable(step.remind):
         return {}
-    said = step.remind(workflow)
+    said = answered(f"remind= of {step.name!r}", step.remind(workflow))
     try:
         found = None if said is None else reminding(said)
     except ValueError as error:

@@ -10,12 +10,13 @@ from django.test import Client
 from django_timelines import policy
 from django_timelines.engine.renames import brought_up
 from django_timelines.engine.runner import load
-from django_timelines.exceptions import DeclarationError, NotAllowed
+from django_timelines.exceptions import DeclarationError, NoAnswer, NotAllowed
 from django_timelines.models import Timeline
 from django_timelines.testing import drain
 from django_timelines.workflows import Workflow, step
 from example_project.signup.workflows import Signup
 from tests.pages.stories import signed_up
+from tests.shop.workflows import ran
 
 from .workflows import Expense, Guarded
 
@@ -302,6 +303,42 @@ def test_a_site_may_decide_otherwise(ada, grace, settings):
 
 def only_grace(timeline, step, *, user, session):
     return user.username == "grace"
+
+
+def test_a_rule_that_answers_with_a_coroutine_lets_nobody_in(ada, deploy):
+    parcel = deploy("""
+        async def nobody(parcel, user):
+            return False
+
+        class Parcel(Workflow):
+            @step
+            def take(self): ...
+
+            @step(after=take, manual=True, allowed=lambda parcel, user: nobody(parcel, user))
+            def sign(self):
+                ran["sign"] += 1
+    """).start()
+    drain()
+
+    with pytest.raises(NoAnswer, match="A function in allowed= of 'sign' returned a coroutine"):
+        parcel.sign.using(actor=ada)()
+    with pytest.raises(TypeError):
+        may(ada, parcel, "sign")
+    assert (type(parcel).get(parcel.pk).sign.status, ran["sign"]) == ("waiting", 0)
+
+
+@pytest.mark.parametrize("setting", ["CAN_VIEW", "CAN_CALL"])
+def test_a_policy_that_answers_with_a_coroutine_lets_nobody_in(ada, settings, setting):
+    expense = handed_in()
+    settings.TIMELINES = {**settings.TIMELINES, setting: "tests.calls.test_allowed.nobody_yet"}
+    asked = policy.may_call if setting == "CAN_CALL" else policy.may_view
+
+    with pytest.raises(NoAnswer, match=f"{setting}, tests.calls.test_allowed.nobody_yet, returned a coroutine"):
+        asked(*filter(None, [Timeline.objects.get(pk=expense.pk), "look_at" * (setting == "CAN_CALL"), ada]), None)
+
+
+async def nobody_yet(timeline, step=None, *, user, session):
+    return False
 
 
 def path(link: str) -> str:

@@ -20,7 +20,7 @@ from .exceptions import DeclarationError
 from .fields import UNSET, Field, field_for, parameters_of
 from .references import models_in
 from .registry import Declaration
-from .steps import Parameter, Step
+from .steps import LONGEST_NAME, Parameter, Step
 from .subject import FieldAttribute
 
 RESERVED = frozenset({"start", "get", "astart", "aget", "using", "pk", "timeline", "timelines", "get_absolute_url"}) | {
@@ -37,6 +37,7 @@ def declare(
 ) -> Declaration:
     """Return what this subclass of ``root`` declares, and turn its annotations into fields."""
     label = registry.label_for(cls.__module__, cls.__name__)
+    registry.check_length(label, label)
     steps = _steps(cls, label)
     fields = _fields(cls, root, label, steps)
     for declared in steps.values():
@@ -77,6 +78,7 @@ def _steps(cls: type[Any], label: str) -> dict[str, Step[...]]:
     }
     for name, declared in steps.items():
         _check_name(label, name)
+        registry.check_length(name, f"The name of the step {label}.{name}", LONGEST_NAME)
         declared.name = name
         declared.parameters = _parameters(label, declared)
         _take_item(label, declared)

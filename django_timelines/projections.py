@@ -107,6 +107,7 @@ class Projection:
         if writes and not cls.into and cls.clear is Projection.clear:
             raise DeclarationError(f"{cls.__name__} does not say which models it writes: into = (Day,).")
         cls.label = cls.__dict__.get("label") or registry.label_for(cls.__module__, cls.__qualname__)
+        registry.check_length(cls.label, cls.label)
         following.register(Following(cls.label, cls, tuple(cls.into), handlers))
 
     def __init__(self, using: str) -> None:

@@ -21,6 +21,8 @@ from .schedules import Schedule
 from .state import names_of, type_state
 from .steps import Step
 
+LONGEST_LABEL = 150  # of a workflow or a projection, in its columns
+
 
 @dataclass(frozen=True)
 class Declaration:
@@ -217,6 +219,14 @@ def current(label: str) -> str:
 def everything() -> dict[str, Declaration]:
     """Return all declarations by label."""
     return dict(_declarations)
+
+
+def check_length(name: str, what: str, longest: int = LONGEST_LABEL) -> None:
+    """See that a name fits its column; ``what`` says whose it is."""
+    if len(name) > longest:
+        raise DeclarationError(
+            f"{what} is {len(name)} characters long; at most {longest} are stored. Give it a shorter name."
+        )
 
 
 def label_for(module: str, name: str) -> str:

@@ -20,6 +20,7 @@ from .retries import Retry
 P = ParamSpec("P")
 MOST_ITEMS = 20_000
 """Of one step: one commit begins them. Their list is a field, of which all together may have a megabyte."""
+LONGEST_NAME = 100  # of a step, in its columns
 LONGEST_KEY = 190  # with room for "#19999"
 _NO_KEY = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # which no address and no form brings as it was
 SECRET = "django_timelines: secret"

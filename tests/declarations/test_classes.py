@@ -222,6 +222,15 @@ def class_limit_per_no_field() -> None:
         def begin(self) -> None: ...
 
 
+def step_whose_name_is_too_long() -> None:
+    begin = step(lambda self: None)
+    type("Long", (Workflow,), {"__module__": __name__, "begin": begin, "s" * 101: step(after=begin)(lambda self: None)})
+
+
+def workflow_whose_label_is_too_long() -> None:
+    type("L" * 150, (Workflow,), {"__module__": __name__, "begin": step(lambda self: None)})
+
+
 def limit_of_a_child() -> None:
     class Child(Workflow):
         @step
@@ -288,6 +297,11 @@ def results_that_the_child_has_not() -> None:
         (limit_that_is_no_number, "limit=True: so many"),
         (limit_per_no_field, r"Misspelt\.begin: per='acount' is no field\. Did you mean 'account'\?"),
         (class_limit_per_no_field, r"per='bank' is no field\. Fields: account\."),
+        (
+            step_whose_name_is_too_long,
+            "The name of the step .*ss is 101 characters long; at most 100 are stored. Give it a shorter name",
+        ),
+        (workflow_whose_label_is_too_long, "LL is 163 characters long; at most 150 are stored"),
         (limit_of_a_child, "subworkflow has no option 'limit'"),
         (unique_by_nothing, r"unique=\[\]: name a field"),
         (no_entry, "exactly one step without after="),
@@ -391,6 +405,14 @@ def test_a_secret_within_a_type_is_refused_for_it_would_be_stored_in_clear(type:
         field_for("shop.Order.pay", "card", type)
 
     assert field_for("shop.Order.pay", "card", Secret[type]).is_secret
+
+
+def test_a_step_a_workflow_and_a_field_may_have_names_as_long_as_they_can_be_stored() -> None:
+    begin, label = step(lambda self: None), "L" * (150 - len("test_classes."))
+    last = step(after=begin)(lambda self: None)
+    long = {"__module__": __name__, "begin": begin, "s" * 100: last, "__annotations__": {"f" * 300: str}}
+
+    assert list(type(label, (Workflow,), long)._declaration.steps) == ["begin", "s" * 100]
 
 
 def test_a_field_and_a_step_may_take_the_good_names() -> None:

@@ -92,6 +92,11 @@ def test_one_that_only_reacts_writes_no_models() -> None:
     assert following.get(Greeter.label).into == ()
 
 
+def test_a_label_that_is_too_long_is_refused() -> None:
+    with pytest.raises(DeclarationError, match="LL is 151 characters long; at most 150 are stored"):
+        type("Sums", (Projection,), {"label": "L" * 151, "greet": reaction(Received)(lambda self, event: None)})
+
+
 def test_two_of_one_label_are_refused() -> None:
     with pytest.raises(DeclarationError, match=r"Two projections are called ledger\.Accounts"):
         type(

@@ -161,6 +161,13 @@ class ValueTaken(TimelinesError):
         self.workflow, self.digest = workflow, digest
 
 
+class ValueUnknown(TimelinesError):
+    """The function in ``unique=`` raised on what a timeline would be, where no step's body is to blame. Nothing was written.
+
+    Its ``__cause__`` is what the function raised.
+    """
+
+
 class LeaseLost(BaseException):
     """This attempt belongs to somebody else now; whatever it wrote rolls back.
 

@@ -20,7 +20,7 @@ from django.db import Error, InterfaceError, OperationalError, connections
 
 from ..actors import Cause, in_step
 from ..databases import is_transient, noting_rollback
-from ..exceptions import LeaseLost, NotUnique, Rejected
+from ..exceptions import LeaseLost, NotUnique, Rejected, ValueUnknown
 from ..placements import INLINE, stopping
 from ..state import run_key
 from ..steps import Delivery
@@ -106,8 +106,8 @@ def _outside(held: Held, runner: Runner) -> tuple[Advance, type_ended]:
     try:
         try:
             return record(held, ended, runner), ended
-        except NotUnique as error:  # as if the body had said it at its end
-            ended = _not_unique(held, error)
+        except (NotUnique, ValueUnknown) as error:  # as if the body had said it at its end
+            ended = _not_to_take(held, error)
             return record(held, ended, runner), ended
         except Error as error:
             # the connection went away while the body worked: the effect is there, so say it on a new one, which Django may
@@ -168,8 +168,8 @@ def _in_transaction(held: Held, runner: Runner, leases: ExitStack) -> tuple[Adva
                     raise ended.error if told(partial(is_transient, ended.error), False) else _RollBack(ended)
                 one.result = record(held, ended, runner, may_rerun=True, alone=alone)
             return one.result, ended
-        except NotUnique as error:
-            ended = _not_unique(held, error)
+        except (NotUnique, ValueUnknown) as error:
+            ended = _not_to_take(held, error)
         except _RollBack as rolled_back:
             ended = rolled_back.ended
         except Stale as stale:
@@ -204,8 +204,11 @@ def _mend_after(ended: type_ended, runner: Runner) -> None:
         raise ended.error
 
 
-def _not_unique(held: Held, error: NotUnique) -> Failed:
+def _not_to_take(held: Held, error: NotUnique | ValueUnknown) -> Failed:
+    """Return the failure of a body whose timeline, or the one that it begins, cannot have its value of ``unique=``."""
     hidden = secrets_of(held.declaration, held.name, held.given or {})
+    if isinstance(error, ValueUnknown) and error.__cause__ is not None:
+        return Failed(as_failure(error.__cause__), hidden)
     return Failed(error, hidden, rejection=rejected_with(error, hidden))
 
 

@@ -16,7 +16,7 @@ from django.db import InterfaceError, OperationalError
 
 from .. import moments, registry, store
 from ..events import EventType, NewEvent
-from ..exceptions import Conflict, NotUnique, Unknown
+from ..exceptions import Conflict, NotUnique, Unknown, ValueUnknown
 from ..fields import UNSET
 from ..models import Notice, Timeline, first_id_at
 from ..placements import INLINE, Bell
@@ -97,17 +97,18 @@ def hear(timeline: uuid.UUID, runner: Runner) -> list[Bell]:
         by = replace(runner.by(notices[0].sequence, leased=False), cause_timeline=notices[0].source)
         try:
             result = advance(declaration, snapshot, events, by)
-        except Conflict as conflict:
-            patience.after(conflict)
-            continue
-        result.change.notices = list(_news(result.change, {notice.source for notice in notices}))
-        result.change.heard = [notice.id for notice in notices]
-        try:
+            result.change.notices = list(_news(result.change, {notice.source for notice in notices}))
+            result.change.heard = [notice.id for notice in notices]
             commit(result)
         except Conflict as conflict:
             patience.after(conflict)
             continue
-        except NotUnique as error:  # a child gives its parent a value for which there is another timeline
+        except (
+            NotUnique,
+            ValueUnknown,
+        ) as error:  # a child gives its parent what another timeline has, or nobody can name
+            if refused:
+                raise  # it is not about what the child gives
             refused = str(error) if many == 1 else ""
             many = 1  # one by one: it is refused, and no other
             continue

@@ -17,7 +17,7 @@ from .. import actors, moments, registry
 from ..actors import Actor
 from ..databases import in_callers_transaction
 from ..events import EventType, NewEvent
-from ..exceptions import Conflict, MovedOn, Refused, Rejected
+from ..exceptions import Conflict, MovedOn, Refused, Rejected, ValueUnknown
 from ..fields import text
 from ..placements import INLINE
 from ..registry import Declaration
@@ -286,6 +286,8 @@ def append(
         except Conflict as conflict:
             patience.after(conflict)
             continue  # somebody else wrote; judge again
+        except ValueUnknown as unknown:
+            raise Rejected(str(unknown)) from unknown
         after = go_on(declaration, result, runner) if declaration else result.after
         return knowing(after, name) if name else after
 

@@ -16,11 +16,12 @@ from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 
 from .. import registry, store
-from ..exceptions import NotUnique, Rejected, ValueTaken
+from ..exceptions import NotUnique, Rejected, ValueTaken, ValueUnknown
 from ..models import Timeline, UniqueValue
 from ..registry import Declaration
 from ..state import ENDED
 from ..store import Change, Snapshot
+from .errors import described
 from .values import digest_of, value_of
 
 logger = logging.getLogger("django_timelines")
@@ -29,7 +30,7 @@ UNKNOWN = uuid.UUID(int=0)  # stands for a value that the class's function could
 
 
 def note_value(declaration: Declaration, change: Change) -> None:
-    """Let the change take and free what its events say of the class's unique value."""
+    """Let the change take and free what its events say of the class's unique value; ``ValueUnknown`` if that cannot be said."""
     before, after = change.before, change.after
     if "ended" in before.state:  # what is undone after its end is no second one
         return
@@ -38,7 +39,7 @@ def note_value(declaration: Declaration, change: Change) -> None:
         return
     if before.head and before.state["fields"] == after.state["fields"]:
         return
-    was, now = _digest_or(UNKNOWN, declaration, before) if before.head else None, _digest(declaration, after)
+    was, now = _digest_or(UNKNOWN, declaration, before) if before.head else None, _digest_to_take(declaration, after)
     if was != now:
         change.frees_value, change.taken_value = bool(before.head), now
 
@@ -101,6 +102,17 @@ def _digest(declaration: Declaration, snapshot: Snapshot) -> uuid.UUID | None:
         return None
     value = value_of(declaration, declaration.unique, snapshot)
     return None if value is None else digest_of(declaration, "unique", value)
+
+
+def _digest_to_take(declaration: Declaration, snapshot: Snapshot) -> uuid.UUID | None:
+    try:
+        return _digest(declaration, snapshot)
+    except (InterfaceError, OperationalError):  # the database is away, whatever is to be taken
+        raise
+    except Exception as error:
+        told = described(error)
+        said = f"The function in unique= of {declaration.label} raised {told['type']}: {told['message']}"
+        raise ValueUnknown(said) from error
 
 
 def _digest_or(otherwise: uuid.UUID, declaration: Declaration, snapshot: Snapshot) -> uuid.UUID | None:

@@ -14,7 +14,7 @@ from django_timelines import registry
 from django_timelines.engine import unique
 from django_timelines.engine.clock import Clock
 from django_timelines.engine.unique import take_all
-from django_timelines.exceptions import NotUnique, Refused
+from django_timelines.exceptions import NotUnique, Refused, Rejected, TimelinesError
 from django_timelines.models import Event, Timeline, UniqueValue
 from django_timelines.testing import drain, given, recorded_errors
 from django_timelines.workflows import Workflow, step
@@ -406,6 +406,70 @@ def test_a_clock_that_begins_looks_at_so_many_of_them_before_it_goes_on(deploy: 
         held.append(UniqueValue.objects.count())
 
     assert held == [2, 4, 5, 5]
+
+
+FAMILY = """
+class Child(Workflow, unique=lambda child: {"": None, "17": 1, "18": 2}[child.value]):
+    value: str = VALUE
+
+    @step
+    def go(self): ...
+
+    @step(after=go, manual=True)
+    def say(self, value: str):
+        self.value = value
+
+class Parcel(Workflow, unique=lambda parcel: {"": None, "17": 1}[parcel.code]):
+    code: str = ""
+    colour: str = ""
+
+    @step
+    def take(self): ...
+
+    number = subworkflow(Child, after=take, results={"code": "value"})
+    paint = subworkflow(Child, after=take, results={"colour": "value"})
+
+    @step(after=[number, paint], manual=True)
+    def post(self): ...
+"""
+
+
+def test_a_result_of_which_the_parents_function_makes_nothing_blocks_its_step_and_no_other(deploy: Any) -> None:
+    parcel = deploy(FAMILY.replace("VALUE", '""')).start()
+    drain()
+    for name in ("number", "paint"):
+        getattr(fresh(parcel), name).child.say(value="18" if name == "number" else "17")
+    drain()
+
+    parcel = fresh(parcel)
+    assert (parcel.number.status, parcel.paint.status, parcel.colour) == ("blocked", "completed", "17")
+    assert "The function in unique= of shop.Parcel raised KeyError: '18'" in str(parcel.timeline.explain())
+    with pytest.raises(Rejected, match="raised KeyError"):
+        parcel.number.retry()
+    with pytest.raises(Rejected, match="raised KeyError"):
+        parcel.number.skip(reason="it is like that", code="19")
+    assert parcel.number.skip(reason="it was a mistake", code="17") == "completed"
+
+
+def test_a_child_of_which_its_function_makes_nothing_as_it_begins_is_the_steps_own_failure(deploy: Any) -> None:
+    parcel = deploy(FAMILY.replace("VALUE", '"19"')).start()
+    with recorded_errors():
+        drain()
+
+    parcel = fresh(parcel)
+    assert (parcel.number.status, parcel.paint.status) == ("retrying", "retrying")
+    assert "KeyError: '19'" in str(parcel.timeline.explain())
+    assert parcel.timeline.children.count() == 0
+
+
+def test_whoever_begins_a_timeline_of_which_its_function_makes_nothing_is_told_what_it_raised(deploy: Any) -> None:
+    child = deploy(FAMILY.replace("VALUE", '"19"'))._declaration.steps["number"].child
+
+    with pytest.raises(TimelinesError, match=r"unique= of shop.Child raised KeyError: '19'") as raised:
+        child.start()
+
+    assert not isinstance(raised.value, Refused)
+    assert Timeline.objects.count() == 0
 
 
 # Deploys

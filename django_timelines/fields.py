@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import json
 import warnings
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -52,6 +53,10 @@ class Field:
     def _without_rows(self) -> TypeAdapter[Any]:
         return _adapter(with_references(self.annotation, KeyOnly))
 
+    @cached_property
+    def _has_sets(self) -> bool:
+        return _mentions(self.annotation, lambda part: isinstance(part, type) and issubclass(part, Set))
+
     @property
     def is_secret(self) -> bool:
         """Tell whether the type is ``Secret[…]``."""
@@ -77,7 +82,20 @@ class Field:
 
     def brought_up(self, encoded: Any) -> Any:
         """Return a stored value as the type has it now: a validator may take what it was before. No row is read."""
-        return self._without_rows.dump_python(self._without_rows.validate_python(encoded), mode="json")
+        value = self._without_rows.validate_python(encoded)
+        return self._in_order(value, self._without_rows.dump_python(value, mode="json"))
+
+    def is_same(self, encoded: Any, stored: Any) -> bool:
+        """Tell whether a stored value, maybe with its sets in another order, is what is encoded now."""
+        if encoded == stored or not self._has_sets or stored is UNSET:
+            return bool(encoded == stored)
+        try:
+            return bool(encoded == self.brought_up(stored))
+        except Exception:  # of an older type, which a validator of the project's own does not take
+            return False
+
+    def _in_order(self, value: Any, encoded: Any) -> Any:
+        return in_order(value, encoded) if self._has_sets else encoded
 
     def check(self, value: Any) -> Any:
         """Return the value as the type has it; ``ValidationError`` if it does not fit."""
@@ -91,7 +109,8 @@ class Field:
     def encode(self, value: Any, *, checked: bool = False) -> Any:
         """Return the JSON value; ``ValidationError`` for what JSON or a database cannot hold."""
         try:
-            encoded = self.adapter.dump_python(value if checked else self.check(value), mode="json")
+            value = value if checked else self.check(value)
+            encoded = self._in_order(value, self.adapter.dump_python(value, mode="json"))
         except (PydanticSerializationError, ValueError) as error:
             raise ValidationError(str(error), code="invalid") from None
         text(encoded)
@@ -123,7 +142,7 @@ def field_for(workflow: str, name: str, annotation: Any, default: Any = UNSET) -
             f"{workflow}.{name} has the type {annotation!r}, which cannot be stored: {error}. "
             "Use a type that pydantic knows, a model class, or a container of them."
         ) from error
-    if not field.is_secret and _has_secret(annotation):
+    if not field.is_secret and _mentions(annotation, lambda part: isinstance(part, str) and part == SECRET):
         raise DeclarationError(
             f"{workflow}.{name} has a Secret within its type {annotation!r}, which would be stored in clear. "
             "Make all of it secret: Secret[str | None], Secret[list[str]], Secret[Card]."
@@ -131,7 +150,10 @@ def field_for(workflow: str, name: str, annotation: Any, default: Any = UNSET) -
     return field
 
 
-def _has_secret(annotation: Any, seen: tuple[Any, ...] = ()) -> bool:
+def _mentions(annotation: Any, is_meant: Callable[[Any], bool], seen: tuple[Any, ...] = ()) -> bool:
+    """Tell whether a type, or one that it is made of, is one that is meant."""
+    if is_meant(annotation):
+        return True
     if annotation in seen:  # a type may be of itself
         return False
     parts = [*get_args(annotation), get_origin(annotation)]
@@ -141,9 +163,27 @@ def _has_secret(annotation: Any, seen: tuple[Any, ...] = ()) -> bool:
         parts += [part for one in of_model for part in (one.annotation, *one.metadata)]
     elif isinstance(annotation, type) and any(hasattr(annotation, mark) for mark in _TAKEN_APART):
         parts += get_type_hints(annotation, include_extras=True).values()
-    return SECRET in [part for part in parts if isinstance(part, str)] or any(
-        _has_secret(part, (*seen, annotation)) for part in parts if part is not None
-    )
+    return any(_mentions(part, is_meant, (*seen, annotation)) for part in parts if part is not None)
+
+
+def in_order(value: Any, encoded: Any) -> Any:
+    """Return what this value was encoded as with its sets, however deep, in one order: their own is another in each process."""
+    value = value.root if isinstance(value, pydantic.RootModel) else value
+    if isinstance(encoded, dict):
+        if isinstance(value, Mapping):
+            parts = list(value.values()) if len(value) == len(encoded) else []
+        else:  # a dataclass, or a model of pydantic's
+            parts = [getattr(value, name, None) for name in encoded]
+        return encoded | {name: in_order(part, encoded[name]) for name, part in zip(encoded, parts, strict=False)}
+    if not isinstance(encoded, list) or not isinstance(value, Set | list | tuple | deque) or len(value) != len(encoded):
+        return encoded
+    several = [in_order(*pair) for pair in zip(value, encoded, strict=True)]
+    if not isinstance(value, Set):
+        return several
+    try:
+        return sorted(several)
+    except TypeError:  # of several types, or of dicts
+        return sorted(several, key=lambda one: json.dumps(one, sort_keys=True))
 
 
 def text(payload: Any) -> str:

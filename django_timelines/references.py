@@ -56,6 +56,10 @@ class KeyOnly(Reference):
             raise ValueError(f"no {self.model.__name__} has an empty key")
         return value
 
+    def key(self, instance: Any) -> Any:
+        """Return the key as JSON can hold it."""
+        return instance if isinstance(instance, int) else str(instance)
+
 
 def with_references(annotation: Any, mark: type[Reference] = Reference) -> Any:
     """Return the annotation with each model class in it, however deep, marked as a reference."""

@@ -112,7 +112,8 @@ class Subject:
         """Return what differs, encoded, from what the body was given."""
         before = self._snapshot.state["fields"]
         after = self._kept | {name: self._encoded(name, value) for name, value in self._values.items()}
-        changes = {name: value for name, value in after.items() if self._given(name) != value}
+        fields = self._declaration.fields
+        changes = {name: value for name, value in after.items() if not fields[name].is_same(value, self._given(name))}
         if changes:
             text({**before, **changes})
         return changes

@@ -7,17 +7,18 @@ takes it in a transaction of its own, many at a time; the clock sees to what nob
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import InterfaceError, OperationalError
 
 from .. import moments, registry, store
 from ..events import EventType, NewEvent
 from ..exceptions import Conflict, NotUnique, Unknown, ValueUnknown
-from ..fields import UNSET
+from ..fields import UNSET, text
 from ..models import Notice, Timeline, first_id_at
 from ..placements import INLINE, Bell
 from ..registry import Declaration
@@ -244,7 +245,7 @@ def _after_child(
             if state.get("cancelling") and not state.get("compensating"):  # and nobody asks
                 return [NewEvent(EventType.STEP_COMPLETED, *name, data={"changes": {}}, attempt=run["attempt"])]
             return [NewEvent(EventType.STEP_BLOCKED, *name, data={"reason": UNFITTING, "error": _unknown(name, child)})]
-        changes, wrong = _results(declaration, declaration.steps[name.step], child)
+        changes, wrong = _results(declaration, declaration.steps[name.step], child, state["fields"])
         wrong = wrong or (refused if changes else "")
         if wrong:
             error = {"type": "", "message": wrong, "traceback": ""}
@@ -274,9 +275,11 @@ def _unknown(name: RunName, child: Timeline) -> dict[str, str]:
     return {"type": "", "message": said, "traceback": ""}
 
 
-def _results(declaration: Declaration, step: Step[...], child: Timeline) -> tuple[dict[str, Any], str]:
+def _results(
+    declaration: Declaration, step: Step[...], child: Timeline, fields: Mapping[str, Any]
+) -> tuple[dict[str, Any], str]:
     """Return the parent's fields that the child's give their values to, and what is wrong with them."""
-    changes = {}
+    changes: dict[str, Any] = {}
     for field, source in step.results.items():
         begun = registry.find(child.workflow)
         theirs = begun.fields.get(source) if begun else None
@@ -292,6 +295,10 @@ def _results(declaration: Declaration, step: Step[...], child: Timeline) -> tupl
         except Exception as error:  # a validator is the project's own code, and a row may be gone
             said = described(error)["message"]
             return {}, f"{source!r} of {child.workflow} {child.pk} does not fit {field!r}: {said}"
+    try:
+        text({**fields, **changes} if changes else {})
+    except ValidationError as error:
+        return {}, f"What {child.workflow} {child.pk} gives is too much: {' '.join(error.messages)}"
     return changes, ""
 
 

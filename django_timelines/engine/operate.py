@@ -162,6 +162,7 @@ def skip(
         status = step_status(now.state, *name)
         if status not in allowed or now.state["runs"][run_key(*name)].get("final"):
             raise _refused(name, status, _("Only an open step that nobody is executing can be skipped"))
+        _check_together(now, changes)
         return NewEvent(EventType.STEP_SKIPPED, *name, data={"reason": clean_reason(reason), "changes": changes})
 
     after = append(declaration, snapshot, event, actor, name, exact=exact)
@@ -204,7 +205,7 @@ def amend(
 
     def event(now: Snapshot) -> NewEvent:
         refuse_ended(now)
-        text({**now.state["fields"], **changes})
+        _check_together(now, changes)
         return NewEvent(EventType.AMENDED, data={"reason": clean_reason(reason), "changes": changes})
 
     return append(declaration, snapshot, event, actor, THE_TIMELINE, exact=exact)
@@ -307,6 +308,15 @@ def _encoded(declaration: Declaration, fields: Mapping[str, Any]) -> dict[str, A
     if errors:
         raise Rejected(errors)
     return changes
+
+
+def _check_together(now: Snapshot, changes: Mapping[str, Any]) -> None:
+    """Reject changes with which the fields would be more than is stored."""
+    if changes:
+        try:
+            text({**now.state["fields"], **changes})
+        except ValidationError as error:
+            raise Rejected(error) from None
 
 
 def _refused(name: RunName, status: StepStatus, sentence: str) -> Refused:

@@ -86,6 +86,30 @@ def test_amend_refuses_what_does_not_fit_and_writes_nothing() -> None:
     assert Trip.get(trip.pk).timeline.head == head
 
 
+@pytest.mark.filterwarnings("ignore:A payload of")
+def test_fields_that_would_be_too_large_together_are_rejected_whoever_sets_them(deploy: Any) -> None:
+    parcel = deploy("""
+        class Parcel(Workflow):
+            a: str = ""
+            b: str = ""
+            @step
+            def begin(self): ...
+            @step(after=begin, manual=True)
+            def sign(self): ...
+            @step(after=begin, manual=True)
+            def close(self): ...
+    """).start()
+    drain()
+    parcel.timeline.amend(reason="it is long", a="a" * 700_000)
+
+    for verb in (parcel.timeline.amend, parcel.sign.skip):
+        with pytest.raises(Rejected, match="This is 1,400,015 bytes long"):
+            verb(reason="so is that", b="b" * 700_000)
+
+    assert parcel.sign.skip(reason="it is enough") == "completed"
+    assert type(parcel).get(parcel.pk).b == ""
+
+
 def test_a_timeline_that_has_ended_cannot_be_amended_paused_or_rewound() -> None:
     letter = Letter.start(to="Bob")
     drain()

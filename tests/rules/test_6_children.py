@@ -583,3 +583,31 @@ def test_a_result_that_cannot_be_read_blocks_its_step_and_none_that_ended_with_i
     assert f"'receipt' of shop.Pay {parcel.first.child.pk} does not fit 'receipt'" in said
     assert parcel.first.retry() == "blocked"
     assert parcel.first.skip(reason="it is lost") == "completed"
+
+
+@pytest.mark.filterwarnings("ignore:A payload of")
+def test_results_that_make_the_parents_fields_too_large_together_block_their_step(deploy: Any) -> None:
+    workflow = deploy("""
+        class Pay(Workflow):
+            receipt: str = ""
+            @step
+            def ask(self): self.receipt = "r" * 400_000
+        class Parcel(Workflow):
+            first: str = ""
+            second: str = ""
+            third: str = ""
+            @step
+            def post(self): ...
+            a = subworkflow(Pay, after=post, results={"first": "receipt"})
+            b = subworkflow(Pay, after=post, results={"second": "receipt", "third": "receipt"})
+            @step(after=[a, b])
+            def thank(self): ...
+    """)
+    parcel = workflow.start()
+    drain()
+
+    parcel = workflow.get(parcel.pk)
+    assert (parcel.a.status, parcel.b.status) == ("completed", "blocked")
+    assert f"What shop.Pay {parcel.b.child.pk} gives is too much: This is 1,200,0" in str(parcel.timeline.explain())
+    parcel.timeline.amend(reason="it is enough", first="")
+    assert parcel.b.retry() == "completed"

@@ -13,6 +13,9 @@ from uuid import UUID
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
 from django.utils.translation import gettext as _
 
+LONGEST_WAIT = timedelta(days=366)
+"""Until the next attempt."""
+
 
 class TimelinesError(Exception):
     """The root of all errors of django_timelines."""
@@ -121,11 +124,14 @@ class CursorLost(PermanentFailure):
 class RetryAfter(TimelinesError):
     """Raise it in a step's body: try again after this long, instead of the policy's own wait.
 
-    ``delay`` is a ``timedelta`` or a number of seconds. The attempt counts.
+    ``delay`` is a ``timedelta`` or a number of seconds, from nought to a year: what an outside service asks for may be absurd.
+    NaN counts as nought. The attempt counts.
     """
 
     def __init__(self, delay: timedelta | float) -> None:
-        self.delay = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
+        if not isinstance(delay, timedelta):
+            delay = timedelta(seconds=min(max(0, delay), LONGEST_WAIT.total_seconds()))
+        self.delay = min(max(timedelta(0), delay), LONGEST_WAIT)
         super().__init__(f"Try again after {self.delay}.")
 
 

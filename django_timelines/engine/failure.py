@@ -9,14 +9,13 @@ from django.core.exceptions import ValidationError
 
 from .. import moments
 from ..events import EventType, NewEvent
+from ..exceptions import LONGEST_WAIT
 from ..registry import Declaration
 from ..state import RunName, run_key, type_run, type_state
 from ..steps import Delivery, Step
 from ..store import Snapshot
 from .body import Failed
 from .errors import told
-
-LONGEST_WAIT = timedelta(days=366)
 
 
 def after_failure(
@@ -51,7 +50,7 @@ def after_failure(
         failure = NewEvent(EventType.ATTEMPT_FAILED, *name, data=described, attempt=attempt)
         return [failure, NewEvent(EventType.STEP_NOT_TAKEN, *name, data={"cancelled": True})]
     if delay is not None:
-        delay = min(max(delay, timedelta(0)), LONGEST_WAIT)  # what an outside service asks for may be absurd
+        delay = min(max(delay, timedelta(0)), LONGEST_WAIT)
         data = described | {"due": moments.to_text(moments.now() + delay)}
         data |= {"guard_passed": True} if failed.guard_passed else {}
         data |= {"progressed": True} if progressed else {}

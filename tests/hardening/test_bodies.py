@@ -7,6 +7,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.utils import timezone, translation
 
+from django_timelines import moments
 from django_timelines.models import Event, Timeline
 from django_timelines.testing import drain, recorded_errors
 from django_timelines.workflows import RetryAfter
@@ -84,6 +85,38 @@ def test_a_wait_of_more_than_a_year_ends_after_a_year() -> None:
     assert run.status == "retrying"
     assert run.due is not None
     assert run.due - order.timeline.started_at < timedelta(days=367)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "waits"),
+    [
+        ("10**15", timedelta(days=366)),
+        ("float('inf')", timedelta(days=366)),
+        ("timedelta.max", timedelta(days=366)),
+        ("float('-inf')", timedelta(0)),
+        ("float('nan')", timedelta(0)),
+        ("-5", timedelta(0)),
+        ("1.5", timedelta(seconds=1.5)),
+    ],
+)
+def test_whatever_a_service_asks_for_is_from_nought_to_a_year_and_another_try(
+    deploy: Any, seconds: str, waits: timedelta
+) -> None:
+    workflow = deploy(f"""
+        class Parcel(Workflow):
+            @step
+            def begin(self): ...
+
+            @step(after=begin, delivery=AT_LEAST_ONCE, retry=Retry(2, on=ConnectionError))
+            def fetch(self):
+                raise RetryAfter({seconds})
+    """)
+    with moments.standing_still(), recorded_errors():
+        parcel = workflow.start()
+        drain()
+
+    failed = parcel.timeline.events.filter(type="AttemptFailed").earliest("sequence")
+    assert moments.from_text(failed.data["due"]) - failed.at == waits
 
 
 def test_a_body_may_record_thousands_of_facts() -> None:

@@ -75,6 +75,9 @@ def sentences_of(run: Run, details: dict[str, object], delivery: Delivery | None
         case StepStatus.DUE if is_later(run):
             sentence = _("“%(step)s” is due at %(due)s, and not before.")
             return sentence, _("“%(step)s” comes next, at %(due)s.")
+        case _ if run.attempt and "error" not in details:  # it was done, or is overtaken
+            sentence = _("“%(step)s” is tried again, as a person asked: it is due at %(placement)s.")
+            return sentence if run.placement else _("“%(step)s” is due again."), _("“%(step)s” is tried again now.")
         case _ if run.attempt:
             sentence = _("“%(step)s” failed at attempt %(attempt)s (%(error)s) and is due again, at %(placement)s.")
             return sentence if run.placement else _("“%(step)s” is due again."), _("“%(step)s” is tried again now.")

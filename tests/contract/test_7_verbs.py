@@ -650,6 +650,28 @@ def test_a_running_attempt_is_retried_only_by_force() -> None:
     assert not Lease.objects.exists()
 
 
+def test_what_was_done_or_overtaken_and_is_tried_again_by_a_person_is_not_said_to_have_failed() -> None:
+    trip, said = Trip.start("Ada"), []
+
+    def move_on(workflow: Any) -> None:
+        if ran["book_flight"] == 1:
+            Trip.get(trip.pk).book_flight.retry(force=True)
+            said.append(Trip.get(trip.pk).timeline.explain())
+        else:
+            Trip.get(trip.pk).timeline.amend(reason="by telephone", flight="flight 7")
+
+    plan["book_flight"] = move_on
+    drain()
+    assert Trip.get(trip.pk).book_flight.status == "blocked"
+    Trip.get(trip.pk).book_flight.retry()
+    said.append(Trip.get(trip.pk).timeline.explain())
+
+    for why in said:
+        reason = next(one for one in why.reasons if one.step == "book_flight")
+        assert reason.sentence == "“book flight” is tried again, as a person asked: it is due at embedded."
+        assert reason.public == "“book flight” is tried again now."
+
+
 @pytest.mark.usefixtures("transactional_db")
 def test_an_exactly_once_body_that_is_superseded_rolls_back(elsewhere: Any) -> None:
     trip = Trip.start("Ada")

@@ -181,7 +181,7 @@ def _begin(
 ) -> bool:
     """Begin the timeline of a tick and move the row on, in one transaction; return False if another clock was first."""
     using = str(row._state.db)
-    key = f"schedule {row.name} {moments.to_text(tick)}".replace("  ", " ")
+    key = " ".join(part for part in ("schedule", row.name, moments.to_text(tick)) if part)
     try:
         given = declared.input_at(tick)
         with transaction.atomic(using=using):

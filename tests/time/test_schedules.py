@@ -546,6 +546,18 @@ def test_a_class_has_several_schedules_by_name(deploy: Any) -> None:
     assert sorted(Schedule.objects.values_list("name", flat=True)) == ["evening", "noon"]
 
 
+def test_schedules_whose_names_differ_by_spaces_begin_a_timeline_each(deploy: Any) -> None:
+    names = ("", " ", "a b", "a  b", " a b")
+    lines = "\n".join(f"@schedule('0 12 * * *', tz='UTC', name={name!r})" for name in names)
+    deploy(f"{lines}\nclass Parcel(Workflow):\n    @step\n    def post(self): ...\n")
+    at(noon(1))
+    tick()
+    at(noon(2))
+    tick()
+
+    assert started() == [noon(2)] * len(names)
+
+
 def declared(*args: Any, **options: Any) -> None:
     @schedule(*args, **options)
     class Nightly(Workflow):

@@ -40,11 +40,15 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """The event of a timeline whose step acts now: what it starts or calls elsewhere says so, and belongs to its family."""
+    """The event of a timeline whose step acts now: what it starts or calls elsewhere says so, and belongs to its family.
+
+    ``in_transaction``: the step's body is in one transaction with what is recorded of it.
+    """
 
     timeline: uuid.UUID
     sequence: int
     correlation: uuid.UUID
+    in_transaction: bool = False
 
 
 SYSTEM = Actor(ActorType.SYSTEM, label="system")

@@ -20,7 +20,7 @@ from django.db import Error, InterfaceError, OperationalError, connections
 
 from ..actors import Cause, in_step
 from ..databases import is_transient, noting_rollback
-from ..exceptions import LeaseLost, NotUnique, Rejected, ValueUnknown
+from ..exceptions import LeaseLost, NotUnique, PermanentFailure, Rejected, ValueUnknown
 from ..placements import INLINE, stopping
 from ..state import run_key
 from ..steps import Delivery
@@ -41,6 +41,7 @@ from .stopping import give_back, give_back_in_time, may_be_stopped
 
 logger = logging.getLogger("django_timelines")
 OPTIMISTIC_RUNS = 3  # the third run of a body takes the timeline's row first
+MOST_OVERTAKEN = 10  # runs of a body in one attempt: from the third on hardly anybody but itself changes its fields
 
 
 def execute(held: Held, runner: Runner) -> tuple[Advance | None, type_ended | None]:
@@ -87,7 +88,7 @@ def _run(held: Held, runner: Runner, batches: Batches) -> type_ended:
     keeper.keep_on(runner.by().holder, held.step.timeout)
     limited = held.step.timeout or runner.placement != INLINE
     try:
-        cause = Cause(held.snapshot.id, held.fence, held.snapshot.correlation)
+        cause = Cause(held.snapshot.id, held.fence, held.snapshot.correlation, not batches.are_outside)
         with in_step(cause), may_be_stopped(held, runner) if limited else nullcontext():
             return run_body(held.declaration, held.seen, held.name, held.attempt, held.given or {}, batches)
     except TimedOut as late:
@@ -154,7 +155,7 @@ def _exactly_once(held: Held, runner: Runner) -> tuple[Advance | None, type_ende
 
 
 def _in_transaction(held: Held, runner: Runner, leases: ExitStack) -> tuple[Advance | None, type_ended | None]:
-    runs, patience = 0, Patience()
+    runs, overtaken, patience = 0, 0, Patience()
     while True:
         runs += 1
         one, block = _Try(), Block(runner)
@@ -173,11 +174,12 @@ def _in_transaction(held: Held, runner: Runner, leases: ExitStack) -> tuple[Adva
         except _RollBack as rolled_back:
             ended = rolled_back.ended
         except Stale as stale:
-            if not stale.is_committed:
+            overtaken += 1
+            if not stale.is_committed and overtaken < MOST_OVERTAKEN:
                 held = _afresh(held)
                 continue
             assert one.ended is not None
-            ended = one.ended
+            ended = one.ended if stale.is_committed else _overtakes_itself(held, stale)
         except Exception as error:
             if block.committed and one.result is not None:
                 return _after_broken_hook(one.result, held), one.ended
@@ -210,6 +212,14 @@ def _not_to_take(held: Held, error: NotUnique | ValueUnknown) -> Failed:
     if isinstance(error, ValueUnknown) and error.__cause__ is not None:
         return Failed(as_failure(error.__cause__), hidden)
     return Failed(error, hidden, rejection=rejected_with(error, hidden))
+
+
+def _overtakes_itself(held: Held, stale: Stale) -> Failed:
+    error = PermanentFailure(
+        f"{', '.join(stale.fields)} was changed each time the body ran, which changes it too. If the body calls a step of its "
+        "own timeline by another object, let it assign the field instead."
+    )
+    return Failed(error, secrets_of(held.declaration, held.name, held.given or {}))
 
 
 def _run_in(block: Block, held: Held, runner: Runner, leases: ExitStack) -> type_ended:

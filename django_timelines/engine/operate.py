@@ -17,7 +17,7 @@ from .. import actors, moments, registry
 from ..actors import Actor
 from ..databases import in_callers_transaction
 from ..events import EventType, NewEvent
-from ..exceptions import Conflict, MovedOn, Refused, Rejected, ValueUnknown
+from ..exceptions import Conflict, MovedOn, Refused, Rejected, TimelinesError, ValueUnknown
 from ..fields import text
 from ..placements import INLINE
 from ..registry import Declaration
@@ -265,6 +265,7 @@ def append(
     ``name``: the run that it is about, or ``THE_TIMELINE``; without one it is about all.
     """
     runner = Runner(actor or actors.current(), INLINE, snapshot.using, in_callers_transaction(snapshot.using))
+    _check_not_its_own_body(snapshot, runner)
     patience, head = Patience(), snapshot.head
     while True:
         snapshot = load(
@@ -291,6 +292,17 @@ def append(
             raise Rejected(str(unknown)) from unknown
         after = go_on(declaration, result, runner) if declaration else result.after
         return knowing(after, name) if name else after
+
+
+def _check_not_its_own_body(snapshot: Snapshot, runner: Runner) -> None:
+    """See that no body acts on its timeline in the transaction of its end: it would overtake itself, and roll back with that."""
+    cause = actors.current_cause()
+    if cause is not None and cause.timeline == snapshot.id and cause.in_transaction and runner.in_transaction:
+        raise TimelinesError(
+            "An exactly-once body acts on its own timeline, beside the event that it ends with. To cancel, write "
+            "self.cancel(reason=…); to correct a field, assign it; to send the work back, declare again=. For anything else "
+            "let a step with delivery=AT_LEAST_ONCE do it."
+        )
 
 
 def _encoded(declaration: Declaration, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,12 +28,13 @@ from .sealing import sealed_row
 
 
 class Stale(Exception):
-    """A field that the body changed was changed meanwhile: run it again on what is true now.
+    """Fields that the body changed were changed meanwhile: run it again on what is true now.
 
-    ``is_committed``: a batch that changed it too is committed, so that is no help. What is not committed rolls back.
+    ``is_committed``: a batch that changed one too is committed, so that is no help. What is not committed rolls back.
     """
 
-    def __init__(self, *, is_committed: bool) -> None:
+    def __init__(self, fields: list[str], *, is_committed: bool) -> None:
+        self.fields = fields
         self.is_committed = is_committed
 
 
@@ -101,7 +102,7 @@ def _advance(held: Held, name: RunName, ended: type_ended, snapshot: Snapshot, r
 def _check_fields(held: Held, ended: type_ended, now: Snapshot) -> None:
     overtaken = _overtaken(held, ended, now)
     if overtaken:
-        raise Stale(is_committed=any(name in held.base for name in overtaken))
+        raise Stale(overtaken, is_committed=any(name in held.base for name in overtaken))
 
 
 def _overtaken(held: Held, ended: type_ended, now: Snapshot) -> list[str]:

@@ -20,12 +20,12 @@ from django_timelines.events import NewEvent
 from django_timelines.exceptions import NotUnique, Refused, Rejected, Unknown
 from django_timelines.models import Run, Timeline
 from django_timelines.state import RunName
-from django_timelines.testing import drain, travel
+from django_timelines.testing import drain, recorded_errors, travel
 from django_timelines.workflows import BoundStep, Workflow, step, subworkflow
 from tests.shop.here import HERE
 from tests.shop.models import Entry
 from tests.shop.stories import ready_to_pay
-from tests.shop.workflows import Fork, Letter, Order, Supper, Visit, plan, ran
+from tests.shop.workflows import Fork, Letter, Order, Supper, Trip, Visit, plan, ran
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -299,6 +299,23 @@ def test_a_body_whose_field_was_changed_meanwhile_runs_again_on_fresh_state(else
     assert (fork.shared, ran["right"]) == (15, 2)
     assert fork.timeline.events.get(type="StepCompleted", step="right").attempt == 1
     assert Entry.objects.filter(text="right").count() == 1
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_a_body_that_has_its_own_field_changed_each_time_it_runs_needs_a_person() -> None:
+    def change(trip: Any) -> None:
+        assert ran["book_hotel"] < 30, "it runs again and again, in one attempt"
+        Trip.get(trip.pk).choose("vegan")
+        trip.menu = "fish"
+
+    plan["book_hotel"] = change
+    trip = Trip.start("Ada")
+    with recorded_errors():
+        drain()
+
+    trip = Trip.get(trip.pk)
+    assert (trip.book_hotel.status, trip.menu, ran["book_hotel"]) == ("blocked", "", 10)
+    assert "menu was changed each time the body ran, which changes it too" in str(trip.timeline.explain())
 
 
 def test_an_outside_effect_whose_field_was_changed_meanwhile_needs_a_person() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import transaction
 
 from django_timelines.actors import SYSTEM
 from django_timelines.engine.claim import claim
@@ -143,6 +144,51 @@ def test_a_body_that_changes_an_amended_field_runs_again_on_it(elsewhere: Any) -
     assert Trip.get(trip.pk).nights == 8
     assert ran["book_hotel"] == 2
     assert Entry.objects.filter(text="book_hotel").count() == 1
+
+
+OWN = {
+    "cancel": lambda trip: trip.timeline.cancel(reason="ill"),
+    "rewind": lambda trip: trip.timeline.rewind(to="plan_it", reason="another week"),
+    "amend": lambda trip: trip.timeline.amend(reason="mistyped", nights=7),
+    "amend what it does not change": lambda trip: trip.timeline.amend(reason="mistyped", menu="vegan"),
+    "pause": lambda trip: trip.timeline.pause(reason="a bad day"),
+    "resume": lambda trip: trip.timeline.resume(),
+    "revoke links": lambda trip: trip.timeline.revoke_links(reason="lost"),
+    "skip": lambda trip: Trip.get(trip.pk).choose.skip(reason="no hunger"),
+    "retry": lambda trip: Trip.get(trip.pk).book_hotel.retry(force=True),
+    "assign": lambda trip: Trip.get(trip.pk).choose.assign(None),
+}
+
+
+@pytest.mark.usefixtures("transactional_db")
+@pytest.mark.parametrize("verb", OWN.values(), ids=OWN)
+def test_an_exactly_once_body_that_acts_on_its_own_timeline_is_told_what_to_write_instead(verb: Any) -> None:
+    def act(workflow: Any) -> None:
+        assert ran["book_hotel"] < 30, "it runs again and again, in one attempt"
+        verb(workflow)
+        workflow.nights += 1
+
+    plan["book_hotel"] = act
+    trip = Trip.start("Ada")
+    with recorded_errors():
+        drain()
+
+    failed = trip.timeline.events.get(type="AttemptFailed", step="book_hotel")
+    assert "To cancel, write self.cancel(reason=…)" in failed.data["error"]["message"]
+    assert (Trip.get(trip.pk).book_hotel.status, ran["book_hotel"]) == ("retrying", 1)
+
+
+@pytest.mark.usefixtures("transactional_db")
+def test_an_outside_effect_may_act_on_its_own_timeline() -> None:
+    def act(workflow: Any) -> None:
+        with transaction.atomic(using=HERE):
+            workflow.timeline.amend(reason="mistyped", nights=7)
+
+    plan["book_flight"] = act
+    trip = Trip.start("Ada")
+    drain()
+
+    assert (Trip.get(trip.pk).book_flight.status, Trip.get(trip.pk).nights) == ("completed", 7)
 
 
 # Rewind

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, TypeVar
 
 from django.db.models import Model
 
-from . import following, registry
+from . import answers, following, registry
 from .domain import Event
 from .engine.places import StoredEvent
 from .events import EventType
@@ -106,6 +106,8 @@ class Projection:
         writes = any(not handler.is_reaction for handler in handlers)
         if writes and not cls.into and cls.clear is Projection.clear:
             raise DeclarationError(f"{cls.__name__} does not say which models it writes: into = (Day,).")
+        for name in dict.fromkeys([*(handler.method for handler in handlers), "flush", "clear"]):
+            answers.check(f"{cls.__name__}.{name}: ", getattr(cls, name))
         cls.label = cls.__dict__.get("label") or registry.label_for(cls.__module__, cls.__qualname__)
         registry.check_length(cls.label, cls.label)
         following.register(Following(cls.label, cls, tuple(cls.into), handlers))

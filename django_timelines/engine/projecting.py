@@ -15,6 +15,7 @@ from django.db.models import F
 from .. import following as known
 from .. import moments
 from ..actors import Actor, ActorType, acting
+from ..answers import answered
 from ..databases import is_transient
 from ..events import EventType
 from ..exceptions import Conflict
@@ -82,7 +83,8 @@ def hand_over(
                     continue
                 if handler.takes(event.workflow, event.step):
                     with blamed(handler.method, number, event):
-                        method(event if handler.says is None else event.read_as(handler.says))
+                        given = event if handler.says is None else event.read_as(handler.says)
+                        answered(f"{following.label}.{handler.method}", method(given))
         with blamed("flush", len(events)):
             projection.flush()
 

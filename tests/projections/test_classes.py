@@ -137,3 +137,19 @@ def test_the_version_of_an_event_counts_from_one(version: Any) -> None:
 def test_the_name_of_an_event_fits_its_column() -> None:
     with pytest.raises(DeclarationError, match="longer than 60 characters"):
         type("P" * 61, (Event,), {})
+
+
+async def asynchronous(projection: Projection, *event: Any) -> None: ...
+
+
+def with_a_yield(projection: Projection, *event: Any) -> Any:
+    yield
+
+
+@pytest.mark.parametrize("method", [asynchronous, with_a_yield])
+@pytest.mark.parametrize("name", ["add", "flush", "clear"])
+def test_a_method_that_would_do_nothing_when_it_is_called_is_refused(name: str, method: Any) -> None:
+    methods = {"add": lambda projection, event: None} | {name: method}
+
+    with pytest.raises(DeclarationError, match=rf"Sums\.{name}: .* so it gives no answer when it is called"):
+        type("Sums", (Projection,), {"into": (Thanks,)} | methods | {"add": on(Received)(methods["add"])})

@@ -92,6 +92,14 @@ FAULTS = (
         ("tests/contract/test_4_delivery.py::test_an_at_most_once_body_that_fails_is_not_tried_again",),
     ),
     Fault(
+        4,
+        "a blocked long step that is called again does its committed batches again",
+        "engine/rows.py",
+        'is_tried_again = old["status"] == StepStatus.BLOCKED and _input_of(old) == _input_of(run)',
+        "is_tried_again = False",
+        ("tests/long/test_batches.py::test_a_call_of_a_blocked_step_with_the_same_input_goes_on_at_its_cursor",),
+    ),
+    Fault(
         5,
         "a heartbeat writes nothing",
         "engine/leases.py",
@@ -221,6 +229,14 @@ FAULTS = (
         ),
     ),
     Fault(
+        7,
+        "a late call that is rejected takes the deadline with it",
+        "state/folding.py",
+        'if "was_until" in after:',
+        "if False:",
+        ("tests/time/test_steps.py::test_a_step_whose_call_after_the_deadline_is_rejected_has_its_deadline_still",),
+    ),
+    Fault(
         8,
         "an effect that was begun is stopped by a cancel",
         "engine/cancel.py",
@@ -345,6 +361,24 @@ FAULTS = (
         ("tests/contract/test_13_side_by_side.py::test_an_old_clock_that_looks_first_delays_no_deadline",),
     ),
     Fault(
+        13,
+        "a step that is renamed between two attempts has another idempotency key",
+        "state/renaming.py",
+        '{"begun_as": step, **run}',
+        "{**run}",
+        (
+            "tests/contract/test_13_renames.py::test_the_idempotency_key_of_a_step_that_is_renamed_between_two_attempts_stays",
+        ),
+    ),
+    Fault(
+        13,
+        "the end of a child completes a body that has not run",
+        "engine/family.py",
+        "return declared is not None and declared.child is not None",
+        "return declared is not None",
+        ("tests/contract/test_13_children.py::test_the_end_of_its_child_does_not_complete_a_body_that_has_not_run",),
+    ),
+    Fault(
         14,
         "who may look no more is sent what comes next",
         "live/reading.py",
@@ -367,6 +401,14 @@ FAULTS = (
         "return _is_asked_for(timeline, user)\n",
         "return True\n",
         ("tests/live/test_socket.py::test_unknown_foreign_and_malformed_are_refused_alike",),
+    ),
+    Fault(
+        14,
+        "a rule that is an async def says yes to all",
+        "rules.py",
+        "bool(answered(asked, rule(workflow, user)))",
+        "bool(rule(workflow, user))",
+        ("tests/calls/test_allowed.py::test_a_rule_that_answers_with_a_coroutine_lets_nobody_in",),
     ),
     Fault(
         15,
@@ -400,6 +442,16 @@ FAULTS = (
         'filter(id__lt=last).order_by("id")',
         (
             "tests/rules/test_6_children.py::test_a_prune_that_is_ended_after_any_batch_leaves_no_child_without_its_parent",
+        ),
+    ),
+    Fault(
+        15,
+        "a child is erased that its parent may have undone",
+        "engine/erase.py",
+        "if above := _open_above(now):",
+        "if above := None:",
+        (
+            "tests/contract/test_15_erasure.py::test_what_those_above_may_still_take_or_undo_is_erased_once_they_have_ended",
         ),
     ),
 )

@@ -153,12 +153,16 @@ def _permissions() -> set[str]:
 
 def _unknown_permissions(declaration: registry.Declaration, known: Iterable[str]) -> Iterator[CheckMessage]:
     """Name steps that are allowed to whoever has a permission that no model declares: it may be misspelt."""
+    otherwise = (
+        "Write it into permissions of a model's Meta, and migrate. If a migration or a backend of yours knows it, "
+        "silence this check."
+    )
     for name, declared in declaration.steps.items():
         for rule in declared.allowed:
             if callable(rule) or rule == LINK or ":" in rule or rule in known:
                 continue
             near = difflib.get_close_matches(rule, known, 1)
-            hint = f"Did you mean {near[0]!r}?" if near else "Write it into permissions of a model's Meta, and migrate."
+            hint = f"Did you mean {near[0]!r}?" if near else otherwise
             message = f"{declaration.label}.{name}: allowed={rule!r} is a permission that no model declares."
             yield Warning(message, hint=hint, id="timelines.W017")
 

@@ -173,17 +173,24 @@ def in_order(value: Any, encoded: Any) -> Any:
         if isinstance(value, Mapping):
             parts = list(value.values()) if len(value) == len(encoded) else []
         else:  # a dataclass, or a model of pydantic's
-            parts = [getattr(value, name, None) for name in encoded]
+            names = _by_alias(value)
+            parts = [getattr(value, names.get(str(name), str(name)), None) for name in encoded]
         return encoded | {name: in_order(part, encoded[name]) for name, part in zip(encoded, parts, strict=False)}
     if not isinstance(encoded, list) or not isinstance(value, Set | list | tuple | deque) or len(value) != len(encoded):
         return encoded
     several = [in_order(*pair) for pair in zip(value, encoded, strict=True)]
-    if not isinstance(value, Set):
+    if type(value) not in (set, frozenset):  # another has the order that its type gives it
         return several
     try:
         return sorted(several)
     except TypeError:  # of several types, or of dicts
         return sorted(several, key=lambda one: json.dumps(one, sort_keys=True))
+
+
+def _by_alias(value: Any) -> dict[str, str]:
+    """Return the names of a model's fields by those that it may be written under."""
+    declared = type(value).model_fields if isinstance(value, pydantic.BaseModel) else {}
+    return {field.serialization_alias or name: name for name, field in declared.items()}
 
 
 def text(payload: Any) -> str:

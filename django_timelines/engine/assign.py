@@ -30,9 +30,9 @@ def assign(
     step = declaration.step(name[0])
 
     def event(now: Snapshot) -> NewEvent | None:
-        has = check_waits(declaration, now.state, name).get("assigned") or {}
-        to = _checked(step, declaration.workflow._from(now), user)
-        if has.get("id") == (to or {}).get("id"):
+        run, to = check_waits(declaration, now.state, name), _checked(step, declaration.workflow._from(now), user)
+        has, is_asked = run.get("assigned"), step.assigned is not None and not (run.get("timed") or run.get("given"))
+        if (has or {}).get("id") == (to or {}).get("id") and (has or not is_asked):
             return None
         return assigned(name, to, reason)
 

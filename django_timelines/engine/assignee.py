@@ -51,10 +51,10 @@ def instead_of(called: NewEvent, runs: Mapping[str, type_run], actor: Actor) -> 
 
 
 def from_outside(called: NewEvent, step: Step[...], runs: Mapping[str, type_run], caller: Actor | None) -> NewEvent:
-    """Let a call from outside say who makes it, where nobody has asked yet whose the step is: its attempt asks."""
+    """Let a call from outside say who makes it, where nobody has said yet whose the step is: its attempt asks."""
     run = runs.get(run_key(called.step, called.item), {"status": StepStatus.UPCOMING})
-    is_asked = run.get("timed") or run["status"] not in (StepStatus.UPCOMING, StepStatus.BLOCKED)
-    if caller is None or step.assigned is None or is_asked:
+    is_said = run.get("timed") or run.get("given") or run["status"] not in (StepStatus.UPCOMING, StepStatus.BLOCKED)
+    if caller is None or step.assigned is None or is_said:
         return called
     return replace(called, data={**called.data, "caller": caller.id if caller.type == ActorType.USER else ""})
 

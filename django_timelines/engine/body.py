@@ -205,20 +205,26 @@ def asks_first(step: Step[...], run: Mapping[str, Any]) -> bool:
 
 def _refused(step: Step[...], workflow: Any, run: type_run, given: Mapping[str, Any]) -> Failed | None:
     """Say no to a call from outside that was there before its step, if that turns out to be somebody else's."""
-    if "caller" not in run or run.get("timed"):
+    if "caller" not in run or run.get("timed") or run.get("given"):
         return None
+    has = who_gets(step, workflow, _item(step, given))
     try:
-        has = who_gets(step, workflow, _item(step, given))
         check_theirs(has, step.name, Actor(ActorType.USER, run["caller"]))
     except NotAllowed as not_theirs:
+        if run.get("tried"):  # it was theirs, or nobody knows, and it may have been done: a person looks
+            raise PermanentFailure(str(not_theirs)) from None
         error = ValidationError(str(not_theirs))
-        return Failed(error, rejection=rejected_with(error), in_time=True, said=_ask(step, workflow, given))
+        return Failed(error, rejection=rejected_with(error), in_time=True, said=_said(step, workflow, has))
     return None
 
 
 def _ask(step: Step[...], workflow: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """Ask the step's own functions when it is due and until when it may take, who gets it, and when they are reminded."""
-    return _when_due(step, workflow) | who_gets(step, workflow, _item(step, given)) | plan_of(step, workflow)
+    return _said(step, workflow, who_gets(step, workflow, _item(step, given)))
+
+
+def _said(step: Step[...], workflow: Any, has: Mapping[str, Any]) -> dict[str, Any]:
+    return {**_when_due(step, workflow), **has, **plan_of(step, workflow)}
 
 
 def _item(step: Step[...], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -131,8 +131,8 @@ def _is_for_other_code(declaration: Declaration | None, snapshot: Snapshot, noti
         key = None if nobody_asks or not is_fresh(notice) else _awaiting(declaration, state, notice)
         if key is None:
             return False
-        step = split_key(key).step
-        return lacks(declaration, step, state) or not _takes_results(declaration, step)
+        step, gives = split_key(key).step, "of" not in state["runs"][key]  # nothing, if it is undone
+        return lacks(declaration, step, state) or (gives and not _takes_results(declaration, step))
     may_be_undone = state.get("ended", TimelineStatus.COMPLETED) == TimelineStatus.COMPLETED and not state.get("erased")
     if not notice.compensate or not may_be_undone:
         return False

@@ -251,6 +251,10 @@ class _Awaited(Generic[T]):
             raise StopAsyncIteration
         return item
 
+    async def aclose(self) -> None:
+        """End it, as that of a generator does."""
+        await sync_to_async(self._items.close)()
+
     def __del__(self) -> None:
         with suppress(ValueError):  # the body was cancelled as it awaited an item: it ends once that is there
             self._items.close()

@@ -118,10 +118,10 @@ def derive_items(change: Change) -> None:
 
 
 def begins_anew(old: type_run, run: type_run) -> bool:
-    """Tell whether a run begins at its first item: in another round, or by another call. To call what is blocked with the same
-    input, or again with none, is to try it again.
+    """Tell whether a run begins at its first item: in another round, or by another call. To call what is blocked or overdue with
+    the same input, or again with none, is to try it again.
     """
-    is_tried_again = old["status"] == StepStatus.BLOCKED and _input_of(old) == _input_of(run)
+    is_tried_again = old["status"] in (StepStatus.BLOCKED, StepStatus.OVERDUE) and _input_of(old) == _input_of(run)
     goes_on = is_tried_again or old.get("call") == run.get("call")
     return not goes_on or old.get("round", 1) != run.get("round", 1)
 

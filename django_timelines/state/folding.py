@@ -46,6 +46,7 @@ _LASTING = (
     "digest",
     "key",
     "caller",
+    "given",
     "until",
     "was_until",
     "sealed",
@@ -230,7 +231,7 @@ def _leave(state: type_state, key: str) -> None:
 def _assign(state: type_state, key: str, to: Mapping[str, str] | None, sequence: int) -> None:
     """Let a run be somebody's. Its fence stays: who executes it goes on."""
     run = {name: value for name, value in state["runs"][key].items() if name != "assigned"}
-    state["runs"][key] = run | ({"assigned": dict(to)} if to else {})
+    state["runs"][key] = run | {"given": True} | ({"assigned": dict(to)} if to else {})
     state["revoked"] = {**state.get("revoked", {}), key: sequence}
 
 

@@ -16,7 +16,7 @@ def rename(state: type_state, steps: Mapping[str, str], fields: Mapping[str, str
         return steps.get(step, step) + key[len(step) :]
 
     for key, run in state["runs"].items():
-        if (step := split_key(key).step) in steps:
+        if (step := split_key(key).step) in steps and (run.get("tried") or run.get("attempt")):
             state["runs"][key] = {"begun_as": step, **run}  # whoever was given its idempotency key knows it by that
     for part in ("fields", "set"):
         if part in state:

@@ -1,6 +1,7 @@
 """Steps that somebody has: whose they are when they are reached, given by a person, and for whom they wait then."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, Permission, User
@@ -11,7 +12,7 @@ from django_timelines import policy
 from django_timelines.audit import who
 from django_timelines.exceptions import DeclarationError, NotAllowed, Refused, Rejected
 from django_timelines.models import Run, Timeline
-from django_timelines.testing import drain, recorded_errors
+from django_timelines.testing import drain, recorded_errors, travel
 from django_timelines.workflows import PermanentFailure, Workflow, step
 from tests.admin.conftest import page_of, post, verb_of
 from tests.shop.workflows import plan, ran
@@ -410,8 +411,8 @@ class Parcel(Workflow):
 WAYS = ["assigned='who'", "assigned=lambda parcel: parcel.who", "assigned='who', delivery=AT_LEAST_ONCE"]
 
 
-def signed_early(deploy, browser, adjuster=None, options="assigned='who'"):
-    parcel = deploy(KEPT.replace("OPTIONS", options)).using(actor=by_browser(browser)).start(who=adjuster)
+def signed_early(deploy, browser, adjuster=None, options="assigned='who'", source=KEPT):
+    parcel = deploy(source.replace("OPTIONS", options)).using(actor=by_browser(browser)).start(who=adjuster)
     answer = send(browser, f"/timelines/api/{parcel.pk}/steps/sign/", '{"input": {"note": "early"}}')
     assert answer.json()["outcome"] == "kept"
     parcel.close()
@@ -482,6 +483,61 @@ def test_a_step_of_which_nobody_could_say_whose_it_is_asks_again_when_it_is_call
 
 
 # In a body, and in the class.
+
+
+BLOCKED = KEPT.replace("ran[note] += 1", "ran[note] += 1\n        if note == 'early': raise PermanentFailure('no')")
+
+
+@pytest.mark.parametrize("placed", ["inline", "embedded"])
+@pytest.mark.parametrize("to_nobody", [False, True])
+def test_what_a_person_says_of_a_blocked_step_wins_over_whose_it_was_to_be(
+    deploy, ada, grace, browser_of, place, placed, to_nobody
+):
+    with recorded_errors():
+        parcel = signed_early(deploy, browser_of(ada), ada, source=BLOCKED)
+    place("shop.Parcel", sign=placed)
+    parcel.sign.assign(None if to_nobody else grace, reason="ada is ill")
+    Timeline.objects.filter(pk=parcel.pk).update(started_by=str(grace.pk))
+
+    send(browser_of(grace), f"/timelines/api/{parcel.pk}/steps/sign/", '{"input": {"note": "mine"}}')
+    drain()
+
+    now = type(parcel).get(parcel.pk)
+    assert (now.sign.status, ran, now.sign.assigned) == (
+        "completed",
+        {"early": 1, "mine": 1},
+        None if to_nobody else grace,
+    )
+
+
+def test_whose_a_step_is_is_asked_once_for_a_call_that_is_rejected(deploy, ada, grace, browser_of):
+    asked = []
+
+    def rota(parcel):
+        asked.append(parcel)
+        return [ada, grace][len(asked) % 2 - 1]
+
+    plan["adjuster"] = rota
+    parcel = signed_early(deploy, browser_of(grace), options="assigned=lambda parcel: plan['adjuster'](parcel)")
+
+    assert (parcel.sign.status, parcel.sign.assigned, len(asked)) == ("waiting", ada, 1)
+
+
+def test_a_call_that_was_tried_is_for_a_person_if_the_step_is_somebody_elses_since(deploy, ada, grace, browser_of):
+    once = KEPT.replace("ran[note] += 1", "ran[note] += 1\n        if ran[note] == 1: raise ConnectionError")
+    options = "assigned='who', delivery=AT_LEAST_ONCE, retry=Retry(3, wait=timedelta(seconds=1))"
+    with recorded_errors():
+        parcel = signed_early(deploy, browser_of(ada), ada, options, source=once)
+        parcel.timeline.amend(reason="grace is who knows", who=grace)
+        with travel(timedelta(minutes=1)):
+            drain()
+
+    now = type(parcel).get(parcel.pk)
+    assert (now.sign.status, ran) == ("blocked", {"early": 1})
+    now.sign.assign(ada, reason="it was hers")
+    type(parcel).get(parcel.pk).sign.retry()
+    drain()
+    assert type(parcel).get(parcel.pk).sign.status == "completed"
 
 
 def test_a_body_gives_a_step_that_waits_to_somebody_with_its_completion(deploy, ada):

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from django_timelines.engine.pause import pause_all
 from django_timelines.management.parsing import Parser
 from django_timelines.management.verbs import VERBS
 from django_timelines.models import Event, Pause, Timeline
@@ -84,6 +85,16 @@ def test_retry_blocked_of_an_empty_workflow_retries_nothing(say: type_say) -> No
         say("retry-blocked", "announce", "--workflow", "")
 
     assert Order.get(order.pk).announce.status == "blocked"
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume"])
+def test_an_empty_workflow_is_not_everything_from_code_either(verb: str) -> None:
+    pause_all("it is late")
+
+    with pytest.raises(CommandError, match="is empty: say which is meant"):
+        call_command("timelines", verb, reason="x", workflow="")
+
+    assert Pause.objects.count() == 1
 
 
 def test_revoke_of_an_empty_step_leaves_the_links_to_the_page(say: type_say) -> None:

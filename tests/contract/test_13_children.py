@@ -22,6 +22,10 @@ class Hint(Workflow):
     @step(after=give, manual=True)
     def take(self): ...
 
+    @take.undo
+    def give_back(self):
+        ran["given back"] += 1
+
 class Parcel(Workflow):
     @step
     def post(self): ...
@@ -117,3 +121,15 @@ def test_it_goes_on_when_the_subworkflow_is_back(deploy: Any) -> None:
     drain()
 
     assert workflow.get(parcel.pk).file.status == "waiting"
+
+
+def test_a_child_is_undone_at_once_though_its_step_is_an_ordinary_one_by_now(deploy: Any) -> None:
+    parcel = begun(deploy)
+    parcel.timeline.children.get().subject.take()
+    drain()
+    workflow = put(deploy, CALLED)
+
+    workflow.get(parcel.pk).timeline.cancel(reason="nobody wants it", compensate=True)
+    drain()
+
+    assert (workflow.get(parcel.pk).timeline.status, ran) == ("cancelled", {"given back": 1})

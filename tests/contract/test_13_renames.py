@@ -163,6 +163,37 @@ def test_the_idempotency_key_of_a_step_that_is_renamed_between_two_attempts_stay
     assert Timeline.objects.get(pk=parcel.pk).status == "completed"
 
 
+CALLED = """
+class Parcel(Workflow):
+    @step
+    def begin(self): ...
+
+    @step(after=begin, manual=True, delivery=AT_LEAST_ONCE FORMER)
+    def deposit(self):
+        ran[self.idempotency_key] += 1
+"""
+ANOTHER = """
+    @step(after=deposit, manual=True, delivery=AT_LEAST_ONCE)
+    def charge(self):
+        ran[self.idempotency_key] += 1
+"""
+
+
+def test_a_step_that_nobody_had_tried_has_its_new_name_in_its_key_as_another_may_have_the_old_one(deploy: Any) -> None:
+    parcel = deploy(CALLED.replace("deposit", "charge").replace(" FORMER", "")).start()
+    drain()
+    deploy(CALLED.replace(" FORMER", ", renamed_from='charge'"))
+    Clock(HERE).turn()
+    workflow = deploy(CALLED.replace(" FORMER", "") + ANOTHER)
+
+    workflow.get(parcel.pk).deposit()
+    drain()
+    workflow.get(parcel.pk).charge()
+    drain()
+
+    assert sorted(ran) == [f"{parcel.pk.hex}-charge", f"{parcel.pk.hex}-deposit"]
+
+
 def test_a_new_round_of_a_renamed_step_has_a_key_of_its_own(deploy: Any) -> None:
     with recorded_errors():
         parcel = release(deploy, CHARGED, 0).start([])

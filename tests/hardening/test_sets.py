@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, MutableSet
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
 import pydantic
 import pytest
+from pydantic_core import core_schema
 from typing_extensions import TypedDict
 
 from django_timelines.fields import field_for
@@ -126,3 +128,47 @@ def test_a_set_that_is_stored_in_another_order_is_not_changed_by_being_read(depl
     drain()
 
     assert Event.objects.get(timeline=begun.pk, type="StepCompleted", step="look").data["changes"] == {}
+
+
+class Aliased(pydantic.BaseModel):
+    """Has a set, written under another name."""
+
+    model_config = pydantic.ConfigDict(serialize_by_alias=True)
+    of: set[int] = pydantic.Field(alias="Of")
+
+
+def test_a_set_that_is_written_under_another_name_is_in_order_too() -> None:
+    field = field_for("shop.Order", "of", Aliased)
+
+    assert field.encode(Aliased(Of={*ONE_WAY})) == field.encode(Aliased(Of={*OTHER_WAY}))
+
+
+class Ordered(MutableSet[int]):
+    """Is a set that keeps the order in which its members came."""
+
+    def __init__(self, values: Iterable[int] = ()) -> None:
+        self._values = dict.fromkeys(values)
+
+    def __contains__(self, value: object) -> bool:
+        return value in self._values
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def add(self, value: int) -> None:
+        self._values[value] = None
+
+    def discard(self, value: int) -> None:
+        self._values.pop(value, None)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        written = core_schema.plain_serializer_function_ser_schema(list)
+        return core_schema.no_info_plain_validator_function(cls, serialization=written)
+
+
+def test_a_set_that_has_an_order_of_its_own_keeps_it() -> None:
+    assert field_for("shop.Order", "of", Ordered).encode(Ordered(OTHER_WAY)) == [*OTHER_WAY]

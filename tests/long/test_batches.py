@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Permission
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connections, transaction
 from pytest_django import DjangoAssertNumQueries
 
 from django_timelines.engine import clock
+from django_timelines.engine.iterate import _Awaited
 from django_timelines.engine.pause import pause_all, resume_all
 from django_timelines.exceptions import LeaseLost, Rejected
 from django_timelines.models import Lease, Run, Timeline
@@ -23,6 +25,7 @@ from django_timelines.testing.due import carry_out, next_due
 from django_timelines.workflows import PermanentFailure
 from tests.shop.here import HERE
 from tests.shop.models import Entry
+from tests.shop.workflows import ran
 
 from .workflows import (
     Called,
@@ -841,6 +844,43 @@ def test_an_awaited_loop_that_was_left_has_ended_before_the_next_begins() -> Non
 
     assert letters == [10, 11, 12, 13, 14, 14]
     assert (now(later).go.status, now(later).between, now(later).seen) == ("completed", 1, 5)
+
+
+def test_an_awaited_loop_can_be_closed_as_a_generator_is() -> None:
+    async def leave() -> int:
+        async with aclosing(_Awaited(item for item in range(3))) as items:
+            async for item in items:
+                return item
+        return -1
+
+    assert async_to_sync(leave)() == 0
+
+
+def test_a_call_of_an_overdue_step_with_the_same_input_goes_on_at_its_cursor(deploy: Any) -> None:
+    parcel = deploy("""
+        class Parcel(Workflow):
+            @step
+            def begin(self): ...
+
+            @step(after=begin, within=timedelta(hours=1), delivery=AT_LEAST_ONCE, retry=Retry(3, wait=timedelta(hours=2)))
+            def load(self, n: int):
+                for item in self.iterate(range(n), batch=1):
+                    ran[item] += 1
+                    if item == 3 and ran[item] == 1:
+                        raise RetryAfter(7200)
+    """).start()
+    drain()
+    with recorded_errors():
+        type(parcel).get(parcel.pk).load(n=5)
+        drain()
+        with travel(timedelta(hours=1, seconds=5)):
+            drain()
+            assert type(parcel).get(parcel.pk).load.status == "overdue"
+            type(parcel).get(parcel.pk).load(n=5)
+            drain()
+
+    assert type(parcel).get(parcel.pk).load.status == "completed"
+    assert ran == {0: 1, 1: 1, 2: 1, 3: 2, 4: 1}
 
 
 def test_an_awaited_loop_in_a_loop_is_refused() -> None:

@@ -34,9 +34,10 @@ def _pause(options: type_options, style: Style) -> Answer:
         was_paused = bool(timeline.state.get("paused"))
         timeline.pause(reason=options["reason"])
         return _one(timeline, style, changed=not was_paused, otherwise="It was paused already.")
-    is_new = pause_all(options["reason"], options["workflow"] or EVERYTHING, using=finding.database(options))
+    label = EVERYTHING if options["workflow"] is None else options["workflow"]
+    is_new = pause_all(options["reason"], label, using=finding.database(options))
     said = "is paused now" if is_new else "was paused already"
-    return _paused(options, f"{name_of(options['workflow'])} {said}.", changed=is_new)
+    return _paused(options, f"{name_of(label)} {said}.", changed=is_new)
 
 
 def _resume(options: type_options, style: Style) -> Answer:
@@ -46,14 +47,16 @@ def _resume(options: type_options, style: Style) -> Answer:
         was_paused = bool(timeline.state.get("paused"))
         timeline.resume(reason=options["reason"])
         return _one(timeline, style, changed=was_paused, otherwise="It was not paused.")
-    label = options["workflow"] or EVERYTHING
+    label = EVERYTHING if options["workflow"] is None else options["workflow"]
     was_paused = resume_all(label, finding.database(options), reason=options["reason"])
     said = "goes on" if was_paused else "was not paused"
     return _paused(options, f"{name_of(label)} {said}.", changed=was_paused)
 
 
 def _check(options: type_options) -> None:
-    """Take no half-said timeline for everything, or for its workflow."""
+    """Take no half-said timeline for everything, or for its workflow. What code gives was not typed: see that it is not empty."""
+    if "" in (options["timeline"], options["workflow"]):
+        options["usage_error"]("ID or --workflow is empty: say which is meant.")
     if options["key"] and options["timeline"] is None:
         options["usage_error"]("argument --key: say which, before or after it.")
     if options["timeline"] is not None and options["workflow"] is not None and not options["key"]:

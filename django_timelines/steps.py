@@ -220,6 +220,14 @@ class Step(Generic[P]):
             raise DeclarationError(
                 f"Step {self.name!r}: again={self.again!r} is no step. Name one defined above, without quotes."
             )
+        if early not in ("refuse", "keep"):
+            raise DeclarationError(
+                f"Step {self.name!r}: early={early!r} is not known. Write early='keep', or leave it out."
+            )
+        self._check_times()
+        self._check_functions()
+
+    def _check_times(self) -> None:
         if self.delay is not None and self.until is not None:
             raise DeclarationError(f"Step {self.name!r}: delay= and until= both say when it is due. Keep one.")
         if isinstance(self.until, datetime) and self.until.tzinfo is None:
@@ -237,10 +245,8 @@ class Step(Generic[P]):
                 raise DeclarationError(
                     f"Step {self.name!r}: {option}={far!r} {moments.TOO_FAR}. Write less, or leave it out for none."
                 )
-        if early not in ("refuse", "keep"):
-            raise DeclarationError(
-                f"Step {self.name!r}: early={early!r} is not known. Write early='keep', or leave it out."
-            )
+
+    def _check_functions(self) -> None:
         if answers.has_yield(self.body):
             raise DeclarationError(
                 f"Step {self.name!r} has a yield, so that calling its body runs nothing of it. Put what yields into a "

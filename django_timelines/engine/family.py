@@ -104,10 +104,8 @@ def hear(timeline: uuid.UUID, runner: Runner) -> list[Bell]:
         except Conflict as conflict:
             patience.after(conflict)
             continue
-        except (
-            NotUnique,
-            ValueUnknown,
-        ) as error:  # a child gives its parent what another timeline has, or nobody can name
+        except (NotUnique, ValueUnknown) as error:
+            # a child gives its parent what another timeline has, or nobody can name
             if refused:
                 raise  # it is not about what the child gives
             refused = str(error) if many == 1 else ""

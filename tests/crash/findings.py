@@ -45,8 +45,7 @@ def at_any_moment(scenario: Scenario) -> Iterator[str]:
         assert_holds()
     except AssertionError as error:
         yield f"The timeline's rows contradict one another: {error}"
-    for timeline in timelines:
-        yield from _of_what_was_deleted(timeline)
+    yield from _of_what_was_deleted(timelines)
     if any(timeline.state.get("erased") for timeline in timelines):
         return
     for timeline in timelines:
@@ -67,19 +66,24 @@ def _of_nothing() -> Iterator[str]:
             yield f"There is no timeline, but somebody {kind}: {outside.noted(kind)}."
 
 
-def _of_what_was_deleted(timeline: Timeline) -> Iterator[str]:
+def _of_what_was_deleted(timelines: list[Timeline]) -> Iterator[str]:
     """Erasing leaves nothing of what was said, pruning nothing of a timeline that is gone; either all or not at all."""
-    said = [event.sequence for event in timeline.events.all() if CUSTOMER in json.dumps(event.data)]
-    if timeline.state.get("erased") and said:
-        yield f"The timeline is erased, and the events {said} still name the customer."
+    for timeline in timelines:
+        if timeline.state.get("erased"):
+            said = [event.sequence for event in timeline.events.all() if CUSTOMER in json.dumps(event.data)]
+            if said:
+                yield f"The timeline is erased, and the events {said} still name the customer."
     for model in (Event, Run, SealedInput):
         if left := model._default_manager.exclude(timeline__in=Timeline.objects.all()).count():
             yield f"{left} of {model.__name__} are left of timelines that are gone."
 
 
 def _of_bells(timelines: dict[str, Timeline]) -> Iterator[str]:
+    committed = {
+        (step, str(at), key.hex) for step, at, key in Event.objects.values_list("step", "sequence", "timeline")
+    }
     for step, fence, id in outside.noted("rang"):
-        if not Event.objects.filter(timeline=id, sequence=fence, step=step).exists():
+        if (step, fence, id) not in committed:
             yield f"The bell for {step} rang for event {fence} of {id}, which was not committed."
     for sequence, id in outside.noted("hinted"):
         if id not in timelines or int(sequence) > timelines[id].head:

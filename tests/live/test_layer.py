@@ -217,12 +217,15 @@ def test_a_commit_succeeds_without_redis_and_says_so_once(server, signup, caplog
     server.start()
 
 
-def test_a_commit_in_an_event_loops_thread_waits_for_no_hint(server, signup):
+def test_a_commit_in_an_event_loops_thread_waits_for_no_hint(server):
+    timeline = uuid.uuid4()  # of which nobody has said anything yet
+
     async def story():
         receiver = shared_layer()
         channel = await receiver.new_channel()
-        await receiver.group_add(group_of(signup.pk), channel)
-        sender.send_hint(signup.pk, 99)
+        await receiver.group_add(group_of(timeline), channel)
+        await until(lambda: server.subscribers(group_of(timeline)) == 1)
+        sender.send_hint(timeline, 99)
         message = await asyncio.wait_for(receiver.receive(channel), PATIENCE)
         await receiver.flush()
         return message["sequence"]

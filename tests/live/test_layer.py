@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from socket import socket as tcp_socket
 
 import pytest
@@ -233,6 +234,15 @@ def test_a_commit_in_an_event_loops_thread_waits_for_no_hint(server):
     assert asyncio.run(story()) == 99
 
 
+@contextmanager
+def in_a_moment() -> Iterator[None]:
+    """Let no time go by for the sender, however long it takes to tell it all this."""
+    told = threading.Event()
+    sender.sender._running_loop().call_soon_threadsafe(told.wait, PATIENCE)
+    yield
+    told.set()
+
+
 def test_a_runner_that_goes_on_sends_its_first_hint_and_its_last(server):
     timeline = uuid.uuid4()  # of which nobody has said anything yet
 
@@ -241,10 +251,11 @@ def test_a_runner_that_goes_on_sends_its_first_hint_and_its_last(server):
         channel = await receiver.new_channel()
         await receiver.group_add(group_of(timeline), channel)
         await until(lambda: server.subscribers(group_of(timeline)) == 1)
-        for sequence in (11, 12, 13, 14):
-            sender.send_hint(timeline, sequence, more=True)
-        sender.send_hint(timeline, 15)
-        await asyncio.sleep(sender.PAUSE * 2)  # for what would come later
+        with in_a_moment():
+            for sequence in (11, 12, 13, 14):
+                sender.send_hint(timeline, sequence, more=True)
+            sender.send_hint(timeline, 15)
+        await until(lambda: timeline not in sender.sender._later)  # what would come later has come
         await asyncio.to_thread(sender.sender.flush)
         sender.send_hint(timeline, 99)
         heard = []
@@ -265,8 +276,9 @@ def test_of_a_runner_whose_next_step_takes_long_the_newest_hint_follows(server):
         channel = await receiver.new_channel()
         await receiver.group_add(group_of(timeline), channel)
         await until(lambda: server.subscribers(group_of(timeline)) == 1)
-        for sequence in (11, 12, 13):
-            sender.send_hint(timeline, sequence, more=True)
+        with in_a_moment():
+            for sequence in (11, 12, 13):
+                sender.send_hint(timeline, sequence, more=True)
         heard = [(await asyncio.wait_for(receiver.receive(channel), PATIENCE))["sequence"] for _ in range(2)]
         await receiver.flush()
         return heard

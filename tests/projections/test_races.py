@@ -170,8 +170,15 @@ def test_a_process_that_dies_before_its_commit_has_followed_nothing(behind: str)
 
     assert died.returncode == -signal.SIGKILL
     assert (totals(), Place.objects.count(), Thanks.objects.count()) == ({}, 0, 0)
+    wait_until_nobody_follows()
     follow_to_the_end()
     assert (totals(), Thanks.objects.count()) == ({"Ada": 5}, 1)
+
+
+def wait_until_nobody_follows() -> None:
+    """Wait until the database has seen that who followed is gone. Until then others go away, as from one who follows."""
+    with transaction.atomic(using=HERE):
+        Projection.objects.using(HERE).select_for_update().get(pk=ACCOUNTS.label)
 
 
 def test_a_connection_that_breaks_is_survived() -> None:

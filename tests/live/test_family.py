@@ -15,7 +15,7 @@ from django_timelines.signals import appended
 from django_timelines.testing import drain
 from tests.shop.workflows import Banquet, Supper
 
-from .test_hub import Notebook
+from .test_hub import Notebook, settled
 from .test_layer import PATIENCE, server, until
 
 __all__ = ["server"]
@@ -48,12 +48,6 @@ async def told(page, move, *args) -> dict:
     await in_thread(move, *args)
     await asyncio.wait_for(page.told.wait(), PATIENCE)
     return json.loads(page.got[-1][1])
-
-
-async def settled(watching) -> None:
-    """Wait until nothing is read any more."""
-    while any(watched.pushing for watched in watching.watched.values()):
-        await asyncio.sleep(0.01)
 
 
 def watch(workflow, story):

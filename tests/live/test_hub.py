@@ -40,6 +40,12 @@ class Notebook:
         self.got.append((0, "closed"))
 
 
+async def settled(watching) -> None:
+    """Wait until nothing is read any more."""
+    while any(watched.pushing for watched in watching.watched.values()):
+        await asyncio.sleep(0.01)
+
+
 def test_sockets_that_have_seen_the_same_get_the_very_same_frame(signup):
     async def story():
         hub = Hub()
@@ -176,14 +182,12 @@ def test_a_pause_of_everything_draws_what_is_running_again_and_nothing_else(sign
         sockets = {pk: Notebook(head) for pk, head in heads.items()}
         for pk, socket in sockets.items():
             watching.join(pk, socket)
-        while any(watched.pushing for watched in watching.watched.values()):
-            await asyncio.sleep(0.01)
+        await settled(watching)
         await in_thread(pause_all, "the office is on fire")
         await asyncio.wait_for(sockets[running.pk].told.wait(), 20)
         sockets[running.pk].told.clear()
         paused = dict(sockets[running.pk].got)
-        while any(watched.pushing for watched in watching.watched.values()):
-            await asyncio.sleep(0.01)
+        await settled(watching)
         await in_thread(resume_all)
         await asyncio.wait_for(sockets[running.pk].told.wait(), 20)
         for pk, socket in sockets.items():

@@ -25,7 +25,7 @@ from tests.settings.base import BASE_DIR
 
 from .elsewhere import layer_at
 from .sockets import PATIENCE
-from .test_hub import Notebook
+from .test_hub import Notebook, settled
 
 pytestmark = [pytest.mark.redis, pytest.mark.redis_server]
 
@@ -115,6 +115,7 @@ def test_a_pause_of_everything_is_one_hint_that_reaches_the_pages_of_other_proce
         watching, socket = hubs.hub(), Notebook(head)
         watching.join(running.pk, socket)
         await until(lambda: server.subscribers(group_of(EVERY)) == 1)
+        await settled(watching)  # only what was read is known to be running
         await in_thread(pause_all, "the office is on fire")
         await asyncio.wait_for(socket.told.wait(), PATIENCE)
         watching.leave(running.pk, socket)

@@ -111,7 +111,7 @@ def test_unknown_foreign_and_malformed_are_refused_alike(visitor, stranger, sign
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://[::1"])
 def test_a_page_of_another_site_is_refused(visitor, signup, origin):
     async def story():
-        accepted, _code = await visitor.socket(signup.pk, origin=origin).connect()
+        accepted, _code = await visitor.socket(signup.pk, origin=origin).connect(timeout=PATIENCE)
         return accepted
 
     assert asyncio.run(story()) is False

@@ -226,9 +226,7 @@ def rewind(
 
 
 def _outcome(before: Snapshot, after: Snapshot, name: RunName) -> Outcome:
-    if name.round:  # with its end it leaves
-        return outcome_of(as_it_ended(before, after, name), RunName(*name[:2]))
-    return outcome_of(after.state, name)
+    return outcome_of(as_it_ended(before, after, name), RunName(*name[:2]))
 
 
 def _has_no_list(declaration: Declaration, now: Snapshot, name: RunName) -> bool:

@@ -46,7 +46,7 @@ def test_what_the_old_round_had_begun_is_withdrawn_with_its_row() -> None:
 def test_a_skipped_step_sends_the_work_back_too() -> None:
     draft = Draft.start(text="x")
     draft.review(verdict="poor")
-    Draft.get(draft.pk).send_back.skip(reason="said in person")
+    assert Draft.get(draft.pk).send_back.skip(reason="said in person") == "completed"
     drain()
 
     draft = Draft.get(draft.pk)

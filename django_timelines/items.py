@@ -25,6 +25,7 @@ from .state import (
     run_key,
     split_key,
     step_status,
+    steps_with_items,
     takes_calls,
     type_run,
     type_state,
@@ -126,7 +127,7 @@ def without_many(snapshot: Snapshot, name: RunName) -> Snapshot:
     if len(runs.here()) < MANY:
         return snapshot
     kept = dict(in_state(snapshot.state))
-    left_out = {key for key, run in kept.items() if run.get("each", {}).get("count")}
+    left_out = steps_with_items(kept)
     here = runs.here()
     kept |= {key: here[key] for key in {run_key(*name), here.get(run_key(*name), {}).get("of", "")} if key in here}
     return replace(snapshot, state={**snapshot.state, "runs": Runs(kept, left_out)})

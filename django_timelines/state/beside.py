@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -34,12 +34,16 @@ def loaded(stored: Any) -> type_state:
     runs = stored.get("runs") if isinstance(stored, dict) else None
     if not isinstance(runs, dict) or not all(map(_is_run, runs.values())):
         return Damaged()
-    left_out = [step for step, run in runs.items() if run.get("each", {}).get("count")]
-    return {**stored, "runs": Runs(runs, left_out)}
+    return {**stored, "runs": Runs(runs, steps_with_items(runs))}
 
 
 def _is_run(run: Any) -> bool:
     return isinstance(run, dict) and run.get("status") in _STATUSES and isinstance(run.get("fence"), int)
+
+
+def steps_with_items(runs: Mapping[str, type_run]) -> list[str]:
+    """Return the steps of which runs of items lie beside the state: also calls that are kept for what is no item of them."""
+    return [step for step, run in runs.items() if any(run.get("each", {}).values())]
 
 
 def with_fields(state: type_state, fields: Any, timeline: UUID) -> type_state:

@@ -75,6 +75,33 @@ def test_a_skipped_step_forgets_its_secret() -> None:
     assert SealedInput.objects.count() == 0
 
 
+def test_the_secret_of_a_call_that_was_kept_for_no_item_of_an_empty_list_is_gone_at_the_end(deploy: Any) -> None:
+    parcel = deploy("""
+        class Parcel(Workflow):
+            people: list[str] = []
+
+            @step
+            def post(self): ...
+
+            @step(after=post, manual=True)
+            def hold(self): ...
+
+            @step(after=hold, each="people", early="keep")
+            def sign(self, person: str, code: Secret[str]): ...
+
+            @step(after=sign, manual=True)
+            def thank(self): ...
+    """).start()
+    drain()
+    parcel.sign["Zoe"](code=CODE)
+    parcel.hold()
+    assert SealedInput.objects.count() == 1
+
+    type(parcel).get(parcel.pk).thank()
+
+    assert (type(parcel).get(parcel.pk).timeline.status, SealedInput.objects.count()) == ("completed", 0)
+
+
 def test_a_new_call_of_a_blocked_step_forgets_the_secret_of_the_one_before(place: Any) -> None:
     place("shop.Vault", unlock="embedded")
     plan["unlock"] = fail_with_the_secret

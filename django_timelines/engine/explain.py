@@ -245,7 +245,7 @@ def _of_child(sight: Sight, name: RunName, details: type_run, publicly: bool) ->
     seen = sight.child(uuid.UUID(details["child"]))
     words = {"step": called(name), "child": details["child"]}
     if seen is None:
-        sentence = _("“%(step)s” waits for the timeline %(child)s, which is gone: retry or skip it.")
+        sentence = _("“%(step)s” waits for the timeline %(child)s, which is gone: skip it, or rewind to it.")
         yield Reason("child_gone", sentence % words, _("Waiting for “%(step)s”.") % words, run_key(*name))
         return
     child = seen.timeline

@@ -19,6 +19,7 @@ from ..state import (
     RunName,
     StepStatus,
     awaits_child,
+    has_unfitting_child,
     run_key,
     step_status,
     type_state,
@@ -97,6 +98,11 @@ def judge(declaration: Declaration, state: type_state, call: Call) -> Verdict:
             return Verdict.SAME
         words = {"step": step.replace("_", " ")}
         raise Refused(_("“%(step)s” goes on as a timeline of its own, which takes no such call.") % words, "taken")
+    if has_unfitting_child(run) and declaration.step(step).child is not None:
+        sentence = _(
+            "“%(step)s” has begun a timeline, which is done. Retry it, so that what that gives is looked at again."
+        )
+        raise Refused(sentence % {"step": step.replace("_", " ")}, "taken")
     if call.seen is not None and status in FOR_PEOPLE and call.seen < run["fence"]:
         raise Refused(_("“%(step)s” has changed since you saw it.") % {"step": step.replace("_", " ")}, "stale")
     going_on = "ended" not in state and not state.get("cancelling")

@@ -10,7 +10,7 @@ import pytest
 from django_timelines.actors import SYSTEM
 from django_timelines.engine.clock import tick
 from django_timelines.engine.prune import prune
-from django_timelines.exceptions import DeclarationError, PermanentFailure
+from django_timelines.exceptions import DeclarationError, PermanentFailure, Refused
 from django_timelines.models import Event, Notice, Timeline, new_id
 from django_timelines.testing import assert_holds, crash_at, drain, recorded_errors, travel
 from django_timelines.workflows import Workflow, step, subworkflow
@@ -494,6 +494,32 @@ def test_a_retry_of_what_a_child_gave_looks_at_it_again_and_begins_no_other(depl
 
     assert (workflow.get(parcel.pk).receipt, ran["charge"]) == ("no number", 1)
     assert workflow.get(parcel.pk).thank.status == "waiting"
+
+
+def test_a_call_begins_no_other_child_where_the_results_of_one_did_not_fit(deploy: Any) -> None:
+    parcel = paid_with_what_does_not_fit(deploy)
+
+    with pytest.raises(Refused, match="Retry it") as refused:
+        parcel.payment()
+
+    assert (refused.value.reason, parcel.timeline.children.count()) == ("taken", 1)
+
+
+def test_what_is_said_of_a_child_that_is_gone_is_what_can_be_done(deploy: Any) -> None:
+    workflow = deploy(PAID.replace("    TIP\n", TIP))
+    parcel = workflow.start()
+    drain()
+    child = workflow.get(parcel.pk).payment.child
+    child.timeline.delete()
+    assert "gone: skip it, or rewind to it." in str(workflow.get(parcel.pk).timeline.explain())
+
+    workflow.get(parcel.pk).timeline.rewind(to="payment", reason="somebody deleted it")
+    drain()
+
+    parcel = workflow.get(parcel.pk)
+    assert (parcel.payment.status, parcel.payment.child.pk != child.pk) == ("waiting", True)
+    parcel.payment.child.timeline.delete()
+    assert parcel.payment.skip(reason="and once more") == "completed"
 
 
 @pytest.mark.parametrize("how", ["cancel", "rewind"])

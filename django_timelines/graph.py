@@ -132,7 +132,7 @@ class Graph:
                 node = self.nodes[name]
                 decided = list(self._items(node, state, at, settled)) if name in begun else []
                 if _is_upcoming(state, name):
-                    decided += self.reach(node, state, at) if name == begin else self._decision(node, state, at, now)
+                    decided += self._begun(node, state, at) if name == begin else self._decision(node, state, at, now)
                 take(decided)
                 undecided.add(name)
             take(NewEvent(EventType.STEP_NOT_TAKEN, step) for step in self._passed(undecided, state))
@@ -193,8 +193,15 @@ class Graph:
             return [NewEvent(EventType.STEP_NOT_TAKEN, node.name)]
         return self.reach(node, state, at)
 
+    def _begun(self, node: Node, state: type_state, at: datetime) -> list[NewEvent]:
+        """Begin a round with this step, unless ``any_of`` has gone on without it while something was undone."""
+        if self.is_left_behind(state, RunName(node.name)):
+            return [NewEvent(EventType.STEP_NOT_TAKEN, node.name)]
+        return self.reach(node, state, at)
+
     def _left_behind(self, node: Node, state: type_state) -> Iterator[NewEvent]:
-        for step in dict.fromkeys(dependency.step for dependency in node.after):
+        begins = state.get("undoing", {}).get("then")  # not before all is undone
+        for step in dict.fromkeys(dependency.step for dependency in node.after if dependency.step != begins):
             run = state["runs"].get(step)
             if run is not None and is_open(run) and "each" in run:
                 yield from _unbegun_items(state, step)

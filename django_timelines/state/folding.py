@@ -38,7 +38,13 @@ _STATUS_AFTER: dict[str, str] = {  # as it is stored: text
 _OF_A_RUN = frozenset({*_STATUS_AFTER, EventType.STEP_DUE})  # recorded ones change nothing, whatever they carry
 _BEGINS_ANOTHER = frozenset({EventType.STEP_DUE, EventType.STEP_CALLED})  # child, if the run had one
 _ENDS_AN_ATTEMPT = frozenset({EventType.ATTEMPT_FAILED, EventType.ATTEMPT_INTERRUPTED, EventType.STEP_BLOCKED})
-_REACHED = frozenset({EventType.STEP_DUE, EventType.STEP_BLOCKED})  # the latter: its list of items could not be read
+_DECIDED = frozenset(
+    {
+        EventType.STEP_DUE,
+        EventType.STEP_BLOCKED,  # its list of items could not be read
+        EventType.STEP_NOT_TAKEN,
+    }
+)
 # what a run keeps from event to event; the rest is the newest event's
 _LASTING = (
     "begun_as",
@@ -199,7 +205,7 @@ def _apply_to_run(state: type_state, event: NewEvent, sequence: int) -> None:
     elif data.get("fatal"):
         state["failing"] = True
     elif (
-        event.type in _REACHED and not round and "of" not in run and event.step == state.get("undoing", {}).get("then")
+        event.type in _DECIDED and not round and "of" not in run and event.step == state.get("undoing", {}).get("then")
     ):
         del state["undoing"]
     if round:

@@ -98,6 +98,51 @@ def test_what_a_rewind_has_yet_to_begin_is_waited_for_by_what_ends_meanwhile(dep
     assert_holds(parcel)
 
 
+def test_a_step_that_any_of_goes_on_without_while_a_rewind_undoes_it_is_not_taken(deploy: Any) -> None:
+    parcel = deploy("""
+        class Parcel(Workflow):
+            @step
+            def post(self): ...
+
+            @step(after=post, delivery=AT_LEAST_ONCE, retry=Retry(1))
+            def drive(self):
+                if "drive" in plan:
+                    plan.pop("drive")(self)
+
+            @step(after=post)
+            def fly(self):
+                ran["fly"] += 1
+
+            @fly.undo
+            def call_back(self):
+                ran["call_back"] += 1
+
+            @step(after=any_of(fly, drive))
+            def hand_over(self):
+                ran["hand_over"] += 1
+
+            @step(after=[fly, drive])
+            def compare(self): ...
+
+            @step(after=hand_over, manual=True)
+            def thank(self): ...
+    """).start()
+    plan["drive"] = fail
+    parcel = fresh(parcel)
+    assert (parcel.fly.status, parcel.drive.status, parcel.hand_over.status) == ("completed", "blocked", "completed")
+
+    parcel.timeline.rewind(to="fly", reason="the wrong plane", undo=True)
+    parcel.drive.skip(reason="it was on the lorry")
+    assert parcel.hand_over.status == "due"
+    parcel = fresh(parcel)
+
+    assert (ran["call_back"], ran["fly"], ran["hand_over"]) == (1, 1, 2)
+    assert (parcel.fly.status, parcel.compare.status) == ("not taken", "completed")
+    assert_holds(parcel)
+    parcel.timeline.rewind(to="hand_over", reason="nobody was there")
+    assert fresh(parcel).thank.status == "waiting"
+
+
 def test_what_ended_in_the_same_commit_as_the_step_that_sends_back_goes_on() -> None:
     survey = fresh(Survey.start())
     critic, reader = survey.critic.child, survey.reader.child

@@ -20,7 +20,7 @@ from django_timelines.testing.due import carry_out, next_due
 from django_timelines.workflows import RetryAfter
 from tests.shop.here import HERE
 from tests.shop.models import Entry
-from tests.shop.workflows import Bar, Order, Trip, Vault, given_back, plan, ran
+from tests.shop.workflows import Bar, Jury, Order, Trip, Vault, given_back, plan, ran
 
 from .workflows import Announcement, Chore, Postcard, Telegram
 
@@ -452,6 +452,42 @@ def test_one_item_fails_and_dies_apart_from_the_others() -> None:
 
     now = Bar.get(bar.pk)
     assert [now.make[drink].status for drink in ("tea", "beer", "milk")] == ["completed", "retrying", "completed"]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [
+        (partial(fail_step, error=OSError), "shop.Jury.announce did not"),
+        (partial(crash_at, "after body"), "never to the"),
+    ],
+)
+def test_a_step_of_one_class_is_none_of_another(trouble: Callable[..., Any], said: str) -> None:
+    order = upto("announce")
+
+    with pytest.raises(AssertionError, match=said), trouble(step=Jury.announce):
+        drain()
+
+    assert Order.get(order.pk).announce.status == "completed"
+
+
+@pytest.mark.parametrize("label", ["shop.Parcel", "shop.Packet"])
+@pytest.mark.parametrize("trouble", [partial(fail_step, error=OSError()), partial(crash_at, "before commit")])
+def test_a_step_is_found_by_each_label_of_its_workflow(trouble: Callable[..., Any], label: str, deploy: Any) -> None:
+    source = """
+        class Parcel(Workflow):
+            @step
+            def post(self, to: str): ...
+
+            @step(after=post)
+            def sort(self): ...
+    """
+    parcel = deploy(source).start(to="Ada")
+    packet = deploy(source.replace("Parcel(Workflow", "Packet(Workflow, renamed_from='shop.Parcel'"), "Packet")
+
+    with trouble(step=f"{label}.sort"):
+        drain()
+
+    assert packet.get(parcel.pk).sort.status != "completed"
 
 
 @pytest.mark.parametrize(

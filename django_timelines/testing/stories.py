@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Generic, Self, TypeVar
 
@@ -57,28 +58,32 @@ class Story(Generic[W]):
 
     def done(self, *steps: type_step, **fields: Any) -> Self:
         """Let these steps have been done, in this order; the last of them set these fields."""
-        for step in steps:
-            if step is steps[-1]:
-                self._past.with_fields(fields)
-            self._past.complete(_name(step))
-        return self._happened()
+        with self._back():
+            for step in steps:
+                if step is steps[-1]:
+                    self._past.with_fields(fields)
+                self._past.complete(_name(step))
+            return self._happened()
 
     def failed(self, *steps: type_step) -> Self:
         """Let the policy have given these steps up: they have failed if the class goes on from that, else they are blocked."""
-        for step in steps:
-            self._past.give_up(_name(step))
-        return self._happened()
+        with self._back():
+            for step in steps:
+                self._past.give_up(_name(step))
+            return self._happened()
 
     def overdue(self, *steps: type_step) -> Self:
         """Let the time of these steps have run out."""
-        for step in steps:
-            self._past.run_out(_name(step))
-        return self._happened()
+        with self._back():
+            for step in steps:
+                self._past.run_out(_name(step))
+            return self._happened()
 
     def upto(self, step: type_step, **fields: Any) -> Self:
         """Let all that has to be settled before this step have been, the way that leads to it; these fields were set by it."""
-        self._past.with_fields(fields).lead_to(_name(step))
-        return self._happened()
+        with self._back():
+            self._past.with_fields(fields).lead_to(_name(step))
+            return self._happened()
 
     # When
 
@@ -189,6 +194,13 @@ class Story(Generic[W]):
     def _asks_first(self, key: str) -> bool:
         run = with_all(self._snapshot()).state["runs"].get(key, {})
         return asks_first(self._past.declaration.step(split_key(key).step), run)
+
+    @contextmanager
+    def _back(self) -> Iterator[None]:
+        """Go on with the past from where the timeline stands by now, at the story's time."""
+        self._past.snapshot = with_all(self._snapshot())
+        with travel(self._elapsed):
+            yield
 
     def _happened(self) -> Self:
         self._past.check_all_is_set()

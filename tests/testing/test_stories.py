@@ -78,6 +78,16 @@ def test_the_past_is_told_step_by_step() -> None:
     assert sum(ran.values()) == 0
 
 
+def test_the_past_goes_on_from_what_has_happened_at_the_time_of_the_story() -> None:
+    given(Order, customer="Ada").upto("pack").when("pack").then(outcome="completed").done("announce").when(
+        "pay", amount=5
+    ).then(outcome="completed")
+
+    story = given(Visit).when(timedelta(days=10)).then().done("invite")
+    story.when(timedelta(days=2)).then(steps={"arrive": "waiting"})
+    assert_holds(story.workflow)
+
+
 def test_the_entry_step_waits_for_its_call() -> None:
     given(Order).when("place", customer="Ada").then("StepCompleted place", fields={"customer": "Ada", "amount": 1})
 

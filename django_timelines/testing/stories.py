@@ -59,9 +59,10 @@ class Story(Generic[W]):
     def done(self, *steps: type_step, **fields: Any) -> Self:
         """Let these steps have been done, in this order; the last of them set these fields."""
         with self._back():
-            for step in steps:
-                if step is steps[-1]:
-                    self._past.with_fields(fields)
+            for step in steps[:-1]:
+                self._past.complete(_name(step))
+            self._past.with_fields(fields)
+            for step in steps[-1:]:
                 self._past.complete(_name(step))
             return self._happened()
 

@@ -88,6 +88,29 @@ def test_the_past_goes_on_from_what_has_happened_at_the_time_of_the_story() -> N
     assert_holds(story.workflow)
 
 
+def test_the_last_step_that_was_done_sets_the_fields_also_if_it_was_done_before(deploy: Any) -> None:
+    story = given(
+        deploy("""
+            class Parcel(Workflow):
+                text: str = ""
+
+                @step
+                def post(self, text: str): ...
+
+                @step(after=post)
+                def check(self, good: bool): ...
+
+                @step(after=check, when=lambda parcel: parcel.text != "good", again=post)
+                def send_back(self): ...
+        """)
+    )
+
+    story.done("post", "check", "send_back", "post", text="good")
+
+    changed = story.workflow.timeline.events.filter(type="StepCompleted", step="post").values_list("data", flat=True)
+    assert [data["changes"] for data in changed] == [{}, {"text": "good"}]
+
+
 def test_the_entry_step_waits_for_its_call() -> None:
     given(Order).when("place", customer="Ada").then("StepCompleted place", fields={"customer": "Ada", "amount": 1})
 
@@ -249,6 +272,7 @@ def test_what_did_not_follow_is_said(tell: Any, said: str) -> None:
             "shop.Order.notes cannot take that: Input should be a valid list",
         ),
         (lambda: given(Order).upto("place", customer="Ada"), "No step was done that could have set customer."),
+        (lambda: given(Order).done(customer="Ada"), "No step was done that could have set customer."),
         (lambda: given(Order).overdue("place"), "'place' is never overdue: it has no within=."),
         (lambda: given(Fork).done("begin", "left").upto("sorry"), "This past does not lead to 'sorry'"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from ..events import EventType, NewEvent
@@ -53,7 +54,8 @@ def _completed_last(declaration: Declaration, state: type_state) -> str:
     found = max(runs, key=lambda key: runs[key]["fence"], default="")
     steps = frozenset(_steps_with_items(declaration, state))
     after = runs[found]["fence"] if found else 0
-    item = completed_last(state, steps, after, state.get("undone_from", EVER)) if steps else ""
+    wanted = partial(_can_be_undone, declaration)
+    item = completed_last(state, steps, after, state.get("undone_from", EVER), wanted) if steps else ""
     return item or found
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime
 
 from ..exceptions import ItemsNotLoaded
 from ..runs import RunName, Runs, Wanted, item_step, run_key, split_key, type_run
 from .beside import in_state, type_state
-from .one_run import counted_as, is_open, is_to_undo, takes_calls
+from .one_run import counted_as, is_open, takes_calls
 from .statuses import KEPT, LATER, MOVING, OPEN_AS, SETTLED_AS, TAKES_CALLS, WANTS_A_LOOK, StepStatus, TimelineStatus
 
 
@@ -70,10 +71,12 @@ def items_of(state: type_state, step: str) -> dict[str, type_run]:
     return runs.of(step)
 
 
-def completed_last(state: type_state, steps: frozenset[str], after: int, before: int) -> str:
-    """Return the item of these steps that completed last, between two events, and is not undone; empty if there is none."""
+def completed_last(
+    state: type_state, steps: frozenset[str], after: int, before: int, wanted: Callable[[str, type_run], bool]
+) -> str:
+    """Return the item of these steps that completed last, between two events, of those wanted; empty if there is none."""
     runs: Runs = state["runs"]
-    here = {key: run["fence"] for key, run in runs.here().items() if item_step(key) in steps and is_to_undo(run)}
+    here = {key: run["fence"] for key, run in runs.here().items() if item_step(key) in steps and wanted(key, run)}
     found = max((key for key in here if after < here[key] < before), key=lambda key: here[key], default="")
     known = runs.lacks_before(steps, before)
     if known > after + 1 and (not found or here[found] < known):

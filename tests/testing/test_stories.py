@@ -18,7 +18,7 @@ from tests.hardening.workflows import Diary, Fact
 from tests.shop.here import HERE
 from tests.shop.workflows import Bar, Fork, Jury, Member, Order, Paid, Visit, plan, ran
 
-from .workflows import Chore
+from .workflows import Announcement, Chore
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -308,6 +308,15 @@ def test_a_past_in_which_a_step_with_items_failed_is_one_that_may_have_been() ->
     assert_holds(workflow)
     assert (workflow.vote.status, workflow.adjourn.status) == ("failed", "due")
     assert [workflow.vote[name].status for name in ("Ada", "Bob")] == ["failed", "failed"]
+
+
+def test_a_past_in_which_no_timeline_was_begun_for_an_item_is_undone_without_one() -> None:
+    story = given(Announcement, people=["Ada", "Bob"]).upto("print_it")
+
+    story.when(lambda announcement: announcement.timeline.cancel(reason="a mistake", compensate=True))
+
+    story.then("TimelineCancelled", status="cancelled")
+    assert_holds(story.workflow)
 
 
 def test_a_past_in_which_the_items_are_blocked_is_one_that_may_have_been() -> None:

@@ -254,6 +254,8 @@ def check_site(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) ->
         found.append(Error("Timelines need aware times.", hint=hint, id="timelines.E023"))
     found += _middleware()
     try:
+        if getattr(settings, "ROOT_URLCONF", None) is None:  # a project without pages, of workers alone say
+            raise NoReverseMatch
         reverse("timelines:timeline", args=["00000000-0000-7000-8000-000000000000"])
     except NoReverseMatch:
         hint = 'path("timelines/", include("django_timelines.urls")) in your URLconf.'

@@ -124,6 +124,12 @@ def test_a_site_without_address_middleware_and_urls_is_told(settings: Any) -> No
     assert set(ids(check_site())) == {"timelines.W020", "timelines.W021", "timelines.W022"}
 
 
+def test_a_project_without_urls_of_its_own_is_told_that_there_are_no_pages(settings: Any) -> None:
+    del settings.ROOT_URLCONF
+
+    assert set(ids(check_site())) == {"timelines.W022"}
+
+
 class OursMade(ActorMiddleware):
     """A site's own."""
 

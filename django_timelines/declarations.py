@@ -107,6 +107,7 @@ def _limited(
 
 def _fields(cls: type[Any], root: type[Any], label: str, steps: dict[str, Step[...]]) -> dict[str, Field]:
     fields: dict[str, Field] = {}
+    own: list[str] = []
     for base in reversed(cls.__mro__[: cls.__mro__.index(root)]):
         if base is not cls and "_declaration" in vars(base):
             fields |= vars(base)["_declaration"].fields
@@ -119,7 +120,9 @@ def _fields(cls: type[Any], root: type[Any], label: str, steps: dict[str, Step[.
                 raise DeclarationError(f"{label}: {name!r} is a field and a step. Rename one.")
             default = vars(base).get(name, UNSET)
             fields[name] = _with_default(label, field_for(label, name, annotation, default))
-            setattr(base, name, FieldAttribute(name))
+            own.append(name)
+    for name in own:  # also those of a base that is no workflow, which others may have, too
+        setattr(cls, name, FieldAttribute(name))
     return fields
 
 

@@ -16,6 +16,7 @@ from typing_extensions import TypedDict
 from django_timelines import registry
 from django_timelines.exceptions import DeclarationError, TimelinesError
 from django_timelines.fields import field_for
+from django_timelines.testing import drain
 from django_timelines.workflows import (
     AT_LEAST_ONCE,
     Event,
@@ -493,3 +494,33 @@ def test_a_misspelt_field_is_said_where_it_is_assigned() -> None:
 
     with pytest.raises(AttributeError, match=r"no field 'emial'\. Did you mean 'email'\?"):
         Typo.start(email="ada@example.org")
+
+
+class Named:
+    """What several workflows have, and is none."""
+
+    name: str
+    times: int = 1
+
+    @step
+    def begin(self, name: str) -> None:
+        self.name = name
+
+
+def test_what_is_no_workflow_gives_its_fields_and_steps_to_several(db: None) -> None:
+    class Hello(Named, Workflow):
+        pass
+
+    class Goodbye(Named, Workflow):
+        times: int = 2
+
+        @step(after=Named.begin)
+        def leave(self) -> None:
+            self.times += 1
+
+    hello, goodbye = Hello.start(name="Ada"), Goodbye.start(name="Bob")
+    drain()
+    goodbye = Goodbye.get(goodbye.pk)
+
+    assert (hello.name, hello.times, goodbye.name, goodbye.times) == ("Ada", 1, "Bob", 3)
+    assert (Named.times, hasattr(Named, "name")) == (1, False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import uuid_utils.compat
 from django.db import models
 from django.db.models.expressions import Col
+from django.db.models.fields.json import DataContains, KeyTransform
 
 from ..state import Runs, loaded, stored
 
@@ -58,3 +59,24 @@ class StateField(models.JSONField):
         return super().get_prep_value(
             stored(value) if isinstance(value, dict) and isinstance(value.get("runs"), Runs) else value
         )
+
+
+class Holds(models.Func):
+    """Whether what a column of JSON has under this name is the given text or number, or a list with it."""
+
+    output_field = models.BooleanField()
+
+    def __init__(self, column: str, name: str, value: str | int) -> None:
+        super().__init__(models.F(column))
+        self.name, self.value = name, value
+
+    def as_sql(self, compiler: Any, connection: Any, **context: Any) -> Any:  # type: ignore[override]
+        """Ask by the database's own containment, which takes a value for a list of one."""
+        [column] = self.source_expressions
+        return compiler.compile(DataContains(KeyTransform(self.name, column), self.value))
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        """Ask by its table of what is under a path: SQLite has no containment."""
+        column, values = compiler.compile(self.source_expressions[0])
+        sql = f"EXISTS (SELECT 1 FROM json_each({column}, %s) WHERE value = %s)"  # noqa: S608 (a column's name)
+        return sql, [*values, f'$."{self.name}"', self.value]

@@ -14,7 +14,7 @@ from ..exceptions import Unknown
 from ..rules import allows_always, is_here
 from ..runs import can_be_stored
 from ..state import TAKES_CALLS, StepStatus, TimelineStatus, with_fields
-from .columns import ExactCharField, StateField, new_id
+from .columns import ExactCharField, Holds, StateField, new_id
 from .runs import Run
 from .written import WrittenQuerySet
 
@@ -114,14 +114,14 @@ class TimelineQuerySet(WrittenQuerySet["Timeline"]):
         return self.filter(wanted).alias(_until=until).order_by(models.F("_until").asc(nulls_last=True), "pk")
 
     def about(self, instance: models.Model) -> TimelineQuerySet:
-        """Those that have a field which refers to this row."""
+        """Those that have a field which refers to this row, or is a list of rows with this among them."""
+        key = instance.pk if isinstance(instance.pk, int) else str(instance.pk)
         wanted = models.Q(pk__in=[])
         for declaration in registry.everything().values():
             theirs = models.Q(workflow__in=declaration.names)
             for name in declaration.references_to(type(instance)):
-                key = instance.pk if isinstance(instance.pk, int) else str(instance.pk)
                 for known in filter(None, (name, declaration.fields[name].renamed_from)):
-                    wanted |= theirs & models.Q(**{f"fields__{known}": key})
+                    wanted |= theirs & models.Q(Holds("fields", known, key))
         return self.filter(wanted)
 
 

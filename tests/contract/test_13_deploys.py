@@ -577,6 +577,28 @@ def test_a_renamed_workflow_is_found_by_what_a_renamed_field_of_it_refers_to(dep
     assert {one.pk for one in packet.timelines.about(entry)} == {parcel.pk, packet.pk}
 
 
+def test_what_is_about_a_row_is_also_what_has_it_in_a_list(deploy: Any) -> None:
+    parcel = deploy("""
+        from tests.shop.models import Entry
+        class Parcel(Workflow):
+            labels: list[Entry] = []
+            sender: Entry | None = None
+
+            @step
+            def take(self, labels: list[Entry]):
+                self.labels = labels
+    """)
+    first, second, third = (Entry.objects.create(text=text) for text in ("fragile", "this side up", "heavy"))
+    one, other = parcel.start(labels=[first, second]), parcel.start(labels=[second])
+    parcel.start(labels=[])
+
+    assert [{found.pk for found in parcel.timelines.about(entry)} for entry in (first, second, third)] == [
+        {one.pk},
+        {one.pk, other.pk},
+        set(),
+    ]
+
+
 def test_what_a_retyped_field_no_longer_takes_fails_the_attempt_that_reads_it(deploy: Any) -> None:
     parcel = deploy(BEFORE).start("Main Street 1")
     new = deploy(BEFORE.replace("address: str\n", "address: int\n", 1).replace('ran["carry"] += 1', "self.address"))

@@ -156,6 +156,7 @@ def _begin(request: HttpRequest) -> HttpResponse:
         raise Unknown(_("There is no such workflow, or it is not yours to begin."), "unknown_workflow")
     entry = declaration.step(declaration.graph.entry.name)
     begun = declaration.workflow.using(key=_start_key(asked)).start(**_input(asked, entry))
+    policy.remember(getattr(request, "session", None), [begun.pk.hex])  # the middleware does so once this is answered
     answer = JsonResponse(_shown(request, begun.timeline), status=201)
     answer["Location"] = reverse("timelines:api_timeline", args=[begun.pk])
     return answer

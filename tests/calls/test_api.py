@@ -52,6 +52,14 @@ def test_a_timeline_is_begun_and_shown(customer, settings):
     assert customer.get(answer["Location"]).json()["id"] == str(order.pk)
 
 
+def test_a_visitor_who_begins_a_timeline_is_answered_what_they_may_call(client, settings):
+    settings.DEBUG = True
+    begun = post(client, API, workflow="shop.Draft", input={"text": "x"})
+
+    assert begun.json() == client.get(begun["Location"]).json()
+    assert [step["step"] for step in begun.json()["steps"] if step["may_call"]] == ["review"]
+
+
 def test_what_is_got_may_be_asked_for_its_head(customer, order):
     for address in (API, of(order), of(order, "events"), f"/timelines/{order.pk}/since/"):
         answers = customer.get(address), customer.head(address)

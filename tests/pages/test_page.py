@@ -169,6 +169,23 @@ def test_an_error_is_no_business_of_the_visitors(client, monkeypatch):
     assert "next attempt" in html
 
 
+def test_a_step_that_is_not_due_yet_says_from_when_and_of_no_attempt(db, client, deploy):
+    parcel = deploy("""
+        class Parcel(Workflow):
+            @step
+            def post(self): ...
+
+            @step(after=post, delay=timedelta(days=3))
+            def remind(self): ...
+    """).start()
+    drain()
+
+    html = knows(client, parcel).get(parcel.get_absolute_url()).content.decode()
+
+    assert "not before" in html
+    assert "attempt" not in html
+
+
 def test_the_tag_takes_a_workflow_object_or_a_timeline(signup):
     template = Template("{% load timelines %}{% timeline shown %}")
 

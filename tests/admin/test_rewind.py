@@ -10,7 +10,7 @@ from django_timelines.exceptions import PermanentFailure
 from django_timelines.models import Event
 from django_timelines.testing import drain, recorded_errors
 from django_timelines.workflows import Workflow
-from tests.shop.workflows import Bill, Order, Supper, Trip, given_back, plan
+from tests.shop.workflows import Bill, Order, Supper, Trip, given_back, plan, ran
 
 from .conftest import at_home, confirm, page_of, post, somebody_is_first, text_of, types, verb_of
 
@@ -75,6 +75,32 @@ def test_what_another_timeline_did_does_not_stay_if_that_is_undone(root: Client)
 
     assert "Undo first what these steps did, the last completed first Bill" in said
     assert "have no undo" not in said
+
+
+@pytest.mark.parametrize("verb", ["rewind", "cancel"])
+@pytest.mark.parametrize("undo", ["", "on"])
+def test_what_a_timeline_that_a_step_began_has_done_so_far_is_undone_if_the_person_says_so(
+    root: Client, verb: str, undo: str
+) -> None:
+    supper = Supper.start("Ada", [])
+    drain()
+    bill = supper.timeline.children.get().pk
+    assert Bill.get(bill).tip.status == "waiting"
+    url, choice = (
+        (rewind_of(supper, "sit_down"), "undo") if verb == "rewind" else (verb_of("cancel", supper), "compensate")
+    )
+
+    said = words(text_of(root, url))
+    post(root, url, reason="he is ill", **({choice: undo} if undo else {}))
+    drain()
+
+    if verb == "rewind":
+        assert (
+            "These have begun timelines, which are cancelled, and undo what they did if you have that undone: Bill."
+            in said
+        )
+        assert "none of them has something to undo" not in said
+    assert (Bill.get(bill).timeline.status, ran["refund"]) == ("cancelled", bool(undo))
 
 
 def test_a_step_with_parameters_will_wait_for_its_call(root: Client) -> None:

@@ -14,7 +14,7 @@ from ...engine.cancel import cancellation
 from ...engine.undo import undoable
 from ...items import read_all
 from ...models import Timeline
-from ...state import ENDED, TimelineStatus, open_runs, split_key
+from ...state import ENDED, TimelineStatus, awaits_child, open_runs, split_key
 from ..words import run_title
 from .base import Choice, Outlook, Verb, mark, titles, type_asked
 
@@ -35,7 +35,8 @@ def _look_at_cancel(timeline: Timeline, key: str) -> Outlook:
         sentence = _("This was begun and comes to its end first, retries included: %(steps)s.")
         sentences.append(sentence % {"steps": titles(going_on)})
     choice = None
-    if undo or (declaration and any(declaration.undo_of(split_key(key)[0]) for key in going_on)):
+    has_child = any(awaits_child(state["runs"][key]) for key in going_on)  # of which it undoes what is done
+    if undo or has_child or (declaration and any(declaration.undo_of(split_key(key)[0]) for key in going_on)):
         sentences.append(_("No other step is begun. What is done stays done, unless you have it undone."))
         choice = Choice("compensate", _("Then undo what completed, the last completed first"))
     else:

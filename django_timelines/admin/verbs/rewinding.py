@@ -14,7 +14,7 @@ from ...engine.rewind import NEVER_BEGUN, Rewind, plan_rewind
 from ...items import read_all
 from ...models import Timeline
 from ...registry import Declaration
-from ...state import ENDED, StepStatus, run_key, split_key, step_status, type_state
+from ...state import ENDED, StepStatus, awaits_child, run_key, split_key, step_status, type_state
 from ...steps import Delivery
 from ..payloads import differences
 from ..words import run_title, step_title
@@ -49,8 +49,19 @@ def _look_at_rewind(timeline: Timeline, to: str) -> Outlook:
         _warnings(declaration, plan, now.state),
         list(differences(now.state["fields"], after)),
         [run_title(now.state, key) for key in plan.undo],
-        Choice("undo", _("Undo first what these steps did, the last completed first")) if plan.undo else None,
+        _choice(plan, now.state),
     )
+
+
+def _choice(plan: Rewind, state: type_state) -> Choice | None:
+    if plan.undo:
+        return Choice("undo", _("Undo first what these steps did, the last completed first"))
+    return Choice("undo", _("Have them undo what they did")) if _children(plan, state) else None
+
+
+def _children(plan: Rewind, state: type_state) -> list[str]:
+    """Return the runs that end with it and that have begun a timeline, which is under way."""
+    return [key for key in plan.withdrawn if awaits_child(state["runs"][key])]
 
 
 def _sentences(declaration: Declaration, plan: Rewind, state: type_state) -> list[str]:
@@ -64,7 +75,13 @@ def _sentences(declaration: Declaration, plan: Rewind, state: type_state) -> lis
     stays = [key for key in done if key not in undone and not declaration.undo_of(key)]
     if plan.undo and stays:
         sentences.append(_("These have no undo, so what they did stays: %(steps)s.") % {"steps": titles(stays)})
-    if not plan.undo:
+    children = _children(plan, state)
+    if children:
+        sentence = _(
+            "These have begun timelines, which are cancelled, and undo what they did if you have that undone: %(steps)s."
+        )
+        sentences.append(sentence % {"steps": titles(children)})
+    if not plan.undo and not children:
         sentences.append(_("What the steps wrote elsewhere stays: none of them has something to undo."))
     return sentences
 

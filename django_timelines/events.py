@@ -38,7 +38,8 @@ class EventType(StrEnum):
     STEP_FAILED = "StepFailed"
     """The policy gave up and the class goes on from that. Final."""
     STEP_BLOCKED = "StepBlocked"
-    """A person is needed. ``data``: ``reason`` (``failed``, ``interrupted``, ``conflict`` …)."""
+    """A person is needed. ``data``: ``reason`` (``failed``, ``interrupted``, ``conflict`` …); ``done`` where it was done all the
+    same, so that it may be undone: others had changed one of its fields, or its child's results did not fit."""
     STEP_SKIPPED = "StepSkipped"
     """A person went past the step. ``data``: ``reason``, ``changes``. Counts as done."""
     STEP_NOT_TAKEN = "StepNotTaken"

@@ -35,6 +35,7 @@ from .store import Snapshot
 
 AHEAD = 50  # of the next items that are read at a time, if no more are needed
 AHEAD_OF_UNDO = 5  # of the last events among which the next item to be undone is looked for
+_MAY_BE_DONE = (EventType.STEP_COMPLETED, EventType.STEP_SKIPPED, EventType.STEP_BLOCKED, EventType.STEP_FAILED)
 MANY = 200  # more items than that a snapshot does not hold from one commit to the next
 
 
@@ -80,7 +81,7 @@ def _completed_last(snapshot: Snapshot, wanted: Wanted, *, locks: bool) -> froze
     """Return the key of the item that completed last, found by its event: where items stand is in no order of time."""
     known_as = names_of(snapshot.state)
     names = [name for name, now in known_as.items() if now in wanted.of] + [*wanted.of]
-    events = Event.objects.using(snapshot.using).filter(timeline=snapshot.id, type=EventType.STEP_COMPLETED)
+    events = Event.objects.using(snapshot.using).filter(timeline=snapshot.id, type__in=_MAY_BE_DONE)
     events = events.filter(step__in=names, sequence__gt=wanted.after).exclude(item="").order_by("-sequence")
     events, before = events.select_for_update() if locks else events, wanted.before
     while batch := list(events.filter(sequence__lt=before).values_list("step", "item", "sequence")[:AHEAD_OF_UNDO]):

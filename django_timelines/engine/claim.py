@@ -17,7 +17,7 @@ from ..store import Snapshot
 from . import elsewhere, slots
 from .advance import advance
 from .failure import changed_items, with_other_items, without_code
-from .history import fields_at
+from .history import fields_at, kept_back_at
 from .patience import Patience
 from .remind import waits
 from .renames import brought_up
@@ -151,6 +151,8 @@ def _fields_then(held: Held) -> dict[str, Any]:
     of = state["runs"][run_key(*held.name)]["of"]
     undone = state["runs"].get(of) or state["past"][of]
     fields = fields_at(held.snapshot, undone["fence"], undone.get("set", ()))
+    if undone.get("done"):
+        fields |= kept_back_at(held.snapshot, undone["fence"])
     return {held.declaration.field_now_called(name, state): value for name, value in fields.items()}
 
 

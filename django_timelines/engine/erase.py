@@ -48,6 +48,7 @@ _STRUCTURE = frozenset(
         "timed",
         "schedule",
         "child",
+        "done",
         "fatal",
         "superseded",
         "outcome",

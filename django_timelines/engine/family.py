@@ -242,12 +242,14 @@ def _after_child(
         ):  # nobody here knows its results, nor what follows
             if state.get("cancelling") and not state.get("compensating"):  # and nobody asks
                 return [NewEvent(EventType.STEP_COMPLETED, *name, data={"changes": {}}, attempt=run["attempt"])]
-            return [NewEvent(EventType.STEP_BLOCKED, *name, data={"reason": UNFITTING, "error": _unknown(name, child)})]
+            unknown = {"reason": UNFITTING, "error": _unknown(name, child), "done": True}
+            return [NewEvent(EventType.STEP_BLOCKED, *name, data=unknown)]
         changes, wrong = _results(declaration, declaration.steps[name.step], child, state["fields"])
         wrong = wrong or (refused if changes else "")
         if wrong:
             error = {"type": "", "message": wrong, "traceback": ""}
-            return [gave_up(declaration, state, name, UNFITTING, error)]
+            lost = gave_up(declaration, state, name, UNFITTING, error)
+            return [replace(lost, data={**lost.data, "done": True})]
         return [NewEvent(EventType.STEP_COMPLETED, *name, data={"changes": changes}, attempt=run["attempt"])]
     title = f"{child.workflow} {child.pk}" if child is not None else "Its timeline"
     error = {

@@ -50,6 +50,13 @@ def state_at(timeline: uuid.UUID, using: str, sequence: int) -> type_state:
     return fold(empty(), events_of(timeline, using, sequence), 1)
 
 
+def kept_back_at(now: Snapshot, sequence: int) -> dict[str, Any]:
+    """Return the changes of a body that an event tells and that were not taken, since others had changed the same fields."""
+    rows = Event.objects.using(now.using).filter(timeline=now.id, sequence=sequence).values_list("data", flat=True)
+    kept_back: dict[str, Any] = rows.get().get("changes_kept_back", {})
+    return kept_back
+
+
 def fields_at(now: Snapshot, sequence: int, set_by: Sequence[int]) -> dict[str, Any]:
     """Return the fields as of an event. ``set_by``: the few that say all of them, where an item knows; all up to the first do."""
     first, *others = set_by or (sequence,)

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from ..events import EventType, NewEvent
 from ..models import Notice, new_id
-from ..state import RunName, awaits_child, changed, has_unfitting_child, open_runs, split_key, type_run, type_state
+from ..state import RunName, awaits_child, changed, open_runs, split_key, type_run, type_state
 from ..statements import type_row
 from ..store import Snapshot
 
@@ -30,8 +30,6 @@ def notices(before: Snapshot, after: Snapshot, events: Iterable[NewEvent]) -> It
         goes_on = awaits_child(old) and old["child"] in awaited
         if awaits_child(old) and (turned or not goes_on) and new.get("of") == old.get("of"):
             yield notice_row(uuid.UUID(old["child"]), after.id, after.head, Notice.CANCEL, name, compensate=compensate)
-        if compensate and has_unfitting_child(old) and (turned or not has_unfitting_child(new)):
-            yield notice_row(uuid.UUID(old["child"]), after.id, after.head, Notice.CANCEL, name, compensate=True)
         if "of" in new and awaits_child(new) and new["of"] != old.get("of"):
             yield notice_row(uuid.UUID(new["child"]), after.id, after.head, Notice.CANCEL, name, compensate=True)
 

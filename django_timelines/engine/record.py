@@ -13,6 +13,7 @@ from ..exceptions import Conflict, LeaseLost
 from ..items import with_all
 from ..models import Event
 from ..state import RunName, awaits_child, fold, is_open, name_at, run_key
+from ..steps import Delivery
 from ..store import Snapshot
 from .advance import advance
 from .advanced import Advance
@@ -136,7 +137,8 @@ def _outcome(held: Held, name: RunName, ended: type_ended, snapshot: Snapshot) -
         return [NewEvent(EventType.STEP_DUE, *name, data=ended.said, attempt=held.attempt)]
     if overtaken := _overtaken(held, ended, snapshot):
         theirs = {field: snapshot.state["fields"].get(field) for field in overtaken}
-        data = {"reason": "conflict", "changes_kept_back": ended.changes, "theirs": theirs}
+        data: dict[str, Any] = {"reason": "conflict", "changes_kept_back": ended.changes, "theirs": theirs}
+        data |= {"done": True} if held.step.delivery is not Delivery.EXACTLY_ONCE else {}
         lost = EventType.STEP_FAILED if held.step.reminds else EventType.STEP_BLOCKED
         return [NewEvent(lost, *name, data=data, attempt=held.attempt)]
     if ended.child is not None:

@@ -81,8 +81,8 @@ def begin_again(declaration: Declaration, state: type_state, step: str, to: str)
     rounds = {name: state.get("rounds", {}).get(name, 1) + 1 for name in steps}
     keys = {key: _earlier(key, rounds) for key in keys_of(state, rounds)}
     keys |= {key: key for key in keys if _undoes(state["runs"][key])}
-    kept = {key: keys[key] for key in undoable(declaration, state) if key in keys}
     going_on = {key: keys[key] for key in keys if is_begun(state["runs"][key])}
+    kept = {key: keys[key] for key in undoable(declaration, state) if key in keys and key not in going_on}
     withdrawn = [key for key in keys if is_open(state["runs"][key]) and key not in going_on]
     data: dict[str, Any] = {"to": to, "rounds": rounds, "fields": {}, "unset": [], "kept": kept}
     undoing = state.get("undoing", {"runs": [], "then": to})

@@ -9,7 +9,6 @@ from typing import Any
 from ..events import EventType, NewEvent
 from ..registry import Declaration
 from ..state import (
-    StepStatus,
     anything_open,
     completed_last,
     in_state,
@@ -76,7 +75,7 @@ def _in_state(declaration: Declaration, state: type_state) -> dict[str, type_run
 
 def _steps_with_items(declaration: Declaration, state: type_state) -> list[str]:
     """Return the steps of which items may be undone."""
-    steps = [step for step, run in in_state(state) if run.get("each", {}).get(StepStatus.COMPLETED)]
+    steps = [step for step, run in in_state(state) if run.get("each", {}).get("count")]
     return [step for step in steps if declaration.undo_of(step) is not None or _begins_a_child(declaration, step)]
 
 

@@ -9,7 +9,7 @@ from ..events import EventType, NewEvent
 from ..runs import RunName, Runs, run_key, split_key, type_run
 from .beside import keys_of, lies_beside, type_state
 from .counting import begin_item, count, list_items, status_of_all
-from .one_run import awaits_child
+from .one_run import awaits_child, is_to_undo
 from .renaming import rename
 from .statuses import DONE, MOVING, StepStatus, TimelineStatus
 from .undoing import begin_undo, mark_undone
@@ -63,6 +63,7 @@ _LASTING = (
     "index",
     "item",
     "child",
+    "done",
     "timed",
     "assigned",
     "remind",
@@ -73,6 +74,7 @@ _LASTING = (
     "tried",
 )
 _OF_ITEMS = ("each", "enough", "may_fail", "begun", "value", "index")  # what is left of a run that is cancelled
+_TO_UNDO = ("fence", "round", "child", "done")  # and of one that was done
 # and what an event says of it
 _TOLD = (
     "due",
@@ -87,6 +89,7 @@ _TOLD = (
     "of",
     "round",
     "child",
+    "done",
     "timed",
     "other",
     "slots",
@@ -230,7 +233,7 @@ def _leave(state: type_state, key: str) -> None:
     if run["status"] in MOVING or run["status"] == StepStatus.BLOCKED or awaits_child(run):
         return
     del state["runs"][key]
-    if run["status"] == StepStatus.COMPLETED:
+    if is_to_undo(run):
         state["past"] = {**state.get("past", {}), key: run}
 
 
@@ -252,7 +255,8 @@ def _cancel(state: type_state, data: Mapping[str, Any], sequence: int) -> None:
     for key in data.get("cancelled", ()):
         before = runs.get(key, {})
         runs[key] = {"status": str(StepStatus.CANCELLED), "fence": sequence}
-        runs[key] |= {name: before[name] for name in _OF_ITEMS if name in before}
+        kept = _OF_ITEMS + (_TO_UNDO if before.get("done") else ())
+        runs[key] |= {name: before[name] for name in kept if name in before}
         if split_key(key).round:
             _leave(state, key)
         else:
@@ -286,6 +290,7 @@ def _run_after(run: type_run, event: NewEvent, sequence: int) -> type_run:
     after: type_run = {name: run[name] for name in _LASTING if name in run} if run else {}
     if event.type in _BEGINS_ANOTHER:
         after.pop("child", None)
+        after.pop("done", None)
     after["fence"] = sequence
     after["attempt"] = event.attempt if event.attempt is not None else run.get("attempt", 0)
     if event.type == EventType.STEP_DUE:

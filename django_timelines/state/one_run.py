@@ -50,8 +50,12 @@ def is_settled(run: type_run | None) -> bool:
 
 
 def is_to_undo(run: type_run) -> bool:
-    """Tell whether a run has completed and is not undone. Of one that stands for its items these are."""
-    return run["status"] == StepStatus.COMPLETED and "undone" not in run and "each" not in run
+    """Tell whether a run has completed and is not undone. Of one that stands for its items these are.
+
+    So has one that was done, though its changes were not taken: it was blocked then, and skipped or cancelled since, maybe.
+    """
+    was_done = run["status"] == StepStatus.COMPLETED or bool(run.get("done"))
+    return was_done and "undone" not in run and "each" not in run
 
 
 def takes_calls(run: type_run) -> bool:

@@ -394,6 +394,35 @@ def test_a_skipped_step_is_not_undone() -> None:
     assert [booking for booking, _key in given_back] == ["flight 1"]
 
 
+@pytest.mark.parametrize(
+    ("first", "flights"),
+    [
+        (None, ["flight 1"]),
+        (lambda trip: trip.book_flight.skip(reason="it is the right one", flight="flight one"), ["flight one"]),
+        (lambda trip: trip.timeline.rewind(to="book_flight", reason="again", undo=True), ["flight 1", "flight 2"]),
+        (lambda trip: trip.timeline.rewind(to="book_flight", reason="again"), ["flight 2", "flight 1"]),
+    ],
+)
+def test_what_was_done_and_blocked_for_a_field_that_others_changed_is_undone(
+    first: Callable[[Any], None] | None, flights: list[str]
+) -> None:
+    plan["book_flight"] = lambda trip: trip.timeline.amend(reason="by telephone", flight="another")
+    trip = Trip.start("Ada")
+    drain()
+    trip = Trip.get(trip.pk)
+    assert (trip.book_flight.status, trip.flight) == ("blocked", "another")
+    del plan["book_flight"]
+    if first:
+        first(trip)
+        drain()
+
+    Trip.get(trip.pk).timeline.cancel(reason="ill", compensate=True)
+    drain()
+
+    assert [booking for booking, _key in given_back if "flight" in booking] == flights
+    assert Trip.get(trip.pk).timeline.status == "cancelled"
+
+
 def test_an_undo_that_fails_blocks_there_and_goes_on_after_a_retry_or_a_skip() -> None:
     plan["give_back_hotel"] = raising(PermanentFailure("too late"))
     trip = at_home()

@@ -60,7 +60,8 @@ def test_an_outside_body_that_was_overtaken_blocks_with_both_values() -> None:
     now = Till.get(till.pk)
     assert (now.total, now.tell.status, ran["tell"]) == (5, "blocked", 1)
     blocked = Event.objects.get(timeline=till.pk, type="StepBlocked")
-    assert blocked.data == {"reason": "conflict", "changes_kept_back": {"total": 100}, "theirs": {"total": 5}}
+    both = {"changes_kept_back": {"total": 100}, "theirs": {"total": 5}}
+    assert blocked.data == {"reason": "conflict", **both, "done": True}
 
 
 def test_what_a_body_read_and_did_not_change_may_change_meanwhile() -> None:

@@ -522,6 +522,49 @@ def test_what_is_said_of_a_child_that_is_gone_is_what_can_be_done(deploy: Any) -
     assert parcel.payment.skip(reason="and once more") == "completed"
 
 
+@pytest.mark.parametrize("first", ["skip", "rewind"])
+def test_a_child_whose_results_did_not_fit_is_undone_whatever_a_person_did_first(deploy: Any, first: str) -> None:
+    parcel = paid_with_what_does_not_fit(deploy)
+    if first == "skip":
+        parcel.payment.skip(reason="it is the seventh", receipt=7)
+    else:
+        plan["receipt"] = 2
+        parcel.timeline.rewind(to="payment", reason="again")
+    drain()
+
+    type(parcel).get(parcel.pk).timeline.cancel(reason="no more", compensate=True)
+    drain()
+
+    assert ran["refund"] == ran["charge"] == (1 if first == "skip" else 2)
+    assert {one.status for one in parcel.timeline.family} == {"cancelled"}
+
+
+@pytest.mark.parametrize("each", ["", ', each="amounts", at_most_failed=2'])
+def test_a_child_whose_results_did_not_fit_is_undone_where_the_class_goes_on_from_its_failure(
+    deploy: Any, each: str
+) -> None:
+    plan["receipt"] = "no number"
+    source = PAID.replace("    TIP\n", "").replace("after=post,", f"after=post{each},")
+    source = source.replace("    receipt: int = 0", "    receipt: int = 0\n    amounts: list[int] = [5, 7]")
+    source = source.replace("lambda parcel:", "lambda parcel, *amount:") if each else source
+    workflow = deploy(
+        source
+        + """
+    @step(after=payment.failed)
+    def apologise(self): ...
+
+    @step(after=any_of(payment, apologise))
+    def close(self):
+        self.cancel(reason="not paid", compensate=True)
+"""
+    )
+    parcel = workflow.start()
+    drain()
+
+    assert ran["refund"] == ran["charge"] == (2 if each else 1)
+    assert {one.status for one in parcel.timeline.family} == {"cancelled"}
+
+
 @pytest.mark.parametrize("how", ["cancel", "rewind"])
 @pytest.mark.parametrize("undo", [True, False])
 def test_a_child_whose_results_did_not_fit_is_undone_where_its_parent_is(deploy: Any, how: str, undo: bool) -> None:

@@ -35,6 +35,7 @@ from .engine.asked import Options
 from .engine.call import started_with
 from .engine.iterate import Loops, Walk, source_of
 from .engine.pause import pause_all, resume_all
+from .engine.renames import as_called_now
 from .engine.rewind import Rewind, plan_rewind
 from .engine.runner import load
 from .events import NewEvent
@@ -313,7 +314,8 @@ class _Verbs:
 
     def preview_rewind(self, timeline: Timeline, *, to: str, undo: bool) -> Rewind:
         now = load(timeline.id, timeline.using, whole=True)
-        return plan_rewind(registry.get(now.workflow), now, to, undo=undo)
+        declaration = registry.get(now.workflow)
+        return plan_rewind(declaration, as_called_now(declaration, now), to, undo=undo)
 
     def amend(self, timeline: Timeline, *, reason: str, fields: dict[str, Any], actor: Any) -> None:
         operate.amend(store.snapshot_of(timeline), reason, fields, actor_of(actor))

@@ -69,7 +69,7 @@ def retry(
     another comes to is recorded, never applied. Where a child's results did not fit they are looked at again.
     """
     declaration = registry.get(snapshot.workflow)
-    declaration.step(name[0])
+    name = name._replace(step=declaration.step(name.step).name)
 
     def event(now: Snapshot) -> NewEvent | list[NewEvent] | None:
         if _has_no_list(declaration, now, name):
@@ -151,7 +151,7 @@ def skip(
 ) -> tuple[Outcome, Snapshot]:
     """Go past a step that nobody is executing, setting the fields that it would have set. It counts as done."""
     declaration = registry.get(snapshot.workflow)
-    declaration.step(name[0])
+    name = name._replace(step=declaration.step(name.step).name)
     say_why(reason, _("Say why the step is skipped."))
     changes = _encoded(declaration, fields)
     allowed = {StepStatus.BLOCKED, StepStatus.RETRYING, StepStatus.DUE, StepStatus.WAITING, StepStatus.OVERDUE}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 from django.db import connections
@@ -14,7 +15,7 @@ from ..exceptions import Conflict
 from ..items import with_all
 from ..models import Run
 from ..registry import Declaration
-from ..state import StepStatus, in_state, split_key, type_state
+from ..state import StepStatus, fold, in_state, split_key, type_state
 from ..store import Snapshot
 from .advance import advance
 from .advanced import By
@@ -31,9 +32,8 @@ def brought_up(declaration: Declaration | None, snapshot: Snapshot) -> Snapshot:
         return snapshot
     patience = Patience()
     while renamed := _pending(declaration, snapshot.state):
-        event = NewEvent(EventType.AMENDED, data={"changes": {}, "renamed": renamed, "reason": "renamed in the code"})
         try:
-            result = advance(None, with_all(snapshot), [event], By(SYSTEM))
+            result = advance(None, with_all(snapshot), [_event(renamed)], By(SYSTEM))
             commit(result)
             return result.after
         except Conflict as conflict:
@@ -41,6 +41,14 @@ def brought_up(declaration: Declaration | None, snapshot: Snapshot) -> Snapshot:
             inside = connections[snapshot.using].in_atomic_block  # whose view of the row may be old
             snapshot = load(snapshot.id, snapshot.using, lock=inside)
     return snapshot
+
+
+def as_called_now(declaration: Declaration, snapshot: Snapshot) -> Snapshot:
+    """Return the timeline as it will be under the names that its steps and fields have now. Nothing is written."""
+    renamed = _pending(declaration, snapshot.state)
+    if not renamed:
+        return snapshot
+    return replace(snapshot, state=fold(with_all(snapshot).state, [_event(renamed)], snapshot.head + 1))
 
 
 def bring_up_all(using: str) -> int:
@@ -65,6 +73,10 @@ def bring_up_all(using: str) -> int:
             except Exception:  # whoever goes on with it tries again
                 logger.exception("Timeline %s cannot be brought up to the names of the code.", timeline)
     return brought
+
+
+def _event(renamed: dict[str, Any]) -> NewEvent:
+    return NewEvent(EventType.AMENDED, data={"changes": {}, "renamed": renamed, "reason": "renamed in the code"})
 
 
 def _pending(declaration: Declaration, state: type_state) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class Rewind:
 
 def plan_rewind(declaration: Declaration, now: Snapshot, to: str, *, undo: bool = False) -> Rewind:
     """Work out a new round from this step; ``Refused`` where it makes no sense."""
-    declaration.step(to)
+    to = declaration.step(to).name
     _check(declaration, now.state, to)
     refuse_if_done_elsewhere(declaration, now)
     steps = [to, *_after(declaration, to)]

@@ -1,19 +1,22 @@
 """Clause 13: a step or a field that is renamed again and again, while children, links and fields know it by an earlier name."""
 
+from contextlib import suppress
 from datetime import timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.test import Client
 
 from django_timelines import registry
-from django_timelines.engine.clock import Clock
+from django_timelines.engine.clock import Clock, tick
 from django_timelines.engine.renames import brought_up
 from django_timelines.engine.runner import load
 from django_timelines.exceptions import Refused
 from django_timelines.models import Timeline
 from django_timelines.outline import outline
-from django_timelines.testing import drain, recorded_errors, travel
+from django_timelines.testing import Crash, crash_at, drain, recorded_errors, travel
 from tests.shop.here import HERE
 from tests.shop.workflows import plan, ran
 
@@ -222,6 +225,64 @@ def test_what_was_set_under_former_names_is_taken_back_and_given_to_the_undo(dep
     drain()
 
     assert ran["seen"] == 5
+
+
+@pytest.mark.parametrize("to", NAMES[:2])
+def test_what_a_rewind_to_a_step_that_was_renamed_since_would_do_is_what_it_does(deploy: Any, to: str) -> None:
+    parcel = release(deploy, FIELDS, 0).start()
+    drain()
+    timeline = release(deploy, FIELDS, 1).get(parcel.pk).timeline
+
+    plan = timeline.preview_rewind(to=to, undo=True)
+    output = StringIO()
+    call_command("timelines", "rewind", str(parcel.pk), "--to", to, "--undo", "--dry-run", stdout=output)
+
+    assert (plan.to, plan.again, plan.undo) == ("payment", ("payment", "sign"), ("payment@1",))
+    assert "undone first  payment" in output.getvalue()
+    assert Timeline.objects.get(pk=parcel.pk).head == timeline.head
+    timeline.rewind(to=to, reason="again", undo=True)
+    drain()
+    begun = timeline.events.get(type="RoundBegun")
+    assert (begun.data["to"], begun.data["undo"], begun.data["fields"]) == (plan.to, [*plan.undo], plan.fields)
+    assert ran["seen"] == 5
+
+
+@pytest.mark.parametrize("name", NAMES[:2])
+def test_at_a_terminal_a_step_has_the_name_that_it_had_before_too(deploy: Any, name: str) -> None:
+    source = CHARGED.replace("AT_LEAST_ONCE, retry=Retry(9)", "AT_MOST_ONCE")
+    parcel = release(deploy, source, 0).start([])
+    with recorded_errors():
+        drain()
+    assert type(parcel).get(parcel.pk).pay.status == "blocked"
+    workflow = release(deploy, source, 1)
+
+    call_command("timelines", "retry", str(parcel.pk), name, "--reason", "mended")
+
+    assert workflow.get(parcel.pk).payment.status == "due"
+    with recorded_errors():
+        drain()
+    call_command("timelines", "skip", str(parcel.pk), name, "--reason", "paid in cash")
+    assert workflow.get(parcel.pk).timeline.status == "completed"
+
+
+@pytest.mark.parametrize("name", NAMES[:2])
+@pytest.mark.parametrize("clock", [True, False])
+def test_what_may_have_been_done_under_the_former_name_is_not_retried_unseen(
+    deploy: Any, name: str, clock: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = CHARGED.replace("AT_LEAST_ONCE, retry=Retry(9)", "AT_MOST_ONCE")
+    parcel = release(deploy, source, 0).start([])
+    with suppress(Crash), crash_at("after body", type(parcel).pay):
+        drain()
+    with travel(timedelta(minutes=2)):
+        tick(HERE)
+    assert type(parcel).get(parcel.pk).pay.status == "blocked"
+    if not clock:
+        monkeypatch.setattr(Clock, "turn", lambda clock: 0)
+    release(deploy, source, 1)
+
+    with pytest.raises(CommandError, match="may have been done already"):
+        call_command("timelines", "retry", str(parcel.pk), name)
 
 
 HOOK = """

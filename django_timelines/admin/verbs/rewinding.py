@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy
 from ... import registry, store
 from ...actors import of_user
 from ...engine import operate
+from ...engine.renames import as_called_now
 from ...engine.rewind import NEVER_BEGUN, Rewind, plan_rewind
 from ...items import read_all
 from ...models import Timeline
@@ -27,7 +28,8 @@ def goals(timeline: Timeline) -> list[str]:
     busy = timeline.state.get("cancelling") or "undoing" in timeline.state
     if declaration is None or timeline.status in ENDED or busy:
         return []
-    begun = [step for step in declaration.steps if step_status(timeline.state, step) not in NEVER_BEGUN]
+    state = as_called_now(declaration, store.snapshot_of(timeline)).state
+    begun = [step for step in declaration.steps if step_status(state, step) not in NEVER_BEGUN]
     return [step for step in begun if step in declaration.graph.nodes]
 
 
@@ -39,7 +41,8 @@ def _look_at_rewind(timeline: Timeline, to: str) -> Outlook:
     if not to:
         return Outlook([_("A step and all that comes after it is done again, in a new round.")])
     read_all(timeline)
-    declaration, now = registry.get(timeline.workflow), store.snapshot_of(timeline)
+    declaration = registry.get(timeline.workflow)
+    now = as_called_now(declaration, store.snapshot_of(timeline))
     plan = plan_rewind(declaration, now, to, undo=True)
     after = {name: value for name, value in (now.state["fields"] | plan.fields).items() if name not in plan.unset}
     promised = [plan.again, plan.undo, plan.fields, plan.unset, plan.withdrawn]

@@ -98,9 +98,10 @@ def _retry(options: type_options, style: Style) -> Answer:
 
 def _see_that_it_is_not_done(timeline: Timeline, name: RunName) -> None:
     declaration = registry.find(timeline.workflow)
-    run = read_named(timeline, [run_key(*name)])["runs"].get(run_key(*name), {})
-    blocked = run.get("status") == StepStatus.BLOCKED
-    if blocked and declaration is not None and operate.may_be_done(declaration, name, run):
+    keys = [run_key(step, *name[1:]) for step in declaration.names_of(name.step)] if declaration else []
+    runs = read_named(timeline, keys)["runs"]
+    blocked = [runs[key] for key in keys if key in runs and runs[key]["status"] == StepStatus.BLOCKED]
+    if declaration is not None and any(operate.may_be_done(declaration, name, run) for run in blocked):
         raise Refused(
             f"{run_key(*name)!r} may have been done already. Look, and then skip it, or retry it with --force.",
             "not_applicable",

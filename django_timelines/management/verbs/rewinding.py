@@ -10,6 +10,7 @@ from django.core.management.color import Style
 
 from ... import registry
 from ...engine import operate
+from ...engine.renames import as_called_now
 from ...engine.rewind import Rewind, plan_rewind
 from ...engine.runner import load
 from ...exceptions import MovedOn
@@ -42,7 +43,8 @@ def _run(options: type_options, style: Style) -> Answer:
         options["usage_error"]("the following arguments are required: --reason")
     timeline = finding.timeline(options)
     now = load(timeline.pk, timeline.using, whole=True)
-    plan = plan_rewind(registry.get(now.workflow), now, options["to"], undo=options["undo"])
+    declaration = registry.get(now.workflow)
+    plan = plan_rewind(declaration, as_called_now(declaration, now), options["to"], undo=options["undo"])
     lines = _lines(timeline, plan, style)
     if options["dry_run"]:
         return Answer({"timeline": str(timeline.pk), "rewind": _document(plan)}, [*lines, "Nothing was done."])

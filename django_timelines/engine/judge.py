@@ -113,6 +113,9 @@ def judge(declaration: Declaration, state: type_state, call: Call) -> Verdict:
         return Verdict.SAME  # a second click
     if not declaration.step(step).waits and status is not StepStatus.UPCOMING:
         return Verdict.SAME  # it runs by itself: where it stands is the answer
+    if status is StepStatus.UPCOMING and not going_on:
+        words = {"step": step.replace("_", " ")}
+        raise Refused(_("The timeline is being cancelled, so it does not come to “%(step)s”.") % words, "cancelling")
     if status is StepStatus.UPCOMING and call.early and not run.get("early"):
         return Verdict.KEEP
     if status is StepStatus.UPCOMING and run.get("early"):

@@ -41,6 +41,35 @@ def test_a_call_that_comes_too_early_is_refused_and_says_what_is_missing() -> No
     assert Order.get(order.pk).timeline.head == head
 
 
+def test_a_call_on_a_timeline_that_is_being_cancelled_is_refused_and_not_kept(deploy: Any) -> None:
+    parcel = deploy("""
+        class Parcel(Workflow):
+            @step
+            def post(self): ...
+
+            @step(after=post, delivery=AT_LEAST_ONCE, retry=Retry(3, wait=timedelta(seconds=10)))
+            def tell(self):
+                raise OSError("no line")
+
+            @step(after=tell)
+            def pay(self, amount: int): ...
+
+            @step(after=tell, early="keep")
+            def sign(self, name: str): ...
+    """).start()
+    with recorded_errors():
+        drain()
+    parcel = type(parcel).get(parcel.pk)
+    parcel.timeline.cancel(reason="no more")
+    head = parcel.timeline.head
+
+    for call in (lambda: parcel.pay(amount=1), lambda: parcel.sign(name="Ada")):
+        with pytest.raises(Refused, match="is being cancelled") as refused:
+            call()
+        assert refused.value.reason == "cancelling"
+    assert type(parcel).get(parcel.pk).timeline.head == head
+
+
 def test_the_row_and_what_the_object_says_of_its_steps_are_as_of_the_same_event() -> None:
     seen = Order.get(ready_to_pay().pk)
     assert seen.pay.status == "waiting"

@@ -19,7 +19,8 @@ class EventType(StrEnum):
     came from outside before it was asked who gets the step."""
     STEP_DUE = "StepDue"
     """It is the step's turn. ``data``: ``waiting`` (for a call), ``due`` (not before), ``until`` (its deadline), ``reason``,
-    ``assigned`` (who gets it); ``timed`` when its first attempt asked for these, and counts as none."""
+    ``assigned`` (who gets it); ``timed`` when its first attempt asked for these, and counts as none; ``in_time`` when a person
+    took it from an attempt whose body had not begun."""
     ATTEMPT_STARTED = "AttemptStarted"
     """The attempt was claimed. Written before the body runs. ``data``: ``slots``, what it holds of its limits until it ends."""
     ATTEMPT_FAILED = "AttemptFailed"

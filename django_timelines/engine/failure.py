@@ -14,7 +14,7 @@ from ..registry import Declaration
 from ..state import RunName, run_key, type_run, type_state
 from ..steps import Delivery, Step
 from ..store import Snapshot
-from .body import Failed
+from .body import Failed, asks_first
 from .errors import told
 
 
@@ -69,17 +69,20 @@ def after_interruption(
     declaration: Declaration, state: type_state, name: RunName, attempt: int, *, progressed: bool = False
 ) -> list[NewEvent]:
     """Return the events of an attempt whose runner died: its lease ran out. Each of them says so."""
-    step = declaration.step(name[0])
+    step, only_asked = declaration.step(name[0]), asks_first(declaration.step(name[0]), state["runs"][run_key(*name)])
     error = {"type": "", "message": "The process that executed it went away.", "traceback": ""}
-    data: dict[str, Any] = {"reason": "interrupted", "error": error}
+    data: dict[str, Any] = {"reason": "interrupted", "error": error} | ({"in_time": True} if only_asked else {})
     interrupted = NewEvent(EventType.ATTEMPT_INTERRUPTED, *name, data=data, attempt=attempt)
     known_end = state.get("cancelling") and not (state.get("compensating") and declaration.is_behind(state))
-    if step.delivery is Delivery.AT_MOST_ONCE and not known_end and step.reminds is None:
+    if only_asked and _is_stopped(step, state, name):
+        return [interrupted, NewEvent(EventType.STEP_NOT_TAKEN, *name, data={"cancelled": True})]
+    may_be_done = step.delivery is Delivery.AT_MOST_ONCE and not only_asked
+    if may_be_done and not known_end and step.reminds is None:
         # whatever the class goes on from: nobody knows how it ended; nor does older code what is to be undone then
         return [interrupted, NewEvent(EventType.STEP_BLOCKED, *name, data=data, attempt=attempt)]
     knows_what_follows = name.step in declaration.steps  # not under a former name: it is due again, and renamed then
     last = attempt >= step.retry.attempts and not progressed and knows_what_follows
-    if last or step.delivery is Delivery.AT_MOST_ONCE:
+    if last or may_be_done:
         return [interrupted, gave_up(declaration, state, name, "interrupted", error)]
     data = data | {"due": moments.to_text(moments.now())} | ({"progressed": True} if progressed else {})
     return [NewEvent(EventType.ATTEMPT_INTERRUPTED, *name, data=data, attempt=attempt)]

@@ -39,6 +39,7 @@ from ..store import Snapshot
 from .advance import advance
 from .answer import go_on
 from .behind import refuse_if_behind
+from .body import asks_first
 from .cancel import cancellation, clean_reason
 from .elsewhere import refuse_if_done_elsewhere
 from .family import take_results_again
@@ -87,6 +88,8 @@ def retry(
         late = late_since(now.state, name, moments.now())
         data: dict[str, Any] = {"reason": clean_reason(reason)}
         data |= {"late": True, "was_until": late} if late else {}
+        only_asked = asks_first(declaration.step(name.step), now.state["runs"][run_key(*name)])
+        data |= {"in_time": True} if status is StepStatus.RUNNING and only_asked else {}
         return NewEvent(EventType.STEP_DUE, *name, data=data)
 
     after = append(declaration, snapshot, event, actor, name, exact=exact)

@@ -300,9 +300,9 @@ def _run_after(run: type_run, event: NewEvent, sequence: int) -> type_run:
         after["status"] = _STATUS_AFTER[event.type]
     if data:
         _take_in(after, data, sequence)
-    failed = event.type in _ENDS_AN_ATTEMPT and event.attempt is not None and not data.get("in_time")
+    failed = event.type in _ENDS_AN_ATTEMPT and event.attempt is not None
     forced = event.type == EventType.STEP_DUE and event.attempt is None and run.get("status") == StepStatus.RUNNING
-    if failed or forced:
+    if (failed or forced) and not data.get("in_time"):
         after["tried"] = True  # its body may have begun
     if event.type == EventType.STEP_CALLED:
         after |= {"call": sequence, "digest": data.get("digest"), "key": data.get("key"), "attempt": 0}

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from django_timelines.engine.clock import tick
 from django_timelines.engine.interrupt import Stopped
 from django_timelines.exceptions import Rejected
-from django_timelines.testing import drain, recorded_errors, travel
+from django_timelines.testing import crash_at, drain, recorded_errors, travel
 from django_timelines.testing.due import carry_out, next_due
 from tests.shop.here import HERE
 from tests.shop.workflows import plan, ran
@@ -134,6 +135,64 @@ def test_a_rejected_vote_is_no_begun_one(deploy: Any, place: Any, where: str) ->
 
     now = workflow.get(parcel.pk)
     assert (now.sign["Ada"].status, now.timeline.status) == ("not taken", "completed")
+
+
+ASKED = """
+class Parcel(Workflow):
+    @step
+    def post(self): ...
+
+    @step(after=post, delay=lambda parcel: timedelta(days=3), delivery=DELIVERY)
+    def remind(self):
+        ran["remind"] += 1
+
+    @step(after=post, manual=True)
+    def fetch(self): ...
+
+    @step(after=any_of(remind, fetch))
+    def thank(self): ...
+"""
+
+
+@pytest.fixture(params=["AT_LEAST_ONCE", "AT_MOST_ONCE", "EXACTLY_ONCE"])
+def asked(request: pytest.FixtureRequest, deploy: Any) -> Any:
+    """A parcel of which a process died that had only asked when a step is due, or a person took that from it; asked again."""
+    workflow = deploy(ASKED.replace("DELIVERY", request.param))
+    parcel = workflow.start()
+    with crash_at("before body", workflow.remind):
+        drain()
+    assert workflow.get(parcel.pk).remind.status == "running"
+    return workflow.get(parcel.pk)
+
+
+@pytest.mark.parametrize("how", ["rescue", "force"])
+@pytest.mark.parametrize("end", ["cancel", "fetch"])
+def test_who_only_asked_when_a_step_is_due_has_begun_nothing(asked: Any, how: str, end: str) -> None:
+    if how == "force":
+        asked.remind.retry(reason="it hangs", force=True)
+    with travel(timedelta(minutes=2)):
+        tick(HERE)
+        drain()
+        assert type(asked).get(asked.pk).remind.status == "due"
+
+    if end == "cancel":
+        type(asked).get(asked.pk).timeline.cancel(reason="no more")
+    else:
+        type(asked).get(asked.pk).fetch()
+    drain()
+
+    status = type(asked).get(asked.pk).timeline.status
+    assert (status, ran["remind"]) == ("cancelled" if end == "cancel" else "completed", 0)
+
+
+def test_nor_has_it_on_a_timeline_that_was_cancelled_meanwhile(asked: Any) -> None:
+    asked.timeline.cancel(reason="no more")
+
+    with travel(timedelta(minutes=2)):
+        tick(HERE)
+        drain()
+
+    assert (type(asked).get(asked.pk).timeline.status, ran["remind"]) == ("cancelled", 0)
 
 
 def stop(workflow: Any) -> None:

@@ -108,6 +108,12 @@ def _blocked(run: Run, details: dict[str, object], delivery: Delivery | None) ->
                 "“%(step)s” is blocked: what executed it went away in attempt %(attempt)s, and it may have been done. "
                 "Look, and then retry or skip it."
             )
+        case "conflict" if delivery is Delivery.EXACTLY_ONCE:  # of which the batches are done
+            sentence = _(
+                "“%(step)s” is blocked: a field that it changed was changed meanwhile, and what it did since its last batch "
+                "rolled back. Retry it, and it goes on there, and its own value stands. "
+                "Or skip it, setting the value that is right."
+            )
         case "conflict":
             sentence = _(
                 "“%(step)s” is blocked: it was done, but a field that it changed was changed meanwhile. "

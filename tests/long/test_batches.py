@@ -546,6 +546,10 @@ def test_a_field_that_a_batch_and_somebody_else_changed_blocks_with_both_values(
     assert (blocked.data["reason"], blocked.data["theirs"]) == ("conflict", {"loaded": 77})
     assert blocked.data["changes_kept_back"] == {"loaded": 10, "names": [*"0123456789"]}
     assert now(load).loaded == 77
+    assert len(rows()) == 9
+    assert "what it did since its last batch rolled back. Retry it, and it goes on there" in str(
+        load.timeline.explain()
+    )
 
 
 def test_whoever_retries_it_chooses_the_bodys_value_and_no_row_is_there_twice() -> None:

@@ -33,6 +33,7 @@ from ..state import (
     split_key,
     step_status,
     type_run,
+    type_state,
 )
 from ..steps import Delivery
 from ..store import Snapshot
@@ -73,7 +74,7 @@ def retry(
     name = name._replace(step=declaration.step(name.step).name)
 
     def event(now: Snapshot) -> NewEvent | list[NewEvent] | None:
-        if _has_no_list(declaration, now, name):
+        if has_no_list(declaration, now.state, name):
             return declaration.graph.reach(declaration.graph.nodes[name[0]], now.state, moments.now())
         check_item(declaration, now.state, name)
         status = step_status(now.state, *name)
@@ -160,7 +161,7 @@ def skip(
     allowed = {StepStatus.BLOCKED, StepStatus.RETRYING, StepStatus.DUE, StepStatus.WAITING, StepStatus.OVERDUE}
 
     def event(now: Snapshot) -> NewEvent:
-        if not _has_no_list(declaration, now, name):
+        if not has_no_list(declaration, now.state, name):
             check_item(declaration, now.state, name)
         status = step_status(now.state, *name)
         if status not in allowed or now.state["runs"][run_key(*name)].get("final"):
@@ -232,9 +233,9 @@ def _outcome(before: Snapshot, after: Snapshot, name: RunName) -> Outcome:
     return outcome_of(as_it_ended(before, after, name), RunName(*name[:2]))
 
 
-def _has_no_list(declaration: Declaration, now: Snapshot, name: RunName) -> bool:
+def has_no_list(declaration: Declaration, state: type_state, name: RunName) -> bool:
     """Tell whether this is a step with ``each=`` that is blocked as a whole: its list could not be read."""
-    run = now.state["runs"].get(name[0], {})
+    run = state["runs"].get(name[0], {})
     return (
         not name[1] and name[0] in declaration.items and "each" not in run and run.get("status") == StepStatus.BLOCKED
     )

@@ -99,6 +99,53 @@ def test_retry_warns_of_what_may_have_been_done(root: Client) -> None:
     assert "and it may have been done. Look, and then retry or skip it." in str(order.timeline.explain())
 
 
+def test_retry_says_what_becomes_of_a_step_whose_child_or_list_is_what_is_wrong(root: Client, deploy) -> None:
+    parcel = deploy("""
+        class Kid(Workflow):
+            number: str = "seven"
+            @step
+            def count(self): ...
+
+        class Parcel(Workflow):
+            number: int = 0
+            people: list[str] = ["a", "\\x07"]
+            @step
+            def post(self): ...
+
+            kid = subworkflow(Kid, after=post, results={"number": "number"})
+
+            @step(after=post, each="people")
+            def tell(self, person: str): ...
+    """).start()
+    drain()
+
+    assert "looked at again. It begins no other." in text_of(root, verb_of("retry", parcel, "kid"))
+    assert "Its list is read again now." in text_of(root, verb_of("retry", parcel, "tell"))
+    parcel.timeline.amend(reason="misheard", people=["a"])
+    assert post(root, verb_of("retry", parcel, "tell")) == "“Tell” is tried again. It is due now."
+
+
+def test_a_step_that_is_due_at_a_time_may_be_done_now(root: Client, deploy) -> None:
+    parcel = deploy("""
+        class Parcel(Workflow):
+            @step
+            def post(self): ...
+
+            @step(after=post, delay=timedelta(days=3))
+            def tell(self): ...
+    """).start()
+    drain()
+    url = verb_of("retry", parcel, "tell")
+
+    assert url in text_of(root, page_of(parcel))
+    assert "It is done now, whatever its time is: attempt 1, at embedded." in text_of(root, url)
+    post(root, url, reason="he asks")
+    drain()
+
+    assert type(parcel).get(parcel.pk).timeline.status == "completed"
+    assert url not in text_of(root, page_of(parcel))
+
+
 def test_retry_needs_no_reason(root: Client, urls: dict[str, str]) -> None:
     assert post(root, urls["retry"], reason="") == "“Weigh” is tried again. It is due now."
 

@@ -16,7 +16,7 @@ from ...events import EventType, NewEvent
 from ...exceptions import Refused
 from ...items import read_all, status_of
 from ...models import Run, Timeline
-from ...state import ENDED, StepStatus, fold, run_key, split_key, standing, timeline_status
+from ...state import ENDED, StepStatus, fold, has_unfitting_child, run_key, split_key, standing, timeline_status
 from ...steps import Delivery
 from ..words import lease_of, step_title
 from .base import MOST_NAMED, Choice, Outlook, Verb, is_known, run_of, title, titles, type_asked, with_status
@@ -27,7 +27,13 @@ SKIPPABLE = (StepStatus.BLOCKED, StepStatus.RETRYING, StepStatus.DUE, StepStatus
 
 def _can_retry(timeline: Timeline, key: str) -> bool:
     status = status_of(timeline, key)
-    return is_known(timeline, key) and status in (StepStatus.BLOCKED, StepStatus.RETRYING, StepStatus.RUNNING)
+    goes_on = status in (StepStatus.BLOCKED, StepStatus.RETRYING, StepStatus.RUNNING)
+    return is_known(timeline, key) and (goes_on or _is_later(timeline, key))
+
+
+def _is_later(timeline: Timeline, key: str) -> bool:
+    """Tell whether it is due at a time, so that a person may have it done now."""
+    return status_of(timeline, key) is StepStatus.DUE and "due" in run_of(timeline, key)
 
 
 def _is_running(timeline: Timeline, key: str) -> bool:
@@ -40,16 +46,26 @@ def _retry_button(timeline: Timeline, key: str) -> str:
 
 def _look_at_retry(timeline: Timeline, key: str) -> Outlook:
     run, step = run_of(timeline, key), registry.get(timeline.workflow).step(split_key(key)[0])
+    if has_unfitting_child(run):
+        return Outlook(
+            [_("What the timeline that it began gives is looked at again. It begins no other.")], str(run["fence"])
+        )
+    if operate.has_no_list(registry.get(timeline.workflow), timeline.state, split_key(key)):
+        return Outlook([_("Its list is read again now.")], str(run["fence"]))
     words = {"attempt": run["attempt"] + 1, "placement": bells.retry_placement_of(timeline.workflow, step.name)}
     sentences = [_("It is tried again now: attempt %(attempt)s, at %(placement)s.") % words]
+    if _is_later(timeline, key):
+        sentences = [_("It is done now, whatever its time is: attempt %(attempt)s, at %(placement)s.") % words]
     if run["attempt"] >= step.retry.attempts:
         sentences.append(_("If this attempt fails too, nothing tries again by itself: a person is needed."))
     if not _is_running(timeline, key):
         may_be_done = operate.may_be_done(registry.get(timeline.workflow), split_key(key), run)
-        twice = [
-            _("It may have been done already: then this does it twice. Look first; what was done is to be skipped.")
-        ]
-        return Outlook(sentences, str(run["fence"]), twice if may_be_done else [])
+        twice = _("It may have been done already: then this does it twice. Look first; what was done is to be skipped.")
+        if step.delivery is Delivery.EXACTLY_ONCE:  # a long step: others changed a field that its batches change
+            twice = _(
+                "It goes on after its last batch, and its own value then stands for the field that was changed meanwhile."
+            )
+        return Outlook(sentences, str(run["fence"]), [twice] if may_be_done else [])
     choice = Choice("force", _("Take the step from the attempt that is being executed"), required=True)
     return Outlook(sentences, str(run["fence"]), _warnings(timeline, key, step.delivery), choice=choice)
 

@@ -81,10 +81,7 @@ def _placements() -> Iterator[CheckMessage]:
         if label != conf.BACKGROUND and label not in known:
             message = f"TIMELINES['PLACEMENT'] places {label!r}, which is no step."
             yield Error(message, hint=_near_step(label, known), id="timelines.E005")
-        scheme = str(placement).partition(":")[0]
-        if scheme not in placements.SCHEMES:
-            near = difflib.get_close_matches(scheme, placements.SCHEMES, 1)
-            hint = f"Did you mean {near[0]!r}?" if near else "Write inline, embedded, rq:<queue> or tasks:<backend>."
+        if hint := _no_placement(placement):
             yield Error(f"{label!r} is placed at {placement!r}, which is no placement.", hint=hint, id="timelines.E006")
             continue
         if label == conf.BACKGROUND and placement == placements.INLINE:
@@ -99,6 +96,17 @@ def _placements() -> Iterator[CheckMessage]:
                 hint="The clock rings for retries, and stands still meanwhile. Give TASKS a backend with workers.",
                 id="timelines.W015",
             )
+
+
+def _no_placement(placement: str) -> str:
+    """Return what to write instead of what is no placement; nothing for what is one."""
+    scheme, colon, _argument = placement.partition(":")
+    if scheme in (placements.INLINE, placements.EMBEDDED):
+        return f"Write {scheme!r}, with nothing behind it." if colon else ""
+    if scheme in placements.SCHEMES:
+        return ""
+    near = difflib.get_close_matches(scheme, placements.SCHEMES, 1)
+    return f"Did you mean {near[0]!r}?" if near else "Write inline, embedded, rq:<queue> or tasks:<backend>."
 
 
 def _problem(placement: str) -> str | None:

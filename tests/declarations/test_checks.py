@@ -61,6 +61,8 @@ def test_the_tests_settings_are_in_order() -> None:
             "each by its name: 'coffee.Build.line_up', 'coffee.Build.make'",
         ),
         ({"PLACEMENT": {"*": "embeded"}}, "timelines.E006", "Did you mean 'embedded'?"),
+        ({"PLACEMENT": {"*": "inline:"}}, "timelines.E006", "Write 'inline', with nothing behind it."),
+        ({"PLACEMENT": {"*": "embedded:4"}}, "timelines.E006", "Write 'embedded', with nothing behind it."),
         ({"PLACEMENT": {"*": "inline"}}, "timelines.E007", "embedded, rq:<queue> or tasks:<backend>"),
         ({"PLACEMENT": {"*": "rq:nowhere"}}, "timelines.E008", "no queue 'nowhere'; it has default, mail"),
         ({"PLACEMENT": {"*": "tasks:nowhere"}}, "timelines.E008", "no backend 'nowhere'; it has default, table"),

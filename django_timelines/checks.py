@@ -45,14 +45,9 @@ def check_settings(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
     for name, path in (("CAN_VIEW", conf.can_view()), ("CAN_CALL", conf.can_call()), ("SEALER", conf.sealer())):
         if path == conf.DEFAULTS[name]:
             continue
-        try:
-            import_string(path)
-        except (ImportError, TypeError, ValueError) as error:  # the last two of a path that begins or ends with a dot
-            found.append(
-                Error(
-                    f"TIMELINES[{name!r}] cannot be imported: {error}.", hint="Give a dotted path.", id="timelines.E003"
-                )
-            )
+        if wrong := _unfit(name, path):
+            message, hint = wrong
+            found.append(Error(f"TIMELINES[{name!r}] {message}.", hint=hint, id="timelines.E003"))
     try:
         conf.lease()
     except ImproperlyConfigured as error:
@@ -62,6 +57,24 @@ def check_settings(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
     except ImproperlyConfigured as error:
         return [*found, Error(str(error), id="timelines.E009")]
     return found + list(_placements())
+
+
+def _unfit(name: str, path: str) -> tuple[str, str] | None:
+    """Say why a path leads to no policy, or to no sealer, and what to give instead; None if it does."""
+    try:
+        named = import_string(path)
+    except (ImportError, TypeError, ValueError) as error:  # the last two of a path that begins or ends with a dot
+        return f"cannot be imported: {error}", "Give a dotted path."
+    if name == "SEALER":
+        seals = callable(named) and all(callable(getattr(named, method, None)) for method in ("seal", "open"))
+        return (
+            None if seals else (f"is {path}, which seals nothing", "Name a class with seal(values) and open(sealed).")
+        )
+    if not callable(named):
+        return f"is {path}, which cannot be called", "Give the dotted path of a function, with its name."
+    if inspect.iscoroutinefunction(named):
+        return f"is {path}, an async def, which nobody awaits", "Write a plain def."
+    return None
 
 
 def _unreadable() -> list[CheckMessage]:

@@ -26,6 +26,11 @@ def ids(found: list[checks.CheckMessage]) -> dict[str | None, str]:
     return {message.id: f"{message.msg} {message.hint}" for message in found}
 
 
+async def can_call_later(timeline: Any, step: Any, *, user: Any, session: Any) -> bool:
+    """A policy that is to be awaited, which nobody does."""
+    return True
+
+
 def test_the_tests_settings_are_in_order() -> None:
     assert check_settings() == []
     assert check_site() == []
@@ -43,6 +48,9 @@ def test_the_tests_settings_are_in_order() -> None:
         ({"CAN_VIEW": ".policy"}, "timelines.E003", "cannot be imported"),
         ({"CAN_CALL": "..policy.can_call"}, "timelines.E003", "cannot be imported"),
         ({"SEALER": None}, "timelines.E003", "cannot be imported"),
+        ({"CAN_VIEW": "django_timelines.policy"}, "timelines.E003", "a function, with its name"),
+        ({"CAN_CALL": f"{__name__}.can_call_later"}, "timelines.E003", "an async def, which nobody awaits"),
+        ({"SEALER": "django_timelines.policy.can_view"}, "timelines.E003", "seal(values) and open(sealed)"),
         ({"LEASE": "long"}, "timelines.E004", "no positive number"),
         ({"LEASE": "60"}, "timelines.E004", "is '60', which is no positive number"),
         ({"LEASE": 0}, "timelines.E004", "no positive number"),

@@ -423,3 +423,15 @@ def test_what_djangos_checks_find_is_said_as_json_to_whoever_asked_for_json(
     assert "(timelines.E005)" in document["error"]
     assert "pack" in document["error"]  # what was meant
     assert "(timelines.E005)" in type_in("check", checks=True)[2]
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_what_djangos_checks_warn_of_is_not_said_to_whoever_asked_for_json(
+    type_in: Callable[..., tuple[int, str, str]], settings: Any
+) -> None:
+    settings.TIMELINES = {}
+
+    code, said, complained = type_in("show", "nothing", "--json", checks=True)
+
+    assert (code, said, json.loads(complained)["reason"]) == (1, "", "unknown_timeline")
+    assert "(timelines.W020)" in type_in("show", "nothing", checks=True)[2]

@@ -8,7 +8,7 @@ from io import StringIO
 from typing import Any, NoReturn
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError, SystemCheckError
+from django.core.management.base import BaseCommand, CommandError, OutputWrapper, SystemCheckError
 
 from ...actors import SYSTEM, Actor, ActorType, acting, current
 from ...exceptions import Refused
@@ -55,13 +55,22 @@ class Command(BaseCommand):
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Let Django check the system first; what it finds is said as JSON to whoever asked for JSON."""
+        self._is_script = self._typed and options["json"]
         try:
             return super().execute(*args, **options)
         except SystemCheckError as found:
-            if not (self._typed and options["json"]) or options["traceback"]:
+            if not self._is_script or options["traceback"]:
                 raise
             self._refuse(Refused(str(found), "system_check"), as_json=True)
             return None
+
+    def check(self, *args: Any, **options: Any) -> None:
+        """Tell a script what keeps it from being done, and no warnings: it reads one document."""
+        told, self.stderr = self.stderr, OutputWrapper(StringIO()) if self._is_script else self.stderr
+        try:
+            super().check(*args, **options)
+        finally:
+            self.stderr = told
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do what the verb says, and print what it answers."""

@@ -87,6 +87,21 @@ def test_rebuild_says_from_how_many_events() -> None:
     assert totals() == {"Ada": 11}
 
 
+def test_rebuild_says_which_handler_failed_where_and_leaves_the_rows_as_they_were() -> None:
+    sale = sell("Ada", 5, 6)
+    follow_to_the_end()
+    trouble.append(lambda event: 1 / 0)
+
+    with pytest.raises(CommandError) as refused:
+        say("rebuild", "ledger.Accounts")
+
+    said = (
+        f"count failed at event 8 of {sale.pk}. ZeroDivisionError: division by zero (--traceback says where.) The rows"
+    )
+    assert (str(refused.value), refused.value.returncode) == (f"{said} are as they were.", 1)
+    assert totals() == {"Ada": 11}
+
+
 def test_rebuild_of_what_is_no_projection_names_those_that_there_are() -> None:
     with pytest.raises(CommandError, match=r"no projection 'Accounts' in the code\. Known: ledger\.Accounts"):
         say("rebuild", "Accounts")

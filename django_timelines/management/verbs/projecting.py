@@ -8,8 +8,11 @@ from typing import Any
 from django.core.management.color import Style
 
 from ... import following, moments
+from ...engine.errors import described
 from ...engine.lag import ProjectionStatus, forget, nobody_follows, status_of, with_lag
+from ...engine.projecting import HandlerFailed
 from ...engine.rebuild import rebuild
+from ...exceptions import Refused
 from ...models import Projection
 from . import finding
 from .base import Answer, Cell, Verb, columns, plain, type_options
@@ -67,8 +70,14 @@ def _label(parser: ArgumentParser) -> None:
 
 def _rebuild(options: type_options, style: Style) -> Answer:
     one, terminal = following.get(options["projection"]), options["terminal"]
-    events = rebuild(one, finding.database(options), lambda number: terminal.progress(f"{number:,} events …"))
-    terminal.progress("")
+    try:
+        events = rebuild(one, finding.database(options), lambda number: terminal.progress(f"{number:,} events …"))
+    except HandlerFailed as failure:
+        said = described(failure.__cause__ or failure)
+        sentence = f"{failure} {said['type']}: {said['message']} (--traceback says where.) The rows are as they were."
+        raise Refused(sentence, "handler_failed") from failure
+    finally:
+        terminal.progress("")
     return Answer({"projection": one.label, "events": events}, [f"{one.label} is rebuilt from {events:,} events."])
 
 

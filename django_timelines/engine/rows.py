@@ -187,7 +187,7 @@ def _run_row(result: Advance, name: RunName, run: type_run, old: type_run | None
     if run["status"] == StepStatus.RUNNING:
         row["ring"] = at + conf.lease()
     elif after.state.get("paused"):
-        row["ring"] = None
+        row["ring"], row["placement"] = None, ""  # where it runs is said once it goes on
     elif run["status"] in CLAIMABLE:
         _make_due(result, name, run, row, by)
         row["ring"] = min(row["ring"], row["until"] or row["ring"])

@@ -48,6 +48,15 @@ def test_explain_says_who_paused_a_timeline_and_why_and_a_second_time_changes_no
     assert [event.data["reason"] for event in events] == ["wait for Bob", "Bob is here"]
 
 
+def test_a_step_of_a_paused_timeline_is_not_said_to_be_due_where_who_paused_it_stood(ask: type_ask) -> None:
+    order = Order.start(customer="Ada")
+
+    ask("pause", str(order.pk), "--reason", "wait for Bob")
+
+    reasons = ask("explain", str(order.pk))["reasons"]
+    assert [reason["sentence"] for reason in reasons if reason["step"] == "pack"] == ["“pack” is due."]
+
+
 def test_the_log_says_who_paused_and_resumed_everything_and_why(
     say: type_say, caplog: pytest.LogCaptureFixture
 ) -> None:

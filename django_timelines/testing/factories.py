@@ -27,9 +27,9 @@ class WorkflowFactory(Factory[W]):
     """Begin timelines: the declarations are the input of ``start``, and ``Meta.model`` is the workflow.
 
     ``SignupFactory(upto="activate")`` goes on until that step is reached, by running what is due and calling what waits on
-    the way, with the input that is named after it: ``OrderFactory(upto="send", pay={"amount": 5})``. What is due of the
-    timelines that it begins runs, too. ``key=`` and ``actor=`` are the options of ``start``. The bodies run; a past in which
-    none did is what ``given`` makes.
+    the way, with the input that is named after it: ``OrderFactory(upto="send", pay={"amount": 5})``; of a step with items each
+    is called with it. What is due of the timelines that it begins runs, too. ``key=`` and ``actor=`` are the options of
+    ``start``. The bodies run; a past in which none did is what ``given`` makes.
     """
 
     class Meta:
@@ -69,17 +69,17 @@ def _go_on(workflow: Workflow, upto: str, calls: dict[str, dict[str, Any]]) -> N
         if (run := asking[0] if asking else next_due(using, snapshot.correlation)) is not None:
             carry_out(run, using, alone=True)
         else:
-            waiting = _waiting(declaration, workflow, upto)
-            BoundStep(declaration.workflow._from(snapshot), waiting)(**calls.get(waiting, {}))
+            step, item = _waiting(declaration, workflow, upto)
+            BoundStep(declaration.workflow._from(snapshot), step, item)(**calls.get(step, {}))
     raise TimelinesError(f"After {TOO_MANY:,} attempts {upto!r} is not reached.")
 
 
-def _waiting(declaration: Declaration, workflow: Workflow, upto: str) -> str:
-    """Return the step before this one that waits for a call."""
+def _waiting(declaration: Declaration, workflow: Workflow, upto: str) -> tuple[str, str]:
+    """Return the step before this one that waits for a call, and for which of its items."""
     before = [name for name in declaration.graph.ancestors()[upto] if declaration.step(name).child is None]
     runs = Run.objects.using(workflow._snapshot.using).filter(timeline=workflow.pk, status=StepStatus.WAITING)
     try:
-        return str(runs.filter(step__in=before).order_by("id").values_list("step", flat=True)[:1].get())
+        return runs.filter(step__in=before).order_by("id").values_list("step", "item")[:1].get()
     except ObjectDoesNotExist:
         why = registry.verbs().explain(workflow.timeline)
         raise TimelinesError(f"The timeline does not come to {upto!r} by itself. {why}") from None

@@ -12,7 +12,7 @@ from django_timelines.models import Timeline
 from django_timelines.testing import assert_holds, fail_step
 from django_timelines.testing.factories import WorkflowFactory
 from tests.shop.factories import OrderFactory, VisitFactory
-from tests.shop.workflows import Fork, Order, ran
+from tests.shop.workflows import Fork, Jury, Member, Order, ran
 
 from .workflows import Announcement, Chore
 
@@ -53,6 +53,21 @@ def test_what_waits_on_the_way_is_called() -> None:
     assert (order.send.status, order.notes) == ("due", ["paid 7"])
     assert (visit.arrive.status, visit.welcome.status) == ("completed", "due")
     assert_holds()
+
+
+class JuryFactory(WorkflowFactory[Jury]):
+    class Meta:
+        model = Jury
+
+    members = (Member(name="Ada", seat=1), Member(name="Bob", seat=2))
+
+
+def test_what_waits_on_the_way_for_each_item_is_called_for_each() -> None:
+    jury = JuryFactory(upto="announce", vote={"points": 3})
+
+    assert (jury.announce.status, jury.points) == ("due", 6)
+    assert [jury.vote[name].status for name in ("Ada", "Bob")] == ["completed", "completed"]
+    assert_holds(jury)
 
 
 def test_a_call_on_the_way_needs_its_input() -> None:

@@ -41,6 +41,10 @@ class Which:
         if isinstance(step, Step):
             known = registry.everything().items()
             return cls(step.name, tuple(label for label, one in known if one.steps.get(step.name) is step))
+        if not isinstance(step, str):
+            raise TypeError(
+                f"{step!r} is no step of a class. Write Order.pay, say, or 'make[tea]' for one of its items."
+            )
         run, bracket, item = step.partition("[")
         workflow, _dot, name = run.rpartition(".")
         declared = [registry.get(workflow)] if workflow else [*registry.everything().values()]

@@ -40,6 +40,8 @@ def given(workflow: type[W] | W, /, **fields: Any) -> Story[W]:
         if fields:
             raise TypeError("This timeline is there already: only a new one is given fields.")
         return Story(Past(workflow._declaration, with_all(store.load(workflow.pk, workflow._snapshot.using))))
+    if getattr(workflow, "_declaration", None) is None:
+        raise TypeError(f"given({workflow!r}): give a workflow's class, or an object of it.")
     return Story(Past.begin(workflow._declaration, fields))
 
 
@@ -95,6 +97,13 @@ class Story(Generic[W]):
         that time runs) · ``.when(lambda order: order.pay.skip(reason="in cash"))`` · ``.when()``: all that is due runs. A named
         step runs alone: what it makes due is not run. What is raised is looked at by ``then``.
         """
+        is_step = isinstance(what, Step | str)
+        is_other = what is None or isinstance(what, timedelta) or (callable(what) and not isinstance(what, BoundStep))
+        if not is_step and (args or kwargs or not is_other):
+            raise TypeError(
+                "when(…) takes a step by its name, with its input: when('pay', amount=5). Or, with nothing beside it, a "
+                "timedelta or a function of the workflow."
+            )
         self._reraise()
         self._head, self._outcome = self._snapshot().head, None
         with travel(self._elapsed):

@@ -13,7 +13,7 @@ from django.db import transaction
 from django_timelines.exceptions import TimelinesError, Unknown
 from django_timelines.models import Event, Timeline
 from django_timelines.testing import assert_holds, given, recorded_errors, travel
-from django_timelines.workflows import Refused
+from django_timelines.workflows import Refused, Workflow
 from tests.hardening.workflows import Diary, Fact
 from tests.shop.here import HERE
 from tests.shop.workflows import Bar, Fork, Jury, Member, Order, Paid, Visit, plan, ran
@@ -282,6 +282,27 @@ def test_a_past_that_cannot_be_is_refused(tell: Any, said: str) -> None:
         tell()
 
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "tell",
+    [
+        lambda story: story.when(amount=5),
+        lambda story: story.when(timedelta(days=1), 5),
+        lambda story: story.when(lambda order, amount: order.pay(amount), 5),
+        lambda story: story.when(story.workflow.pay, amount=5),
+        lambda story: story.when(5),
+    ],
+)
+def test_what_cannot_happen_is_said_at_once(tell: Any) -> None:
+    with pytest.raises(TypeError, match=r"takes a step by its name, with its input: when\('pay', amount=5\)"):
+        tell(given(Order, customer="Ada").upto("pay"))
+
+
+@pytest.mark.parametrize("what", ["shop.Order", Timeline, Workflow, None])
+def test_a_story_is_of_a_workflow(what: Any) -> None:
+    with pytest.raises(TypeError, match="give a workflow's class, or an object of it"):
+        given(what)
 
 
 def test_no_bell_rings_for_the_past(place: Any, committed: bool) -> None:

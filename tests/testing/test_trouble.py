@@ -503,3 +503,9 @@ def test_a_step_that_there_is_not_is_named_at_once(step: str, said: str) -> None
         pass
 
     assert str(unknown.value).startswith(said)
+
+
+@pytest.mark.parametrize("trouble", [partial(fail_step, error=OSError), partial(crash_at, "after body")])
+def test_a_step_of_an_object_is_none_of_a_class(trouble: Callable[..., Any]) -> None:
+    with pytest.raises(TypeError, match="is no step of a class"), trouble(step=upto("pay").pay):
+        pass

@@ -98,6 +98,18 @@ def test_the_terminal_lists_pauses_and_resumes(daily: Any) -> None:  # noqa: F81
     assert said["status"] == "on"
 
 
+def test_the_terminal_resumes_those_of_a_workflow_that_the_code_still_has(daily: Any) -> None:  # noqa: F811
+    for name in ("evening", "noon"):
+        daily(f"name={name!r}")
+    say("--pause", "shop.Parcel")
+
+    said = json.loads(say("--resume", "shop.Parcel", "--json"))["schedules"]
+
+    assert [one["status"] for one in said] == ["not in the code", "on"]
+    with pytest.raises(CommandError, match="has no such schedule any more"):
+        say("--resume", "shop.Parcel", "--name", "evening")
+
+
 def test_the_terminal_names_what_no_clock_has_looked_at(daily: Any) -> None:  # noqa: F811
     daily()
     Schedule.objects.all().delete()

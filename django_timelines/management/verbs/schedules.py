@@ -33,7 +33,8 @@ def _run(options: type_options, style: Style) -> Answer:
     pauses = options["pause"] is not None
     label = options["pause"] if pauses else options["resume"]
     if label is not None:
-        for row in _named(rows, label, options["name"]):
+        named = _named(rows, label, options["name"])
+        for row in [row for row in named if pauses or ticks.find_declared(row)] or named:
             ticks.pause(row, current()) if pauses else ticks.resume(row)
     elif options["name"] is not None:
         options["usage_error"]("argument --name: with --pause or --resume only.")

@@ -21,6 +21,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.module_loading import import_string
 
 from . import conf, following, placements, registry
+from .databases import begins_with_lock
 from .exceptions import DeclarationError
 from .forms import form_class
 from .models import Timeline
@@ -319,7 +320,7 @@ def check_database(databases: Iterable[str] | None = None, **kwargs: Any) -> lis
         connection = connections[alias]
         if connection.vendor != "sqlite" or not router.allow_migrate_model(alias, Timeline):
             continue
-        if connection.settings_dict["OPTIONS"].get("transaction_mode") != "IMMEDIATE":
+        if not begins_with_lock(connection):
             hint = (
                 'OPTIONS = {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": "PRAGMA journal_mode=WAL"}'
             )

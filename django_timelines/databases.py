@@ -38,9 +38,14 @@ def begin_writing(connection: BaseDatabaseWrapper) -> None:
     A transaction that reads first and writes later fails at once with "database is locked" when somebody wrote in
     between; one that begins with a write waits its turn (https://www.sqlite.org/isolation.html). Others need nothing.
     """
-    if connection.vendor == "sqlite" and connection.settings_dict["OPTIONS"].get("transaction_mode") is None:
+    if connection.vendor == "sqlite" and not begins_with_lock(connection):
         with connection.cursor() as cursor:
             cursor.execute("UPDATE django_timelines_sighting SET at = at WHERE name = ''")
+
+
+def begins_with_lock(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether each transaction of this SQLite database takes the write lock as it begins. Django takes any case."""
+    return str(connection.settings_dict["OPTIONS"].get("transaction_mode")).upper() in ("IMMEDIATE", "EXCLUSIVE")
 
 
 def is_transient(error: BaseException) -> bool:

@@ -7,6 +7,7 @@ import pytest
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core import checks
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from django_timelines.checks import (
     MIDDLEWARE,
@@ -18,6 +19,7 @@ from django_timelines.checks import (
     check_site,
     check_workflows,
 )
+from django_timelines.databases import begin_writing
 from django_timelines.middleware import ActorMiddleware
 from django_timelines.workflows import Workflow, step
 
@@ -184,6 +186,34 @@ def test_plain_sqlite_is_asked_for_better_settings() -> None:
     found = set(ids(check_database(databases=["default"])))
 
     assert found == ({"timelines.W030"} if is_plain else set())
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_told"), [("immediate", False), ("EXCLUSIVE", False), ("deferred", True), (None, True)]
+)
+def test_sqlite_is_asked_for_the_lock_at_the_beginning_in_any_case(
+    mode: str | None, is_told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("It is a setting of SQLite's")
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "transaction_mode", mode)
+
+    assert ("timelines.W030" in ids(check_database(databases=["default"]))) is is_told
+
+
+@pytest.mark.parametrize(("mode", "locks"), [("immediate", 0), ("DEFERRED", 1), (None, 1)])
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_where_sqlite_begins_without_a_lock_the_first_statement_takes_it(
+    mode: str | None, locks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("It is a setting of SQLite's")
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "transaction_mode", mode)
+
+    with CaptureQueriesContext(connection) as queries:
+        begin_writing(connection)
+
+    assert len(queries) == locks
 
 
 def test_steps_that_may_run_at_once_and_assign_the_same_field_are_named() -> None:

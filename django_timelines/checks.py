@@ -46,8 +46,8 @@ def check_settings(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
     for name, path in (("CAN_VIEW", conf.can_view()), ("CAN_CALL", conf.can_call()), ("SEALER", conf.sealer())):
         if path == conf.DEFAULTS[name]:
             continue
-        if wrong := _unfit(name, path):
-            message, hint = wrong
+        if unfit := _unfit(name, path):
+            message, hint = unfit
             found.append(Error(f"TIMELINES[{name!r}] {message}.", hint=hint, id="timelines.E003"))
     try:
         conf.lease()

@@ -64,21 +64,28 @@ def test_sockets_that_have_seen_the_same_get_the_very_same_frame(signup):
     assert len(third[0][1]) > len(first[0][1])
 
 
-def test_many_hints_at_once_make_one_push_with_the_newest_event(signup):
+def test_many_hints_at_once_make_one_push_with_the_newest_event(signup, monkeypatch):
+    monkeypatch.setattr("django_timelines.live.hub.LOOK", 3600)  # only the hints tell
+    pushes = []
+    monkeypatch.setattr("django_timelines.live.hub.read", lambda *asked: pushes.append(asked) or read(*asked))
     head = signup.timeline.head
 
     async def story():
         hub = Hub()
         socket = Notebook(head)
         hub.join(signup.pk, socket)
+        await settled(hub)
+        pushes.clear()
         await in_thread(signup.activate)
         for _ in range(100):
             hub.heard(signup.pk, head + 3)
         await socket.told.wait()
+        await settled(hub)
         hub.leave(signup.pk, socket)
         return socket.got
 
     assert [sequence for sequence, _text in asyncio.run(story())] == [signup.timeline.head]
+    assert len(pushes) == 1
 
 
 def test_a_hint_of_what_was_sent_already_is_no_news(signup):

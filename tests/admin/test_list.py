@@ -1,17 +1,19 @@
 """The list of timelines."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from django_timelines import moments
 from django_timelines.actors import acting, of_user
 from django_timelines.exceptions import PermanentFailure
 from django_timelines.models import Timeline
 from django_timelines.state import TimelineStatus
-from django_timelines.testing import drain, recorded_errors
+from django_timelines.testing import drain, recorded_errors, travel
 from tests.shop.workflows import Supper, plan
 
 from .conftest import LIST, a_parcel
@@ -123,7 +125,10 @@ def test_the_workflow_filter_offers_what_only_the_database_still_has(root: Clien
     assert '<a href="?workflow=workflows.Forgotten">Forgotten</a>' in response.content.decode()
 
 
+@pytest.mark.usefixtures("keys_by_our_clock")
 def test_search_finds_by_id_by_its_beginning_by_key_and_by_starter(root: Client) -> None:
+    # a key's first eight digits are others every 2**16 ms: begin when they have just changed
+    travel(timedelta(milliseconds=-int(moments.now().timestamp() * 1000) % 2**16))
     user = User.objects.create_user("lena")
     with acting(of_user(user)):
         parcel = a_parcel(key="order 17")

@@ -217,6 +217,7 @@ def test_nothing_is_drawn_of_nothing() -> None:
         st.tuples(st.floats(-500, 500), st.sampled_from([1e-6, 1.0, 50.0]), st.floats(1, 90)), min_size=1, max_size=9
     )
 )
+@settings(deadline=None)
 def test_places_are_apart_and_within_bounds(spots: list[tuple[float, float, float]]) -> None:
     wanted, weights, apart = (list(column) for column in zip(*spots, strict=True))
     most = sum(apart[1:]) + 40
@@ -234,6 +235,7 @@ def test_what_has_room_stands_where_it_wants_to() -> None:
 
 
 @given(st.text(min_size=1, max_size=60), st.floats(60, 200))
+@settings(deadline=None)
 def test_a_text_fits_its_room(text: str, room: float) -> None:
     assert all(width(line, 13) <= room for line in wrapped(text, room, 13))
     assert width(cut(text, room, 13), 13) <= room

@@ -88,6 +88,7 @@ def test_a_page_whose_socket_was_cut_catches_up(demo: Site, browser: Browser, co
     timeline = sign_up(page, demo.address, "cut@example.org")
     section = page.locator("[data-timelines]")
     expect(section).to_have_attribute("data-timelines-state", "live")
+    expect_step(page, "activate", "Waiting")  # the mail has gone out, and the page knows it
     mark(page)
 
     cable.cut()

@@ -22,6 +22,7 @@ from .visitors import contrasts_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 PATIENCE = 20_000  # ms
+NEXT_TRY = 60_000  # ms: a page tries a socket again after half a minute at most, and relies on it once that has lasted
 
 
 @pytest.fixture
@@ -190,7 +191,11 @@ def look_through(page: Page, proxy: Proxy, signup: Signup, state: str) -> None:
     expect(page.locator("[data-timelines]")).to_have_attribute("data-timelines-state", state, timeout=PATIENCE)
 
 
-def test_where_each_socket_is_cut_once_it_is_open_the_page_is_streamed_to_until_one_lasts(visitor, proxy, signup):
+@pytest.mark.timeout(180)  # a page waits for twice as long each time before it tries a socket again
+def test_where_each_socket_is_cut_once_it_is_open_the_page_is_streamed_to_until_one_lasts(
+    visitor, proxy, signup, monkeypatch
+):
+    monkeypatch.setattr(stream, "LASTS", 3600)  # then only another try could end it
     proxy.sockets = "cut"
     streams = []
     visitor.on("request", lambda request: streams.append(request) if "/live/" in request.url else None)
@@ -205,7 +210,7 @@ def test_where_each_socket_is_cut_once_it_is_open_the_page_is_streamed_to_until_
     expect(visitor.locator('[data-step="start_onboarding"]')).to_contain_text("Due", timeout=PATIENCE)
     expect(visitor.locator("[data-timelines]")).to_have_attribute("data-timelines-state", "streaming")
     proxy.sockets = "pass"
-    expect(visitor.locator("[data-timelines]")).to_have_attribute("data-timelines-state", "live", timeout=PATIENCE)
+    expect(visitor.locator("[data-timelines]")).to_have_attribute("data-timelines-state", "live", timeout=NEXT_TRY)
     drain()
     expect_end(visitor)
 

@@ -1,5 +1,6 @@
 """A timeline's page in a real browser: it changes by itself, or tells the truth some other way."""
 
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -310,9 +311,10 @@ def test_the_rest_of_a_slow_page_keeps_up_while_events_keep_coming(visitor, site
     settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
     visitor.add_init_script(SLOW_PAGES)
     look(visitor, site, signup)
-    seen = {visitor.locator("#seen").text_content()}
+    seen, rounds, end = {visitor.locator("#seen").text_content()}, 0, time.monotonic() + PATIENCE / 1000
 
-    for _ in range(20):
+    while rounds < 20 or (len(seen) <= 2 and time.monotonic() < end):  # the machine may be slow as well
+        rounds += 1
         signup.timeline.pause(reason="lunch")
         visitor.wait_for_timeout(100)
         signup.timeline.resume()

@@ -65,6 +65,7 @@ def show(db: None) -> Iterator[Callable[..., dict[str, Any]]]:
     registry._declarations.update(before)
 
 
+@pytest.mark.timeout(180)  # half a dozen processes, each of which starts Django
 def test_who_follows_the_readme_is_greeted(reader: Reader) -> None:
     reader.follow(README)
 

@@ -141,7 +141,8 @@ def test_a_process_subscribes_once_for_each_timeline_and_leaves_with_its_last_so
     asyncio.run(story())
 
 
-def test_two_event_loops_of_a_process_are_both_told(server, visitor, signup):
+def test_two_event_loops_of_a_process_are_both_told(server, visitor, signup, monkeypatch):
+    monkeypatch.setattr(hubs, "LOOK", 3600)  # only a hint can tell
     head = signup.timeline.head
     ready, sequences = threading.Barrier(3, timeout=PATIENCE), []
 

@@ -148,6 +148,7 @@ def test_two_event_loops_of_a_process_are_both_told(server, visitor, signup, mon
 
     async def watch():
         socket = await visitor.open(signup.pk, after=head)
+        await settled(hubs.hub())
         await asyncio.to_thread(ready.wait)
         sequences.append((await socket.frame_at(head + 5))[-1]["sequence"])
         await socket.disconnect()

@@ -16,6 +16,7 @@ from django_timelines.testing import drain
 from tests.pages.stories import signed_up
 
 from .sockets import PATIENCE
+from .test_hub import settled
 
 
 def test_a_socket_is_sent_what_its_page_has_not_seen_as_soon_as_it_opens(visitor, signup):
@@ -65,6 +66,7 @@ def test_a_commit_in_another_thread_reaches_the_socket(visitor, signup, monkeypa
 
     async def story():
         socket = await visitor.open(signup.pk, after=head)
+        await settled(hub())
         assert await socket.receive_nothing()
         await in_thread(signup.activate)
         frames = await socket.frame_at(head + 5)

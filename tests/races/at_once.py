@@ -75,7 +75,10 @@ def until(condition: Callable[[], Any]) -> None:
 
 _WAITING = {
     "postgresql": "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
-    "mysql": "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'",
+    "mysql": (  # of this database alone: the server may have others, in which somebody waits as well
+        "SELECT count(*) FROM information_schema.innodb_trx JOIN information_schema.processlist"
+        " ON id = trx_mysql_thread_id WHERE trx_state = 'LOCK WAIT' AND db = DATABASE()"
+    ),
 }
 
 

@@ -23,6 +23,7 @@ from django_timelines.models import Event, Notice, Run, Sighting
 from django_timelines.signals import appended
 from django_timelines.testing import drain, travel
 from tests.counting import rows_read
+from tests.races.at_once import somebody_waits
 from tests.shop.here import HERE
 from tests.shop.workflows import Order, Visit
 from tests.waiting import eventually
@@ -100,15 +101,11 @@ def hanging_clock() -> Iterator["subprocess.Popen[bytes]"]:
     Sighting.objects.create(name="clock", at=moments.now())
     command = [sys.executable, "-c", KEEP_TIME, HERE, str(connections[HERE].settings_dict["NAME"])]
 
-    def waits() -> bool:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        return bool(cursor.fetchone()[0])
-
-    with transaction.atomic(using=HERE), connections[HERE].cursor() as cursor:
+    with transaction.atomic(using=HERE):
         Sighting.objects.select_for_update().get(name="clock")
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
-            eventually(waits)
+            eventually(somebody_waits)
             yield process
         finally:
             process.kill()

@@ -105,10 +105,21 @@ def test_a_timeline_that_a_request_holds_keeps_the_clock_from_no_other(row_locks
             holds.set()
             assert over.wait(LONG)
 
+    both_look, came = threading.Barrier(2), threading.local()
+
+    def with_the_other(look: Any) -> Any:
+        def look_at(*args: Any) -> Any:  # each has read what is due, and neither has settled anything yet
+            if not hasattr(came, "once"):
+                came.once = both_look.wait(LONG)
+            return look(*args)
+
+        return look_at
+
     asked = Started(request)
     assert holds.wait(LONG)
     with travel(timedelta(days=2)):
-        assert at_once(*[lambda: clock.tick(HERE)] * 2) == [2, 2]
+        with wrapped(clock, "_look", with_the_other):
+            assert at_once(*[lambda: clock.tick(HERE)] * 2) == [2, 2]
         assert Essay.get(other.pk).hand_in.status == "overdue"
         over.set()
         assert asked.answer() is None

@@ -14,7 +14,7 @@ from django.db import connections
 from django.db.models import Min
 from django.test import TransactionTestCase
 
-from django_timelines import moments, registry
+from django_timelines import conf, moments, registry
 from django_timelines.engine import bells, clock
 from django_timelines.engine.elsewhere import RINGS
 from django_timelines.models import Run, first_id_at
@@ -77,6 +77,12 @@ def afresh() -> Iterator[None]:
 def longest_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let chance decide nothing: a retry waits as long as it may, so that none is due again before a test has looked."""
     monkeypatch.setattr(Retry.delay, "__defaults__", (lambda: 1.0,))
+
+
+@pytest.fixture(autouse=True)
+def no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a runner go on with the next due steps, however slow the machine is: after a second it would give the job back."""
+    monkeypatch.setattr(conf, "QUICK", 600.0)
 
 
 @pytest.fixture

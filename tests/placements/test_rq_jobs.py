@@ -46,9 +46,8 @@ pytestmark = [pytest.mark.django_db(transaction=True, databases="__all__"), pyte
 
 
 @pytest.fixture(autouse=True)
-def at_the_queue(place: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+def at_the_queue(place: Callable[..., None]) -> None:
     place(background="rq:default")
-    monkeypatch.setattr(conf, "QUICK", 600.0)  # however slow the machine is
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import uuid_utils.compat
 from django.db import connections
 from django.db.models import Min
 from django.test import TransactionTestCase
+from hypothesis import HealthCheck, settings
 
 from django_timelines import conf, moments, registry
 from django_timelines.engine import bells, clock
@@ -26,6 +27,9 @@ from .emptying import emptied
 from .services import MISSING
 
 pytest_plugins = ["django_timelines.pytest_plugin"]  # its fixtures, and the check after each test: see pyproject.toml
+
+settings.register_profile("however slow", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("however slow")  # the machine is
 
 DEPLOYED_WITH = """
 from datetime import timedelta

@@ -69,7 +69,7 @@ def overlap(one: Frame, other: Frame) -> bool:
 
 
 @given(graphs())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_two_boxes_overlap_and_all_is_within_the_drawing(graph: type_graph) -> None:
     drawing = draw(*graph)
 
@@ -83,7 +83,7 @@ def test_no_two_boxes_overlap_and_all_is_within_the_drawing(graph: type_graph) -
 
 
 @given(graphs())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_each_arrow_is_drawn_once_from_its_source_to_its_target(graph: type_graph) -> None:
     drawing = draw(*graph)
 
@@ -105,7 +105,7 @@ def test_each_arrow_is_drawn_once_from_its_source_to_its_target(graph: type_grap
 
 
 @given(graphs())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_box_stands_below_all_that_it_comes_after(graph: type_graph) -> None:
     frames = draw(*graph).frames
 
@@ -115,7 +115,7 @@ def test_a_box_stands_below_all_that_it_comes_after(graph: type_graph) -> None:
 
 
 @given(graphs())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_arrow_goes_through_a_box(graph: type_graph) -> None:
     drawing = draw(*graph)
 
@@ -217,7 +217,6 @@ def test_nothing_is_drawn_of_nothing() -> None:
         st.tuples(st.floats(-500, 500), st.sampled_from([1e-6, 1.0, 50.0]), st.floats(1, 90)), min_size=1, max_size=9
     )
 )
-@settings(deadline=None)
 def test_places_are_apart_and_within_bounds(spots: list[tuple[float, float, float]]) -> None:
     wanted, weights, apart = (list(column) for column in zip(*spots, strict=True))
     most = sum(apart[1:]) + 40
@@ -235,7 +234,6 @@ def test_what_has_room_stands_where_it_wants_to() -> None:
 
 
 @given(st.text(min_size=1, max_size=60), st.floats(60, 200))
-@settings(deadline=None)
 def test_a_text_fits_its_room(text: str, room: float) -> None:
     assert all(width(line, 13) <= room for line in wrapped(text, room, 13))
     assert width(cut(text, room, 13), 13) <= room

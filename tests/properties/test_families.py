@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -192,9 +192,7 @@ def test_parent_and_children_agree_under_any_interleaving(monkeypatch: pytest.Mo
         max_examples=EXAMPLES,
         stateful_step_count=30,
         derandomize="FAMILIES" not in os.environ,  # the few of every day are the same ones; whoever asks for more draws
-        deadline=None,
         phases=set(Phase) - {Phase.explain},
-        suppress_health_check=[HealthCheck.too_slow],
     )
     with recorded_errors():
         run_state_machine_as_test(Families, settings=quick)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from django_timelines.events import EventType, NewEvent
@@ -75,7 +75,7 @@ def left_behind(graph: Graph, events: list[NewEvent]) -> set[str]:
 
 
 @given(graphs(), st.data())
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 def test_every_step_is_settled_once_and_rightly(graph: Graph, data: st.DataObject) -> None:
     state, events = play(graph, data.draw)
     left = left_behind(graph, events)
@@ -94,7 +94,7 @@ def test_every_step_is_settled_once_and_rightly(graph: Graph, data: st.DataObjec
 
 
 @given(graphs(), st.data())
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 def test_a_step_that_was_added_behind_is_left_alone(graph: Graph, data: st.DataObject) -> None:
     state, _ = play(graph, data.draw)
     added = Graph({**graph.nodes, "added": Node("added", (Dependency("s0"),))})

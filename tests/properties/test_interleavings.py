@@ -19,7 +19,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connections
 from django.test import override_settings
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -530,9 +530,7 @@ def test_the_contract_holds_under_any_interleaving(monkeypatch: pytest.MonkeyPat
         stateful_step_count=30,
         derandomize="INTERLEAVINGS"
         not in os.environ,  # the few of every day are the same ones; whoever asks for more draws
-        deadline=None,
         phases=set(Phase) - {Phase.explain},
-        suppress_health_check=[HealthCheck.too_slow],
     )
     # a lease ends when the machine says so: a heartbeat of this process may come between that and the clock
     monkeypatch.setattr(keeper, "keep", lambda *_arguments: nullcontext())

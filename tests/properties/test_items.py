@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from django_timelines.events import EventType, NewEvent
@@ -116,7 +116,7 @@ def beside(state: Any) -> dict[str, Any]:
 
 
 @given(graphs(), st.integers(0, 6), st.data())
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 def test_a_part_and_the_whole_decide_the_same(graph: Graph, count: int, data: st.DataObject) -> None:
     started = NewEvent(EventType.TIMELINE_STARTED, data={"fields": {"items": [f"item {n}" for n in range(count)]}})
     events = [started, *graph.reach(graph.entry, empty(), AT)]

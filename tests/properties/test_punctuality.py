@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from django_timelines import conf
@@ -11,10 +11,8 @@ from django_timelines.engine.clock import LONGEST_SLEEP
 
 CLAIMED = datetime(2026, 11, 22, tzinfo=UTC)
 HEARTBEAT = timedelta(seconds=20)
-HOWEVER_SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine is
 
 
-@HOWEVER_SLOW
 @given(
     killed=st.timedeltas(timedelta(0), timedelta(hours=2)),
     wrong=st.timedeltas(timedelta(seconds=-10), timedelta(seconds=10)),
@@ -35,7 +33,6 @@ def _leased_until(at: datetime, died: datetime) -> datetime:
     return CLAIMED + beats * HEARTBEAT + conf.lease()
 
 
-@HOWEVER_SLOW
 @given(rings=st.integers(0, 10_000))
 def test_what_nobody_picks_up_is_rung_for_after_5_seconds_doubling_to_5_minutes(rings: int) -> None:
     waits = [(next_ring(n, CLAIMED) - CLAIMED).total_seconds() for n in (*range(8), rings)]

@@ -298,7 +298,6 @@ def test_workflows_of_any_shape_come_to_their_end(
         max_examples=EXAMPLES,
         stateful_step_count=40,
         derandomize="SHAPES" not in os.environ,
-        deadline=None,
         phases=set(Phase) - {Phase.explain},
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
     )

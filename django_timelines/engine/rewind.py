@@ -106,8 +106,10 @@ _MISSING = object()
 
 def _check(declaration: Declaration, state: type_state, to: str) -> None:
     refuse_if_behind(declaration, state)
-    if "ended" in state or state.get("cancelling"):
-        raise Refused(_("The timeline has ended or is being cancelled: nothing is done again."), "settled")
+    if "ended" in state:
+        raise Refused(_("The timeline has ended: nothing is done again."), "settled")
+    if state.get("cancelling"):
+        raise Refused(_("The timeline is being cancelled: nothing is done again."), "cancelling")
     if "undoing" in state:
         raise Refused(_("The timeline is being rewound already: what is undone comes to its end first."), "rewinding")
     words = {"step": to.replace("_", " ")}

@@ -490,7 +490,7 @@ SECOND = pytest.mark.parametrize(
     ("first", "second", "reason", "said"),
     [
         ("cancel", "cancel", "cancelling", "The timeline is being cancelled already."),
-        ("cancel", "rewind", "settled", "The timeline has ended or is being cancelled: nothing is done again."),
+        ("cancel", "rewind", "cancelling", "The timeline is being cancelled: nothing is done again."),
         (
             "rewind",
             "rewind",

@@ -9,18 +9,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
 from django.db import OperationalError, connections, transaction
 
+from django_timelines.engine import interrupt
 from django_timelines.engine import stopping as stopping_module
 from django_timelines.engine.answer import answer
 from django_timelines.engine.stopping import stop
 from django_timelines.models import Event, Lease, Run, Timeline
 from django_timelines.placements import stopping
 from django_timelines.testing import drain, recorded_errors
+from tests.races.at_once import meanwhile
 from tests.shop.here import HERE
 from tests.shop.models import Entry
 from tests.shop.workflows import plan, ran
@@ -113,7 +116,8 @@ def in_thread() -> Callable[[Callable[[], Any]], Any]:
 
         thread = threading.Thread(target=work)
         thread.start()
-        thread.join(timeout=20)
+        thread.join(timeout=50)
+        assert not thread.is_alive()
         return found[0]
 
     return do
@@ -208,6 +212,33 @@ def test_a_timeout_ends_a_body_in_a_thread(step: str, in_thread: Callable[[Calla
     assert error["message"] == "It did not end within its timeout of 0:00:00.500000."
 
 
+class Timers:
+    """Run out when a test says so, however long it takes to come to that."""
+
+    def __init__(self) -> None:
+        self._going: list[Callable[[], None]] = []
+
+    def __call__(self, seconds: float, does: Callable[..., None], *given: object) -> SimpleNamespace:
+        run_out = partial(does, *given)
+        return SimpleNamespace(
+            start=lambda: self._going.append(run_out),
+            cancel=lambda: self._going.remove(run_out) if run_out in self._going else None,
+        )
+
+    def run_out(self) -> None:
+        """Let the only one that is going run out now, in a thread of its own as ever."""
+        (run_out,) = self._going
+        threading.Thread(target=run_out).start()
+
+
+@pytest.fixture
+def timers(monkeypatch: pytest.MonkeyPatch) -> Timers:
+    """Have timeouts that run out when a test says so."""
+    timers = Timers()
+    monkeypatch.setattr(interrupt, "_timer", timers)
+    return timers
+
+
 BEGIN = {  # a body in a transaction of its own, and one in none
     "fill": lambda: Box.start(content="hat"),
     "whisper": lambda: Whisper.start(text="hush"),
@@ -228,9 +259,10 @@ def interrupted() -> list[tuple[str, bool]]:
 @pytest.mark.parametrize("inner", BEGIN)
 @pytest.mark.parametrize("in_a_thread", [False, True])
 def test_a_timeout_ends_the_body_that_it_is_of_however_deep_that_waits(
-    in_a_thread: bool, inner: str, in_thread: Callable[[Callable[[], Any]], Any]
+    in_a_thread: bool, inner: str, in_thread: Callable[[Callable[[], Any]], Any], timers: Timers
 ) -> None:
     def never_ends(workflow: Any) -> None:
+        timers.run_out()
         while True:
             time.monotonic()
 
@@ -259,11 +291,12 @@ async def waits_on(workflow: Any) -> None:
 @pytest.mark.parametrize("body", [waits, waits_on])
 @pytest.mark.parametrize("in_a_thread", [False, True])
 def test_a_timeout_ends_an_async_body_before_its_attempt_ends(
-    in_a_thread: bool, body: Any, in_thread: Callable[[Callable[[], Any]], Any]
+    in_a_thread: bool, body: Any, in_thread: Callable[[Callable[[], Any]], Any], timers: Timers
 ) -> None:
     ended: list[bool] = []
 
     async def noting(workflow: Any) -> None:
+        timers.run_out()
         try:
             await body(workflow)
         except asyncio.CancelledError:
@@ -376,22 +409,26 @@ def test_a_worker_that_ends_gives_back_its_attempt_and_what_that_waits_for(
     assert Box.timelines.count() == 0
 
 
+@pytest.mark.usefixtures("timers")
 @pytest.mark.parametrize("body", [waits, waits_on])
 def test_a_worker_thread_that_ends_gives_an_async_body_back_once_that_has_ended(
-    body: Any, in_thread: Callable[[Callable[[], Any]], Any]
+    body: Any, in_thread: Callable[[Callable[[], Any]], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(stopping_module, "MOMENT", 30)  # for the body to end, however slow the machine is
     found: list[str] = []
+    stops = threading.Thread(target=stop, args=[0])
 
     async def waits_and_looks(workflow: Any) -> None:
-        threading.Thread(target=stop, args=[0]).start()
+        stops.start()
         try:
             await body(workflow)
-        finally:
-            found.append(await sync_to_async(lambda: Run.objects.get(timeline=slow.pk, step="later").status)())
+        finally:  # it awaits nothing: it would be cancelled again
+            found.append(meanwhile(lambda: Run.objects.get(timeline=slow.pk, step="later").status))
 
     plan["later"] = waits_and_looks
     slow = Slow.start()
     in_thread(lambda: work_on(slow, "later"))
+    stops.join(30)
     stopping.clear()
 
     run = Run.objects.get(timeline=slow.pk, step="later")

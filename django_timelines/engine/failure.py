@@ -38,7 +38,8 @@ def after_failure(
             failed.rejection is not None and call and not (call == 2 and ("parent" in state or "schedule" in state))
         ):  # nobody stands there: a parent or a schedule gave it
             said = failed.rejection | failed.said
-            return [NewEvent(EventType.STEP_REJECTED, *name, data=said, attempt=attempt)]
+            rejected = NewEvent(EventType.STEP_REJECTED, *name, data=said, attempt=attempt)
+            return [rejected, *_not_called_again(declaration, state, name)]
         delay = None
     elif step.delivery is Delivery.AT_MOST_ONCE and not failed.in_time:
         delay = None  # its effect may have happened
@@ -57,6 +58,14 @@ def after_failure(
         return [NewEvent(EventType.ATTEMPT_FAILED, *name, data=data, attempt=attempt)]
     failure = NewEvent(EventType.ATTEMPT_FAILED, *name, data=described, attempt=attempt)
     return [failure, gave_up(declaration, state, name, "failed", failed.described)]
+
+
+def _not_called_again(declaration: Declaration, state: type_state, name: RunName) -> list[NewEvent]:
+    """Return what says that nobody waits for another call: the timeline was cancelled, or went another way meanwhile."""
+    if state.get("cancelling") and not name.round:
+        return [NewEvent(EventType.STEP_NOT_TAKEN, *name, data={"cancelled": True})]
+    left = declaration.graph.is_left_behind(state, name)
+    return [NewEvent(EventType.STEP_NOT_TAKEN, *name)] if left else []
 
 
 def _delay(step: Step[...], attempt: int, error: Exception) -> timedelta | None:

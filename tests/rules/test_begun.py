@@ -7,11 +7,16 @@ from typing import Any
 
 import pytest
 
+from django_timelines.engine.claim import claim
 from django_timelines.engine.clock import tick
+from django_timelines.engine.execute import execute
 from django_timelines.engine.interrupt import Stopped
 from django_timelines.exceptions import Rejected
+from django_timelines.models import Run
+from django_timelines.state import RunName
 from django_timelines.testing import crash_at, drain, recorded_errors, travel
 from django_timelines.testing.due import carry_out, next_due
+from tests.races.workers import worker
 from tests.shop.here import HERE
 from tests.shop.workflows import plan, ran
 
@@ -118,6 +123,46 @@ def test_a_rejected_call_has_begun_nothing(rejected: Any) -> None:
 
     now = type(rejected).get(rejected.pk)
     assert (now.weigh.status, now.timeline.status) == ("not taken", "completed")
+
+
+@pytest.mark.parametrize("delivery", ["EXACTLY_ONCE", "AT_LEAST_ONCE", "AT_MOST_ONCE"])
+@pytest.mark.parametrize("meanwhile", ["fetch", "cancel"])
+def test_nobody_is_to_call_again_where_a_call_was_rejected_that_is_needed_no_more(
+    deploy: Any, place: Any, delivery: str, meanwhile: str
+) -> None:
+    workflow = deploy(EITHER.replace(" OPTIONS", f", delivery={delivery}"))
+    place("shop.Parcel", weigh="embedded")
+    parcel = workflow.start()
+    drain()
+    parcel.weigh(grams=1)
+    weighing = claim(parcel.pk, RunName("weigh"), Run.objects.get(step="weigh").fence, worker("one"))
+    if meanwhile == "fetch":
+        workflow.get(parcel.pk).fetch()
+    else:
+        workflow.get(parcel.pk).timeline.cancel(reason="no more")
+    execute(weighing, worker("one"))
+    drain()
+
+    now = workflow.get(parcel.pk)
+    ended = ("not taken", "completed") if meanwhile == "fetch" else ("cancelled", "cancelled")
+    assert (now.weigh.status, now.timeline.status) == ended
+
+
+def test_nor_is_one_whose_vote_was_rejected_once_enough_have_voted(deploy: Any, place: Any) -> None:
+    workflow = deploy(QUORUM)
+    place("shop.Parcel", sign="embedded")
+    parcel = workflow.start(["Ada", "Bob"])
+    drain()
+    parcel.sign["Ada"](grams=-1)
+    signing = claim(parcel.pk, RunName("sign", "Ada"), Run.objects.get(item="Ada").fence, worker("one"))
+    workflow.get(parcel.pk).sign["Bob"](grams=1)
+    with recorded_errors():
+        carry_out(next_due(HERE), HERE)
+    execute(signing, worker("one"))
+    drain()
+
+    now = workflow.get(parcel.pk)
+    assert (now.sign["Ada"].status, now.timeline.status) == ("not taken", "completed")
 
 
 @pytest.mark.parametrize("where", ["inline", "embedded"])

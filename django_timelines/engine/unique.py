@@ -32,7 +32,7 @@ UNKNOWN = uuid.UUID(int=0)  # stands for a value that the class's function could
 def note_value(declaration: Declaration, change: Change) -> None:
     """Let the change take and free what its events say of the class's unique value; ``ValueUnknown`` if that cannot be said."""
     before, after = change.before, change.after
-    if "ended" in before.state:  # what is undone after its end is no second one
+    if "ended" in before.state or "reopened" in after.state:  # what is undone after its end is no second one
         return
     if "ended" in after.state:
         change.frees_value = bool(before.head)  # whatever it was: older code may have had another
@@ -90,7 +90,8 @@ def take_some(using: str, after: dict[str, uuid.UUID]) -> bool:
 
 
 def _take(declaration: Declaration, timeline: Timeline, using: str) -> None:
-    digest = _digest_of_open(declaration, store.snapshot_of(timeline, using))
+    snapshot = store.snapshot_of(timeline, using)
+    digest = None if "reopened" in snapshot.state else _digest_of_open(declaration, snapshot)
     if digest == UNKNOWN:
         logger.warning("The function in unique= raised on %s, which holds no value until it is amended.", timeline)
     elif digest and not store.take_value(using, digest, timeline.id):

@@ -11,7 +11,7 @@ The state is a JSON object, the same in the timeline's row and in memory::
      "links": ["activate"], "revoked": {"activate": 9},
      "renamed": {"weigh": "measure"}, "renamed_fields": {"address": "street"},
      "set": {"": 5, "email": 9}, "undone_from": 12,
-     "ended": "completed"}
+     "ended": "completed", "reopened": true}
 
 ``fence`` is the sequence of the newest event of the run: it proves who holds its attempt, and no two open runs have the same.
 ``runs`` has those of each step's current round, and of earlier rounds (``charge@2``) what somebody had begun, until it comes to
@@ -23,8 +23,8 @@ are a column of their own, which is written when they change. ``links``
 names the runs whose link a body made, ``revoked`` those whose links were revoked, with the event that did it (``""``: the
 timeline's own). ``set`` says which event set a field last, if that was after the first items were reached (``""``); an item that
 completes takes those events along, so that whoever undoes it reads no others. ``undone_from``: of a timeline that is undone, all
-that completed from this event on is. ``renamed`` and ``renamed_fields``: what the code called otherwise before; a run that was
-there by then says what its step was called when it was ``begun_as`` that.
+that completed from this event on is; ``reopened``: it had ended before. ``renamed`` and ``renamed_fields``: what the code called
+otherwise before; a run that was there by then says what its step was called when it was ``begun_as`` that.
 """
 
 from ..runs import RunName, Runs, run_key, split_key, type_run

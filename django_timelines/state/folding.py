@@ -246,7 +246,8 @@ def _assign(state: type_state, key: str, to: Mapping[str, str] | None, sequence:
 
 def _cancel(state: type_state, data: Mapping[str, Any], sequence: int) -> None:
     state["cancelling"] = True
-    state.pop("ended", None)  # a child that had completed is undone with its parent
+    if state.pop("ended", None):  # a child that had completed is undone with its parent
+        state["reopened"] = True
     state.pop("undoing", None)
     state.pop("undone_from", None)
     if data.get("compensate"):

@@ -288,6 +288,57 @@ def test_a_child_that_finds_its_value_taken_is_blocked_and_its_parent_waits() ->
     assert fresh(house).signup.child.confirm.status == "waiting"
 
 
+def test_a_child_that_is_undone_after_its_end_takes_no_value(deploy: Any) -> None:
+    workflow = deploy("""
+        class Seat(Workflow, unique="number"):
+            number: int = 0
+
+            @step
+            def book(self, number: int):
+                self.number = number
+
+            @book.undo
+            def give_back(self):
+                self.number = 0
+                ran["give_back"] += 1
+
+            @step(after=book)
+            def print_it(self):
+                if self.number == 0:
+                    raise PermanentFailure("no paper")
+
+            @print_it.undo
+            def void(self):
+                self.number = 0
+
+        class Parcel(Workflow):
+            @step
+            def post(self): ...
+
+            seat = subworkflow(Seat, after=post, given=lambda parcel: {"number": 7})
+
+            @step(after=seat, manual=True)
+            def sit(self): ...
+    """)
+    first = workflow.start()
+    drain()
+    second = workflow.start()
+    drain()
+    seat = workflow.get(second.pk).seat.child
+    another = type(seat).start(number=0)
+
+    for parcel in (first, second):
+        workflow.get(parcel.pk).timeline.cancel(reason="no show", compensate=True)
+    drain()
+
+    assert fresh(another).timeline.status == "blocked"
+    assert (ran["give_back"], fresh(first).timeline.status, fresh(seat).timeline.status) == (
+        2,
+        "cancelled",
+        "cancelled",
+    )
+
+
 def test_a_parent_that_is_given_a_value_of_another_is_blocked() -> None:
     first, second = Household.start(email="ada@example.org"), Household.start(email="bea@example.org")
     drain()

@@ -139,7 +139,8 @@ def _outcome(held: Held, name: RunName, ended: type_ended, snapshot: Snapshot) -
         theirs = {field: snapshot.state["fields"].get(field) for field in overtaken}
         data: dict[str, Any] = {"reason": "conflict", "changes_kept_back": ended.changes, "theirs": theirs}
         data |= {"done": True} if held.step.delivery is not Delivery.EXACTLY_ONCE else {}
-        lost = EventType.STEP_FAILED if held.step.reminds else EventType.STEP_BLOCKED
+        known_end = held.step.reminds or (state.get("cancelling") and held.step.undoes is None)
+        lost = EventType.STEP_FAILED if known_end else EventType.STEP_BLOCKED
         return [NewEvent(lost, *name, data=data, attempt=held.attempt)]
     if ended.child is not None:
         begun: dict[str, Any] = {"waiting": True, "child": ended.child.id.hex}

@@ -423,6 +423,19 @@ def test_what_was_done_and_blocked_for_a_field_that_others_changed_is_undone(
     assert Trip.get(trip.pk).timeline.status == "cancelled"
 
 
+def test_so_is_what_a_cancelled_timeline_carries_to_its_end() -> None:
+    def act(trip: Any) -> None:
+        trip.timeline.amend(reason="by telephone", flight="another")
+        trip.timeline.cancel(reason="ill", compensate=True)
+
+    plan["book_flight"] = act
+    trip = Trip.start("Ada")
+    drain()
+
+    assert [booking for booking, _key in given_back] == ["flight 1"]
+    assert Trip.get(trip.pk).timeline.status == "cancelled"
+
+
 def test_an_undo_that_fails_blocks_there_and_goes_on_after_a_retry_or_a_skip() -> None:
     plan["give_back_hotel"] = raising(PermanentFailure("too late"))
     trip = at_home()

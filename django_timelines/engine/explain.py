@@ -126,10 +126,10 @@ def _of_runs(sight: Sight, publicly: bool) -> Iterator[Reason]:
         for run in alike[:MOST]:
             name = name_at(timeline.state, run.fence) or RunName(run.step, run.item)
             details = timeline.state["runs"].get(run_key(*name), {})
+            if run.status == StepStatus.OVERDUE or not awaits_child(details):
+                yield from _reasons_of(timeline, run, name, details, publicly)
             if awaits_child(details):
                 yield from _of_child(sight, name, details, publicly)
-            else:
-                yield from _reasons_of(timeline, run, name, details, publicly)
         number = max(len(alike), count_alike(timeline.state, alike[0].step, alike[0].status))
         if number > MOST:
             more: dict[str, Any] = {

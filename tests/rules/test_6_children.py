@@ -603,6 +603,18 @@ def test_the_explanation_names_the_step_whose_child_is_under_way(deploy: Any) ->
     assert workflow.get(parcel.pk).timeline.explain().reasons[0].step == "first_payment"
 
 
+def test_the_explanation_says_that_a_step_is_overdue_whose_child_is_under_way(deploy: Any) -> None:
+    workflow = deploy(PAID.replace("    TIP\n", TIP).replace("after=post,", "after=post, within=timedelta(days=1),"))
+    parcel = workflow.start()
+    drain()
+    with travel(timedelta(days=2)):
+        drain()
+        explanation = workflow.get(parcel.pk).timeline.explain()
+
+    assert [reason.reason for reason in explanation.reasons] == ["overdue", "child", "waiting"]
+    assert "“payment” is overdue since" in explanation.public
+
+
 UNFIT = {
     "a row that is gone": """
         class Pay(Workflow):

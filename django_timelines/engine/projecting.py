@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from django.db import connections
+from django.db import DatabaseError, connections
 from django.db.models import F
+from django.db.transaction import TransactionManagementError
 
 from .. import following as known
 from .. import moments
 from ..actors import Actor, ActorType, acting
 from ..answers import answered
-from ..databases import is_transient
+from ..databases import is_transient, noting_rollback
 from ..events import EventType
 from ..exceptions import Conflict
 from ..following import Following
@@ -27,6 +28,7 @@ from .errors import can_be_shown, described, told
 from .places import StoredEvent
 
 logger = logging.getLogger("django_timelines")
+ABORTED = 3  # of libpq: PQTRANS_INERROR
 
 
 class HandlerFailed(Exception):
@@ -73,7 +75,8 @@ def hand_over(
     handlers = {
         type: [(getattr(projection, one.method), one) for one in several] for type, several in following.by_type.items()
     }
-    with acting(Actor(ActorType.SYSTEM, following.label, f"projection {following.label}")):
+    actor = Actor(ActorType.SYSTEM, following.label, f"projection {following.label}")
+    with acting(actor), _seeing_whether_it_stands(using) as check:
         for number, event in enumerate(events):
             if event.timeline in erased and event.type != EventType.ERASED:
                 continue
@@ -85,8 +88,30 @@ def hand_over(
                     with blamed(handler.method, number, event):
                         given = event if handler.says is None else event.read_as(handler.says)
                         answered(f"{following.label}.{handler.method}", method(given))
+                        check()
         with blamed("flush", len(events)):
             projection.flush()
+            check()
+
+
+@contextmanager
+def _seeing_whether_it_stands(using: str) -> Iterator[Callable[[], None]]:
+    """Yield what sees that the transaction can still be written in, whatever a method has made of an error of the database's."""
+    connection, lost = connections[using], list[DatabaseError]()
+
+    def check() -> None:
+        if lost:
+            raise lost[0]  # of what was written before nothing is left: all is begun again
+        raw: Any = connection.connection
+        is_aborted = connection.vendor == "postgresql" and raw is not None and raw.info.transaction_status == ABORTED
+        if is_aborted or connection.needs_rollback:
+            raise TransactionManagementError(
+                "It caught an error of the database's, after which nothing more can be written in this transaction. Put "
+                "what may fail into a transaction.atomic() block of its own, and catch the error around that."
+            )
+
+    with noting_rollback(connection, lost.append):
+        yield check
 
 
 @contextmanager

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import threading
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import DatabaseError, IntegrityError, connections, transaction
 
 from django_timelines import following as known
 from django_timelines import moments
@@ -219,6 +220,59 @@ def test_the_others_go_on_whichever_method_fails(method: str, monkeypatch: pytes
     assert Seen.objects.filter(type="Received").count() == 1
     assert row().error.startswith(f"{method} failed. ValueError: not today")
     assert (row().tries, row().stopped_sequence) == (1, None)
+
+
+def _swallow(event: Any) -> None:
+    """Make it if it is not there, as is often done, and mostly right outside of a transaction."""
+    Account.objects.get_or_create(customer="Eve")
+    with suppress(IntegrityError):
+        Account.objects.create(customer="Eve")
+
+
+def _swallow_of_a_cursor(event: Any) -> None:
+    with suppress(DatabaseError), connections[HERE].cursor() as cursor:
+        cursor.execute("SELECT nothing FROM nowhere")
+
+
+@pytest.mark.parametrize("last", ["count", "flush"])
+@pytest.mark.parametrize("swallow", [_swallow, _swallow_of_a_cursor])
+def test_a_projection_stops_where_a_method_swallows_an_error_of_the_database(
+    swallow: Any, last: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if swallow is _swallow_of_a_cursor and connections[HERE].vendor != "postgresql":
+        pytest.skip("Only PostgreSQL goes on with nothing after an error")
+    monkeypatch.setattr(Accounts, "count", lambda self, event: None)
+    monkeypatch.setattr(Accounts, "thank", lambda self, event: None)
+    monkeypatch.setattr(Accounts, last, lambda self, event=None: swallow(event))
+    sale = sell("Ada", 5)
+
+    with recorded_errors():
+        while follow_all(HERE):
+            pass
+
+    where = {"count": f"count failed at event 8 of {sale.pk}. ", "flush": "flush failed. "}
+    assert row().error.startswith(f"{where[last]}django.db.transaction.TransactionManagementError: It caught an error")
+    assert Seen.objects.filter(type="Received").count() == 1
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_what_mariadb_has_rolled_back_is_begun_again_though_a_handler_swallows_the_error(cause: Any) -> None:
+    if connections[HERE].vendor != "mysql":
+        pytest.skip("Elsewhere nothing can be written after such an error")
+    runs: list[Any] = []
+
+    def lose(event: Any) -> None:
+        runs.append(event.sequence)
+        if len(runs) == 1:
+            with suppress(DatabaseError), connections[HERE].cursor() as cursor:
+                cursor.execute("SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213, MESSAGE_TEXT = 'Deadlock found'")
+
+    cause(lose)
+    sell("Ada", 5)
+
+    follow_to_the_end()
+
+    assert (totals(), len(runs)) == ({"Ada": 5}, 2)
 
 
 @pytest.mark.django_db(transaction=True, databases="__all__")

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.db import close_old_connections, router, transaction
 from django.db.models import Exists, F, OuterRef, Q
@@ -23,8 +24,8 @@ from ..exceptions import Conflict
 from ..following import Following
 from ..models import News, Projection, Timeline
 from .patience import Patience, conflict_if_transient
-from .places import MOST_EVENTS, Batch, beyond, move, standings, with_place
-from .projecting import HandlerFailed, begin_new, hand_over, note, take
+from .places import MOST_EVENTS, Batch, StoredEvent, beyond, move, standings, with_place
+from .projecting import HandlerFailed, begin_new, blamed_at_commit, hand_over, note, take
 from .rebuild import rebuild, was_asked
 from .sightings import FOLLOWER, Presence
 
@@ -123,7 +124,8 @@ def follow(following: Following, using: str, *, raises: bool = False, walks_firs
 
 
 def _follow(following: Following, using: str, most: int, *, walks_first: bool) -> bool:
-    with transaction.atomic(using=using):
+    events: list[StoredEvent[Any]] = []
+    with blamed_at_commit(events), transaction.atomic(using=using):
         row = take(following, using)
         if row is None or (row.retry and row.retry > moments.now()):
             return False
@@ -132,6 +134,7 @@ def _follow(following: Following, using: str, most: int, *, walks_first: bool) -
         if part is None:
             return False
         batch = part.batch
+        events += batch.page.events
         hand_over(following, using, batch.page.events, batch.page.erased, row.since)
         move(following, using, batch)
         left = batch.standings.keys() - batch.whole

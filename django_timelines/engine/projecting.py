@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, IntegrityError, connections
 from django.db.models import F
 from django.db.transaction import TransactionManagementError
 
@@ -123,6 +123,19 @@ def blamed(method: str, number: int = 0, event: StoredEvent[Any] | None = None) 
         if isinstance(error, Conflict | KeyboardInterrupt) or is_transient(error):
             raise
         raise HandlerFailed(number, event, method) from error
+
+
+@contextmanager
+def blamed_at_commit(events: Sequence[StoredEvent[Any]]) -> Iterator[None]:
+    """Raise ``HandlerFailed`` for what the database finds wrong with the rows only at the commit: a foreign key to no row, say.
+
+    Of several events, any may be to blame: it is of the second half of them, until the first half has been followed alone.
+    """
+    try:
+        yield
+    except IntegrityError as error:
+        half = len(events) // 2
+        raise HandlerFailed(half, events[half] if events else None, "the commit") from error
 
 
 def note(following: Following, using: str, failure: HandlerFailed) -> None:

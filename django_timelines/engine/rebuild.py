@@ -17,7 +17,7 @@ from .. import moments
 from ..following import Following
 from ..models import News, Place, Projection, Timeline
 from .places import MOST_EVENTS, Page, events_of, page, standings, type_standings, with_place
-from .projecting import HandlerFailed, begin_new, blamed, hand_over, take
+from .projecting import HandlerFailed, begin_new, blamed, blamed_at_commit, hand_over, take
 
 MOST_TIMELINES = 1_000  # that are read at a time
 
@@ -42,7 +42,7 @@ def rebuild(
     """
     events = 0
     begin_new(using)
-    with transaction.atomic(using=using):
+    with blamed_at_commit(()), transaction.atomic(using=using):
         row = take(following, using, waits=waits)
         if row is None:
             return None

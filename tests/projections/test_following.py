@@ -9,7 +9,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, IntegrityError, connections, transaction
+from django.contrib.auth.models import Permission
+from django.core.management import CommandError, call_command
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, IntegrityError, connections, transaction
 
 from django_timelines import following as known
 from django_timelines import moments
@@ -253,6 +255,34 @@ def test_a_projection_stops_where_a_method_swallows_an_error_of_the_database(
     where = {"count": f"count failed at event 8 of {sale.pk}. ", "flush": "flush failed. "}
     assert row().error.startswith(f"{where[last]}django.db.transaction.TransactionManagementError: It caught an error")
     assert Seen.objects.filter(type="Received").count() == 1
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_a_projection_stops_at_the_event_whose_rows_the_database_refuses_only_at_the_commit(cause: Any) -> None:
+    if HERE != DEFAULT_DB_ALIAS:
+        pytest.skip("What it refers to is in another database")
+
+    def refer_to_nothing(event: Any) -> None:
+        if event.data.amount == 7:
+            Permission.objects.using(HERE).create(name="x", codename="x", content_type_id=99_999)
+
+    sell("Ada", 5, 6)
+    sale = sell("Grace", 1, 7)
+    sell("Eve", 8, 9)
+    cause(refer_to_nothing)
+
+    with recorded_errors():
+        while follow_all(HERE):
+            pass
+
+    stopped = sale.timeline.events.filter(type="Received").latest("sequence").sequence
+    assert totals() == {"Ada": 11, "Grace": 1}
+    assert (row().stopped_timeline, row().stopped_sequence, row().tries) == (sale.pk, stopped, 1)
+    assert f" failed at event {stopped} of {sale.pk}. django.db.utils.IntegrityError: " in row().error
+    Place.objects.filter(timeline=sale.pk).update(sequence=sale.timeline.head)
+    with pytest.raises(CommandError, match=r"(the commit|count) failed"):
+        call_command("timelines", "rebuild", Accounts.label)
+    assert totals() == {"Ada": 11, "Grace": 1}
 
 
 @pytest.mark.django_db(transaction=True, databases="__all__")

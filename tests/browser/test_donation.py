@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import PurePosixPath
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from . import sites
 from .sites import Site
 from .visitors import TURN, expect_step, expect_the_same, mark, open_mail
 
@@ -17,8 +18,15 @@ pytestmark = pytest.mark.browser
 STEPS = ["begin", "select_amount", "enter_details", "send_verification", "verify_address", "pay", "charge", "thank"]
 
 
-def test_somebody_gives_on_sqlite_with_the_embedded_worker(demo: Site, context: BrowserContext) -> None:
-    give(context, demo, "embedded@example.org")
+@pytest.fixture
+def new_demo(tmp_path: Path) -> Iterator[Site]:
+    """One for a test which counts what was given."""
+    with sites.demo(tmp_path) as site:
+        yield site
+
+
+def test_somebody_gives_on_sqlite_with_the_embedded_worker(new_demo: Site, context: BrowserContext) -> None:
+    give(context, new_demo, "embedded@example.org")
 
 
 @pytest.mark.postgres

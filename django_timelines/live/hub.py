@@ -180,9 +180,10 @@ class Hub:
                 logger.warning("Could not look for what pages have not seen; trying again soon.", exc_info=True)
 
     def draw(self, by: float | None = None) -> None:
-        """Draw what is running again: all of it, or what was to be drawn by this moment."""
+        """Draw what is running again: all of it, and what may turn out to be; or what was to be drawn by this moment."""
         for timeline, watched in self.watched.items():
-            if watched.redraw_at < math.inf if by is None else watched.redraw_at <= by:
+            may_run = watched.redraw_at < math.inf or watched.pushing is not None  # which is being read just now
+            if may_run if by is None else watched.redraw_at <= by:
                 watched.redraws = True
                 self.heard(timeline, None)
 
@@ -199,7 +200,7 @@ def hub() -> Hub:
     """Return the hub of the running event loop."""
     loop = asyncio.get_running_loop()
     if loop not in _hubs:
-        for ended in [known for known in _hubs if known.is_closed()]:
+        for ended in [known for known in list(_hubs) if known.is_closed()]:  # other threads add theirs
             if (left := _hubs.pop(ended, None)) is not None:
                 let_go(left)
         _hubs[loop] = Hub()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import uuid
 
 import pytest
@@ -177,6 +178,35 @@ def test_what_is_running_and_does_not_move_is_drawn_again(transactional_db, monk
 
     frame = json.loads(asyncio.run(story())[0][1])
     assert (frame["sequence"], frame["status"], frame["events"]) == (head, "running", [])
+
+
+def test_a_pause_of_everything_is_seen_on_a_page_that_is_read_for_the_first_time_just_then(
+    transactional_db, monkeypatch
+):
+    monkeypatch.setattr("django_timelines.live.hub.LOOK", 3600)  # only the pause itself can tell
+    running = Signup.start(email="grace@example.org", password="correct horse")
+    head = running.timeline.head
+    has_read, over = threading.Event(), threading.Event()
+
+    def read_slowly(*asked):
+        found = read(*asked)
+        has_read.set()
+        assert over.wait(20)
+        return found
+
+    monkeypatch.setattr("django_timelines.live.hub.read", read_slowly)
+
+    async def story():
+        watching, socket = hub(), Notebook(head)
+        watching.join(running.pk, socket)
+        await asyncio.to_thread(has_read.wait, 20)
+        watching.draw()  # as a pause has it
+        over.set()
+        await asyncio.wait_for(socket.told.wait(), 20)
+        watching.leave(running.pk, socket)
+        return socket.got
+
+    assert [sequence for sequence, _text in asyncio.run(story())] == [head]
 
 
 def test_a_pause_of_everything_draws_what_is_running_again_and_nothing_else(signup, monkeypatch):

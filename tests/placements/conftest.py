@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,8 @@ def start() -> Iterator[type_start]:
     for process in processes:
         if process.poll() is None:
             for pid in [*children(process.pid), process.pid]:
-                os.kill(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # a work-horse that has just ended by itself
+                    os.kill(pid, signal.SIGKILL)
         process.wait()
     queue.empty()
 

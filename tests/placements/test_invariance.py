@@ -56,6 +56,9 @@ def until() -> Iterator[type_until]:
 
     yield settle
     embedded.worker.end()
+    for thread in embedded.worker.threads:  # none goes on into the tests that follow
+        thread.join(30)
+        assert not thread.is_alive()
     queue.empty()
 
 

@@ -15,6 +15,7 @@ from django.http import HttpResponse
 
 from django_timelines import moments, placements
 from django_timelines.engine import answer, bells, clock, execute
+from django_timelines.engine import stopping as stopping_engine
 from django_timelines.engine.stopping import stop
 from django_timelines.middleware import ActorMiddleware
 from django_timelines.models import Lease, Run, Timeline
@@ -120,15 +121,22 @@ def test_an_attempt_that_begins_as_its_worker_is_told_to_end_is_given_back_too(
     Entry.objects.create(text="do outside")
     watch = Watch.start(kind="outside")
     run = Run.objects.get(timeline=watch.pk, step="outside")
-    ends = threading.Thread(target=stop, args=[0])
-    prepare = execute.prepare
+    ends, has_looked = threading.Thread(target=stop, args=[0]), threading.Event()
+    prepare, wait = execute.prepare, stopping_engine._wait
 
     def be_told_to_end(held: Any) -> None:
         ends.start()
-        ends.join(0.1)  # it has looked for what is executing, and found nothing
+        assert has_looked.wait(30)  # for what is executing, and found nothing
         prepare(held)
 
+    def look_again(seconds: float) -> None:
+        if seconds:
+            has_looked.set()
+        wait(seconds)
+
     monkeypatch.setattr(execute, "prepare", be_told_to_end)
+    monkeypatch.setattr(stopping_engine, "_wait", look_again)
+    monkeypatch.setattr(stopping_engine, "MOMENT", 30)  # for the body to begin, however slow the machine is
     try:
         answer.answer(watch.pk.hex, "outside", "", run.fence, HERE, "rq:default")
         ends.join(30)

@@ -52,7 +52,7 @@ STEPS = {
 UNDO_OF = {declared.undoes: name for name, declared in STEPS.items() if declared.undoes}
 
 
-@dataclass
+@dataclass(eq=False)
 class Done:
     """A run that completed, and may be undone."""
 
@@ -81,6 +81,7 @@ class Run:
     call: Any = None  # the input of the call that it has
     key: str = ""  # that of this call
     of: Done | None = None  # what it undoes
+    left: Done | None = None  # what it did, though others had changed the field that it changed
 
     @property
     def name(self) -> str:
@@ -177,7 +178,7 @@ class Model:
         if not STEPS[step].is_called and status != "upcoming":
             return "same"
         if status == "upcoming":
-            return "refused: not_yet"
+            return "refused: cancelling" if self.cancelling else "refused: not_yet"
         return "refused: taken" if status in ("due", "running", "retrying") else "refused: settled"
 
     def call(self, step: str, given: Any, key: str, ending: str, *, elsewhere: bool) -> str:
@@ -214,6 +215,9 @@ class Model:
         run = self.runs[name]
         if run.status not in ("due", "retrying", "blocked", "waiting", "overdue"):
             return "refused: not_applicable"
+        if run.left is not None:  # as the person says that it left it
+            self.done.remove(run.left)
+            self.done.append(Done(run.step, run.round, self.total))
         self._settle(run, "skipped")
         return "completed"
 
@@ -245,6 +249,8 @@ class Model:
         undoable = [
             done for done in self._undoable() if done.step in again and done.round == self.runs[done.step].round
         ]
+        ends = [run.left for run in self.runs.values() if run.is_earlier and run.step in again]
+        undoable = [done for done in self._undoable() if done in undoable or any(done is left for left in ends)]
         self.undoing, self.then = undoable if undo else [], to
         self.fields = [(step, fields) for step, fields in self.fields if step not in again]
         for run in [run for run in self.runs.values() if run.step in again]:
@@ -304,7 +310,12 @@ class Model:
             self._set(run, "waiting")
             self._go_on()
         elif ending == "completed" and self._is_overtaken(run):
-            self._set(run, "blocked")  # with both values, until a person picks one
+            run.left = Done(run.step, run.round, run.saw + 1)
+            self.done.append(run.left)
+            if self.cancelling:
+                self._settle(run, "failed")
+            else:
+                self._set(run, "blocked")  # with both values, until a person picks one
         elif ending == "completed":
             self._complete(run)
         else:
@@ -354,6 +365,9 @@ class Model:
             self.runs.pop(run.name, None)  # nothing asks how it ended
 
     def _due(self, run: Run) -> None:
+        if run.left is not None:  # it is done again
+            self.done.remove(run.left)
+            run.left = None
         self._set(run, "due")
         run.due_at = self.now
         self.chances[run.step] += 1

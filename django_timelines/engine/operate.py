@@ -71,9 +71,11 @@ def retry(
     another comes to is recorded, never applied. Where a child's results did not fit they are looked at again.
     """
     declaration = registry.get(snapshot.workflow)
-    name = name._replace(step=declaration.step(name.step).name)
+    name, judged = name._replace(step=declaration.step(name.step).name), snapshot
 
     def event(now: Snapshot) -> NewEvent | list[NewEvent] | None:
+        nonlocal judged
+        judged = now
         if has_no_list(declaration, now.state, name):
             return declaration.graph.reach(declaration.graph.nodes[name[0]], now.state, moments.now())
         check_item(declaration, now.state, name)
@@ -94,7 +96,7 @@ def retry(
         return NewEvent(EventType.STEP_DUE, *name, data=data)
 
     after = append(declaration, snapshot, event, actor, name, exact=exact)
-    return _outcome(snapshot, after, name), after
+    return _outcome(judged, after, name), after
 
 
 def retry_blocked(
@@ -155,12 +157,14 @@ def skip(
 ) -> tuple[Outcome, Snapshot]:
     """Go past a step that nobody is executing, setting the fields that it would have set. It counts as done."""
     declaration = registry.get(snapshot.workflow)
-    name = name._replace(step=declaration.step(name.step).name)
+    name, judged = name._replace(step=declaration.step(name.step).name), snapshot
     say_why(reason, _("Say why the step is skipped."))
     changes = _encoded(declaration, fields)
     allowed = {StepStatus.BLOCKED, StepStatus.RETRYING, StepStatus.DUE, StepStatus.WAITING, StepStatus.OVERDUE}
 
     def event(now: Snapshot) -> NewEvent:
+        nonlocal judged
+        judged = now
         if not has_no_list(declaration, now.state, name):
             check_item(declaration, now.state, name)
         status = step_status(now.state, *name)
@@ -170,7 +174,7 @@ def skip(
         return NewEvent(EventType.STEP_SKIPPED, *name, data={"reason": clean_reason(reason), "changes": changes})
 
     after = append(declaration, snapshot, event, actor, name, exact=exact)
-    return _outcome(snapshot, after, name), after
+    return _outcome(judged, after, name), after
 
 
 def cancel(

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from django_timelines.exceptions import DeclarationError
+from django_timelines.exceptions import DeclarationError, PermanentFailure
 from django_timelines.models import Event, Run
-from django_timelines.testing import assert_holds, drain
+from django_timelines.testing import assert_holds, drain, recorded_errors
 from django_timelines.workflows import Workflow, step
 from tests.shop.models import Entry
-from tests.shop.workflows import Draft, ran
+from tests.shop.workflows import Draft, plan, ran
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -51,6 +51,20 @@ def test_a_skipped_step_sends_the_work_back_too() -> None:
 
     draft = Draft.get(draft.pk)
     assert (draft.review.status, draft.text) == ("waiting", "x")
+
+
+def test_who_saw_an_earlier_round_is_answered_of_the_one_that_the_step_is_in() -> None:
+    seen = judged(Draft.start(text="x"))
+    judged(seen, "poor")
+
+    def fail(draft: Any) -> None:
+        raise PermanentFailure("no")
+
+    plan["send_back"] = fail
+    with recorded_errors():
+        judged(seen, "fair")
+
+    assert seen.send_back.retry(reason="once more") == "due"
 
 
 def test_compensation_undoes_each_round_with_a_key_of_its_own() -> None:

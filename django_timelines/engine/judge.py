@@ -105,7 +105,8 @@ def judge(declaration: Declaration, state: type_state, call: Call) -> Verdict:
         raise Refused(sentence % {"step": step.replace("_", " ")}, "taken")
     if call.seen is not None and status in FOR_PEOPLE and call.seen < run["fence"]:
         raise Refused(_("“%(step)s” has changed since you saw it.") % {"step": step.replace("_", " ")}, "stale")
-    going_on = "ended" not in state and not state.get("cancelling")
+    is_stopped = state.get("cancelling") and "of" not in run  # what is undone goes on
+    going_on = "ended" not in state and not is_stopped
     may_be_done = status is StepStatus.OVERDUE and not run.get("final")
     if going_on and (may_be_done or status in (StepStatus.WAITING, StepStatus.BLOCKED)):
         return Verdict.ACCEPT

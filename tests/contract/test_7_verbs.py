@@ -475,10 +475,14 @@ def test_nobody_calls_an_undo() -> None:
     assert given_back == []
 
 
-def test_a_blocked_undo_that_is_called_sees_the_fields_as_they_were_when_its_step_completed() -> None:
+@pytest.mark.parametrize("verb", ["rewind", "cancel"])
+def test_a_blocked_undo_that_is_called_sees_the_fields_as_they_were_when_its_step_completed(verb: str) -> None:
     plan["give_back_hotel"] = raising(PermanentFailure("too late"))
     trip = at_home()
-    trip.timeline.rewind(to="book_hotel", reason="another hotel", undo=True)
+    if verb == "rewind":
+        trip.timeline.rewind(to="book_hotel", reason="another hotel", undo=True)
+    else:
+        trip.timeline.cancel(reason="ill", compensate=True)
     drain()
     given_back.clear()
     plan.clear()

@@ -14,7 +14,7 @@ from django_timelines.models import Run, Timeline
 from django_timelines.testing import drain, fail_step, recorded_errors, travel
 from django_timelines.workflows import PermanentFailure
 from tests.shop.factories import OrderFactory
-from tests.shop.workflows import Issue, Trip
+from tests.shop.workflows import Bill, Issue, Supper, Trip
 
 from .conftest import LIST, a_parcel, confirm, page_of, post, somebody_is_first, text_of, verb_of
 from .workflows import Parcel
@@ -191,6 +191,18 @@ def test_skip_says_what_follows_and_asks_for_a_reason(root: Client, blocked: Par
     assert (after.weigh.status, after.stick.status) == ("skipped", "completed")
     skipped = after.timeline.events.get(type="StepSkipped")
     assert (skipped.data["reason"], skipped.actor_label) == ("Weighed by hand.", "grace")
+
+
+def test_skip_says_what_becomes_of_a_timeline_that_the_step_began(root: Client) -> None:
+    supper = Supper.start("Ada", [])
+    drain()
+
+    assert "The timeline that it began is cancelled." in text_of(root, verb_of("skip", supper, "bill"))
+    post(root, verb_of("skip", supper, "bill"), reason="on the house")
+    drain()
+
+    assert Bill.timelines.get().status == "cancelled"
+    assert "The timeline that it began" not in text_of(root, verb_of("skip", supper, "thank"))
 
 
 def test_cancel_says_what_stops_and_asks_for_a_reason(root: Client, blocked: Parcel, urls: dict[str, str]) -> None:

@@ -16,7 +16,17 @@ from ...events import EventType, NewEvent
 from ...exceptions import Refused
 from ...items import read_all, status_of
 from ...models import Run, Timeline
-from ...state import ENDED, StepStatus, fold, has_unfitting_child, run_key, split_key, standing, timeline_status
+from ...state import (
+    ENDED,
+    StepStatus,
+    awaits_child,
+    fold,
+    has_unfitting_child,
+    run_key,
+    split_key,
+    standing,
+    timeline_status,
+)
 from ...steps import Delivery
 from ..words import lease_of, step_title
 from .base import MOST_NAMED, Choice, Outlook, Verb, is_known, run_of, title, titles, type_asked, with_status
@@ -133,6 +143,8 @@ def _look_at_skip(timeline: Timeline, key: str) -> Outlook:
     due = [step_title(event.step) for event in events if event.type == EventType.STEP_DUE]
     status = timeline_status(fold(now.state, events, now.head + 1))
     sentences = [_("It is not executed, and counts as done.")]
+    if awaits_child(run_of(timeline, key)) and "of" not in run_of(timeline, key):
+        sentences.append(_("The timeline that it began is cancelled. What that has done stays done."))
     if due:
         sentences.append(_("These steps follow: %(steps)s.") % {"steps": ", ".join(due)})
     elif status in ENDED:

@@ -20,6 +20,10 @@ LONGEST_WAIT = timedelta(days=366)
 class TimelinesError(Exception):
     """The root of all errors of django_timelines."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let it cross to another process, as a parallel test runner has it: not all are made of what they say."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
+
 
 class DeclarationError(TimelinesError, TypeError):
     """A workflow class is declared wrongly. Raised when the class is made."""
@@ -36,10 +40,6 @@ class Refused(TimelinesError):
     def __init__(self, message: Any, reason: str) -> None:
         super().__init__(message)
         self.reason = reason
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Let it cross to another process, as a parallel test runner has it: pickle would leave out the reason."""
-        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class Rejected(Refused, ValidationError):

@@ -17,7 +17,7 @@ from django_timelines.engine.claim import claim
 from django_timelines.engine.runner import Runner, commit
 from django_timelines.engine.wait import _nothing_goes_on
 from django_timelines.events import NewEvent
-from django_timelines.exceptions import NotUnique, Refused, Rejected, Unknown
+from django_timelines.exceptions import ItemsNotLoaded, NotUnique, Refused, Rejected, RetryAfter, Unknown
 from django_timelines.models import Run, Timeline
 from django_timelines.state import RunName
 from django_timelines.testing import drain, recorded_errors, travel
@@ -194,19 +194,23 @@ def test_a_timeline_of_another_workflow_is_unknown() -> None:
 
 
 @pytest.mark.parametrize(
-    "refused",
+    "error",
     [
         Refused("It is under way.", "taken"),
         Unknown("There is none."),
         Rejected({"amount": ["This is missing."]}),
         NotUnique("There is one.", uuid.UUID(int=7)),
+        RetryAfter(60),
+        ItemsNotLoaded("the items of make"),
     ],
-    ids=lambda refused: type(refused).__name__,
+    ids=lambda error: type(error).__name__,
 )
-def test_a_refusal_crosses_to_another_process_as_it_is(refused: Refused) -> None:
-    other = pickle.loads(pickle.dumps(refused))  # noqa: S301 (our own)
+def test_an_error_crosses_to_another_process_as_it_is(error: Exception) -> None:
+    other = pickle.loads(pickle.dumps(error))  # noqa: S301 (our own)
 
-    assert (type(other), str(other), other.reason) == (type(refused), str(refused), refused.reason)
+    assert (type(other), str(other)) == (type(error), str(error))
+    for name in ("reason", "delay", "wanted"):
+        assert getattr(other, name, None) == getattr(error, name, None)
 
 
 def test_explain_is_of_one_moment_however_old_the_object_is() -> None:

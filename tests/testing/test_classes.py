@@ -6,6 +6,7 @@ import threading
 from datetime import timedelta
 from http.client import HTTPConnection
 
+from asgiref.sync import sync_to_async
 from django.test import LiveServerTestCase, TestCase, TransactionTestCase
 
 from django_timelines.models import Timeline
@@ -49,6 +50,20 @@ class Stories:
         assert (Order.get(order.pk).pay.status, ran) == ("waiting", {"pack": 2, "announce": 1})
         assert Timeline.objects.count() == 1
         assert_holds()
+
+    async def test_an_async_test_drains_in_a_thread(self) -> None:
+        order = await Order.astart(customer="Ada")
+
+        with fail_step(Order.pack, OSError("No string.")):
+            await sync_to_async(drain)()
+        with travel(timedelta(minutes=2)), crash_at("after body", Order.pack):
+            await sync_to_async(drain)()
+        with travel(timedelta(minutes=4)):
+            await sync_to_async(drain)()
+
+        found = await Order.aget(order.pk)
+        assert (found.pay.status, ran["pack"]) == ("waiting", 2)
+        await sync_to_async(assert_holds)(found)
 
 
 class InATransaction(Stories, TestCase):

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from django_timelines.testing import travel
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,11 +32,11 @@ class Timelines:
 
         return drain()
 
-    def travel(self, delta: timedelta) -> None:
-        """Move the timelines' clock. It moves back at the end of the test."""
+    def travel(self, delta: timedelta) -> travel:
+        """Move the timelines' clock. It moves back at the end of the test; as a context manager, at the end of the block."""
         from django_timelines.testing import travel
 
-        travel(delta)
+        return travel(delta)
 
 
 @pytest.fixture

@@ -46,6 +46,9 @@ def test_it_travels(timelines):
     timelines.travel(timedelta(days=2))
     assert timelines.drain() == 0
     assert Errand.get(errand.pk).run.status == "overdue"
+    with timelines.travel(timedelta(days=1)):
+        assert moments.offset == timedelta(days=3)
+    assert moments.offset == timedelta(days=2)
 
 def test_it_is_back(timelines):
     assert moments.offset == timedelta(0)

@@ -147,11 +147,11 @@ def page(following: Following, events: QuerySet[Event], standings: type_standing
     rows = events.filter(type__in=following.types).order_by("timeline_id", "sequence").values_list(*_ROW)[: most + 1]
     workflows = {id.int: registry.current(standing.workflow) for id, standing in standings.items()}  # ints hash quickly
     found: list[StoredEvent[Any]] = [StoredEvent._make((*row, workflows[row[0].int])) for row in rows]
-    erased = {event.timeline for event in found if event.type == EventType.ERASED}  # which is a timeline's last event
+    erased = {event.timeline for event in found if event.type == EventType.ERASED}
     if more := len(found) > most:
         cut = found.pop().timeline
-        its_end = Event.objects.using(events.db).filter(timeline=cut, sequence__gte=standings[cut].head)
-        erased |= set(its_end.filter(type=EventType.ERASED).values_list("timeline_id", flat=True))
+        rest = Event.objects.using(events.db).filter(timeline=cut, type=EventType.ERASED)
+        erased |= set(rest.values_list("timeline_id", flat=True))
     return Page(found, erased, more)
 
 

@@ -139,7 +139,8 @@ def test_what_is_erased_before_it_was_followed_is_not_followed() -> None:
     assert Projection.objects.get(pk=ACCOUNTS.label).error == ""
 
 
-def test_no_part_of_what_is_erased_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("are_revoked", [False, True])
+def test_no_part_of_what_is_erased_is_followed(are_revoked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following_engine, "MOST_EVENTS", 1)
     monkeypatch.setattr(rebuilding, "MOST_EVENTS", 1)
     followed, other = sell("Eve", 5, 6), sell("Mallory", 8, 9)
@@ -147,6 +148,9 @@ def test_no_part_of_what_is_erased_is_followed(monkeypatch: pytest.MonkeyPatch) 
     followed.timeline.erase(reason="asked for it")
     unfollowed = sell("Trudy", 1, 2)
     unfollowed.timeline.erase(reason="asked for it")
+    if are_revoked:
+        for sale in (followed, unfollowed):
+            sale.timeline.revoke_links(reason="asked for it")
 
     rebuild(ACCOUNTS, HERE)
     assert totals() == {"Mallory": 17}

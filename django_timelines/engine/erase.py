@@ -78,7 +78,9 @@ _BY_NAME = frozenset(
 
 
 def erase(snapshot: Snapshot, reason: str, actor: Actor | None = None) -> Snapshot:
-    """Erase what a timeline that has ended says. In one transaction; a second time changes nothing more."""
+    """Erase what a timeline that has ended says. In one transaction; a second time changes nothing more, unless links were
+    revoked since.
+    """
     say_why(reason, _("Say why the timeline is erased."))
     using = snapshot.using
     with transaction.atomic(using=using):
@@ -87,8 +89,9 @@ def erase(snapshot: Snapshot, reason: str, actor: Actor | None = None) -> Snapsh
         if now.status not in ENDED:
             words = {"status": _(now.status)}
             raise Refused(_("Only a timeline that has ended can be erased: it is %(status)s.") % words, "not_ended")
-        if now.state.get("erased"):
-            return now
+        newest = Event.objects.using(using).filter(timeline=now.id, sequence=now.head)
+        if newest.filter(type=EventType.ERASED).exists():
+            return now  # nothing was said since: who revoked links then said why, and who they are
         if above := _open_above(now):
             words = {"timeline": str(above)}
             raise Refused(

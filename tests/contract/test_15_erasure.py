@@ -105,6 +105,22 @@ def test_only_what_has_ended_is_erased_and_only_with_a_reason(django_user_model:
     assert Event.objects.filter(timeline=trip.pk, type="Erased").count() == 1
 
 
+def test_what_is_said_as_links_are_revoked_after_the_erasure_is_erased_once_more(django_user_model: type[User]) -> None:
+    order = told_everything(django_user_model)
+    order.timeline.erase(reason="asked for it")
+    ada = django_user_model.objects.get()
+    Order.get(order.pk).timeline.revoke_links(reason="Ada Lovelace has forwarded it", actor=ada)
+    assert "Ada Lovelace" in everything_of(order)
+
+    Order.get(order.pk).timeline.erase(reason="asked again")
+    Order.get(order.pk).timeline.erase(reason="and again")
+
+    assert "Ada" not in everything_of(order)
+    erased = Event.objects.filter(timeline=order.pk, type="Erased").order_by("sequence")
+    assert [event.data["reason"] for event in erased] == ["asked for it", "asked again"]
+    assert_holds(Order.get(order.pk))
+
+
 def test_an_erased_timeline_of_many_events_is_scrubbed_to_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
     from django_timelines.engine import erase
 

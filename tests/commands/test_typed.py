@@ -106,6 +106,24 @@ def test_revoke_of_an_empty_step_leaves_the_links_to_the_page(say: type_say) -> 
     assert not Event.objects.filter(timeline=order.pk, type="LinksRevoked").exists()
 
 
+@pytest.mark.parametrize(
+    ("verb", "run", "what"),
+    [
+        ("revoke", "[]", "step"),
+        ("revoke", "pay[]", "item"),
+        ("skip", "pay[", "item"),
+        ("assign --nobody", "[x]", "step"),
+    ],
+)
+def test_a_step_or_an_item_that_a_script_has_not_named_is_none(verb: str, run: str, what: str, say: type_say) -> None:
+    order = OrderFactory(upto="pay")
+
+    with pytest.raises(CommandError, match=f"names no {what}: is a variable not set"):
+        say(*verb.split(), str(order.pk), run, "--reason", "the wrong address")
+
+    assert Order.get(order.pk).timeline.head == order.timeline.head
+
+
 @pytest.mark.parametrize("verb", ["--pause", "--resume"])
 def test_schedules_of_an_empty_workflow_are_not_taken_for_a_look(say: type_say, verb: str) -> None:
     with pytest.raises(CommandError, match=f"argument {verb}: it is empty"):

@@ -19,14 +19,14 @@ from ...store import snapshot_of
 from . import finding
 from .base import Answer, Verb, plain, type_options, value_text
 from .explain import standing
-from .typed import word
+from .typed import step_or_item
 
 _FORCE = "Also over an attempt that is being executed, and what may have been done already."
 
 
 def _for_a_step(parser: ArgumentParser) -> None:
     finding.add_timeline(parser)
-    parser.add_argument("step", type=word, metavar="STEP", help="The step's name; of an item: 'make[latte]'.")
+    parser.add_argument("step", type=step_or_item, metavar="STEP", help="The step's name; of an item: 'make[latte]'.")
 
 
 def _for_retry(parser: ArgumentParser) -> None:

@@ -15,19 +15,19 @@ from ...store import snapshot_of
 from . import finding
 from .base import Answer, Verb, plain, type_options
 from .explain import standing
-from .typed import word
+from .typed import step_or_item, word
 
 
 def _for_revoke(parser: ArgumentParser) -> None:
     finding.add_timeline(parser)
     help = "The step that the links lead to; of an item: 'make[latte]'. Default: those to the timeline's page."
-    parser.add_argument("step", type=word, metavar="STEP", nargs="?", help=help)
+    parser.add_argument("step", type=step_or_item, metavar="STEP", nargs="?", help=help)
     parser.add_argument("--reason", required=True, help="Why, for the event.")
 
 
 def _for_assign(parser: ArgumentParser) -> None:
     finding.add_timeline(parser)
-    parser.add_argument("step", type=word, metavar="STEP", help="The step's name; of an item: 'make[latte]'.")
+    parser.add_argument("step", type=step_or_item, metavar="STEP", help="The step's name; of an item: 'make[latte]'.")
     whom = parser.add_mutually_exclusive_group(required=True)
     whom.add_argument("--to", type=word, metavar="NAME", help="The user's name.")
     whom.add_argument("--nobody", action="store_true", help="It is for all who may call it.")

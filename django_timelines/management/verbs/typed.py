@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentTypeError
 
-from ...runs import can_be_stored
+from ...runs import can_be_stored, split_key
 
 MOST = 1_000_000
 
@@ -14,6 +14,14 @@ def word(text: str) -> str:
     if not text:
         raise ArgumentTypeError("it is empty: is a variable not set? Say which is meant.")
     return storable(text)
+
+
+def step_or_item(text: str) -> str:
+    """Read a step, or one of its items: ``make[latte]``. ``make[]`` is not taken for all of them."""
+    step, item, _round = split_key(word(text))
+    if not step or ("[" in text and not item):
+        raise ArgumentTypeError(f"{text!r} names no {'item' if step else 'step'}: is a variable not set?")
+    return text
 
 
 def storable(text: str) -> str:

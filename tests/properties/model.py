@@ -239,8 +239,10 @@ class Model:
 
     def rewind(self, to: str, *, undo: bool) -> str:
         """Begin a new round: what follows from the step is as if it had not run, but for the rows, which undoing is for."""
-        if self.ended or self.cancelling:
+        if self.ended:
             return "refused: settled"
+        if self.cancelling:
+            return "refused: cancelling"
         if self.undoing is not None:
             return "refused: rewinding"
         if STEPS[to].undoes or self.status(to) in ("upcoming", "not taken", "not reached"):

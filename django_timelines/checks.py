@@ -20,7 +20,7 @@ from django.db import connections, router
 from django.urls import NoReverseMatch, reverse
 from django.utils.module_loading import import_string
 
-from . import conf, following, placements, registry
+from . import answers, conf, following, placements, registry
 from .databases import begins_with_lock
 from .exceptions import DeclarationError
 from .forms import form_class
@@ -71,10 +71,12 @@ def _unfit(name: str, path: str) -> tuple[str, str] | None:
         return (
             None if seals else (f"is {path}, which seals nothing", "Name a class with seal(values) and open(sealed).")
         )
-    if not callable(named):
-        return f"is {path}, which cannot be called", "Give the dotted path of a function, with its name."
-    if inspect.iscoroutinefunction(named):
-        return f"is {path}, an async def, which nobody awaits", "Write a plain def."
+    if not callable(named) or isinstance(named, type):
+        return f"is {path}, which is no function", "Give the dotted path of a function, with its name."
+    try:
+        answers.check("", named)
+    except DeclarationError as error:
+        return f"is no policy: {str(error).rstrip('.')}", "Whoever asks awaits nothing, and goes through nothing."
     return None
 
 

@@ -26,6 +26,7 @@ from .exceptions import DeclarationError
 from .forms import form_class
 from .models import Timeline
 from .people import LINK
+from .projections import Projection
 from .steps import Delivery
 
 MIDDLEWARE = "django_timelines.middleware.ActorMiddleware"
@@ -245,11 +246,17 @@ def check_projections(app_configs: Sequence[AppConfig] | None = None, **kwargs: 
                 )
                 hint = "A projection's rows commit with its place: move the model."
                 found.append(Error(message, hint=hint, id="timelines.E013"))
-            if writers.setdefault(model, label) != label:
-                message = f"{writers[model]} and {label} both write {model._meta.label}."
+            other = writers.setdefault(model._meta.concrete_model, label)
+            if other != label and not all(_clears_its_own(following.get(each)) for each in (other, label)):
+                message = f"{other} and {label} both write {model._meta.concrete_model._meta.label}."
                 hint = "A rebuild of one empties it of what the other wrote. Give each a model, or clear() of its own."
                 found.append(Warning(message, hint=hint, id="timelines.W014"))
     return found
+
+
+def _clears_its_own(one: following.Following) -> bool:
+    """Tell whether a rebuild of this projection deletes what its own ``clear`` says, and not all rows of its models."""
+    return one.projection.clear is not Projection.clear
 
 
 @register("timelines")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.test.utils import isolate_apps
 
 from django_timelines import following
 from django_timelines.checks import check_projections
@@ -115,6 +116,32 @@ def test_two_that_write_one_model_are_warned_of() -> None:
 
     (found,) = check_projections()
     assert (found.id, found.msg) == ("timelines.W014", f"ledger.History and {Others.label} both write ledger.Seen.")
+
+
+@isolate_apps("tests.projections")
+def test_two_that_write_one_table_are_warned_of_unless_each_clears_its_own() -> None:
+    class Looked(Seen):
+        class Meta:
+            proxy = True
+            app_label = "ledger"
+
+    def add(self: Any, event: Any) -> None: ...
+
+    def clear(self: Any) -> None: ...
+
+    def declare(name: str, **more: Any) -> None:
+        type(name, (Projection,), {"into": (Looked,), "add": on(Received)(add), "label": f"ledger.{name}", **more})
+
+    declare("Others")
+    (found,) = check_projections()
+    assert (found.id, found.msg) == ("timelines.W014", "ledger.History and ledger.Others both write ledger.Seen.")
+    del following._followings["ledger.Others"], following._followings["ledger.History"]
+
+    declare("One", clear=clear)
+    declare("Two", clear=clear)
+    assert check_projections() == []
+    declare("Three")
+    assert [found.id for found in check_projections()] == ["timelines.W014"]
 
 
 def test_a_model_in_another_database_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from django_timelines.models import Timeline
 from django_timelines.moments import now
 from django_timelines.testing import assert_holds, drain, given, recorded_errors, travel
 from tests.live.sockets import PATIENCE, Socket
+from tests.shop.models import Entry
 from tests.shop.workflows import Order, Paid, plan
 
 from .snippets import ROOT, Reader, blocks
@@ -242,3 +243,25 @@ def test_the_consumer_of_the_how_to_lets_nobody_pay_but_whose_order_it_is(show: 
     assert async_to_sync(pay)(AnonymousUser(), order) == {"refused": "not_allowed"}
     assert async_to_sync(pay)(ada, "nowhere") == {"refused": "unknown_timeline"}
     assert async_to_sync(pay)(ada, order) == {"outcome": "completed"}
+
+
+def test_a_service_without_a_session_calls_a_step_once_by_the_view_of_the_how_to(show: Any) -> None:
+    paid = show("use-the-api.md", "csrf_exempt", __name__="tests.shop.views", __package__="tests.shop")["paid"]
+    order = given(Order).upto("pay").workflow
+
+    def post(**event: Any) -> Any:
+        return paid(RequestFactory().post("/paid/", event, content_type="application/json"))
+
+    first = {"order": str(order.pk), "id": "evt_1", "amount": 5}
+    assert [post(**first).status_code for _ in range(2)] == [204, 204]
+    refused = post(**first | {"id": "evt_2", "amount": 6})
+
+    assert (refused.status_code, refused.content) == (409, b'{"reason": "settled"}')
+
+
+def test_the_router_of_the_how_to_about_going_live_keeps_timelines_and_what_steps_write_together(show: Any) -> None:
+    router = show("go-live.md", "class Router")["Router"]()
+
+    assert [router.db_for_write(model) for model in (Timeline, Entry, User)] == ["timelines", "timelines", None]
+    assert [router.allow_migrate(db, "django_timelines") for db in ("timelines", "default")] == [True, False]
+    assert [router.allow_migrate(db, "auth") for db in ("timelines", "default")] == [False, True]

@@ -23,6 +23,7 @@ from ..exceptions import Conflict
 from ..following import Following
 from ..models import Projection
 from ..signals import projection_stopped
+from . import leaks
 from .bells import next_ring
 from .errors import can_be_shown, described, told
 from .places import StoredEvent
@@ -97,11 +98,15 @@ def hand_over(
 @contextmanager
 def _seeing_whether_it_stands(using: str) -> Iterator[Callable[[], None]]:
     """Yield what sees that the transaction can still be written in, whatever a method has made of an error of the database's."""
-    connection, lost = connections[using], list[DatabaseError]()
+    connection, lost, before = connections[using], list[DatabaseError](), leaks.marks()
 
     def check() -> None:
         if lost:
             raise lost[0]  # of what was written before nothing is left: all is begun again
+        if leaked := leaks.put_back(before):
+            raise TransactionManagementError(
+                f"It left a transaction open in {' and '.join(map(repr, leaked))}. End what it begins: with atomic()."
+            )
         raw: Any = connection.connection
         is_aborted = connection.vendor == "postgresql" and raw is not None and raw.info.transaction_status == ABORTED
         if is_aborted or connection.needs_rollback:
@@ -110,8 +115,11 @@ def _seeing_whether_it_stands(using: str) -> Iterator[Callable[[], None]]:
                 "what may fail into a transaction.atomic() block of its own, and catch the error around that."
             )
 
-    with noting_rollback(connection, lost.append):
-        yield check
+    try:
+        with noting_rollback(connection, lost.append):
+            yield check
+    finally:  # also where a method raises before it ends what it began
+        leaks.put_back(before)
 
 
 @contextmanager

@@ -286,6 +286,28 @@ def test_a_projection_stops_at_the_event_whose_rows_the_database_refuses_only_at
 
 
 @pytest.mark.django_db(transaction=True, databases="__all__")
+@pytest.mark.parametrize(
+    "said", ["django.db.transaction.TransactionManagementError: It left", "ValueError: No sevens."]
+)
+def test_a_projection_stops_where_a_handler_leaves_a_transaction_open(said: str, cause: Any) -> None:
+    def leave_open(event: Any) -> None:
+        transaction.atomic(using=HERE).__enter__()
+        if said.endswith("No sevens."):
+            raise ValueError("No sevens.")
+
+    cause(leave_open)
+    sale = sell("Ada", 5)
+
+    with recorded_errors():
+        while follow_all(HERE):
+            pass
+
+    assert not connections[HERE].in_atomic_block
+    assert row().error.startswith(f"count failed at event 8 of {sale.pk}. {said}")
+    assert (totals(), Seen.objects.filter(type="Received").count()) == ({}, 1)
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
 def test_what_mariadb_has_rolled_back_is_begun_again_though_a_handler_swallows_the_error(cause: Any) -> None:
     if connections[HERE].vendor != "mysql":
         pytest.skip("Elsewhere nothing can be written after such an error")

@@ -26,6 +26,7 @@ from ..signals import projection_stopped
 from . import leaks
 from .bells import next_ring
 from .errors import can_be_shown, described, told
+from .patience import Patience, conflict_if_transient
 from .places import StoredEvent
 
 logger = logging.getLogger("django_timelines")
@@ -45,9 +46,15 @@ class HandlerFailed(Exception):
 def begin_new(using: str, since: datetime | None = None) -> None:
     """Give each projection of the code that has none yet a row: it reacts to what happens from now on, or since then."""
     now, rows, labels = moments.now(), Projection.objects.using(using), known.labels()
-    if labels and (new := set(labels).difference(rows.values_list("label", flat=True))):
+    patience = Patience()
+    while labels and (new := set(labels).difference(rows.values_list("label", flat=True))):
         fresh = [Projection(label=label, since=since or now, walk=now) for label in sorted(new)]
-        rows.bulk_create(fresh, ignore_conflicts=True)
+        try:
+            with conflict_if_transient(using):
+                rows.bulk_create(fresh, ignore_conflicts=True)
+            return
+        except Conflict as conflict:  # several at once, of which MariaDB lets one begin again
+            patience.after(conflict)
 
 
 def take(following: Following, using: str, *, waits: bool = False) -> Projection | None:

@@ -238,6 +238,24 @@ def test_what_the_database_wants_begun_again_is_begun_again() -> None:
     assert Projection.objects.get(pk=ACCOUNTS.label).error == ""
 
 
+def test_who_meets_a_deadlock_as_several_note_new_projections_begins_again() -> None:
+    asked: list[str] = []
+
+    def first_is_refused(execute: Any, sql: str, *more: Any) -> Any:
+        if sql.startswith("INSERT"):
+            asked.append(sql)
+            if len(asked) == 1:
+                raise OperationalError("deadlock detected") from _Deadlock()
+        return execute(sql, *more)
+
+    Projection.objects.all().delete()
+    with connections[HERE].execute_wrapper(first_is_refused):
+        begin_new(HERE)
+
+    assert len(asked) == 2
+    assert {one.label for one in Projection.objects.all()} == set(following.labels())
+
+
 @pytest.mark.usefixtures("row_locks")
 def test_the_old_rows_are_read_until_a_rebuild_is_done_and_timelines_go_on() -> None:
     sell("Ada", 5, 6)

@@ -17,7 +17,6 @@ def test_the_shop_on_sqlite_with_the_embedded_worker(demo: Site, browser: Browse
 
 @pytest.mark.postgres
 @pytest.mark.redis
-@pytest.mark.timeout(180)  # a database, five processes that start and end, and a machine that is asked again
 def test_the_shop_on_postgres_and_redis_with_workers(
     production: Site, browser: Browser, context: BrowserContext
 ) -> None:

@@ -31,7 +31,6 @@ def test_somebody_gives_on_sqlite_with_the_embedded_worker(new_demo: Site, conte
 
 @pytest.mark.postgres
 @pytest.mark.redis
-@pytest.mark.timeout(180)  # a database, and five processes that start and end
 def test_somebody_gives_on_postgres_and_redis_with_rq_workers(production: Site, context: BrowserContext) -> None:
     give(context, production, "rq@example.org")
 

@@ -14,7 +14,7 @@ from . import sites
 from .sites import Site
 from .visitors import TURN, expect_step, expect_the_same, log_in, mark, step
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.browser
 AN_IMPORT = 120_000  # ms in which a busy machine has read the file
 MOVING = re.compile(r"[1-9][\d,]* · [\d,]+ per (second|minute)")
 STORY = [

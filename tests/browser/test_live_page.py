@@ -192,7 +192,6 @@ def look_through(page: Page, proxy: Proxy, signup: Signup, state: str) -> None:
     expect(page.locator("[data-timelines]")).to_have_attribute("data-timelines-state", state, timeout=PATIENCE)
 
 
-@pytest.mark.timeout(180)  # a page waits for twice as long each time before it tries a socket again
 def test_where_each_socket_is_cut_once_it_is_open_the_page_is_streamed_to_until_one_lasts(
     visitor, proxy, signup, monkeypatch
 ):

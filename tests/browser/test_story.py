@@ -48,7 +48,6 @@ def test_the_story_on_sqlite_with_the_embedded_worker(demo: Site, browser: Brows
 
 @pytest.mark.postgres
 @pytest.mark.redis
-@pytest.mark.timeout(180)  # a database, five processes that start and end, and a lease that runs out
 def test_the_story_on_postgres_and_redis_with_a_worker_killed_in_the_middle(
     production: Site, browser: Browser, context: BrowserContext
 ) -> None:

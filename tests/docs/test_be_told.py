@@ -94,7 +94,6 @@ print("Told.")
 """
 
 
-@pytest.mark.timeout(180)  # half a dozen processes, each of which starts Django
 def test_who_follows_the_how_to_about_being_told_hears_of_a_blocked_step(tmp_path: Path) -> None:
     reader = Reader(tmp_path, search=str(ROOT))
     reader.run("-m", "django", "startproject", "mysite", ".")

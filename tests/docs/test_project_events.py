@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from .snippets import ROOT, Reader, blocks
 
 PAGE = ROOT / "docs" / "howto" / "project-events.md"
@@ -65,7 +63,6 @@ print("Followed.")
 """
 
 
-@pytest.mark.timeout(180)  # half a dozen processes, each of which starts Django
 def test_who_follows_the_how_to_about_projections_has_accounts(tmp_path: Path) -> None:
     reader = Reader(tmp_path, search=str(ROOT))
     reader.run("-m", "django", "startproject", "mysite", ".")

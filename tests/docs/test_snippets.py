@@ -66,14 +66,12 @@ def show(db: None) -> Iterator[Callable[..., dict[str, Any]]]:
     registry._declarations.update(before)
 
 
-@pytest.mark.timeout(180)  # half a dozen processes, each of which starts Django
 def test_who_follows_the_readme_is_greeted(reader: Reader) -> None:
     reader.follow(README)
 
     assert "Greeted." in reader.run("-c", GREETING)
 
 
-@pytest.mark.timeout(180)  # a dozen processes, each of which starts Django
 def test_who_follows_the_tutorial_has_a_sign_up_page_and_its_tests(reader: Reader) -> None:
     reader.follow(DOCS / "tutorial.md")
     tests = [text for language, text in blocks(DOCS / "howto" / "test-workflows.md") if language == "python"]

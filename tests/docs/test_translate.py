@@ -68,7 +68,6 @@ def test_the_words_for_what_happened_are_those_of_the_events() -> None:
     assert {word.title().replace(" ", "") for word in EVENTS} == set(EventType)
 
 
-@pytest.mark.timeout(180)  # makemessages reads all of the package
 @pytest.mark.skipif(not shutil.which("msgfmt"), reason="needs the tools of gettext")
 def test_who_follows_the_how_to_about_translating_reads_german(tmp_path: Path) -> None:
     reader = Reader(tmp_path, search=str(ROOT))

@@ -85,7 +85,7 @@ def test_of_workers_in_many_processes_never_more_are_inside_than_may_be(processe
         say(process)
 
     assert ready == ["ready\n"] * 4
-    assert [process.wait(timeout=50) for process in processes] == [0] * 4
+    assert [process.wait(timeout=150) for process in processes] == [0] * 4
     assert_all_came_and_never_too_many(20)
 
 

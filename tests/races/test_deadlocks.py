@@ -127,7 +127,6 @@ def locked_by_another() -> Iterator[Any]:
     started.answer()
 
 
-@pytest.mark.timeout(120)
 def test_a_body_that_goes_on_after_a_deadlock_runs_again_if_what_it_wrote_is_gone(
     locked_by_another: Any, place: Any
 ) -> None:

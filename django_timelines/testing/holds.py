@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db import router
+from django.db import router, transaction
 
 from ..engine.history import state_at
 from ..models import Timeline
@@ -13,17 +13,23 @@ from ..workflows import Workflow
 def assert_holds(timeline: Timeline | Workflow | None = None) -> None:
     """Check a timeline (all of them, if none is named): its events are numbered without a gap, and its row is their fold.
 
-    So are the rows of its open runs, of which there is one until it has ended.
+    So are the rows of its open runs, of which there is one until it has ended. Nobody writes it meanwhile: a worker that
+    does waits.
     """
     if timeline is None:
         for one in Timeline.objects.using(router.db_for_write(Timeline)):
-            _check(one)
+            _hold_and_check(one)
     else:
-        _check(timeline if isinstance(timeline, Timeline) else timeline.timeline)
+        _hold_and_check(timeline if isinstance(timeline, Timeline) else timeline.timeline)
+
+
+def _hold_and_check(timeline: Timeline) -> None:
+    with transaction.atomic(using=timeline.using):
+        timeline.refresh_from_db(from_queryset=Timeline.objects.using(timeline.using).select_for_update())
+        _check(timeline)
 
 
 def _check(timeline: Timeline) -> None:
-    timeline.refresh_from_db()
     sequences = list(timeline.events.order_by("sequence").values_list("sequence", flat=True))
     _same(timeline, "the sequence of its events", sequences, list(range(1, timeline.head + 1)))
     state = state_at(timeline.pk, timeline.using, timeline.head)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import OperationalError, transaction
 
 from django_timelines.engine import clock
 from django_timelines.exceptions import Unknown
@@ -16,7 +16,9 @@ from django_timelines.models import Lease, Timeline
 from django_timelines.placements import embedded
 from django_timelines.signals import appended
 from django_timelines.testing import Crash, assert_holds, crash_at, deliver_twice, drain, fail_step, given, travel
+from django_timelines.testing import holds as holds_module
 from django_timelines.testing.due import carry_out, next_due
+from django_timelines.testing.patching import wrapped
 from django_timelines.workflows import RetryAfter
 from tests.shop.here import HERE
 from tests.shop.models import Entry
@@ -409,6 +411,25 @@ def test_what_does_not_hold_is_said(broken: Callable[[Any], Any], said: str, com
         transaction.set_rollback(True, using=HERE)
 
     assert rows.values("state", "status").get() == rows_before
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_nobody_writes_while_it_looks(elsewhere: Callable[[Callable[[], Any]], None]) -> None:
+    order = upto("pay")
+    came_too_late: list[bool] = []
+
+    def write() -> None:
+        try:
+            with transaction.atomic(using=HERE):
+                Timeline.objects.select_for_update(nowait=True).get(pk=order.pk)
+                Order.get(order.pk).pay(amount=5)
+        except OperationalError:
+            came_too_late.append(True)
+
+    with wrapped(holds_module, "state_at", lambda fold: lambda *args: (fold(*args), elsewhere(write))[0]):
+        assert_holds(order)
+
+    assert came_too_late == [True]
 
 
 def test_what_waits_for_another_attempt_is_not_drained_with_it_however_short_the_wait() -> None:

@@ -75,6 +75,9 @@ def afresh() -> Iterator[None]:
     given_back.clear()
     yield
     moments.offset = timedelta(0)
+    for thread in threading.enumerate():
+        if thread.name == "timelines-stop":  # who ended a worker, and may be looking still whom to end
+            thread.join(60)
 
 
 @pytest.fixture(autouse=True)
@@ -131,7 +134,7 @@ def elsewhere() -> Callable[[Callable[[], Any]], None]:
 
         thread = threading.Thread(target=work)
         thread.start()
-        thread.join(timeout=20)
+        thread.join(timeout=60)
         assert not thread.is_alive(), "the other connection waits for a lock that the body holds"
 
     return do

@@ -58,6 +58,7 @@ def served() -> Iterator[LiveSite]:
     site = LiveSite()
     yield site
     site.stop()
+    site.kept.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from typing import Any
 
@@ -12,6 +11,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpRequest, HttpResponse
 
 from django_timelines.live.asgi import with_sockets
+from tests.ports import kept_port
 
 POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
@@ -32,9 +32,7 @@ class LiveSite:
     """The tests' project, served. It can be stopped and started again at the same address."""
 
     def __init__(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.kept, self.port = kept_port()
         self.address = f"http://127.0.0.1:{self.port}"
         self.start()
 

@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
@@ -101,7 +102,7 @@ def production(directory: Path) -> Iterator[Site]:
             BASE_URL=address,
             OUTBOX_STALL_FILE=str(stall_file),
             MEDIA_ROOT=str(directory / "uploads"),
-            TIMELINES_LEASE="3",
+            TIMELINES_LEASE="10",
             DJANGO_SUPERUSER_PASSWORD="demo",
         )
         for words in (
@@ -117,6 +118,7 @@ def production(directory: Path) -> Iterator[Site]:
         run("manage.py", "timelines_clock", "-v", "0", stdout=subprocess.DEVNULL)
         server = ["-m", "uvicorn", "example_project.asgi:application", "--lifespan=off", "--log-level=warning"]
         run(*server, "--fd", str(listener.fileno()), pass_fds=[listener.fileno()])
+        urllib.request.urlopen(address, timeout=150).close()  # until it answers: all have started, or nearly
         yield Site(address, database, stall_file, workers)
 
 

@@ -14,7 +14,7 @@ from .live_site import LiveSite
 from .visitors import contrasts_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-PATIENCE = 20_000  # ms
+PATIENCE = 60_000  # ms
 WORKFLOWS = f"{LIST}workflows/"
 PARCEL = f"{WORKFLOWS}workflows.Parcel/"
 

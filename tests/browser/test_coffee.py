@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from .sites import Site
 from .visitors import TURN, expect_step, expect_the_same, log_in, mark, order_coffee
@@ -44,7 +44,9 @@ def hand_over(site: Site, page: Page, counter: Page) -> None:
     waiting = counter.locator("article", has_text="Ada")
     expect(waiting).to_contain_text("latte, mocha", timeout=TURN)
     expect_the_same(counter)
-    waiting.get_by_role("button", name="Hand over").click()
+    button = waiting.get_by_role("button", name="Hand over")
+    expect_to_stay(counter, button)
+    button.click()
 
     expect(counter.get_by_text("Handed over to Ada.")).to_be_visible()
     expect(counter.get_by_text("Nothing to hand over.")).to_be_visible()
@@ -59,6 +61,15 @@ def hand_over(site: Site, page: Page, counter: Page) -> None:
     expect_step(page, "make[latte]", "Completed")
     page.get_by_role("link", name="Order", exact=True).click()
     expect(page.get_by_role("heading", name="Your order")).to_be_visible()
+
+
+def expect_to_stay(page: Page, button: Locator) -> None:
+    """Expect that somebody may press it for as long as they like: nothing new is put into its place as the page refreshes."""
+    there = button.element_handle()
+    for _ in range(2):  # at the second answer the page has taken the first one
+        with page.expect_response(page.url):
+            pass
+    assert there.evaluate("button => button.isConnected")
 
 
 def decline(site: Site, page: Page, counter: Page) -> None:

@@ -12,7 +12,7 @@ from tests.shop.workflows import Draft, Order, Poll, Trip
 from .live_site import LiveSite
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-PATIENCE = 20_000  # ms
+PATIENCE = 60_000  # ms
 
 
 def look(context: BrowserContext, page: Page, site: LiveSite, workflow: Draft | Order | Poll | Trip) -> None:

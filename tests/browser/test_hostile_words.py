@@ -19,7 +19,7 @@ from .conftest import served
 from .live_site import LiveSite
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-PATIENCE = 20_000  # ms
+PATIENCE = 60_000  # ms
 HOSTILE = "'\"></title><img src=x data-hostile onerror=ran=1><script data-hostile>ran=1</script>{{ 7 }}"
 
 

@@ -15,7 +15,7 @@ from .sites import Site
 from .visitors import TURN, expect_step, expect_the_same, log_in, mark, step
 
 pytestmark = pytest.mark.browser
-AN_IMPORT = 120_000  # ms in which a busy machine has read the file
+AN_IMPORT = 240_000  # ms in which a busy machine has read the file
 MOVING = re.compile(r"[1-9][\d,]* · [\d,]+ per (second|minute)")
 STORY = [
     ("TimelineStarted", ""),
@@ -48,9 +48,9 @@ def test_an_import_shows_how_far_it_is_also_to_who_comes_late_and_ends_when_it_i
 
     expect(bar(page)).to_be_visible(timeout=TURN)
     expect(step(page, "load_rows")).to_contain_text(MOVING, timeout=TURN)
-    late = context.new_page()
-    late.goto(page.url)
-    assert re.search(r"[1-9]", step(late, "load_rows").locator(".timelines-done p").inner_text(timeout=1_000))
+    came_late = context.new_page().goto(page.url)
+    assert came_late is not None
+    assert MOVING.search(came_late.text())
     with log_in(browser, demo.address) as staff:
         cancel(staff.new_page(), demo, timeline)
 
@@ -76,16 +76,16 @@ def test_an_import_tells_in_the_end_what_it_did(demo: Site, page: Page, tmp_path
 def test_a_worker_that_is_killed_half_way_costs_one_batch_on_postgres_and_redis(
     production: Site, page: Page, tmp_path: Path
 ) -> None:
-    timeline = upload(page, production, tmp_path, 8_000)
+    timeline = upload(page, production, tmp_path, 16_000)
     mark(page)
     expect(step(page, "load_rows")).to_contain_text(MOVING, timeout=TURN)
 
     production.kill_runner_of(timeline, "load_rows")
     left = production.contacts()
-    finish(page, "7920", "80")
+    finish(page, "15840", "160")
 
-    assert 0 < left[0] < 7_920
-    assert production.contacts() == (7_920, 7_920)
+    assert 0 < left[0] < 15_840
+    assert production.contacts() == (15_840, 15_840)
     assert ("AttemptInterrupted", "load_rows") in production.events(timeline)
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, WebSocketRoute, expect
 
-TURN = 20_000  # ms in which a page must have changed: a lease of 3 s, a page that reloads every 5 s, a busy machine
+TURN = 60_000  # ms in which a page must have changed: a lease of 10 s, a page that reloads every 5 s, a busy machine
 
 CONTRASTS = """elements => {
   const rgb = text => text.match(/[\\d.]+/g).map(Number);

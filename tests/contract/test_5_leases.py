@@ -281,7 +281,7 @@ def expiry(order: Order) -> datetime:
 
 def lengthened(order: Order, beyond: datetime) -> datetime:
     """Wait until the stored lease ends later than that; return when."""
-    return eventually(lambda: (at := expiry(order)) > beyond and at, seconds=15)  # type: ignore[no-any-return]
+    return eventually(lambda: (at := expiry(order)) > beyond and at)  # type: ignore[no-any-return]
 
 
 def test_a_body_that_blocks_for_longer_than_its_lease_keeps_it_by_itself(

@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 
 from django_timelines import conf
+from django_timelines.engine import stopping
 
 from . import findings, points, workflows, world
 from .scenario import Scenario
@@ -107,6 +108,7 @@ def _enter(case: Case) -> None:
     _place(case)
     workflows.trouble.update(case.scenario.trouble)
     conf.LONGEST_BATCH, conf.LOOK_EVERY, conf.SHOW_EVERY = math.inf, 0, 0  # the same points however slow the machine is
+    stopping.LAST = world.PATIENCE
     case.scenario.deploy()
     listen()
     points.watch(world.USING)

@@ -12,6 +12,7 @@ NAMES = {"sqlite": "sqlite", "postgresql": "postgres", "mysql": "mariadb"}
 
 
 @pytest.mark.redis
+@pytest.mark.timeout(600)  # it begins no scenario after 15 seconds, and ends the one that it is at
 def test_all_goes_on_wherever_a_process_died() -> None:
     database = NAMES[connection.vendor]
     without_coverage = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 import uuid
 from collections import deque
@@ -42,6 +43,9 @@ def listen() -> None:
 
 def work() -> None:
     """Be a worker: answer all bells, and those that are rung meanwhile, until somebody ends it."""
+    for thread in threading.enumerate():
+        if thread.name == "timelines-stop":  # who ended the one before it, and may be looking still whom to end
+            thread.join(world.PATIENCE)
     stopping.clear()
     while heard and not stopping.is_set():
         answer.answer(**heard.popleft().as_json())

@@ -65,7 +65,7 @@ WRITTEN = (
     Seen,
     Thanks,
 )
-PATIENCE = 30  # seconds after which a process hangs
+PATIENCE = 120  # seconds after which a process hangs
 
 
 @dataclass(frozen=True)

@@ -29,15 +29,17 @@ class Census(Workflow):
     @step
     def begin(self) -> None: ...
 
-    @step(after=begin, manual=True, timeout=timedelta(seconds=0.3))
+    @step(after=begin, manual=True, timeout=timedelta(seconds=2))
     def count(self, ways: str) -> None:
         connection = connections[HERE]
         if ways == "while it waits for the answer":
             with connection.cursor() as cursor:
-                cursor.execute({"mysql": "SELECT 7 + SLEEP(2)", "postgresql": "SELECT pg_sleep(2)"}[connection.vendor])
+                cursor.execute(
+                    {"mysql": "SELECT 7 + SLEEP(30)", "postgresql": "SELECT pg_sleep(30)"}[connection.vendor]
+                )
         elif ways == "before it reads the answer":
             ask_without_reading("SELECT 7")
-            time.sleep(2)  # until it is interrupted
+            time.sleep(30)  # until it is interrupted
 
 
 def ask_without_reading(query: str) -> None:

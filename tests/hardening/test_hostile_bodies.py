@@ -35,6 +35,12 @@ from .workflows import Box, Slow, Whisper
 pytestmark = pytest.mark.django_db(databases="__all__", transaction=True)
 
 
+@pytest.fixture(autouse=True)
+def in_no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what is left be given back, however slow the machine is."""
+    monkeypatch.setattr(stopping_module, "LAST", 60)
+
+
 def failure_of(what: Callable[[Any], None], step: str) -> dict[str, Any]:
     """Return the error that is recorded of this body."""
     plan[step] = what
@@ -132,6 +138,7 @@ BAD = {
 }
 
 
+@pytest.mark.usefixtures("timers")
 @pytest.mark.parametrize("step", ["inside", "outside"])
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.__name__)
 def test_the_attempt_fails_and_says_so(bad: Callable[[Any], None], step: str) -> None:
@@ -144,6 +151,7 @@ def test_the_attempt_fails_and_says_so(bad: Callable[[Any], None], step: str) ->
     assert Slow.start().inside.status == "due"  # the connection is as good as new
 
 
+@pytest.mark.usefixtures("timers")
 def test_a_transaction_that_was_left_open_on_a_closed_connection_breaks_it_for_nobody_else() -> None:
     error = failure_of(leaves_a_transaction_open_and_closes, "outside")
 
@@ -151,11 +159,13 @@ def test_a_transaction_that_was_left_open_on_a_closed_connection_breaks_it_for_n
     assert Slow.start().inside.status == "due"
 
 
+@pytest.mark.usefixtures("timers")
 @pytest.mark.parametrize("step", ["inside", "outside"])
 def test_what_cannot_be_encoded_fails_the_attempt(step: str) -> None:
     assert failure_of(sets_what_cannot_be_encoded, step)["message"]
 
 
+@pytest.mark.usefixtures("timers")
 @pytest.mark.parametrize("closes", [closes_the_connection, breaks_the_connection])
 def test_an_exactly_once_body_that_loses_its_connection_fails_and_rolls_back(closes: Callable[[Any], None]) -> None:
     def write_and_close(workflow: Any) -> None:
@@ -168,6 +178,7 @@ def test_an_exactly_once_body_that_loses_its_connection_fails_and_rolls_back(clo
     assert not Entry.objects.filter(text="before").exists()
 
 
+@pytest.mark.usefixtures("timers")
 @pytest.mark.parametrize("closes", [closes_the_connection, breaks_the_connection])
 def test_an_outside_effect_is_recorded_although_its_body_closed_the_connection(closes: Callable[[Any], None]) -> None:
     plan["outside"] = closes
@@ -177,6 +188,7 @@ def test_an_outside_effect_is_recorded_although_its_body_closed_the_connection(c
     assert Slow.get(slow.pk).outside.status == "completed"
 
 
+@pytest.mark.usefixtures("timers")
 def test_a_process_that_a_body_forked_ends_where_the_body_ends() -> None:
     pids: list[int] = []
 
@@ -312,6 +324,7 @@ def test_a_timeout_ends_an_async_body_before_its_attempt_ends(
     assert ended_by_then == [True]
 
 
+@pytest.mark.usefixtures("timers")
 def test_an_async_body_ends_with_an_alarm_that_ends_who_waits_for_it() -> None:
     ended: list[bool] = []
 
@@ -335,6 +348,7 @@ def test_an_async_body_ends_with_an_alarm_that_ends_who_waits_for_it() -> None:
     assert (error["message"], ended) == ("The job takes too long.", [True])
 
 
+@pytest.mark.usefixtures("timers")
 def test_an_alarm_of_somebody_else_still_rings() -> None:
     heard: list[int] = []
     before = signal.signal(signal.SIGALRM, lambda number, frame: heard.append(number))
@@ -459,17 +473,21 @@ def two_that_block() -> Iterator[list[Slow]]:
 def stop_soon() -> None:
     ends = threading.Thread(target=stop, args=[0])
     ends.start()
-    ends.join(20)
+    ends.join(90)
     assert not ends.is_alive()
 
 
 @pytest.mark.usefixtures("row_locks")
-def test_a_worker_that_ends_waits_for_no_timeline_that_somebody_holds(two_that_block: list[Slow]) -> None:
+def test_a_worker_that_ends_waits_for_no_timeline_that_somebody_holds(
+    two_that_block: list[Slow], monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, second = two_that_block
+    monkeypatch.setattr(stopping_module, "LAST", 0.5)
 
     with transaction.atomic(using=HERE):
         Timeline.objects.select_for_update().get(pk=first.pk)
         stop_soon()
+        eventually(lambda: Run.objects.filter(timeline=second.pk, step="outside_long", status="retrying").exists())
         left = {run.timeline_id: run.status for run in Run.objects.filter(step="outside_long")}
 
     assert left == {first.pk: "running", second.pk: "retrying"}
@@ -495,7 +513,7 @@ def test_what_cannot_be_given_back_keeps_nothing_else_from_it(
     assert "outside_long could not be given back" in caplog.text
 
 
-@pytest.mark.usefixtures("on_sigterm")
+@pytest.mark.usefixtures("on_sigterm", "timers")
 def test_a_worker_that_ends_lets_a_body_end_within_its_grace_and_takes_nothing_more(ends: Any) -> None:
     plan["outside"] = lambda workflow: signal.raise_signal(signal.SIGTERM)
     slow = Slow.start()

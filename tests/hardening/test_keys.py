@@ -25,13 +25,13 @@ def at_once(times: int, do: Callable[[], Any]) -> list[Any]:
 
     def one() -> Any:
         try:
-            line.wait(timeout=20)
+            line.wait(timeout=60)
             return do()
         finally:
             connections.close_all()
 
     with ThreadPoolExecutor(times) as pool:
-        return [begun.result(timeout=20) for begun in [pool.submit(one) for _ in range(times)]]
+        return [begun.result(timeout=60) for begun in [pool.submit(one) for _ in range(times)]]
 
 
 def test_two_starts_without_a_key_are_two_timelines_even_if_none_was_written() -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from django.db import connections, transaction
 
+from django_timelines.engine import orphans
+from django_timelines.engine import stopping as stopping_engine
 from django_timelines.engine.stopping import stop
 from django_timelines.placements import stopping
 from django_timelines.testing import drain, recorded_errors, travel
@@ -21,12 +23,20 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
 VENDOR = connections[HERE].vendor
-LONG_SECONDS = 20  # and more, for which nobody waits
-LONG = {"postgresql": "SELECT pg_sleep(25)", "mysql": "SELECT BENCHMARK(400000000, MD5('seat'))"}
+LONG_SECONDS = 90  # and more, for which nobody waits
+LONG = {"postgresql": "SELECT pg_sleep(100)", "mysql": "SELECT BENCHMARK(2000000000, MD5('seat'))"}
 AT_WORK = {
     "postgresql": "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND state = 'active'",
     "mysql": "SELECT info FROM information_schema.processlist WHERE db = DATABASE() AND info IS NOT NULL",
 }
+
+
+@pytest.fixture(autouse=True)
+def in_no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the database hear that a query is over, and the worker give it back, however slow the machine is."""
+    monkeypatch.setattr(orphans, "PATIENCE", 30)
+    monkeypatch.setattr(stopping_engine, "LAST", 60)
+    monkeypatch.setattr(stopping_engine, "MOMENT", 30)
 
 
 class Seat(Workflow):
@@ -35,16 +45,16 @@ class Seat(Workflow):
     @step
     def begin(self) -> None: ...
 
-    @step(after=begin, manual=True, timeout=timedelta(seconds=1), retry=Retry(2))
+    @step(after=begin, manual=True, timeout=timedelta(seconds=4), retry=Retry(2))
     def inside(self) -> None:
         take("inside", ask)
 
-    @step(after=begin, manual=True, timeout=timedelta(seconds=1), retry=Retry(2))
+    @step(after=begin, manual=True, timeout=timedelta(seconds=4), retry=Retry(2))
     def inside_a_block(self) -> None:
         with transaction.atomic(using=HERE):
             take("inside_a_block", ask)
 
-    @step(after=begin, manual=True, timeout=timedelta(seconds=1), retry=Retry(2))
+    @step(after=begin, manual=True, timeout=timedelta(seconds=4), retry=Retry(2))
     def with_the_driver(self) -> None:
         take("with_the_driver", lambda: connections[HERE].connection.cursor().execute(LONG[VENDOR]))
 
@@ -52,7 +62,7 @@ class Seat(Workflow):
     def without_limit(self) -> None:
         take("without_limit", ask)
 
-    @step(after=begin, manual=True, timeout=timedelta(seconds=1), retry=Retry(2), delivery=AT_LEAST_ONCE)
+    @step(after=begin, manual=True, timeout=timedelta(seconds=4), retry=Retry(2), delivery=AT_LEAST_ONCE)
     def outside(self) -> None:
         with transaction.atomic(using=HERE):
             take("outside", ask)
@@ -102,7 +112,7 @@ def test_the_next_attempt_does_not_wait_for_the_query_of_the_one_that_was_interr
 
     with recorded_errors():
         work()
-    eventually(lambda: not goes_on(), seconds=5)
+    eventually(lambda: not goes_on())
     with travel(timedelta(minutes=10)):
         work()
 
@@ -121,7 +131,7 @@ def test_nor_for_that_of_a_worker_that_was_told_to_end(place: Any) -> None:
     worker = Started(drain)
     eventually(goes_on)
     stop(0)
-    eventually(lambda: not goes_on(), seconds=5)
+    eventually(lambda: not goes_on())
     worker.answer()
     stopping.clear()
     drain()

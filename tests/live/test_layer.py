@@ -8,7 +8,6 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from socket import socket as tcp_socket
 
 import pytest
 import redis
@@ -21,6 +20,7 @@ from django_timelines.live.layer import EVERY, group_of, shared_layer
 from django_timelines.live.threads import in_thread
 from django_timelines.signals import paused
 from example_project.signup.workflows import Signup
+from tests.ports import kept_port
 from tests.settings.base import BASE_DIR
 
 from .elsewhere import layer_at
@@ -34,9 +34,7 @@ class Redis:
     """A Redis server of this test alone."""
 
     def __init__(self) -> None:
-        with tcp_socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.kept, self.port = kept_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.start()
 
@@ -45,7 +43,7 @@ class Redis:
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", *quiet]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         with redis.Redis.from_url(
-            self.url, retry=redis.retry.Retry(redis.backoff.ConstantBackoff(0.02), 500)
+            self.url, retry=redis.retry.Retry(redis.backoff.ConstantBackoff(0.02), 3000)
         ) as client:
             client.ping()
 
@@ -66,6 +64,7 @@ def server(settings, monkeypatch) -> Iterator[Redis]:
     monkeypatch.setattr(sender, "PATIENCE", PATIENCE)  # of a machine that has much else to do
     yield server
     server.stop()
+    server.kept.close()
 
 
 async def until(condition) -> None:
@@ -85,7 +84,7 @@ def activate_elsewhere(server: Redis, signup: Signup) -> None:
         server.url,
         str(signup.pk),
     ]
-    subprocess.run(command, check=True, cwd=BASE_DIR, timeout=PATIENCE)
+    subprocess.run(command, check=True, cwd=BASE_DIR)
 
 
 def test_a_commit_in_another_process_reaches_the_socket(server, visitor, signup, monkeypatch):

@@ -34,14 +34,15 @@ type_start = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def start() -> Iterator[type_start]:
-    """Start such a worker, with leases of so many seconds; end it with the test, whatever happens."""
+    """Start such a worker, with leases of so many seconds, and ``last`` for what it gives back; end it with the test."""
     queue = django_rq.get_queue(QUEUE)
     queue.empty()
     processes: list[subprocess.Popen[str]] = []
 
-    def run(worker: str, lease: float = 60) -> "subprocess.Popen[str]":
+    def run(worker: str, lease: float = 60, last: float = 30) -> "subprocess.Popen[str]":
         databases = json.dumps({alias: str(connections[alias].settings_dict["NAME"]) for alias in connections})
-        command = [sys.executable, "-m", "tests.placements.worker", databases, worker, PLACES[worker], str(lease)]
+        command = [sys.executable, "-m", "tests.placements.worker", databases, worker, PLACES[worker]]
+        command += [str(lease), str(last)]
         process = subprocess.Popen(command, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         processes.append(process)
         return process

@@ -44,7 +44,7 @@ def test_who_executes_a_body_that_blocks_keeps_its_lease_until_it_dies(
 
     seen = {claimed}
     while len(seen) < 3 or max(seen) < claimed + timedelta(seconds=LEASE):  # by then what the claim wrote has ended
-        seen.add(eventually(lambda: (at := expiry(watch)) not in seen and at, seconds=20))
+        seen.add(eventually(lambda: (at := expiry(watch)) not in seen and at))
     clock.tick(HERE)
 
     assert types(watch) == ["StepDue", "AttemptStarted"]

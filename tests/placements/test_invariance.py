@@ -44,7 +44,7 @@ def until() -> Iterator[type_until]:
     embedded.worker.start()
 
     def settle(workflow: Any, step: str, wanted: str) -> Any:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 100
         while time.monotonic() < deadline:
             SimpleWorker([queue], connection=queue.connection).work(burst=True, logging_level="WARNING")
             tasks_worker.work()

@@ -26,6 +26,7 @@ from rq.suspension import resume, suspend
 from django_timelines import conf, placements
 from django_timelines.actors import SYSTEM
 from django_timelines.engine import answer
+from django_timelines.engine import stopping as stopping_engine
 from django_timelines.engine.answer import run_from
 from django_timelines.engine.claim import claim
 from django_timelines.engine.runner import Runner
@@ -237,8 +238,9 @@ def ends_twice() -> Iterator[Callable[[signal.Signals], Callable[[Any], None]]]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_worker_that_is_told_to_end_twice_gives_its_attempt_back_at_once(
-    number: signal.Signals, queue: Any, settings: Any, ends_twice: Any
+    number: signal.Signals, queue: Any, settings: Any, ends_twice: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(stopping_engine, "LAST", 60)
     settings.TIMELINES = {**settings.TIMELINES, "GRACE": 60}
     [order] = orders(1)
     plan["pack"] = ends_twice(number)

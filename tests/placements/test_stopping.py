@@ -46,7 +46,7 @@ def test_a_worker_that_ends_gives_its_attempt_back_at_once(
     watch = watching(kind, worker, place)
 
     process.send_signal(signal.SIGTERM)
-    process.wait(timeout=30)
+    process.wait(timeout=90)
 
     run = eventually(lambda: (run := run_of(watch, kind))["status"] == "retrying" and run)
     assert (run["attempt"], Lease.objects.count()) == (0, 0)
@@ -61,7 +61,7 @@ def test_so_does_a_worker_that_ctrl_c_ends(start: type_start, place: Any) -> Non
     watch = watching("outside", "rq.SimpleWorker", place)
 
     process.send_signal(signal.SIGINT)
-    process.wait(timeout=30)
+    process.wait(timeout=90)
 
     run = run_of(watch, "outside")
     assert (run["status"], run["attempt"], Lease.objects.count()) == ("retrying", 0, 0)
@@ -69,13 +69,13 @@ def test_so_does_a_worker_that_ctrl_c_ends(start: type_start, place: Any) -> Non
 
 @pytest.mark.usefixtures("row_locks")
 def test_a_worker_that_cannot_give_back_ends_all_the_same(start: type_start, place: Any) -> None:
-    process = start("rq.SimpleWorker")
+    process = start("rq.SimpleWorker", last=2)
     watch = watching("outside", "rq.SimpleWorker", place)
 
     with transaction.atomic(using=HERE):
         Timeline.objects.select_for_update().get(pk=watch.pk)
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=20)
+        process.wait(timeout=90)
         assert (run_of(watch, "outside")["status"], Lease.objects.count()) == ("running", 1)  # which the clock finds
 
 
@@ -91,7 +91,7 @@ def test_so_is_the_attempt_of_a_bell_that_waited_behind_the_job_s_own(start: typ
     assert job in queue.started_job_registry.get_job_ids()
 
     process.send_signal(signal.SIGTERM)
-    process.wait(timeout=30)
+    process.wait(timeout=90)
 
     run = run_of(watch, "outside")
     assert (run["status"], run["attempt"], Lease.objects.count()) == ("retrying", 0, 0)
@@ -136,6 +136,7 @@ def test_an_attempt_that_begins_as_its_worker_is_told_to_end_is_given_back_too(
 
     monkeypatch.setattr(execute, "prepare", be_told_to_end)
     monkeypatch.setattr(stopping_engine, "_wait", look_again)
+    monkeypatch.setattr(stopping_engine, "LAST", 60)
     monkeypatch.setattr(stopping_engine, "MOMENT", 30)  # for the body to begin, however slow the machine is
     try:
         answer.answer(watch.pk.hex, "outside", "", run.fence, HERE, "rq:default")
@@ -152,7 +153,7 @@ def test_an_effect_that_may_happen_once_waits_for_a_person_when_its_worker_ends(
     watch = watching("once", "rq.SimpleWorker", place)
 
     process.send_signal(signal.SIGTERM)
-    process.wait(timeout=30)
+    process.wait(timeout=90)
 
     eventually(lambda: run_of(watch, "once")["status"] == "blocked")
     assert run_of(watch, "once")["reason"] == "interrupted"
@@ -168,7 +169,7 @@ def test_a_server_that_is_told_to_end_twice_gives_back_first_and_then_dies_of_th
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGTERM)
 
-    assert process.wait(timeout=30) == -signal.SIGTERM
+    assert process.wait(timeout=90) == -signal.SIGTERM
     assert run_of(watch, "outside")["status"] == "retrying"
 
 

@@ -1,7 +1,8 @@
-"""A real worker in a process of its own: ``python -m tests.placements.worker DATABASES WORKER PLACEMENT LEASE``.
+"""A real worker in a process of its own: ``python -m tests.placements.worker DATABASES WORKER PLACEMENT LEASE LAST``.
 
 ``DATABASES``: the names of the test's databases by their alias, as JSON. ``WORKER``: a class of RQ's, ``db_worker``, or a server
-with the embedded worker, which is sent its first request here. ``LEASE``: in seconds.
+with the embedded worker, which is sent its first request here. ``LEASE``: in seconds. ``LAST``: so many
+may it take to give back what it executes when it is told to end.
 """
 
 import json
@@ -9,7 +10,6 @@ import sys
 import threading
 import time
 from http.client import HTTPConnection
-from socket import socket
 
 import django
 import uvicorn
@@ -17,10 +17,12 @@ from daphne.cli import CommandLineInterface
 from django.conf import settings
 from django.core.management import call_command
 
+from tests.ports import kept_port
+
 APPLICATION = "tests.placements.asgi:application"
 
 
-def work(databases: str, worker: str, placement: str, lease: str) -> None:
+def work(databases: str, worker: str, placement: str, lease: str, last: str) -> None:
     """Work on the placement's queue, with the workflows that a test uses, until a signal ends it."""
     for alias, name in json.loads(databases).items():
         settings.DATABASES[alias]["NAME"] = name
@@ -29,8 +31,10 @@ def work(databases: str, worker: str, placement: str, lease: str) -> None:
     django.setup()
 
     from django_timelines import conf
+    from django_timelines.engine import stopping
     from tests.placements import workflows
 
+    stopping.LAST = stopping.MOMENT = float(last)
     conf.QUICK = 60.0  # however slow the machine is, one job goes on with what waits
     assert workflows
     argument = placement.partition(":")[2]
@@ -46,11 +50,10 @@ def work(databases: str, worker: str, placement: str, lease: str) -> None:
 
 def serve(server: str) -> None:
     """Serve at a free port, in the main thread, as that server's command does."""
-    with socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    threading.Thread(target=visit, args=[port], daemon=True).start()
-    SERVERS[server](port)
+    kept, port = kept_port()
+    with kept:
+        threading.Thread(target=visit, args=[port], daemon=True).start()
+        SERVERS[server](port)
 
 
 def visit(port: int) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 EXACTLY, LEAST, MOST = "exactly once", "at least once", "at most once"
-ATTEMPTS, WAIT, LEASE = 2, 20, 60  # tries in all, seconds before the second, seconds that a lease lasts
+ATTEMPTS, WAIT, LEASE = 2, 200, 600  # tries in all, seconds before the second, seconds that a lease lasts
 
 NO_AMOUNT = -1
 
@@ -41,9 +41,9 @@ STEPS = {
     "begin": Declared(EXACTLY, is_called=True),
     "pack": Declared(EXACTLY, (("begin", "done"),)),
     "unpack": Declared(EXACTLY, undoes="pack"),
-    "announce": Declared(LEAST, (("begin", "done"),), goes_on_from_failure=True, within=30),
+    "announce": Declared(LEAST, (("begin", "done"),), goes_on_from_failure=True, within=300),
     "renounce": Declared(LEAST, undoes="announce"),
-    "pay": Declared(EXACTLY, (("begin", "done"),), is_called=True, within=45),
+    "pay": Declared(EXACTLY, (("begin", "done"),), is_called=True, within=450),
     "refund": Declared(EXACTLY, undoes="pay"),
     "send": Declared(MOST, (("pack", "done"), ("pay", "done")), goes_on_from_failure=True),
     "search": Declared(EXACTLY, (("send", "failed"),), again="begin"),

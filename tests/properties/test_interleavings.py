@@ -50,7 +50,7 @@ from tests.races.at_once import meanwhile
 from tests.shop.here import HERE
 from tests.shop.models import Entry
 
-from .model import EXACTLY, LEAST, MOST, NO_AMOUNT, STEPS, UNDO_OF, Done, Model, Run
+from .model import EXACTLY, LEASE, LEAST, MOST, NO_AMOUNT, STEPS, UNDO_OF, Done, Model, Run
 from .workflows import Quest, plan, ran, undone_at
 
 ENDINGS = st.sampled_from(["completed", "completed", "failed", "failed for good"])
@@ -208,7 +208,7 @@ class Interleavings(RuleBasedStateMachine):
     @rule(deed=DEEDS, step=OPERATED_STEPS)
     def act(self, deed: str, step: str) -> None:
         """Do what a person can do by hand."""
-        if deed != "cancel" or self.model.now > 20:  # not too early: there would be little left to interleave
+        if deed != "cancel" or self.model.now > 200:  # not too early: there would be little left to interleave
             self.by_hand(deed, step)
 
     @precondition(lambda self: self.model.earlier())
@@ -412,7 +412,7 @@ class Interleavings(RuleBasedStateMachine):
                 self.workers.remove(worker)
                 self.execute(worker, "completed")
         elif what == "beats":
-            store.heartbeat(HERE, [worker.runner.by().holder], 60)
+            store.heartbeat(HERE, [worker.runner.by().holder], LEASE)
             self.model.heartbeat(worker.run, worker.turn)
         else:
             self.expire(worker)
@@ -430,8 +430,8 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule()
     def wait(self) -> None:
-        moments.offset += timedelta(seconds=25)
-        self.model.now += 25
+        moments.offset += timedelta(seconds=250)
+        self.model.now += 250
 
     @rule()
     def let_a_deadline_pass(self) -> None:
@@ -513,8 +513,8 @@ class Interleavings(RuleBasedStateMachine):
         for deed in ("resume", "resume all"):
             self.hold(deed)
         for _ in range(2):
-            moments.offset += timedelta(seconds=75)
-            self.model.now += 75
+            moments.offset += timedelta(seconds=750)
+            self.model.now += 750
             self.come_to_rest()
             assert drain(HERE) == 0
         self.the_model_holds()
@@ -535,5 +535,5 @@ def test_the_contract_holds_under_any_interleaving(monkeypatch: pytest.MonkeyPat
     # a lease ends when the machine says so: a heartbeat of this process may come between that and the clock
     monkeypatch.setattr(keeper, "keep", lambda *_arguments: nullcontext())
     stopping.clear()  # a worker that a test before this one has ended leaves it set, and nobody takes a next step
-    with recorded_errors():
+    with recorded_errors(), override_settings(TIMELINES={**django_settings.TIMELINES, "LEASE": LEASE}):
         run_state_machine_as_test(Interleavings, settings=quick)

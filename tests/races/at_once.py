@@ -11,7 +11,7 @@ from django.db import connections
 
 from tests.shop.here import HERE
 
-LONG = 50  # seconds, after which something is stuck
+LONG = 150  # seconds, after which something is stuck
 
 
 def at_once(*deeds: Callable[[], Any]) -> list[Any]:

@@ -73,7 +73,7 @@ def test_fifty_calls_of_an_outside_effect_start_it_once(step: str) -> None:
 
     def call() -> tuple[str, str]:
         bound = getattr(Till.get(till.pk), step)
-        return str(bound(amount=5)), str(bound.wait(timeout=20))
+        return str(bound(amount=5)), str(bound.wait(timeout=100))
 
     answers = at_once(*[call] * FIFTY)
 

@@ -25,7 +25,7 @@ def pay_both(first: Till, second: Till, amount: int, meet: Barrier) -> str:
     with transaction.atomic(using=HERE):
         Till.get(first.pk).pay.using(key=f"first {amount}")(amount=amount)
         try:
-            meet.wait(2 if connections[HERE].vendor == "sqlite" else 20)
+            meet.wait(2 if connections[HERE].vendor == "sqlite" else 60)
         except BrokenBarrierError:
             assert connections[HERE].vendor == "sqlite", "nobody may wait yet"  # there the other has not begun
         Till.get(second.pk).mail.using(key=f"second {amount}")(amount=amount)
@@ -73,7 +73,7 @@ def test_bodies_that_lock_each_other_up_run_again_and_use_no_attempt(row_locks: 
         Entry.objects.filter(pk=first.pk).update(text="mine")
         if workflow.pk not in met:
             met.add(workflow.pk)
-            meet.wait(20)
+            meet.wait(60)
         Entry.objects.filter(pk=second.pk).update(text="mine")
 
     plan["count"] = in_either_order

@@ -39,7 +39,7 @@ def test_two_exactly_once_bodies_at_once_both_have_their_effect(row_locks: None)
 
     def wait_for_the_other(workflow: Any) -> None:
         if ran["pay"] < 2 and ran["count"] < 2:
-            both_have_read.wait(20)
+            both_have_read.wait(60)
 
     plan["pay"] = plan["count"] = wait_for_the_other
     bell = bell_of(till, "count")

@@ -233,8 +233,9 @@ def test_a_clock_that_looked_before_another_rang_rings_for_nothing_again(queue: 
 
 
 def test_a_clock_whose_bell_nobody_hears_puts_the_run_back_while_another_looks_at_it(
-    row_locks: None, place: Any
+    row_locks: None, place: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(noting, "PAUSES", [0.1] * 600)  # it gives up no sooner than the test does
     place(background="rq:default")  # an embedded one it would not ring
     till, noted, held = Till.start(owner="Ada"), threading.Event(), threading.Event()
     before = sorted(Run.objects.filter(timeline=till.pk).values_list("pk", "rings", "ring"))

@@ -347,7 +347,7 @@ def test_a_wait_outlasts_a_read_that_the_database_wants_begun_again(asked: Calla
         return execute(sql, params, many, context)
 
     with connections[HERE].execute_wrapper(twice_in_vain):
-        assert till.tell.wait(timeout=20) == "completed"
+        assert till.tell.wait(timeout=60) == "completed"
     assert len(asked()) == 2
 
 

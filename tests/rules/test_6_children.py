@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from django_timelines import moments
 from django_timelines.actors import SYSTEM
 from django_timelines.engine.clock import tick
 from django_timelines.engine.prune import prune
@@ -349,10 +350,10 @@ def test_the_clock_lets_a_parent_take_what_nobody_took() -> None:
     supper = ate("soup")
     child = supper.timeline.children.get(workflow="shop.Dish")
     row = {"source": child.pk, "sequence": child.head, "kind": Notice.ENDED}
-    Notice.objects.create(id=new_id(), timeline=supper.pk, **row)
-    Notice.objects.create(id=new_id(), timeline=uuid.uuid4(), **row)
-
-    tick(supper.timeline.using, SYSTEM)
+    with moments.standing_still():
+        Notice.objects.create(id=new_id(), timeline=supper.pk, **row)
+        Notice.objects.create(id=new_id(), timeline=uuid.uuid4(), **row)
+        tick(supper.timeline.using, SYSTEM)
     assert Notice.objects.count() == 2  # whoever ended it may be about to
     with travel(timedelta(seconds=5)):
         tick(supper.timeline.using, SYSTEM)

@@ -282,13 +282,13 @@ def test_an_effect_that_was_begun_is_no_way_that_was_not_taken(deploy: Any, how:
 
 def test_an_effect_that_was_tried_until_its_time_ran_out_is_no_way_that_was_not_taken(deploy: Any) -> None:
     workflow = deploy(
-        CHARGED.replace("delivery=AT_LEAST_ONCE,", "delivery=AT_LEAST_ONCE, within=timedelta(seconds=5),")
+        CHARGED.replace("delivery=AT_LEAST_ONCE,", "delivery=AT_LEAST_ONCE, within=timedelta(minutes=5),")
     )
     parcel = workflow.start()
     plan["charge"] = fail
     with recorded_errors():
         drain()
-    with travel(timedelta(seconds=6)):
+    with travel(timedelta(minutes=6)):
         drain()
         assert workflow.get(parcel.pk).charge.status == "overdue"
         workflow.get(parcel.pk).fetch()

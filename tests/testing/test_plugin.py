@@ -95,7 +95,7 @@ def run(project: Path, *options: str) -> str:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "django_timelines.pytest_plugin", *options]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "PYTEST_"))}
     environment["PYTHONPATH"] = str(ROOT)
-    ended = subprocess.run(command, cwd=project, env=environment, text=True, capture_output=True, timeout=50)
+    ended = subprocess.run(command, cwd=project, env=environment, text=True, capture_output=True, timeout=150)
     return ended.stdout + ended.stderr
 
 

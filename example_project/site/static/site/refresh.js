@@ -8,9 +8,14 @@ async function refresh(part) {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
     if (!answer.ok) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(part.id);
-    // Only what differs, so that focus and selection stay where they are.
-    if (fresh && fresh.innerHTML !== part.innerHTML) part.replaceChildren(...fresh.childNodes);
+    // Only what differs, so that focus and selection stay where they are, and a button that is being pressed.
+    if (fresh && said(fresh) !== said(part)) part.replaceChildren(...fresh.childNodes);
   } catch {
     // The server is away: the next look finds it.
   }
+}
+
+// Django writes the same token differently in each answer.
+function said(part) {
+  return part.innerHTML.replace(/(name="csrfmiddlewaretoken" value=")[^"]*/g, "$1");
 }

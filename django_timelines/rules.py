@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+from functools import lru_cache
 from typing import Any
 
+import pydantic
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
+
 from .answers import answered
+from .exceptions import FieldUnset
 from .people import LINK, type_rule
 from .steps import Step
+
+logger = logging.getLogger("django_timelines")
+_MISFITS = (ValidationError, pydantic.ValidationError)  # a field was stored under another type
 
 
 def allows(step: Step[...], workflow: Any, user: Any, *, holds_link: bool = False) -> bool:
@@ -35,9 +44,8 @@ def has_permission(user: Any, permission: str) -> bool:
 
 
 def _names(step: Step[...], rule: type_rule, workflow: Any, user: Any) -> bool:
-    asked = f"A function in allowed= of {step.name!r}"
     if callable(rule):
-        return (workflow is None or not workflow._is_behind) and bool(answered(asked, rule(workflow, user)))
+        return (workflow is None or not workflow._is_behind) and _says(step, rule, workflow, user)
     kind, _colon, name = rule.partition(":")
     if not user.is_authenticated or rule == LINK:
         return False
@@ -46,6 +54,23 @@ def _names(step: Step[...], rule: type_rule, workflow: Any, user: Any) -> bool:
     if kind == "group" and name:
         return name in _groups_of(user)
     return has_permission(user, rule)
+
+
+def _says(step: Step[...], rule: Any, workflow: Any, user: Any) -> bool:
+    """Ask a function. One that reads a field which cannot be read names nobody: it would break the lists of everybody else."""
+    asked = f"A function in allowed= of {step.name!r}"
+    try:
+        return bool(answered(asked, rule(workflow, user)))
+    except (ObjectDoesNotExist, FieldUnset, *_MISFITS) as error:
+        said = "" if isinstance(error, _MISFITS) else f": {error}"  # what does not fit shows somebody's value
+        _warn(asked, getattr(workflow, "pk", None), f"{type(error).__name__}{said}")
+        return False
+
+
+@lru_cache(maxsize=1024)
+def _warn(asked: str, timeline: Any, said: str) -> None:
+    """Say it once in a process, and not each time that somebody looks at a list."""
+    logger.warning("%s was not answered on timeline %s, and names nobody there: %s", asked, timeline, said)
 
 
 def _groups_of(user: Any) -> frozenset[str]:

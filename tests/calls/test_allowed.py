@@ -18,7 +18,7 @@ from example_project.signup.workflows import Signup
 from tests.pages.stories import signed_up
 from tests.shop.workflows import ran
 
-from .workflows import Expense, Guarded
+from .workflows import Expense, Guarded, Refund
 
 pytestmark = pytest.mark.django_db
 
@@ -325,6 +325,55 @@ def test_a_rule_that_answers_with_a_coroutine_lets_nobody_in(ada, deploy):
     with pytest.raises(TypeError):
         may(ada, parcel, "sign")
     assert (type(parcel).get(parcel.pk).sign.status, ran["sign"]) == ("waiting", 0)
+
+
+def test_a_function_that_reads_a_row_that_is_gone_names_nobody_and_says_so_once(ada, boss, browser_of, caplog):
+    boss.is_superuser = boss.is_staff = True
+    boss.save()
+    refund = Refund.start(owner=ada)
+    ada.delete()
+
+    with pytest.raises(NotAllowed, match=r"^boss may not call “confirm”\.$"):
+        refund.confirm.using(actor=boss)()
+    assert browser_of(boss).get(refund.get_absolute_url()).status_code == 200
+    assert browser_of(boss).post(refund.get_absolute_url(), {"timelines-step": "confirm"}).status_code == 403
+    assert Refund.get(refund.pk).confirm.status == "waiting"
+    (said,) = (record.getMessage() for record in caplog.records if "'confirm'" in record.getMessage())
+    assert said == (
+        f"A function in allowed= of 'confirm' was not answered on timeline {refund.pk}, and names nobody there: "
+        "DoesNotExist: User matching query does not exist."
+    )
+
+
+def test_a_function_that_reads_a_field_that_is_unset_names_nobody_and_others_are_let_in(ada, grace):
+    refund = Refund.start(owner=ada)
+
+    with pytest.raises(NotAllowed, match="ada may not call “receive”"):
+        refund.receive.using(actor=ada)()
+    assert not may(ada, refund, "receive")
+    assert refund.receive.using(actor=grace)() == "completed"
+
+
+def test_a_function_that_reads_a_field_of_another_type_names_nobody_and_shows_no_value(ada, deploy, caplog):
+    before = """
+        class Parcel(Workflow):
+            owner: str
+
+            @step
+            def take(self, owner: str):
+                self.owner = owner
+
+            @step(after=take, manual=True, allowed=lambda parcel, user: user.pk == parcel.owner)
+            def sign(self): ...
+    """
+    parcel = deploy(before).start(owner="somebody")
+
+    now = deploy(before.replace("    owner: str", "    owner: int"))
+
+    with pytest.raises(NotAllowed, match="ada may not call “sign”"):
+        now.get(parcel.pk).sign.using(actor=ada)()
+    assert f"'sign' was not answered on timeline {parcel.pk}" in caplog.text
+    assert "somebody" not in caplog.text
 
 
 @pytest.mark.parametrize("setting", ["CAN_VIEW", "CAN_CALL"])

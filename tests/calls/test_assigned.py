@@ -18,6 +18,7 @@ from tests.admin.conftest import page_of, post, verb_of
 from tests.shop.workflows import plan, ran
 
 from .conftest import mine
+from .workflows import Refund
 
 pytestmark = pytest.mark.django_db
 
@@ -254,6 +255,14 @@ def test_who_no_longer_may_call_it_is_named_as_well(ada, grace):
 
 
 # From outside.
+
+
+def test_who_is_named_by_no_function_that_can_be_answered_may_not_call_it_either(ada, grace):
+    refund = Refund.start(owner=ada)
+    refund.receive.assign(grace)
+    grace.groups.clear()  # which leaves a function that reads a field which is unset
+
+    assert "grace has “receive”, and may not call it: assign it" in str(Refund.get(refund.pk).timeline.explain())
 
 
 def test_the_page_is_for_whom_it_was_given_to_and_others_are_told_who_that_is(ada, grace, browser_of):

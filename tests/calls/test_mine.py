@@ -14,7 +14,7 @@ from example_project.signup.workflows import Signup
 from tests.shop.workflows import Order, Poll, Supper
 
 from .conftest import mine
-from .workflows import Expense
+from .workflows import Expense, Refund
 
 pytestmark = pytest.mark.django_db
 
@@ -95,6 +95,17 @@ def test_a_function_is_asked_for_each_timeline(ada, boss):
     Expense.using(actor=boss).start(owner="somebody else", amount=5)
 
     assert mine(ada) == [str(his.pk)]
+
+
+def test_a_function_that_cannot_be_answered_keeps_the_others_from_nobodys_list(ada, boss, browser_of):
+    grace = User.objects.create_user("grace")
+    Refund.start(owner=ada)
+    his = Refund.start(owner=boss)
+    ada.delete()
+
+    assert mine(grace) == []
+    assert mine(boss) == [str(his.pk)]
+    assert "Confirm</a>" in browser_of(boss).get("/timelines/").content.decode()
 
 
 def test_what_is_somebodys_link_to_follow_is_nobodys_work(ada):

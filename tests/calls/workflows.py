@@ -54,6 +54,25 @@ class Expense(Workflow):
         """Grace, or whoever has the link."""
 
 
+class Refund(Workflow):
+    """Whose money it is says so, and the money is sent."""
+
+    owner: User
+    paid_to: str
+
+    @step
+    def claim(self, owner: User):
+        self.owner = owner
+
+    @step(after=claim, manual=True, allowed=lambda refund, user: user == refund.owner)
+    def confirm(self):
+        """Whose money it is."""
+
+    @step(after=claim, manual=True, allowed=["group:team", lambda refund, user: user.get_username() == refund.paid_to])
+    def receive(self):
+        """The team, or to whom it was paid."""
+
+
 class Notice(Workflow):
     """Its second step has an effect outside: what it says no to is an event."""
 

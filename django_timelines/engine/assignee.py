@@ -15,7 +15,7 @@ from ..events import NewEvent
 from ..exceptions import FieldUnset, NotAllowed, PermanentFailure, Rejected
 from ..rules import allows, is_here
 from ..runs import can_be_stored
-from ..state import FOR_PEOPLE, RunName, StepStatus, run_key, type_run
+from ..state import FOR_PEOPLE, RunName, StepStatus, awaits_child, run_key, type_run
 from ..steps import Step
 from ..store import Snapshot
 from .runner import knowing
@@ -79,6 +79,11 @@ def user_who_has(run: type_run) -> Any:
 def may_be_given(run: type_run) -> bool:
     """Tell whether a run waits for a person, so that it can be somebody's."""
     return run.get("status") in FOR_PEOPLE and not run.get("final")
+
+
+def waits_for_nobody(step: Step[...], run: type_run) -> bool:
+    """Tell whether a run waits to be called, and its step runs by itself since: no page offers it, and no worker takes it."""
+    return run.get("status") == StepStatus.WAITING and not (step.waits or "each" in run or awaits_child(run))
 
 
 def still_waiting(now: Snapshot, events: Sequence[NewEvent]) -> list[NewEvent]:

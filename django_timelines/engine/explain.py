@@ -35,7 +35,7 @@ from ..state import (
 from . import bells
 from .assignee import may_be_given, whose
 from .elsewhere import lacks
-from .sentences import called, delivery_of, error_of, is_later, moment_of, sentences_of, with_one_full_stop, word_of
+from .sentences import called, error_of, is_later, moment_of, sentences_of, step_of, with_one_full_stop, word_of
 from .sightings import CLOCK, is_there, last_seen
 from .slots import standing
 
@@ -183,7 +183,7 @@ def _reasons_of(timeline: Timeline, run: Run, name: RunName, details: type_run, 
         "error": error_of(details),
     }
     words |= {"until": moment_of(run.until), "due": moment_of(run.due)}
-    sentence, public = sentences_of(run, details, delivery_of(timeline, name))
+    sentence, public = sentences_of(run, details, step_of(timeline, name))
     if not publicly:
         yield from _left_to_others(timeline, run, name)
     if run.awaits and not publicly and run.status in CLAIMABLE:

@@ -33,6 +33,8 @@ class Kind(StrEnum):
     """A step is done for each item of a list, and a run that is open was begun when it was not; or the other way round."""
     SUBWORKFLOW = "subworkflow"
     """A step that was begun as a subworkflow, and goes on as one, is another sort of step since."""
+    RUNS_BY_ITSELF = "runs_by_itself"
+    """A step that waits for a call, and that runs by itself since: from outside nobody can call it."""
     MISSING_PARAMETER = "missing_parameter"
     """A run will be executed without a parameter that the step needs."""
     UNDECLARED_INPUT = "undeclared_input"
@@ -133,6 +135,10 @@ _SAID = {
     Kind.SUBWORKFLOW: (
         "{workflow}.{name} is under way as a timeline of its own, and is no subworkflow any more.",
         "Give the new step another name, or let this one be settled first.",
+    ),
+    Kind.RUNS_BY_ITSELF: (
+        "{workflow}.{name} waits for a call, and runs by itself now: nobody is asked for it.",
+        "Rewind to it once this code is there, so that it runs. Or skip it, or call it by code.",
     ),
     Kind.MISSING_PARAMETER: (
         "{workflow}.{step} is under way without {parameter}, which it needs now.",

@@ -38,6 +38,7 @@ from ..state import (
 )
 from ..steps import Step
 from . import bells
+from .assignee import waits_for_nobody
 from .elsewhere import lacks
 from .failure import changed_items
 from .finding import Finding, Kind, Problem, Tally
@@ -167,6 +168,9 @@ def _problems(row: _Open, calls: type_calls, problem_at: Callable[[str, str], st
             continue
         if awaits_child(run) and declaration.steps[name].child is None:
             yield Problem(Kind.SUBWORKFLOW, label, name)
+            continue
+        if waits_for_nobody(declaration.steps[name], run):
+            yield Problem(Kind.RUNS_BY_ITSELF, label, name)
             continue
         call = calls.get((row.id, run.get("call", 0)))
         yield from _of_input(declaration, declaration.steps[name], run, call)

@@ -9,7 +9,8 @@ from django.utils.translation import gettext as _
 from .. import moments, registry
 from ..models import Run, Timeline
 from ..state import RunName, StepStatus, run_key
-from ..steps import Delivery
+from ..steps import Delivery, Step
+from .assignee import waits_for_nobody
 
 _TURNS = dict.fromkeys(
     [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]
@@ -32,16 +33,21 @@ def is_later(run: Run) -> bool:
     return run.due is not None and run.due > moments.now()
 
 
-def delivery_of(timeline: Timeline, name: RunName) -> Delivery | None:
-    """Return how its step is delivered; None if the code has not the step."""
+def step_of(timeline: Timeline, name: RunName) -> Step[...] | None:
+    """Return its step; None if the code has it not."""
     declaration = registry.find(timeline.workflow)
-    step = declaration.steps.get(declaration.current(name.step)) if declaration else None
-    return step.delivery if step else None
+    return declaration.steps.get(declaration.current(name.step)) if declaration else None
 
 
-def sentences_of(run: Run, details: dict[str, object], delivery: Delivery | None) -> tuple[str, str]:
+def sentences_of(run: Run, details: dict[str, object], step: Step[...] | None) -> tuple[str, str]:
     """Return what is to be said of an open run: to whoever runs the site, and to visitors."""
     match run.status:
+        case StepStatus.WAITING if step is not None and waits_for_nobody(step, details):
+            sentence = _(
+                "“%(step)s” waits for a call, and runs by itself in this code: nobody is asked for it. "
+                "Rewind to it, so that it runs, skip it, or call it by code."
+            )
+            return sentence, _("Waiting for “%(step)s”.")
         case StepStatus.WAITING if run.until and run.until <= moments.now():
             sentence = _(
                 "The time to call “%(step)s” ran out at %(until)s; a call is taken until a clock has seen that."
@@ -56,7 +62,9 @@ def sentences_of(run: Run, details: dict[str, object], delivery: Delivery | None
             sentence = _("“%(step)s” is overdue since %(until)s; it may still be done.")
             return sentence, sentence
         case StepStatus.BLOCKED:
-            return _blocked(run, details, delivery), _("“%(step)s” did not work; somebody has to look at it.")
+            return _blocked(run, details, step.delivery if step else None), _(
+                "“%(step)s” did not work; somebody has to look at it."
+            )
         case StepStatus.RUNNING:
             return _("“%(step)s” is being executed, attempt %(attempt)s."), _("Working on “%(step)s”.")
         case StepStatus.RETRYING if details.get("reason") == "interrupted":

@@ -19,9 +19,11 @@ from django_timelines.engine.in_flight import findings
 from django_timelines.engine.runner import Runner
 from django_timelines.models import Event, Run
 from django_timelines.testing import drain, recorded_errors
+from django_timelines.workflows import pause_all
 from tests.contract.test_13_deploys import BEFORE
 from tests.shop.here import HERE
 from tests.shop.models import Entry
+from tests.shop.workflows import Dish, Supper
 
 from .conftest import type_at_terminal
 
@@ -300,6 +302,29 @@ def test_a_step_that_waits_will_be_called_with_what_it_wants_now(deploy: type_de
 
     deploy(PAYING.replace("amount: int", "grams: list[int]"))
 
+    assert found() == []
+
+
+def test_a_step_that_waits_and_runs_by_itself_now_is_found_for_nobody_will_be_asked(deploy: type_deploy) -> None:
+    deploy(BEFORE).start("Main Street 1")
+    drain()
+    automatic = BEFORE.replace("manual=True, ", "")
+
+    deploy(automatic)
+    assert found() == [("runs_by_itself", "sign", 1)]
+    assert the_one().blocks
+    assert the_one().sentence == "shop.Parcel.sign waits for a call, and runs by itself now: nobody is asked for it."
+    deploy(automatic.replace("def sign(self)", "def sign(self, name: str)"))
+    assert found() == []
+
+
+def test_a_subworkflow_that_waits_for_its_end_waits_for_no_call(deploy: type_deploy) -> None:
+    pause_all("the cook is late", Dish._declaration.label)
+    supper = Supper.start(guest="Ada", dishes=["soup", "cake"])
+    drain()
+
+    supper = Supper.get(supper.pk)
+    assert [step.status for step in (supper.bill, supper.cooking, supper.cooking["soup"])] == ["waiting"] * 3
     assert found() == []
 
 

@@ -80,6 +80,7 @@ def test_where_a_person_is_waited_for_an_emptied_step_is_skipped(deploy: Callabl
     parcel = deploy(asking).start("Main Street 1, London")
 
     emptied = deploy(EMPTIED)
+    assert [(one.kind, one.name) for one in findings(HERE) if one.blocks] == [("runs_by_itself", "weigh")]
     assert str(parcel.pk) in say("list", "--waiting-for", "weigh")
     say("skip", str(parcel.pk), "weigh", "--reason", "no longer done")
     assert emptied.get(parcel.pk).sign.status == "waiting"

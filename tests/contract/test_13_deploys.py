@@ -190,6 +190,28 @@ def test_a_removed_step_that_waits_for_somebody_is_said_to_be_gone(deploy: Any, 
     assert timeline.status == "cancelled"
 
 
+@pytest.mark.parametrize("mended", ["rewind", "call", "skip"])
+def test_a_step_that_waits_and_runs_by_itself_now_says_so_and_how_it_goes_on(deploy: Any, mended: str) -> None:
+    parcel = deploy(BEFORE).start("Main Street 1")
+    drain()
+    new = deploy(BEFORE.replace("manual=True, ", ""))
+
+    parcel = new.get(parcel.pk)
+    assert parcel.sign.status == "waiting"
+    assert str(parcel.timeline.explain()) == (
+        "“sign” waits for a call, and runs by itself in this code: nobody is asked for it. "
+        "Rewind to it, so that it runs, skip it, or call it by code."
+    )
+    if mended == "rewind":
+        parcel.timeline.rewind(to="sign", reason="nobody signs any more")
+    elif mended == "call":
+        parcel.sign()
+    else:
+        parcel.sign.skip(reason="nobody signs any more")
+    drain()
+    assert (new.get(parcel.pk).timeline.status, ran["sign"]) == ("completed", 0 if mended == "skip" else 1)
+
+
 def test_a_removed_workflow_blocks_and_can_be_cancelled(deploy: Any, after_the_rollout: Any) -> None:
     parcel = deploy(BEFORE).start("Main Street 1")
     registry._declarations.pop("shop.Parcel")

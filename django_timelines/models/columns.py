@@ -56,9 +56,15 @@ class StateField(models.JSONField):
 
     def get_prep_value(self, value: Any) -> Any:
         """Leave out the runs that lie beside it."""
-        return super().get_prep_value(
-            stored(value) if isinstance(value, dict) and isinstance(value.get("runs"), Runs) else value
-        )
+        return super().get_prep_value(_as_stored(value))
+
+    def value_to_string(self, obj: models.Model) -> Any:
+        """Return what ``dumpdata`` writes: the column as it is stored."""
+        return _as_stored(super().value_to_string(obj))
+
+
+def _as_stored(value: Any) -> Any:
+    return stored(value) if isinstance(value, dict) and isinstance(value.get("runs"), Runs) else value
 
 
 class Holds(models.Func):

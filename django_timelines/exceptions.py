@@ -121,6 +121,13 @@ class CursorLost(PermanentFailure):
     """What a long step iterates is not what its cursor was set in: a file that was changed, rows that are gone."""
 
 
+class NotOpened(TimelinesError):
+    """A secret input cannot be opened: the key that sealed it is not there any more. Its attempt fails, and may be retried.
+
+    If ``SECRET_KEY`` has changed: put the one before into ``SECRET_KEY_FALLBACKS``.
+    """
+
+
 class RetryAfter(TimelinesError):
     """Raise it in a step's body: try again after this long, instead of the policy's own wait.
 

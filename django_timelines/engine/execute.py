@@ -20,7 +20,7 @@ from django.db import Error, InterfaceError, OperationalError, connections
 
 from ..actors import Cause, in_step
 from ..databases import is_transient, noting_rollback
-from ..exceptions import LeaseLost, NotUnique, PermanentFailure, Rejected, ValueUnknown
+from ..exceptions import LeaseLost, NotOpened, NotUnique, PermanentFailure, Rejected, ValueUnknown
 from ..placements import INLINE, stopping
 from ..state import run_key
 from ..steps import Delivery
@@ -52,7 +52,7 @@ def execute(held: Held, runner: Runner) -> tuple[Advance | None, type_ended | No
             try:
                 prepare(held)
             except Exception as error:  # a type that changed, a row that is gone: the attempt's own failure
-                if held.declaration.secrets(held.step.name):
+                if held.declaration.secrets(held.step.name) and not isinstance(error, NotOpened):
                     error = ValueError(f"The stored input no longer fits ({type(error).__name__}).")
                 failed = Failed(as_failure(error), in_time=True)
                 return record(held, failed, runner), failed

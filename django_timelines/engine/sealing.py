@@ -11,6 +11,7 @@ from django.utils.html import escape
 from django.utils.module_loading import import_string
 
 from .. import conf
+from ..exceptions import NotOpened
 from ..fields import Field
 from ..registry import Declaration
 from ..state import RunName
@@ -25,8 +26,14 @@ def sealed_row(snapshot: Snapshot, name: RunName, call: int, values: dict[str, A
 
 
 def open_sealed(sealed: bytes) -> dict[str, Any]:
-    """Return the values that a sealed row keeps."""
-    values: dict[str, Any] = import_string(conf.sealer())().open(sealed)
+    """Return the values that a sealed row keeps; ``NotOpened`` if its key is not there."""
+    try:
+        values: dict[str, Any] = import_string(conf.sealer())().open(sealed)
+    except Exception as error:
+        raise NotOpened(
+            f"The secret input cannot be opened ({type(error).__name__}). If SECRET_KEY has changed, put the one before into "
+            "SECRET_KEY_FALLBACKS, and retry the step."
+        ) from None
     return values
 
 

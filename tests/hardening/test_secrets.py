@@ -16,7 +16,7 @@ from django.views.debug import ExceptionReporter
 from django_timelines.fields import field_for
 from django_timelines.models import Event, SealedInput, Timeline
 from django_timelines.testing import drain, recorded_errors
-from django_timelines.workflows import Secret, Workflow, step
+from django_timelines.workflows import Retry, Secret, Workflow, step
 from tests.shop.here import HERE
 
 from .workflows import Door
@@ -144,6 +144,33 @@ def test_a_secret_whose_type_has_changed_is_not_shown(place: Any, shown: Callabl
 
     assert "The stored input no longer fits" in str(changed.timeline.explain()) + shown()
     assert CODE not in shown()
+
+
+def test_a_secret_that_an_older_key_has_sealed_names_the_setting_and_is_opened_once_the_key_is_back(
+    place: Any, settings: Any, shown: Callable[[], str]
+) -> None:
+    class Sealed(Workflow):
+        @step(retry=Retry(1))
+        def begin(self, code: Secret[str]) -> None:
+            assert code == CODE
+
+    place(Sealed._declaration.label, begin="embedded")
+    sealed, before = Sealed.start(code=CODE), settings.SECRET_KEY
+    settings.SECRET_KEY = "another one"
+
+    with recorded_errors():
+        drain()
+
+    assert str(sealed.timeline.explain()) == (
+        "“begin” is blocked after attempt 1: NotOpened: The secret input cannot be opened (InvalidToken). If SECRET_KEY has "
+        "changed, put the one before into SECRET_KEY_FALLBACKS, and retry the step. Retry or skip it."
+    )
+    assert CODE not in shown()
+
+    settings.SECRET_KEY_FALLBACKS = [before]
+    Sealed.get(sealed.pk).begin.retry()
+    drain()
+    assert Sealed.get(sealed.pk).begin.status == "completed"
 
 
 @pytest.mark.django_db(transaction=True, databases="__all__")

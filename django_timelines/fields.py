@@ -86,12 +86,12 @@ class Field:
         return self._in_order(value, self._without_rows.dump_python(value, mode="json"))
 
     def is_same(self, encoded: Any, stored: Any) -> bool:
-        """Tell whether a stored value, maybe with its sets in another order, is what is encoded now."""
-        if encoded == stored or not self._has_sets or stored is UNSET:
+        """Tell whether a stored value, maybe of an older type or with its sets in another order, is what is encoded now."""
+        if encoded == stored or stored is UNSET:
             return bool(encoded == stored)
         try:
             return bool(encoded == self.brought_up(stored))
-        except Exception:  # of an older type, which a validator of the project's own does not take
+        except Exception:  # a validator is the project's own code, and may not take what is stored
             return False
 
     def _in_order(self, value: Any, encoded: Any) -> Any:

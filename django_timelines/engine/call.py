@@ -35,6 +35,7 @@ from .history import as_it_ended
 from .judge import Call, Verdict, judge, outcome_of
 from .patience import Patience, conflict_if_transient
 from .renames import brought_up
+from .repeated import as_called_before
 from .runner import Held, Runner, commit, knowing, load
 from .sealing import sealed_row
 from .slots import is_limited
@@ -146,7 +147,7 @@ def call(
             return outcome_of(ended, RunName(*name[:2])), after
         except Rejected:
             latest = load(snapshot.id, snapshot.using, lock=runner.in_transaction, names=[name])
-            if _is_same(declaration, latest, asked):  # the first of two at once is why the second was rejected
+            if _is_same(declaration, latest, asked, given):  # the first of two at once is why the second was rejected
                 return outcome_of(latest.state, name), latest
             raise
         except Conflict as conflict:
@@ -158,11 +159,21 @@ def call(
     raise Conflict(f"Timeline {snapshot.id} is written by many at once. Call again.")
 
 
-def _is_same(declaration: Declaration, snapshot: Snapshot, asked: Call) -> bool:
+def _is_same(declaration: Declaration, snapshot: Snapshot, asked: Call, given: Input) -> bool:
     try:
-        return judge(declaration, snapshot.state, asked) is Verdict.SAME
+        return _judged(declaration, snapshot, asked, given) is Verdict.SAME
     except Refused:
         return False
+
+
+def _judged(declaration: Declaration, snapshot: Snapshot, asked: Call, given: Input) -> Verdict:
+    try:
+        return judge(declaration, snapshot.state, asked)
+    except Refused:
+        before = as_called_before(declaration, snapshot, asked, given)
+        if before is asked:
+            raise
+    return judge(declaration, snapshot.state, before)
 
 
 def _try_call(
@@ -174,9 +185,9 @@ def _try_call(
         verdict = None
     if verdict is not Verdict.ACCEPT and not fresh:  # never say no on what may be old
         snapshot = load(snapshot.id, snapshot.using, names=[asked.name])
-        verdict = judge(declaration, snapshot.state, asked)
+        verdict = _judged(declaration, snapshot, asked, given)
     elif verdict is None:
-        verdict = judge(declaration, snapshot.state, asked)
+        verdict = _judged(declaration, snapshot, asked, given)
     step, runs = declaration.step(asked.name.step), snapshot.state["runs"]
     if verdict is Verdict.ACCEPT:
         late = late_since(snapshot.state, asked.name, moments.now())
@@ -261,12 +272,13 @@ def started_with(declaration: Declaration, key: str, using: str, *, lock: bool =
 
 
 def _same_start(known: Snapshot, name: RunName, given: Input, options: Options) -> Snapshot:
-    run = known.state["runs"].get(run_key(*name), {})
+    declaration, run = registry.get(known.workflow), known.state["runs"].get(run_key(*name), {})
+    asked = as_called_before(declaration, known, Call(name, given.digest), given)
     if (
         run.get("status") == StepStatus.WAITING and "errors" in run
     ):  # the first input was rejected: this is the next call
-        _outcome, known = call(registry.get(known.workflow), known, name, Options("", options.actor), (), given.values)
-    elif run.get("digest") not in (None, given.digest):
+        _outcome, known = call(declaration, known, name, Options("", options.actor), (), given.values)
+    elif run.get("digest") not in (None, asked.digest):
         said = _("The key “%(key)s” began another timeline, with other input.")
         raise Refused(said % {"key": options.key}, "key_reused")
     actors.note_started(known.id)

@@ -11,6 +11,7 @@ from django_timelines.engine.claim import claim
 from django_timelines.engine.execute import execute
 from django_timelines.engine.runner import Runner
 from django_timelines.models import Event, Run
+from django_timelines.workflows import Refused
 from tests.shop.here import HERE
 from tests.shop.workflows import ran
 
@@ -107,3 +108,64 @@ def test_what_a_body_changes_of_a_field_whose_type_has_grown_is_a_change(
 
     assert changes_of(parcel) == [changes]
     assert new.get(parcel.pk).tell.status == "blocked"  # the other one's change would be lost
+
+
+PAID = """
+class Parcel(Workflow):
+    @step
+    def take(self, weight: int, place: Place, address: str, tags: set[int], pin: Secret[str], old: bool = False):
+        ran["take"] += 1
+
+    @step(after=take)
+    def pay(self, weight: int, place: Place, address: str, tags: set[int], pin: Secret[str], old: bool = False):
+        ran["pay"] += 1
+
+    @step(after=pay, manual=True)
+    def sign(self): ...
+"""
+GROWN_INPUTS = {
+    "another type": ("weight: int", "weight: Decimal"),
+    "an attribute more": GROWN["an attribute more"],
+    "a validator": (
+        "address: str",
+        "address: Annotated[list[str], BeforeValidator(lambda a: a.split(', ') if isinstance(a, str) else a)]",
+    ),
+    "a parameter more": ("old: bool = False", "old: bool = False, new: bool = False"),
+    "a parameter less": (", old: bool = False", ""),
+}
+SENT = {"weight": 5, "place": {"street": "Main Street"}, "address": "1, London", "tags": {16, 8, 0}, "pin": "1234"}
+
+
+def released(deploy: Any, grown: str) -> tuple[Any, Any]:
+    """Return the class of the release in which an input has grown, and a timeline that was begun and called with keys before."""
+    gone = {"old": True} if grown == "a parameter less" else {}
+    parcel = deploy(PLACE + PAID).using(key="order 17").start(**SENT, **gone)
+    assert parcel.pay.using(key="evt_1")(**SENT, **gone) == "completed"
+    return deploy((PLACE + PAID).replace(*GROWN_INPUTS[grown])), parcel
+
+
+@pytest.mark.parametrize("grown", GROWN_INPUTS)
+def test_a_start_that_is_repeated_with_its_key_once_an_input_has_grown_is_the_same_start(
+    deploy: Any, grown: str
+) -> None:
+    new, parcel = released(deploy, grown)
+
+    assert new.using(key="order 17").start(**SENT).pk == parcel.pk
+    with pytest.raises(Refused, match="began another timeline, with other input") as refused:
+        new.using(key="order 17").start(**SENT | {"tags": {1}})
+
+    assert (refused.value.reason, ran["take"]) == ("key_reused", 1)
+
+
+@pytest.mark.parametrize("grown", GROWN_INPUTS)
+def test_a_call_that_is_repeated_once_an_input_has_grown_is_the_same_call(deploy: Any, grown: str) -> None:
+    new, parcel = released(deploy, grown)
+
+    assert new.get(parcel.pk).pay.using(key="evt_1")(**SENT) == "completed"
+    assert new.get(parcel.pk).pay(**SENT) == "completed"
+    with pytest.raises(Refused) as reused:
+        new.get(parcel.pk).pay.using(key="evt_1")(**SENT | {"tags": {1}})
+    with pytest.raises(Refused) as settled:
+        new.get(parcel.pk).pay(**SENT | {"tags": {1}})
+
+    assert (reused.value.reason, settled.value.reason, ran["pay"]) == ("key_reused", "settled", 1)

@@ -34,7 +34,7 @@ from .rescue import rescue, settle_overdue
 from .runner import Runner
 from .sightings import CLOCK, Presence
 from .slots import call_up_all
-from .ticks import keep_schedules
+from .ticks import keep_schedules, skip_removed
 from .unique import take_some
 
 logger = logging.getLogger("django_timelines")
@@ -89,6 +89,7 @@ class Clock:
         error = self._catch_up()
         if self._presence.note():
             store.delete_ended_leases(self._using)
+            skip_removed(self._using, moments.now())
         looked_at = tick(self._using, self.actor, self._known)
         if error is not None:
             raise error

@@ -7,7 +7,8 @@ the timeline; and the timeline's key names the tick, so that there is never a se
 from __future__ import annotations
 
 import logging
-from collections.abc import Set
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -16,7 +17,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils.translation import gettext as _
 
-from .. import moments, registry
+from .. import moments, registry, store
 from ..actors import Actor
 from ..databases import is_transient
 from ..exceptions import Conflict, Refused
@@ -27,6 +28,7 @@ from ..schedules import Schedule as Declared
 from ..state import ENDED
 from . import call
 from .asked import Options
+from .elsewhere import ROLLOUT
 from .errors import MESSAGE_LIMIT, described
 from .patience import conflict_if_transient
 
@@ -72,13 +74,23 @@ def keep_schedules(using: str, actor: Actor, at: datetime, paused: Set[str] = fr
             continue
         for declared in declaration.schedules.values():
             row = next((rows[name, declared.name] for name in declaration.names if (name, declared.name) in rows), None)
-            try:
-                with conflict_if_transient(using):
-                    _keep(using, declaration, declared, row, actor, at)
-            except Conflict:
-                continue  # another clock was there, or the next look will tell
-            except Exception:
-                logger.exception("The clock could not look at a schedule of %s.", declaration.label)
+            with _looking_at(declaration.label, using):
+                _keep(using, declaration, declared, row, actor, at)
+
+
+def skip_removed(using: str, at: datetime) -> None:
+    """Skip what came of schedules that the code no longer has, so that one that is put back begins nothing of long ago.
+
+    Code of another release may have them: ticks of the last hour, and what fails or finds its queue full, are left to that.
+    """
+    late = Schedule.objects.using(using).filter(ring__lte=at - ROLLOUT, paused_at=None)
+    removed = [row for row in late if find_declared(row) is None and len(row.queue) < MOST]
+    paused = store.paused(using) if removed else set()
+    for row in removed:
+        if paused.isdisjoint((row.workflow, store.EVERYTHING)):
+            with _looking_at(row.workflow, using):
+                next_tick = Declared(row.cron, row.tz).after(at)
+                _move(row, next_tick=next_tick, ring=next_tick, queue=[])
 
 
 def find_declared(row: Schedule) -> tuple[Declaration, Declared] | None:
@@ -115,6 +127,18 @@ def resume(row: Schedule) -> bool:
     rows = Schedule.objects.using(row._state.db).filter(pk=row.pk, paused_at__isnull=False)
     now = {"paused_at": None, "paused_by": "", "next_tick": next_tick, "ring": next_tick, "error": ""}
     return bool(rows.update(version=F("version") + 1, **now))
+
+
+@contextmanager
+def _looking_at(workflow: str, using: str) -> Iterator[None]:
+    """Let what is wrong with one schedule keep the clock from nothing else."""
+    try:
+        with conflict_if_transient(using):
+            yield
+    except Conflict:
+        pass  # another clock was there, or the next look will tell
+    except Exception:
+        logger.exception("The clock could not look at a schedule of %s.", workflow)
 
 
 def _keep(

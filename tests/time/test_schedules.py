@@ -53,22 +53,25 @@ def row() -> Schedule:
     return Schedule.objects.get()
 
 
+DAILY = """
+    @schedule({cron!r}, tz={tz!r}, {options})
+    class Parcel(Workflow):
+        @step
+        def post(self):
+            ran["post"] += 1
+
+        @step(after=post, manual=True)
+        def sign(self):
+            ran["sign"] += 1
+"""
+
+
 @pytest.fixture
 def daily(deploy: Any) -> Callable[..., Any]:
     """Return a workflow that begins at noon of each day, and wait for its first look at noon of 1 June 2030."""
 
     def declare(options: str = "", cron: str = "0 12 * * *", tz: str = "UTC") -> Any:
-        workflow = deploy(f"""
-            @schedule({cron!r}, tz={tz!r}, {options})
-            class Parcel(Workflow):
-                @step
-                def post(self):
-                    ran["post"] += 1
-
-                @step(after=post, manual=True)
-                def sign(self):
-                    ran["sign"] += 1
-        """)
+        workflow = deploy(DAILY.format(cron=cron, tz=tz, options=options))
         at(noon(1))
         tick()
         return workflow
@@ -527,6 +530,89 @@ def test_a_schedule_that_the_code_no_longer_has_begins_nothing(daily: Any, deplo
     tick()
 
     assert (started(), str(status_of(row()))) == ([], "not in the code")
+
+
+WITHOUT = """
+    class Parcel(Workflow):
+        @step
+        def post(self): ...
+"""
+
+
+@pytest.mark.parametrize("missed", ["once", "all"])
+def test_a_schedule_that_is_put_back_skips_what_came_meanwhile(daily: Any, deploy: Any, missed: str) -> None:
+    options = f"missed={missed!r}, overlap='queue'"
+    parcel = daily(options)
+    tick_at(noon(2), noon(3))
+    assert (started(), row().queue) == ([noon(2)], [moments.to_text(noon(3))])
+    parcel.get(Timeline.objects.get().pk).timeline.cancel(reason="No longer done.")
+    deploy(WITHOUT)
+    for day in (4, 5, 6):
+        at(noon(day) + 2 * HOUR)
+        clock.Clock(HERE).turn()
+
+    put_back(deploy, options, noon(6) + 3 * HOUR)
+    assert (started(), row().next_tick, row().queue) == ([noon(2)], noon(7), [])
+    at(noon(7))
+    tick()
+    assert started() == [noon(2), noon(7)]
+
+
+def test_a_tick_of_the_last_hour_is_left_to_code_that_has_the_schedule(daily: Any, deploy: Any) -> None:
+    daily()
+    deploy(WITHOUT)
+    at(noon(2) + timedelta(minutes=59))
+    clock.Clock(HERE).turn()
+
+    put_back(deploy, "", noon(2) + HOUR)
+
+    assert started() == [noon(2)]
+
+
+@pytest.mark.parametrize("workflow", ["", "shop.Parcel"])
+def test_while_its_workflow_is_paused_code_without_the_schedule_skips_nothing(
+    daily: Any, deploy: Any, workflow: str
+) -> None:
+    daily()
+    deploy(WITHOUT)
+    pause_all("A release", workflow)
+    at(noon(3))
+    clock.Clock(HERE).turn()
+    resume_all(workflow)
+
+    put_back(deploy, "", noon(3) + HOUR)
+
+    assert started() == [noon(3)]
+
+
+def test_nor_does_it_skip_a_tick_that_fails_or_finds_the_queue_full_elsewhere(daily: Any, deploy: Any) -> None:
+    daily()
+    deploy(WITHOUT)
+    at(noon(2) + 2 * HOUR)
+    for kept in ({"error": "OSError: the disk was full", "ring": moments.now()}, {"queue": ["later"] * 100}):
+        Schedule.objects.update(**{"error": "", "ring": noon(2), "queue": [], **kept})
+        clock.Clock(HERE).turn()
+        assert row().next_tick == noon(2)
+
+
+def test_a_removed_schedule_whose_times_nobody_can_read_keeps_the_clock_from_nothing_else(
+    daily: Any, deploy: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    daily()
+    deploy(WITHOUT)
+    Schedule.objects.update(tz="Europe/Bonn")
+    at(noon(2) + 2 * HOUR)
+    clock.Clock(HERE).turn()
+
+    assert row().next_tick == noon(2)
+    assert "could not look at a schedule of shop.Parcel" in caplog.text
+
+
+def put_back(deploy: Any, options: str, moment: datetime) -> None:
+    """Deploy the schedule again, and let a clock look then."""
+    deploy(DAILY.format(cron="0 12 * * *", tz="UTC", options=options))
+    at(moment)
+    tick()
 
 
 def test_a_class_has_several_schedules_by_name(deploy: Any) -> None:

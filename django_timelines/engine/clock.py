@@ -129,7 +129,7 @@ def tick(using: str, actor: Actor | None = None, known: Known | None = None) -> 
     if any(declaration.limited for declaration in registry.everything().values()):
         call_up_all(using)
     hear_all(using, Runner(by.actor, "", using), at - SOON)
-    keep_schedules(using, by.actor, at, paused)
+    keep_schedules(using, by.actor, at, paused, known)
     return len(looked_at)
 
 

@@ -30,6 +30,7 @@ from . import call
 from .asked import Options
 from .elsewhere import ROLLOUT
 from .errors import MESSAGE_LIMIT, described
+from .known import Known, type_times
 from .patience import conflict_if_transient
 
 logger = logging.getLogger("django_timelines")
@@ -63,7 +64,7 @@ class TickOutcome(StrEnum):
     """It waits for the end of the one before."""
 
 
-def keep_schedules(using: str, actor: Actor, at: datetime, paused: Set[str] = frozenset()) -> None:
+def keep_schedules(using: str, actor: Actor, at: datetime, paused: Set[str], known: Known) -> None:
     """Begin what is to begin by now. A workflow that is paused keeps its ticks: they count as missed once it is resumed."""
     declarations = [one for one in registry.everything().values() if one.schedules]
     if not declarations:
@@ -75,7 +76,7 @@ def keep_schedules(using: str, actor: Actor, at: datetime, paused: Set[str] = fr
         for declared in declaration.schedules.values():
             row = next((rows[name, declared.name] for name in declaration.names if (name, declared.name) in rows), None)
             with _looking_at(declaration.label, using):
-                _keep(using, declaration, declared, row, actor, at)
+                _keep(using, declaration, declared, row, actor, at, known)
 
 
 def skip_removed(using: str, at: datetime) -> None:
@@ -142,22 +143,51 @@ def _looking_at(workflow: str, using: str) -> Iterator[None]:
 
 
 def _keep(
-    using: str, declaration: Declaration, declared: Declared, row: Schedule | None, actor: Actor, at: datetime
+    using: str,
+    declaration: Declaration,
+    declared: Declared,
+    row: Schedule | None,
+    actor: Actor,
+    at: datetime,
+    known: Known,
 ) -> None:
-    if row is None or (row.cron, row.tz) != (declared.cron, declared.tz):
-        _plan(using, declaration, declared, row, at)
-        return
-    for _number in range(MOST):
-        if row.paused_at is not None or (row.error and row.ring > at):
-            return
-        if not (row.queue or row.next_tick <= at) or not _look(declaration, declared, row, actor, at):
+    key = (declaration.label, declared.name, declared.cron, declared.tz)
+    if row is None or not _has_times(row, declared):
+        since = row and key in known.kept and _since_others_kept(row, declared, key, known)
+        _plan(using, declaration, declared, row, since or at)
+        if row is None:
             return
         row.refresh_from_db(using)
+    for _number in range(MOST):
+        if row.paused_at is not None or not _has_times(row, declared) or (row.error and row.ring > at):
+            break
+        if not (row.queue or row.next_tick <= at) or not _look(declaration, declared, row, actor, at):
+            break
+        row.refresh_from_db(using)
+    if (row.next_tick > at and _has_times(row, declared)) or (row.paused_at is not None and key in known.kept):
+        known.kept[key] = at
 
 
-def _plan(using: str, declaration: Declaration, declared: Declared, row: Schedule | None, at: datetime) -> None:
-    """Take a schedule in that is new, or whose times are: it begins with the first tick from now on."""
-    next_tick = declared.after(at)
+def _has_times(row: Schedule, declared: Declared) -> bool:
+    return (row.cron, row.tz) == (declared.cron, declared.tz)
+
+
+def _since_others_kept(row: Schedule, declared: Declared, key: type_times, known: Known) -> datetime:
+    """Return how far a schedule was kept by these times when a clock of another release, which runs still, gave it others.
+
+    It goes on from there: planned from now on, each of the two would pass over what is due by the times of the other.
+    """
+    if key not in known.told:
+        said = "Two releases keep %s: it has %s (%s) here, and %s (%s) elsewhere. End the old clocks."
+        logger.warning(said, row, declared.cron, declared.tz, row.cron, row.tz)
+        known.told.add(key)
+    kept = known.kept[key]
+    return max(kept, row.last_tick or kept)  # the times of both may have that tick
+
+
+def _plan(using: str, declaration: Declaration, declared: Declared, row: Schedule | None, since: datetime) -> None:
+    """Take a schedule in that is new, or whose times are: it begins with the first tick from then on."""
+    next_tick = declared.after(since)
     says = {"cron": declared.cron, "tz": declared.tz, "next_tick": next_tick, "ring": next_tick}
     if row is not None:
         _move(row, **says)

@@ -519,6 +519,74 @@ def test_a_schedule_whose_times_change_goes_on_with_the_new_ones(daily: Any) -> 
     assert (row().cron, row().next_tick) == ("0 18 * * *", noon(1) + 6 * HOUR)
 
 
+class TwoReleases:
+    """Clocks of two releases, each of which looks each second, half a second after the other."""
+
+    def __init__(self, deploy: Any, old: str, new: str, options: str = "overlap='allow'") -> None:
+        self._deploy = deploy
+        self._clocks = [(DAILY.format(cron=cron, tz="UTC", options=options), clock.Clock(HERE)) for cron in (old, new)]
+
+    def around(self, moment: datetime, first: int) -> None:
+        """Let both look thrice before this moment and after it, from the one that is named."""
+        for number in range(-6, 6):
+            self.look((first + number) % 2, moment + timedelta(milliseconds=100 + 500 * number))
+
+    def look(self, release: int, moment: datetime) -> None:
+        """Let a clock of this release look at this moment."""
+        source, looking = self._clocks[release]
+        self._deploy(source)
+        at(moment)
+        looking.turn()
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_schedule_whose_times_two_releases_say_differently_has_the_ticks_of_both(
+    deploy: Any, first: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    both = TwoReleases(deploy, "0 12 * * *", "0 18 * * *")
+    ticks = [noon(1), noon(1) + 6 * HOUR, noon(2), noon(2) + 6 * HOUR]
+    for moment in ticks:
+        both.around(moment, first)
+
+    assert started() == ticks
+    said = [record.getMessage() for record in caplog.records if "Two releases" in record.getMessage()]
+    assert sorted(said) == [
+        "Two releases keep shop.Parcel: it has 0 12 * * * (UTC) here, and 0 18 * * * (UTC) elsewhere. End the old clocks.",
+        "Two releases keep shop.Parcel: it has 0 18 * * * (UTC) here, and 0 12 * * * (UTC) elsewhere. End the old clocks.",
+    ]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("overlap", ["allow", "queue", "refuse"])
+def test_a_tick_that_both_releases_have_begins_one_timeline(deploy: Any, overlap: str, first: int) -> None:
+    both = TwoReleases(deploy, "0 12 * * *", "0 12,18 * * *", f"overlap={overlap!r}")
+    both.around(noon(1) + 7 * HOUR, first)
+    both.around(noon(2), first)
+
+    assert started() == [noon(2)]
+    assert (row().last_tick, row().outcome, row().queue) == (noon(2), "started", [])
+
+
+def test_what_comes_while_a_schedule_of_two_releases_is_paused_is_skipped(deploy: Any) -> None:
+    both = TwoReleases(deploy, "0 12 * * *", "0 18 * * *")
+    both.around(noon(1) + HOUR, 0)
+    pause(row(), SYSTEM)
+    both.around(noon(2), 0)
+    both.around(noon(3), 0)
+    resume(row())
+    both.around(noon(3) + HOUR, 0)
+
+    assert started() == []
+
+
+def test_a_clock_of_new_times_begins_with_the_first_of_them_from_then_on(deploy: Any) -> None:
+    both = TwoReleases(deploy, "0 18 * * *", "0 12 * * *")
+    both.look(0, noon(1))
+    both.look(1, noon(2) + timedelta(seconds=30))
+
+    assert (started(), row().next_tick) == ([], noon(3))
+
+
 def test_a_schedule_that_the_code_no_longer_has_begins_nothing(daily: Any, deploy: Any) -> None:
     daily()
     deploy("""

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
-from functools import partial
 
 from django.db import close_old_connections, router
 from django.db.models import Q
@@ -23,7 +22,7 @@ from ..models import Run, RunQuerySet, Timeline
 from ..placements import Bell
 from ..state import CLAIMABLE, StepStatus
 from ..store import Ring
-from . import bells
+from . import bells, elsewhere
 from .advanced import By
 from .family import hear, unheard
 from .known import Known
@@ -35,13 +34,15 @@ from .runner import Runner
 from .sightings import CLOCK, Presence
 from .slots import call_up_all
 from .ticks import keep_schedules, skip_removed
-from .unique import take_some
+from .unique import Holders
 
 logger = logging.getLogger("django_timelines")
 BATCH = 500
 SOON = timedelta(seconds=1)
 HEAD_START = timedelta(seconds=2)  # twice the longest sleep of a clock of newer code
 LONGEST_SLEEP = 1.0  # seconds; a new due time may be nearer than all that were known
+AGAIN = timedelta(minutes=1)  # how soon it looks once more at what new code asks for
+ROLLOUT = 2 * elsewhere.LONG  # after it began; so long an old process may leave something that is to be looked at again
 SHORTEST_SLEEP = 0.05  # seconds; what could not be moved is looked at again
 _WITH_DEADLINE = (StepStatus.WAITING, *CLAIMABLE)
 
@@ -77,9 +78,11 @@ class Clock:
         self._chores: list[Callable[[str], object]] = [
             bring_up_all,
             hold_new_names,
-            partial(take_some, after={}),
+            Holders().take_some,
             call_up_all,
         ]
+        self._done: dict[Callable[[str], object], datetime] = {}
+        self._began = moments.now()
 
     def turn(self) -> int:
         """Do what a clock has to do now; return how many runs it looked at, a batch at most.
@@ -96,12 +99,19 @@ class Clock:
         return looked_at
 
     def _catch_up(self) -> Exception | None:
-        """Do what new code asks for, each until there is nothing left to do; what fails is tried again at the next turn."""
-        error = None
+        """Do what new code asks for, each until there is nothing left to do; what fails is tried again at the next turn.
+
+        Old processes may be up still, and leave more of it. So it is looked at again each minute, for as long as a rollout takes.
+        """
+        at, error = moments.now(), None
+        if abs(at - self._began) < ROLLOUT:
+            done = [chore for chore, when in self._done.items() if abs(at - when) >= AGAIN]
+            self._chores += [chore for chore in done if chore not in self._chores]
         for chore in [*self._chores]:
             try:
                 if not chore(self._using):
                     self._chores.remove(chore)
+                    self._done[chore] = at
             except Exception as raised:
                 error = error or raised
         return error

@@ -67,35 +67,47 @@ def rejection_of(run: Mapping[str, Any]) -> Rejected:
 
 def take_all(using: str) -> None:
     """Let open timelines that are older than their class's ``unique=`` hold their value: of several the first."""
-    after: dict[str, uuid.UUID] = {}
-    while take_some(using, after):
+    holders = Holders()
+    while holders.take_some(using):
         pass
 
 
-def take_some(using: str, after: dict[str, uuid.UUID]) -> bool:
-    """Do it for so many; return whether some were left to look at. ``after``: by class, the last that was looked at."""
-    for label, declaration in registry.everything().items():
-        if declaration.unique is None:
-            continue
-        theirs = UniqueValue.objects.using(using).filter(timeline=OuterRef("pk"))
-        left = Timeline.objects.using(using).filter(workflow__in=declaration.names).exclude(status__in=ENDED)
-        left = left.filter(id__gt=after[label]) if label in after else left
-        found = list(left.exclude(Exists(theirs)).order_by("id")[:BATCH])
-        for timeline in found:
-            _take(declaration, timeline, using)
-        if found:
-            after[label] = found[-1].id
-            return True
-    return False
+class Holders:
+    """The open timelines that are to hold their value, and what is known of them from look to look."""
 
+    def __init__(self) -> None:
+        self._after: dict[str, uuid.UUID] = {}  # by class, the last that was looked at
+        self._told = set[uuid.UUID]()  # of these it was said that they hold none
 
-def _take(declaration: Declaration, timeline: Timeline, using: str) -> None:
-    snapshot = store.snapshot_of(timeline, using)
-    digest = None if "reopened" in snapshot.state else _digest_of_open(declaration, snapshot)
-    if digest == UNKNOWN:
-        logger.warning("The function in unique= raised on %s, which holds no value until it is amended.", timeline)
-    elif digest and not store.take_value(using, digest, timeline.id):
-        logger.warning("%s has not ended, and another one holds the value that is to be unique.", timeline)
+    def take_some(self, using: str) -> bool:
+        """Let so many hold theirs; return whether some were left to look at. If none was, the next look begins anew."""
+        for label, declaration in registry.everything().items():
+            if declaration.unique is None:
+                continue
+            theirs = UniqueValue.objects.using(using).filter(timeline=OuterRef("pk"))
+            left = Timeline.objects.using(using).filter(workflow__in=declaration.names).exclude(status__in=ENDED)
+            left = left.filter(id__gt=self._after[label]) if label in self._after else left
+            found = list(left.exclude(Exists(theirs)).order_by("id")[:BATCH])
+            for timeline in found:
+                self._take(declaration, timeline, using)
+            if found:
+                self._after[label] = found[-1].id
+                return True
+        self._after.clear()
+        return False
+
+    def _take(self, declaration: Declaration, timeline: Timeline, using: str) -> None:
+        snapshot = store.snapshot_of(timeline, using)
+        digest = None if "reopened" in snapshot.state else _digest_of_open(declaration, snapshot)
+        if digest == UNKNOWN:
+            self._tell("The function in unique= raised on %s, which holds no value until it is amended.", timeline)
+        elif digest and not store.take_value(using, digest, timeline.id):
+            self._tell("%s has not ended, and another one holds the value that is to be unique.", timeline)
+
+    def _tell(self, words: str, timeline: Timeline) -> None:
+        if timeline.id not in self._told:
+            logger.warning(words, timeline)
+        self._told.add(timeline.id)
 
 
 def _digest(declaration: Declaration, snapshot: Snapshot) -> uuid.UUID | None:

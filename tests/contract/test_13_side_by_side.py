@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError
+from django.test import Client
 
 from django_timelines import moments, registry
 from django_timelines.actors import SYSTEM
@@ -401,3 +402,30 @@ def test_a_last_attempt_that_died_under_a_former_name_leads_where_the_step_leads
         drain()
 
     assert (now.get(parcel.pk).measure.status, ran["tried"], ran["sorry"]) == ("failed", 1, 1)
+
+
+NAMED = """
+class Parcel(Workflow):
+    @step
+    def take(self): ...
+
+    @step(after=take, manual=True FORMER)
+    def NAME(self): ...
+"""
+
+
+def test_a_step_that_an_old_worker_comes_to_when_the_clock_has_looked_has_its_new_name_within_a_minute(
+    deploy: Any, admin_client: Client
+) -> None:
+    parcel = deploy(named(NAMED, "sign")).start()
+    deploy(named(NAMED, "confirm", "sign"))
+    clock = Clock(HERE)
+    clock.turn()
+    deploy(named(NAMED, "sign"))
+    drain()  # an old worker
+
+    new = deploy(named(NAMED, "confirm", "sign"))
+    with travel(timedelta(minutes=1)):
+        clock.turn()
+
+    assert "<form" in admin_client.get(new.get(parcel.pk).get_absolute_url()).content.decode()

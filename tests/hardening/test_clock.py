@@ -142,6 +142,23 @@ def test_what_new_code_asks_for_keeps_the_clock_from_nothing_when_it_fails(monke
     assert new._chores == [fail]
 
 
+def test_what_new_code_asks_for_is_looked_at_each_minute_while_old_processes_may_end(monkeypatch: Any) -> None:
+    looks = []
+
+    def look(using: str) -> bool:
+        looks.append(using)
+        return len(looks) in (2, 3)  # some is left then
+
+    new = clock.Clock(HERE)
+    monkeypatch.setattr(new, "_chores", [look])
+
+    turns = ((0, 1), (59, 1), (61, 2), (62, 3), (63, 4), (64, 4), (130, 5), (595, 6), (660, 6), (7200, 6))
+    for seconds, looked in turns:
+        with travel(timedelta(seconds=seconds)):
+            new.turn()
+        assert len(looks) == looked
+
+
 def test_the_clock_waits_before_it_looks_again_at_what_it_cannot_look_at(settings: Any) -> None:
     Order.start(customer="Ada")
     settings.TIMELINES = {**settings.TIMELINES, "PLACEMENT": 5}  # no dict: whoever reads it raises

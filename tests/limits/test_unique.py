@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from django_timelines.engine.clock import Clock
 from django_timelines.engine.unique import take_all
 from django_timelines.exceptions import NotUnique, Refused, Rejected, TimelinesError
 from django_timelines.models import Event, Timeline, UniqueValue
-from django_timelines.testing import drain, given, recorded_errors
+from django_timelines.testing import drain, given, recorded_errors, travel
 from django_timelines.workflows import Workflow, step
 from tests.limits.workflows import Badge, Household, Locker, Nightly, Rename, Seat, Signup
 from tests.shop.here import HERE
@@ -550,6 +551,35 @@ def test_open_timelines_that_are_older_than_the_option_hold_their_value_once_a_c
 
     assert refused(lambda: new.start("Main Street 1")).timeline == first.pk
     assert UniqueValue.objects.count() == 1
+
+
+def test_what_an_old_process_starts_when_the_clock_has_looked_holds_its_value_within_a_minute(deploy: Any) -> None:
+    deploy(NEW)
+    clock = Clock(HERE)
+    clock.turn()
+    parcel = deploy(OLD).start("Main Street 1")
+
+    new = deploy(NEW)
+    with travel(timedelta(minutes=1)):
+        clock.turn()
+
+    assert refused(lambda: new.start("Main Street 1")).timeline == parcel.pk
+
+
+def test_who_came_too_late_holds_the_value_within_a_minute_of_the_first_ones_end(deploy: Any, caplog: Any) -> None:
+    first, late = deploy(OLD).start("Main Street 1"), deploy(OLD).start("Main Street 1")
+    new = deploy(NEW)
+    clock = Clock(HERE)
+    for minutes in range(3):
+        with travel(timedelta(minutes=minutes)):
+            clock.turn()
+    assert caplog.text.count(f"{late.timeline} has not ended, and another one holds the value") == 1
+
+    new.get(first.pk).sign()
+    with travel(timedelta(minutes=4)):
+        clock.turn()
+
+    assert refused(lambda: new.start("Main Street 1")).timeline == late.pk
 
 
 def test_open_timelines_are_looked_at_some_at_a_time_by_their_keys(deploy: Any, monkeypatch: Any) -> None:

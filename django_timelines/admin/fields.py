@@ -10,6 +10,7 @@ from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.contrib.admin.utils import display_for_value, quote
+from django.core.exceptions import ValidationError
 from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import reverse
@@ -58,7 +59,7 @@ def row_of(model: type[Model], key: Any, request: HttpRequest, site: AdminSite) 
     try:
         row = model_admin.get_queryset(request).filter(pk=key).first()
         is_there = row is not None or model._base_manager.filter(pk=key).exists()
-    except (ValueError, TypeError, OverflowError):  # a key of another type than the model has today
+    except (ValueError, TypeError, OverflowError, ValidationError):  # a key of another type than the model has today
         row, is_there = None, False
     if not is_there:
         return _("%(name)s (not there any more)") % {"name": name}, ""

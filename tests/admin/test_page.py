@@ -111,6 +111,26 @@ def test_a_row_that_is_gone_is_said_to_be_gone(root: Client) -> None:
     assert f"user {key} (not there any more)" in text_of(root, gift)
 
 
+def test_a_key_that_is_none_of_the_model_that_the_field_refers_to_today_is_a_row_that_is_gone(
+    root: Client, deploy
+) -> None:
+    before = """
+        from django_timelines.models import Timeline
+
+        class Parcel(Workflow):
+            other: str
+
+            @step
+            def take(self, other: str):
+                self.other = other
+    """
+    parcel = deploy(before).start(other="somebody's")
+
+    deploy(before.replace("    other: str", "    other: Timeline"))
+
+    assert "timeline somebody&#x27;s (not there any more)" in text_of(root, parcel)
+
+
 def test_an_event_tells_who_where_and_what_it_changed(root: Client) -> None:
     with acting(of_user(User.objects.get(username="grace"))):
         parcel = a_parcel(name="books")

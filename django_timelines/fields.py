@@ -82,7 +82,7 @@ class Field:
 
     def brought_up(self, encoded: Any) -> Any:
         """Return a stored value as the type has it now: a validator may take what it was before. No row is read."""
-        value = self._without_rows.validate_python(encoded)
+        value = self._without_rows.validate_python(_copy(encoded))
         return self._in_order(value, self._without_rows.dump_python(value, mode="json"))
 
     def is_same(self, encoded: Any, stored: Any) -> bool:
@@ -117,12 +117,12 @@ class Field:
         return encoded
 
     def decode(self, encoded: Any) -> Any:
-        """Return the Python value of what ``encode`` made. A referenced row is loaded here."""
-        return self.adapter.validate_python(encoded)
+        """Return the Python value of what ``encode`` made, which a body may change. A referenced row is loaded here."""
+        return self.adapter.validate_python(_copy(encoded))
 
     def check_stored(self, encoded: Any) -> None:
         """Raise what ``decode`` would, but for rows that are gone: none is read, keys only have to look like keys."""
-        self._without_rows.validate_python(encoded)
+        self._without_rows.validate_python(_copy(encoded))
 
 
 def _adapter(annotation: Any) -> TypeAdapter[Any]:
@@ -220,6 +220,13 @@ def text(payload: Any) -> str:
             f"A payload of {size:,} bytes: each change of a field of its timeline writes it again.", RuntimeWarning, 2
         )
     return written
+
+
+def _copy(payload: Any) -> Any:
+    """Return JSON that shares nothing with this: a validator may change what it is given, and hands on ``Any`` as it is."""
+    if isinstance(payload, dict):
+        return {name: _copy(part) for name, part in payload.items()}
+    return [_copy(part) for part in payload] if isinstance(payload, list) else payload
 
 
 def _is_deep(payload: Any) -> bool:

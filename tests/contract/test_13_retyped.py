@@ -110,6 +110,20 @@ def test_what_a_body_changes_of_a_field_whose_type_has_grown_is_a_change(
     assert new.get(parcel.pk).tell.status == "blocked"  # the other one's change would be lost
 
 
+def test_a_validator_may_change_what_it_is_given(deploy: Any) -> None:
+    said = "def in_britain(said):\n    said.update(country='GB') if isinstance(said, dict) else None\n    return said\n"
+    parcel = deploy(told("pass")).start(1)
+
+    body = "if shop == 'south': self.place = Place(street='Side Street')"
+    source = told(body, "an attribute more").replace(
+        "place: Place", "place: Annotated[Place, BeforeValidator(in_britain)]"
+    )
+    new = deploy(said + source)
+    tell_at_once(parcel)  # the other one, which changes nothing, ends first
+
+    assert (new.get(parcel.pk).tell.status, new.get(parcel.pk).place.street) == ("completed", "Side Street")
+
+
 PAID = """
 class Parcel(Workflow):
     @step

@@ -104,6 +104,41 @@ def test_a_validator_that_changes_a_value_changes_it_once_wherever_it_runs(place
     assert got[0] == got[1]
 
 
+@pytest.mark.parametrize("annotation", ["dict[str, Any]", "Any", "dict[str, list[Any]]", "BaseModel"])
+def test_what_a_body_changes_deep_within_a_value_of_any_type_is_a_change(deploy: Any, annotation: str) -> None:
+    source = """
+        from pydantic import BaseModel as Base
+        class BaseModel(Base, extra="allow"):
+            def __getitem__(self, name):
+                return getattr(self, name)
+        class Parcel(Workflow):
+            data: ANNOTATION = {"lines": [{"weight": 1}]}
+
+            @step(manual=True)
+            def weigh(self):
+                self.data["lines"][0]["weight"] = 5
+    """
+    parcel = deploy(source.replace("ANNOTATION", annotation)).start()
+
+    parcel.weigh()
+
+    completed = Event.objects.get(timeline=parcel.pk, type="StepCompleted")
+    assert completed.data["changes"] == {"data": {"lines": [{"weight": 5}]}}
+
+
+def test_what_a_body_does_to_its_input_is_not_what_its_caller_gave(deploy: Any) -> None:
+    parcel = deploy("""
+        class Parcel(Workflow):
+            @step
+            def take(self, data: dict[str, Any]):
+                data["lines"].clear()
+    """)
+
+    parcel.using(key="order 17").start(data={"lines": [1]})
+
+    assert Event.objects.get(type="StepCalled").data["input"] == {"data": {"lines": [1]}}
+
+
 def test_a_list_of_exceptions_to_retry_on_is_refused_when_it_is_written() -> None:
     with pytest.raises(TypeError, match="an exception class, or a tuple of them"):
         Retry(3, on=[OSError])  # type: ignore[arg-type]

@@ -131,8 +131,7 @@ class Subject:
 
     def _given(self, name: str) -> Any:
         """Return what the body was given, encoded. A field that is newer than the timeline has its default."""
-        before = self._snapshot.state["fields"]
-        return before[name] if name in before else self._declaration.fields[name].encode_default()
+        return self._declaration.fields[name].stored_in(self._snapshot.state["fields"])
 
     def _encoded(self, name: str, value: Any) -> Any:
         held, encoded = self._keys.get(name, (UNSET, None))

@@ -429,3 +429,49 @@ def test_a_step_that_an_old_worker_comes_to_when_the_clock_has_looked_has_its_ne
         clock.turn()
 
     assert "<form" in admin_client.get(new.get(parcel.pk).get_absolute_url()).content.decode()
+
+
+PENDING = """
+class Parcel(Workflow):
+    FIELD
+
+    @step
+    def take(self, address: str):
+        self.STORED = address
+
+    @step(after=take FORMER)
+    def NAME(self): ...
+
+    @step(after=take, delivery=AT_LEAST_ONCE)
+    def print(self):
+        self.STORED
+
+    @step(after=take, delivery=AT_LEAST_ONCE)
+    def stamp(self):
+        self.STORED
+
+    @step(after=[NAME, print, stamp], manual=True)
+    def sign(self): ...
+"""
+
+
+@pytest.mark.parametrize(("body", "street"), [("self.STORED", "Main Street")])
+def test_bodies_of_newer_code_know_a_field_by_its_former_name_while_old_code_executes_a_renamed_step(
+    deploy: Any, body: str, street: str
+) -> None:
+    source = PENDING.replace("self.STORED\n\n    @step(after=[", body + "\n\n    @step(after=[")
+    old = named(source, "weigh").replace("FIELD", "address: str").replace("STORED", "address")
+    new = named(source, "measure", former="weigh").replace("STORED", "street")
+    parcel = deploy(old).start("Main Street")
+    once = Runner(SYSTEM, "rq:default", HERE, since=float("-inf"))  # its second is over: it goes on with nothing
+    fences = {run.step: run.fence for run in Run.objects.filter(timeline=parcel.pk)}
+    weighed = claim(parcel.pk, RunName("weigh"), fences["weigh"], once)
+
+    now = deploy(new.replace("FIELD", 'street: Annotated[str, RenamedFrom("address")]'))
+    for held in [claim(parcel.pk, RunName(step), fences[step], once) for step in ("print", "stamp")]:
+        execute(held, once)
+    execute(weighed, once)
+    brought_up(registry.get("shop.Parcel"), load(parcel.pk, HERE))
+
+    assert [now.get(parcel.pk).print.status, now.get(parcel.pk).stamp.status] == ["completed", "completed"]
+    assert (now.get(parcel.pk).street, now.get(parcel.pk).timeline.state["fields"]) == (street, {"street": street})

@@ -455,7 +455,9 @@ class Parcel(Workflow):
 """
 
 
-@pytest.mark.parametrize(("body", "street"), [("self.STORED", "Main Street")])
+@pytest.mark.parametrize(
+    ("body", "street"), [("self.STORED", "Main Street"), ("self.STORED = 'Side Street'", "Side Street")]
+)
 def test_bodies_of_newer_code_know_a_field_by_its_former_name_while_old_code_executes_a_renamed_step(
     deploy: Any, body: str, street: str
 ) -> None:

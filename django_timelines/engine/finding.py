@@ -41,6 +41,8 @@ class Kind(StrEnum):
     """A call that is not settled gives what the step has no parameter for. Nothing blocks: it is executed without that."""
     REMOVED_STEP = "removed_step"
     """A step is done that the code no longer has. Nothing blocks: whoever compensates does not undo it."""
+    PAST_REACTION = "past_reaction"
+    """A projection reacts to a workflow that it has not followed so far. Nothing blocks: it reacts to its past, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Finding:
 
     kind: Kind
     workflow: str
-    name: str  # of the step, ``step(parameter)`` or the field; empty for a workflow
+    name: str  # of the step, ``step(parameter)``, the field or the projection; empty for a workflow
     count: int
     examples: tuple[uuid.UUID, ...]
     sentence: str
@@ -61,7 +63,7 @@ class Finding:
         return self.kind not in _WARNINGS
 
 
-_WARNINGS = frozenset({Kind.UNDECLARED_FIELD, Kind.UNDECLARED_INPUT, Kind.REMOVED_STEP})
+_WARNINGS = frozenset({Kind.UNDECLARED_FIELD, Kind.UNDECLARED_INPUT, Kind.REMOVED_STEP, Kind.PAST_REACTION})
 
 
 class Problem(NamedTuple):
@@ -151,5 +153,9 @@ _SAID = {
     Kind.REMOVED_STEP: (
         "The code has no step {workflow}.{name} any more, and it is done: compensation leaves it out.",
         "If it has an undo, keep both until these timelines have ended. If not, that is all.",
+    ),
+    Kind.PAST_REACTION: (
+        "{name} reacts to {workflow}, which it has not followed so far: to all that happened there since {detail}.",
+        "Put that reaction into a projection of its own, which begins with the present.",
     ),
 }

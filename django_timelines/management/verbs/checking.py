@@ -10,6 +10,7 @@ from django.core.management.color import Style
 
 from ...engine.finding import Finding
 from ...engine.in_flight import findings
+from ...engine.reactions import to_the_past
 from . import finding as database_of
 from .base import Answer, Verb, plain, type_options
 
@@ -28,7 +29,8 @@ def _run(options: type_options, style: Style) -> Answer:
         number = so_far
         terminal.progress(f"{so_far:,} looked at …")
 
-    found = list(findings(database_of.database(options), looked_at))
+    using = database_of.database(options)
+    found = [*findings(using, looked_at), *to_the_past(using)]
     terminal.progress("")
     blocking = sum(one.blocks for one in found)
     document = {"timelines": number, "blocks": bool(blocking), "findings": [_document(one) for one in found]}

@@ -45,6 +45,29 @@ def test_the_next_form_comes_by_itself(context: BrowserContext, page: Page, site
     assert page.evaluate("window.forbidden") == []
 
 
+@pytest.mark.parametrize("failure", ["503", "403", "cut"])
+def test_the_next_form_comes_by_itself_also_where_the_page_could_not_be_fetched_at_once(
+    context: BrowserContext, page: Page, site: LiveSite, failure: str
+) -> None:
+    order = Order.start("ada")
+    look(context, page, site, order)
+    failed: list[Route] = []
+
+    def fail_twice(route: Route) -> None:
+        if len(failed) == 2:
+            return route.continue_()
+        failed.append(route)
+        return route.abort() if failure == "cut" else route.fulfill(status=int(failure))
+
+    page.route(site.address + order.get_absolute_url(), fail_twice)
+
+    drain()
+
+    expect(page.get_by_label("Amount")).to_be_visible(timeout=PATIENCE)
+    assert len(failed) == 2
+    assert page.evaluate("window.isTheSame") is True
+
+
 def test_who_has_the_link_of_a_step_fills_in_its_form(page: Page, site: LiveSite) -> None:
     order = Order.start("ada")
     drain()

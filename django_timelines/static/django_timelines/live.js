@@ -9,7 +9,7 @@
 import { Idiomorph } from "./vendor/idiomorph.esm.js";
 
 const ENDED = ["completed", "failed", "cancelled"];
-const FIRST_WAIT = 500; // ms until the socket is tried again, doubling
+const FIRST_WAIT = 500; // ms until what failed is tried again, doubling
 const LONGEST_WAIT = 30_000;
 const FAILURES = 3; // connections that did not last, in a row, after which the page does without
 const LASTING = 5_000; // ms that a socket must be open to count as one that lasts: some proxies let it open and cut it
@@ -21,6 +21,11 @@ const PAGE_WAIT = 150; // ms: several frames at once fetch the page once
 const LONGEST_PAGE = 30_000; // ms that the page may take to come
 const FAMILY_WAIT = 600; // ms, where only children move
 const PROGRESS_WAIT = 3_000; // ms between two fetches of the page while a long step goes on and nothing else happens
+
+// Not all pages at once: the site may have been away for all of them.
+function waitAfter(failures) {
+  return Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1)) * (0.5 + Math.random() / 2);
+}
 
 class LiveTimeline {
   constructor(section) {
@@ -84,8 +89,7 @@ class LiveTimeline {
       if (!opened && this.failures === 1) this.ask(); // refused, or unreachable? The page's own address tells
       if (this.failures >= FAILURES) this.doWithout();
       else if (!this.polling && !this.stream) this.say(navigator.onLine ? "connecting" : "offline");
-      const wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** (this.failures - 1));
-      this.retry = setTimeout(() => this.connect(), wait * (0.5 + Math.random() / 2));
+      this.retry = setTimeout(() => this.connect(), waitAfter(this.failures));
     };
   }
 
@@ -219,6 +223,8 @@ class LiveTimeline {
 // The rest of the page
 
 const page = {
+  failures: 0, // in a row
+
   refresh(wait = PAGE_WAIT) {
     const due = performance.now() + wait;
     if (this.timer && this.due <= due) return; // it is fetched soon enough
@@ -236,10 +242,12 @@ const page = {
     try {
       const signal = AbortSignal.timeout(LONGEST_PAGE);
       const response = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store", signal });
-      if (!response.ok || response.redirected) return;
-      this.apply(new DOMParser().parseFromString(await response.text(), "text/html"));
+      if (!response.ok) throw new Error(response.statusText);
+      if (!response.redirected) this.apply(new DOMParser().parseFromString(await response.text(), "text/html"));
+      this.failures = 0;
     } catch {
-      // The next frame fetches it again.
+      this.failures += 1;
+      this.refresh(waitAfter(this.failures)); // no frame does: the timeline waits, or has ended
     } finally {
       this.isUnderWay = false;
       if (this.again) this.refresh();

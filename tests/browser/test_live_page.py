@@ -250,6 +250,50 @@ def test_a_page_that_may_not_look_any_more_stops_asking(visitor, context, site, 
     expect(visitor.locator("[data-timelines]")).to_have_attribute("data-timelines-state", "refused", timeout=PATIENCE)
 
 
+IMPATIENT = "const go = setInterval; window.setInterval = (f, ms, ...rest) => go(f, ms === 30000 ? 300 : ms, ...rest);"
+"""Who was refused asks again much sooner here."""
+
+
+@pytest.mark.parametrize("by", ["itself", "a look at it"])
+def test_a_page_that_a_proxy_refused_while_the_site_was_away_goes_on_when_it_is_back(visitor, site, signup, by):
+    visitor.add_init_script(IMPATIENT if by == "itself" else "")
+    look(visitor, site, signup)
+    visitor.evaluate("window.unchanged = true")
+    visitor.route("**/*", lambda route: route.fulfill(status=404))
+    site.stop()
+    expect(visitor.locator("[data-timelines]")).to_have_attribute("data-timelines-state", "refused", timeout=PATIENCE)
+    signup.activate()
+
+    site.start()
+    visitor.unroute("**/*")
+    if by == "a look at it":
+        visitor.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+    expect(visitor.locator('[data-step="start_onboarding"]')).to_contain_text("Due", timeout=PATIENCE)
+    expect(visitor.locator("[data-timelines]")).to_have_attribute("data-timelines-state", "live", timeout=PATIENCE)
+    drain()
+    expect_end(visitor)
+    assert visitor.evaluate("window.unchanged") is True
+
+
+def test_a_page_that_may_not_look_asks_once_in_a_long_while(visitor, context, site, signup):
+    visitor.clock.install()
+    visitor.add_init_script(NO_SOCKET + NO_STREAM)
+    look(visitor, site, signup, state="polling")
+    context.clear_cookies()
+    visitor.clock.run_for(20_000)
+    expect(visitor.locator("[data-timelines]")).to_have_attribute("data-timelines-state", "refused", timeout=PATIENCE)
+    asked = []
+    visitor.on("response", lambda response: asked.append(response.status))
+
+    for _ in range(3):
+        with visitor.expect_response("**/since/**", timeout=PATIENCE):
+            visitor.clock.run_for(30_000)
+
+    expect(visitor.locator("[data-timelines]")).to_have_attribute("data-timelines-state", "refused")
+    assert asked == [404, 404, 404]
+
+
 def test_a_page_whose_socket_may_look_no_more_says_so(visitor, context, site, signup, monkeypatch):
     monkeypatch.setattr(watcher, "ASKED_LONG_AGO", 0.0)
     look(visitor, site, signup)

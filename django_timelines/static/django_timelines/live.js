@@ -39,7 +39,11 @@ class LiveTimeline {
   }
 
   get isOver() {
-    return ["ended", "refused"].includes(this.section.dataset.timelinesState) || !this.section.isConnected;
+    return this.section.dataset.timelinesState === "ended" || this.isRefused || !this.section.isConnected;
+  }
+
+  get isRefused() {
+    return this.section.dataset.timelinesState === "refused";
   }
 
   say(state) {
@@ -172,6 +176,7 @@ class LiveTimeline {
       const signal = AbortSignal.timeout(LONGEST_PAGE); // of somebody who holds the answer back
       const response = await fetch(address, { headers: { Accept: "application/json" }, signal });
       if ([403, 404].includes(response.status)) this.end("refused");
+      else if (this.isRefused && response.ok) this.comeBack();
       if (this.polling && !this.isOver) this.say("polling");
       if (response.status !== 200) return false;
       return this.apply(await response.json());
@@ -208,9 +213,19 @@ class LiveTimeline {
     this.stopStreaming();
     clearTimeout(this.retry);
     this.socket?.close();
+    if (state === "refused" && this.section.isConnected) this.retry = setInterval(() => this.ask(), LONGEST_WAIT);
+  }
+
+  // It was a proxy that refused, while the site was away; or somebody may look again.
+  comeBack() {
+    this.failures = 0;
+    this.say("connecting");
+    this.connect();
+    page.refresh();
   }
 
   wake() {
+    if (this.isRefused) this.ask();
     if (this.isOver) return;
     if (this.polling && this.canStream) {
       this.stopPolling();

@@ -15,8 +15,10 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 PATIENCE = 60_000  # ms
 
 
-def look(context: BrowserContext, page: Page, site: LiveSite, workflow: Draft | Order | Poll | Trip) -> None:
-    """Open the timeline's page in the browser that began it, and wait until it is told what happens."""
+def look(
+    context: BrowserContext, page: Page, site: LiveSite, workflow: Draft | Order | Poll | Trip, address: str = ""
+) -> None:
+    """Open the timeline's page in the browser that began it, or another, and wait until it is told what happens."""
     session = SessionStore()
     remember(session, [workflow.pk.hex])
     session.save()
@@ -25,7 +27,7 @@ def look(context: BrowserContext, page: Page, site: LiveSite, workflow: Draft | 
         "window.forbidden = [];"
         "document.addEventListener('securitypolicyviolation', event => forbidden.push(event.violatedDirective))"
     )
-    page.goto(site.address + workflow.get_absolute_url())
+    page.goto(site.address + (address or workflow.get_absolute_url()))
     expect(page.locator("[data-timelines]")).to_have_attribute("data-timelines-state", "live", timeout=PATIENCE)
     page.evaluate("window.isTheSame = true")
 
@@ -175,6 +177,45 @@ def test_a_page_that_becomes_another_one_is_loaded_again(
 
     expect(page.locator("#pay")).to_be_visible(timeout=PATIENCE)
     assert Timeline.objects.get(pk=order.pk).status == "waiting"
+
+
+@pytest.fixture
+def choosing(context: BrowserContext, page: Page, site: LiveSite, settings, tmp_path) -> Trip:
+    """A trip whose choice is open on a page of that step alone."""
+    settings.ROOT_URLCONF = "tests.browser.urls"
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "trip_choose.html").write_text('{% extends "django_timelines/timeline_page.html" %}')
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
+    trip = Trip.start("ada")
+    look(context, page, site, trip, f"/trip/{trip.pk}/choose/")
+    expect(page.get_by_label("Menu")).to_be_visible()
+    return trip
+
+
+def test_the_page_of_a_step_leads_to_the_timelines_page_when_somebody_else_has_done_the_step(
+    page: Page, site: LiveSite, choosing: Trip
+) -> None:
+    Trip.get(choosing.pk).choose("cake")
+
+    page.wait_for_url(site.address + choosing.get_absolute_url(), timeout=PATIENCE)
+    expect(page.get_by_label("Menu")).to_have_count(0)
+
+
+def test_the_page_of_a_step_says_that_somebody_else_has_done_it_while_its_form_is_filled_in(
+    page: Page, site: LiveSite, choosing: Trip
+) -> None:
+    page.get_by_label("Menu").fill("fish")
+
+    Trip.get(choosing.pk).choose("cake")
+
+    expect(page.get_by_text("This has gone on meanwhile. What you typed is kept here.")).to_be_visible(timeout=PATIENCE)
+    with page.expect_response(page.url, timeout=PATIENCE):  # it is looked for again, once it is left
+        page.get_by_label("Menu").blur()
+    expect(page.get_by_label("Menu")).to_have_value("fish")
+    assert page.evaluate("window.isTheSame") is True
+    page.get_by_label("Menu").fill("")
+    page.get_by_label("Menu").blur()
+    page.wait_for_url(site.address + choosing.get_absolute_url(), timeout=PATIENCE)
 
 
 @pytest.fixture

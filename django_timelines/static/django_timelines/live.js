@@ -237,6 +237,8 @@ class LiveTimeline {
 
 // The rest of the page
 
+const NOTHING = new Document(); // a page that has no place for anything
+
 const page = {
   failures: 0, // in a row
 
@@ -258,7 +260,8 @@ const page = {
       const signal = AbortSignal.timeout(LONGEST_PAGE);
       const response = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store", signal });
       if (!response.ok) throw new Error(response.statusText);
-      if (!response.redirected) this.apply(new DOMParser().parseFromString(await response.text(), "text/html"));
+      if (response.redirected && response.url !== location.href.split("#")[0]) this.leadTo(response.url);
+      else this.apply(new DOMParser().parseFromString(await response.text(), "text/html"));
       this.failures = 0;
     } catch {
       this.failures += 1;
@@ -281,6 +284,12 @@ const page = {
     if (isAnother && isInUse(document.documentElement)) this.late = true; // a new page has no place for anything
     // no reload: that would send the form again to which this page is the answer; and with a fragment nothing is loaded
     if (isAnother && !this.late) location.replace(location.href.split("#")[0]);
+  },
+
+  // Its step is gone, or who looks is to log in. Not to the address of this page, which might be loaded again and again.
+  leadTo(address) {
+    this.late = isInUse(document.documentElement, NOTHING);
+    if (!this.late) location.replace(address);
   },
 
   left() {

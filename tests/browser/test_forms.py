@@ -309,6 +309,21 @@ def test_a_page_that_becomes_another_one_is_not_loaded_again_while_a_form_is_sen
     expect(page.locator('[data-step="archive"]')).to_contain_text("Completed", timeout=PATIENCE)
 
 
+def test_a_form_whose_sending_was_called_off_is_not_kept(context: BrowserContext, page: Page, site: LiveSite) -> None:
+    trip = Trip.start("ada")
+    look(context, page, site, trip)
+    page.evaluate("addEventListener('submit', event => confirm('Sure?') || event.preventDefault())")
+    page.get_by_label("Menu").fill("fish")
+    page.get_by_role("button", name="Choose").click()  # Playwright says no
+    page.get_by_label("Menu").fill("")
+    page.get_by_label("Menu").blur()
+
+    Trip.get(trip.pk).choose("cake")
+
+    expect(page.get_by_label("Menu")).to_have_count(0, timeout=PATIENCE)
+    assert page.evaluate("window.isTheSame") is True
+
+
 def test_a_form_with_a_list_that_nobody_has_touched_goes_when_somebody_else_has_used_it(
     context: BrowserContext, page: Page, site: LiveSite, settings, tmp_path
 ) -> None:

@@ -364,7 +364,10 @@ document.addEventListener("visibilitychange", () => {
   streaming.forEach((timeline) => timeline.stopStreaming()); // a page that nobody sees takes no connection from others
 });
 document.addEventListener("submit", (event) => {
-  if (event.target.matches("form[data-timelines-form]")) event.target.setAttribute("data-timelines-sent", "");
+  if (!event.target.matches("form[data-timelines-form]")) return;
+  event.target.setAttribute("data-timelines-sent", "");
+  // a listener that is asked after this one may call it off
+  setTimeout(() => event.defaultPrevented && event.target.removeAttribute("data-timelines-sent"));
 });
 document.addEventListener("focusout", () => page.left());
 document.addEventListener("close", () => page.left(), true); // of a dialog; this event does not bubble

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from .sites import Site
-from .visitors import TURN, expect_step, expect_the_same, log_in, mark, order_coffee
+from .visitors import TURN, expect_step, expect_the_same, log_in, log_in_on, mark, order_coffee
 
 pytestmark = pytest.mark.browser
 
@@ -21,6 +21,26 @@ def test_the_shop_on_postgres_and_redis_with_workers(
     production: Site, browser: Browser, context: BrowserContext
 ) -> None:
     visit(production, browser, context.new_page())
+
+
+def test_the_counter_hands_over_after_a_login_in_another_tab(
+    demo: Site, browser: Browser, context: BrowserContext
+) -> None:
+    with log_in(browser, demo.address) as staff:
+        counter = staff.new_page()
+        counter.goto(f"{demo.address}/coffee/counter/")
+        order_coffee(context.new_page(), demo.address, "Eve", "Latte")
+        button = counter.locator("article", has_text="Eve").get_by_role("button", name="Hand over")
+        expect(button).to_be_visible(timeout=TURN)
+        tab = staff.new_page()
+        tab.goto(f"{demo.address}/admin/")
+        tab.get_by_role("button", name="Log out").click()
+        log_in_on(tab, demo.address)
+        expect_to_stay(counter, button)
+
+        button.click()
+
+        expect(counter.get_by_text("Handed over to Eve.")).to_be_visible()
 
 
 def visit(site: Site, browser: Browser, page: Page) -> None:

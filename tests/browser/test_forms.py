@@ -1,6 +1,7 @@
 """The form on a timeline's page in a real browser, while the timeline goes on."""
 
 import pytest
+from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
@@ -107,6 +108,30 @@ def test_what_was_typed_and_left_stays_while_the_timeline_goes_on_beside_it(
     expect(page.locator("#seen")).to_have_text(f"event {head}", timeout=PATIENCE)  # the page was fetched again
     expect(page.get_by_label("Menu")).to_have_value("fish")
     page.get_by_role("button", name="Choose").click()
+    expect(page.locator('[data-step="choose"]')).to_contain_text("Completed", timeout=PATIENCE)
+    assert Trip.get(trip.pk).menu == "fish"
+
+
+def test_a_form_that_is_kept_can_be_sent_after_a_login_in_another_tab(
+    context: BrowserContext, page: Page, site: LiveSite
+) -> None:
+    User.objects.create_superuser("boss", password="correct horse")
+    trip = Trip.start("ada")
+    look(context, page, site, trip)
+    page.get_by_label("Menu").fill("fish")
+    tab = context.new_page()
+    tab.goto(f"{site.address}/admin/")
+    tab.get_by_label("Username").fill("boss")
+    tab.get_by_label("Password").fill("correct horse")
+    tab.get_by_role("button", name="Log in").click()
+    expect(tab.get_by_role("heading", name="Site administration")).to_be_visible()
+    token = page.locator("[name=csrfmiddlewaretoken]")
+    before = token.input_value()
+    drain()
+    expect(token).not_to_have_value(before, timeout=PATIENCE)  # the page was fetched again
+
+    page.get_by_role("button", name="Choose").click()
+
     expect(page.locator('[data-step="choose"]')).to_contain_text("Completed", timeout=PATIENCE)
     assert Trip.get(trip.pk).menu == "fish"
 

@@ -79,13 +79,18 @@ def log_in(browser: Browser, site: str) -> BrowserContext:
     """Log in as the demo's staff."""
     staff = browser.new_context()
     page = staff.new_page()
+    log_in_on(page, site)
+    page.close()
+    return staff
+
+
+def log_in_on(page: Page, site: str) -> None:
+    """Log in as the demo's staff, on this page."""
     page.goto(f"{site}/admin/")
     page.get_by_label("Username").fill("demo")
     page.get_by_label("Password").fill("demo")
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("heading", name="Site administration")).to_be_visible()
-    page.close()
-    return staff
 
 
 class Cable:

@@ -274,6 +274,7 @@ const page = {
 
   apply(fresh) {
     this.late = false;
+    document.querySelectorAll("form[data-timelines-form]").forEach((form) => renew(form, fresh.getElementById(form.id)));
     let isAnother = false; // it has not what this page has: another template is its own now
     for (const element of document.querySelectorAll("[data-timelines-page][id]")) {
       const now = fresh.getElementById(element.id);
@@ -313,6 +314,12 @@ function keep(form, fresh) {
   if (![...form.elements].some(isFilledIn) && !form.querySelector("[aria-invalid=true], .errorlist, [role=alert]")) return false;
   if (fresh) form.querySelectorAll("[data-timelines-stale]").forEach((note) => (note.hidden = false));
   return true;
+}
+
+// The same form is left as it is, but for Django's token, which a login in another tab has changed.
+function renew(form, now) {
+  const [token, fresh] = [form, now].map((one) => one?.querySelector("input[name=csrfmiddlewaretoken]"));
+  if (token && fresh) token.value = fresh.value;
 }
 
 function isFilledIn(control) {

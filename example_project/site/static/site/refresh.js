@@ -9,10 +9,16 @@ async function refresh(part) {
     if (!answer.ok) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(part.id);
     // Only what differs, so that focus and selection stay where they are, and a button that is being pressed.
-    if (fresh && said(fresh) !== said(part)) part.replaceChildren(...fresh.childNodes);
+    if (!fresh) return;
+    if (said(fresh) !== said(part)) part.replaceChildren(...fresh.childNodes);
+    else tokens(part).forEach((token, nth) => (token.value = tokens(fresh)[nth].value)); // a login has changed it
   } catch {
     // The server is away: the next look finds it.
   }
+}
+
+function tokens(part) {
+  return part.querySelectorAll("[name=csrfmiddlewaretoken]");
 }
 
 // Django writes the same token differently in each answer.

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, WebSocketRoute, expect
 
 from django_timelines.engine.pause import pause_all, resume_all
 from django_timelines.live import stream, watcher
@@ -90,6 +90,48 @@ def test_a_page_whose_socket_was_cut_for_a_while_catches_up(visitor, site, signu
     expect(visitor.locator("[data-timelines]")).to_have_attribute("data-timelines-state", "live", timeout=PATIENCE)
     drain()
     expect_end(visitor)
+
+
+class DyingSocket:
+    """A page's line to the site's sockets. What is open when it dies stays open, and brings nothing any more."""
+
+    def __init__(self, page: Page) -> None:
+        self._dead: set[WebSocketRoute] = set()
+        self.open: set[WebSocketRoute] = set()
+        page.route_web_socket("**/live/**", self._connect)
+
+    def die(self) -> None:
+        self._dead |= self.open
+
+    def _connect(self, socket: WebSocketRoute) -> None:
+        self.open.add(socket)
+        socket.connect_to_server().on_message(lambda frame: None if socket in self._dead else socket.send(frame))
+
+
+def test_a_page_whose_socket_died_without_a_word_catches_up_once_it_is_looked_at(visitor, site, signup):
+    line = DyingSocket(visitor)
+    look(visitor, site, signup)
+    line.die()
+    signup.activate()
+
+    visitor.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+    expect(visitor.locator('[data-step="start_onboarding"]')).to_contain_text("Due", timeout=PATIENCE)
+    drain()
+    expect_end(visitor)  # by a socket that lives
+    assert len(line.open) == 2
+
+
+def test_a_page_that_is_looked_at_keeps_a_socket_that_lives(visitor, site, signup):
+    line = DyingSocket(visitor)
+    look(visitor, site, signup)
+
+    with visitor.expect_response("**/since/**", timeout=PATIENCE):
+        visitor.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+    finish(signup)
+    expect_end(visitor)
+    assert len(line.open) == 1
 
 
 NO_SOCKET = "delete window.WebSocket;"

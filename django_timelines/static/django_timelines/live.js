@@ -231,7 +231,14 @@ class LiveTimeline {
       this.stopPolling();
       this.listen();
     } else if (this.polling) this.pollOnce();
-    if (!this.socket) this.connect();
+    if (this.socket) this.tryOut(this.socket);
+    else this.connect();
+  }
+
+  // A socket that died without a word looks as if it lived.
+  async tryOut(socket) {
+    const seen = this.sequence;
+    if ((await this.ask()) && this.sequence > seen) socket.close(); // it had not brought that
   }
 }
 
@@ -362,9 +369,9 @@ const streaming = new Set(); // the timelines of this page that have a stream
 const live = [...document.querySelectorAll("[data-timelines]")].map((section) => new LiveTimeline(section));
 const wake = () => document.visibilityState === "visible" && live.forEach((timeline) => timeline.wake());
 addEventListener("online", wake);
-addEventListener("pageshow", () => {
+addEventListener("pageshow", (event) => {
   document.querySelectorAll("[data-timelines-sent]").forEach((form) => form.removeAttribute("data-timelines-sent"));
-  wake();
+  if (event.persisted) wake();
 });
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible") return wake();

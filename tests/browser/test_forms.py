@@ -204,6 +204,29 @@ def test_a_page_that_becomes_another_one_is_loaded_again(
     assert Timeline.objects.get(pk=order.pk).status == "waiting"
 
 
+def test_a_form_that_is_filled_in_says_so_while_the_page_may_not_look(
+    context: BrowserContext, page: Page, site: LiveSite
+) -> None:
+    trip = Trip.start("ada")
+    look(context, page, site, trip)
+    stale = page.get_by_text("This has gone on meanwhile. What you typed is kept here.")
+    cut_off = page.get_by_text("This page is cut off. What it shows may be out of date.")
+    page.get_by_label("Menu").fill("fish")
+    expect(stale.or_(cut_off).filter(visible=True)).to_have_count(0)
+    cookies = context.cookies()
+    context.clear_cookies()
+
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+    expect(stale).to_be_visible(timeout=PATIENCE)
+    expect(cut_off).to_be_visible()
+    context.add_cookies([{name: cookie[name] for name in ("name", "value", "domain", "path")} for cookie in cookies])
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(stale).to_be_hidden(timeout=PATIENCE)
+    expect(cut_off).to_be_hidden()
+    expect(page.get_by_label("Menu")).to_have_value("fish")
+
+
 @pytest.fixture
 def choosing(context: BrowserContext, page: Page, site: LiveSite, settings, tmp_path) -> Trip:
     """A trip whose choice is open on a page of that step alone."""

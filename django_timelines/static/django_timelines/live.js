@@ -213,7 +213,9 @@ class LiveTimeline {
     this.stopStreaming();
     clearTimeout(this.retry);
     this.socket?.close();
-    if (state === "refused" && this.section.isConnected) this.retry = setInterval(() => this.ask(), LONGEST_WAIT);
+    if (state !== "refused" || !this.section.isConnected) return;
+    document.querySelectorAll("form[data-timelines-form]").forEach((form) => keep(form, NOTHING));
+    this.retry = setInterval(() => this.ask(), LONGEST_WAIT);
   }
 
   // It was a proxy that refused, while the site was away; or somebody may look again.
@@ -319,12 +321,17 @@ function keep(form, fresh) {
   if (fresh?.getElementById(form.id)) return false; // the same form: it is left as it is
   if (form.hasAttribute("data-timelines-sent")) return true;
   if (![...form.elements].some(isFilledIn) && !form.querySelector("[aria-invalid=true], .errorlist, [role=alert]")) return false;
-  if (fresh) form.querySelectorAll("[data-timelines-stale]").forEach((note) => (note.hidden = false));
+  if (fresh) sayWhetherStale(form, true);
   return true;
+}
+
+function sayWhetherStale(form, isStale) {
+  form.querySelectorAll("[data-timelines-stale]").forEach((note) => (note.hidden = !isStale));
 }
 
 // The same form is left as it is, but for Django's token, which a login in another tab has changed.
 function renew(form, now) {
+  if (now) sayWhetherStale(form, false);
   const [token, fresh] = [form, now].map((one) => one?.querySelector("input[name=csrfmiddlewaretoken]"));
   if (token && fresh) token.value = fresh.value;
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ from django.utils.module_loading import module_has_submodule
 from django.views.decorators.debug import sensitive_variables
 
 from .exceptions import DeclarationError
-from .fields import UNSET
+from .fields import UNSET, Field
 from .inputs import form_field
 from .items import run_of
 from .models import Event, Timeline
@@ -110,6 +111,52 @@ def input_of(form: Any, step: Step[...]) -> dict[str, Any]:
         if parameter.name in form.cleaned_data and (value is not None or parameter.required):
             given[parameter.name] = value
     return given
+
+
+@sensitive_variables()
+def was_sent(
+    form: Any, declaration: Declaration, timeline: Timeline, run: str, key: str, known: Mapping[str, Any] | None = None
+) -> bool:
+    """Tell whether a form that is not valid now was when it was sent first, and called this step with this key.
+
+    What it is refused for may be what that call has taken. All that it says must be the same; secrets do not count. The call
+    that a start makes has no key. ``known``: what the form does not ask for.
+    """
+    name, item, _round = split_key(run)
+    calls = Event.objects.using(timeline.using).filter(timeline=timeline.id, type="StepCalled", item=item)
+    found = calls.filter(step__in=declaration.names_of(name)).order_by("-sequence").values_list("data", flat=True)
+    data: dict[str, Any] = next((data for data in found if data.get("key", "") == key), {})
+    declared, earlier = declaration.inputs[name], data.get("input") or {}
+    given = _sent_input_of(form, declaration.step(name)) | dict(known or {})
+    given = {name: value for name, value in given.items() if not declared[name].is_secret}
+    untold = {name for name, value in given.items() if value is UNSET}
+    return given.keys() - untold == earlier.keys() - untold and all(
+        _is_same(declared[name], value, earlier[name]) for name, value in given.items() if name not in untold
+    )
+
+
+@sensitive_variables()
+def _sent_input_of(form: Any, step: Step[...]) -> dict[str, Any]:
+    """Return what the form says field by field. ``UNSET``: its own ``clean_…`` would have made of it what nobody can tell."""
+    given = input_of(form, step)
+    for parameter in step.parameters:
+        name = parameter.name
+        if name in form.fields and name not in form.cleaned_data:
+            value = form[name].data  # a choice that is there no more is a value of its type still
+            with suppress(ValidationError):
+                value = form.fields[name].clean(value)
+                value = UNSET if hasattr(form, f"clean_{name}") else value
+            if value is not None or parameter.required:
+                given[name] = value
+    return given
+
+
+@sensitive_variables()
+def _is_same(declared: Field, value: Any, stored: Any) -> bool:
+    try:
+        return declared.is_same(declared.encode(value), stored)
+    except ValidationError:  # the key of a row that is gone, say
+        return str(value) == str(stored)
 
 
 @sensitive_variables()

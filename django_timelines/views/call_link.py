@@ -24,7 +24,7 @@ from ..models import Timeline
 from ..people import LINK
 from ..registry import Declaration
 from ..state import RunName, StepStatus, run_key
-from .calls import KEY, PossibleCall, carry_out, possible_call
+from .calls import KEY, PossibleCall, carry_out, possible_call, was_carried_out
 from .links import find, private, refuse, to_page
 from .pages import WorkflowView
 from .visible import form_key, sentences_of, status_of, viewer
@@ -85,22 +85,15 @@ class CallLinkView(WorkflowView):
     def _call(self, followed: Followed) -> HttpResponseBase:
         call = self._call_of(followed)
         call.key, notes, status = form_key(self.request, KEY), [], 200
-        if call.form.is_valid():
-            try:
-                if carry_out(
-                    self.request,
-                    followed.declaration,
-                    followed.timeline,
-                    call,
-                    actor=followed.actor,
-                    link=followed.link,
-                ):
-                    # the link itself tells where its step stands
-                    return to_page(self.request, followed.timeline, otherwise=self.request.get_full_path())
-            except NotAllowed:
-                raise
-            except Refused as refused:  # somebody went back to the form and changed it, say
-                call.key, notes, status = uuid.uuid4().hex, sentences_of(refused), status_of(refused)
+        asked, is_valid = (self.request, followed.declaration, followed.timeline, call), call.form.is_valid()
+        try:
+            if carry_out(*asked, actor=followed.actor, link=followed.link) if is_valid else was_carried_out(*asked):
+                # the link itself tells where its step stands
+                return to_page(self.request, followed.timeline, otherwise=self.request.get_full_path())
+        except NotAllowed:
+            raise
+        except Refused as refused:  # somebody went back to the form and changed it, say
+            call.key, notes, status = uuid.uuid4().hex, sentences_of(refused), status_of(refused)
         followed.timeline.refresh_from_db()
         see_that_it_waits(followed)
         return self._page(followed, call, notes, status)

@@ -19,7 +19,7 @@ from .. import policy
 from ..actors import Actor
 from ..engine.asked import Options
 from ..exceptions import Rejected
-from ..forms import add_errors, form_class, initial_of, input_of, make_form
+from ..forms import add_errors, form_class, initial_of, input_of, make_form, was_sent
 from ..items import count_waiting, read_named, run_of, waiting_keys
 from ..links import CallLink
 from ..models import Timeline
@@ -168,6 +168,16 @@ def carry_out(
         add_errors(call.form, rejected)
         call.rejected = rejected
         return False
+    return True
+
+
+def was_carried_out(request: HttpRequest, declaration: Declaration, timeline: Timeline, call: PossibleCall) -> bool:
+    """Tell whether the step was called with this form, which is not valid now, when it was sent first."""
+    timeline.refresh_from_db()
+    run, _digest = timeline.state.get("keys", {}).get(call.key, ("", ""))
+    if run != call.run or not was_sent(call.form, declaration, timeline, run, call.key):
+        return False
+    policy.remember_call(viewer(request)[1], call.key)
     return True
 
 

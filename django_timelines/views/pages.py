@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from django.contrib.auth.decorators import login_not_required
@@ -22,9 +23,10 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from django.views.generic import View
 
 from .. import actors, frames, policy, registry
+from ..engine.allowed import check_allowed
 from ..engine.renames import brought_up
-from ..exceptions import DeclarationError, NotAllowed, Refused, Rejected
-from ..forms import add_errors, form_class, input_of, make_form
+from ..exceptions import DeclarationError, NotAllowed, Refused, Rejected, Unknown
+from ..forms import add_errors, form_class, input_of, make_form, was_sent
 from ..models import Timeline
 from ..outline import outline, title_of
 from ..registry import Declaration
@@ -44,6 +46,7 @@ from .calls import (
     possible_call,
     possible_calls,
     waits_for,
+    was_carried_out,
 )
 from .changes import changes_since
 from .visible import check_call, form_key, may_view, other_of, sentences_of, status_of, viewer, visible
@@ -119,7 +122,20 @@ class StartView(WorkflowView):
                 form.add_error(None, _("This form was sent already. Send it again to begin another time."))
             else:
                 return HttpResponseRedirect(self.get_success_url(begun))
+        elif begun := self._begun(declaration, entry, form, key, known):
+            return HttpResponseRedirect(self.get_success_url(begun))
         return self._page(declaration, entry, known, form, key)
+
+    @sensitive_variables()
+    def _begun(self, declaration: Declaration, entry: Step[...], form: Any, key: str, known: dict[str, Any]) -> Any:
+        """Return what a form that is not valid began when it was sent first: it may have taken what it looks for itself."""
+        with suppress(Unknown):
+            begun = declaration.workflow.get(key=key)
+            if was_sent(form, declaration, begun.timeline, entry.name, "", known):
+                check_allowed(entry, None, None)
+                actors.note_started(begun.pk)
+                return begun
+        return None
 
     def _entry(self) -> tuple[Declaration, Step[...]]:
         if self.workflow is None:
@@ -186,15 +202,14 @@ class CallingView(WorkflowView, ABC):
             timeline.refresh_from_db()
         call = self._call(timeline, declaration, run, request.POST)
         call.key, call.seen = form_key(request, KEY), frames.read_sequence(request.POST.get(SEEN))
-        if not call.form.is_valid():
-            return self._page(timeline, declaration, call)
+        is_valid = call.form.is_valid()
         try:
-            if carry_out(request, declaration, timeline, call):
+            if (carry_out if is_valid else was_carried_out)(request, declaration, timeline, call):
                 timeline.refresh_from_db()
                 return HttpResponseRedirect(self.get_success_url(declaration.make(timeline)))
         except Refused as refused:
             return self._refused(timeline, declaration, call, refused)
-        return self._again(timeline, declaration, call)
+        return self._again(timeline, declaration, call) if is_valid else self._page(timeline, declaration, call)
 
     def get_success_url(self, workflow: Any) -> str:
         """Return where a call leads: to the timeline's page; whoever may see that no longer, to what waits for them."""

@@ -5,6 +5,7 @@ A server loads it before it serves, mostly in its main thread, where alone SIGTE
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Awaitable, Callable
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
@@ -12,7 +13,7 @@ from django.http import HttpRequest, HttpResponseBase
 
 from .actors import Actor, acting, of_user
 from .placements import embedded
-from .policy import remember
+from .policy import has_noted, note_beside_others, remember
 
 TRACE_LIMIT = 55  # the length of a traceparent of version 00 (W3C Trace Context)
 
@@ -35,16 +36,26 @@ class ActorMiddleware:
             return self._acall(request)
         with acting(lambda: _actor(request), _trace(request)) as started:
             response = self.get_response(request)
-        if started and hasattr(request, "session"):
-            remember(request.session, [timeline.hex for timeline in started])
+        if _notes(request, started):
+            _note(request, started)
         return response
 
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
         with acting(lambda: _actor(request), _trace(request)) as started:
             response: HttpResponseBase = await self.get_response(request)  # type: ignore[misc]
-        if started and hasattr(request, "session"):  # which nobody may have read yet
-            await sync_to_async(remember)(request.session, [timeline.hex for timeline in started])
+        if _notes(request, started):
+            await sync_to_async(_note)(request, started)  # it may read the session, which nobody may have done yet
         return response
+
+
+def _notes(request: HttpRequest, started: list[uuid.UUID]) -> bool:
+    return hasattr(request, "session") and (bool(started) or has_noted(request.session))
+
+
+def _note(request: HttpRequest, started: list[uuid.UUID]) -> None:
+    if started:
+        remember(request.session, [timeline.hex for timeline in started])
+    note_beside_others(request.session)
 
 
 def _actor(request: HttpRequest) -> Actor:

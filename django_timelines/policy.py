@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import MutableMapping
+from contextlib import suppress
 from typing import Any, cast
 
 from django.conf import settings
@@ -29,6 +30,7 @@ from .state import TAKES_CALLS, revoked_at, run_key, split_key, waiting_steps
 SESSION_KEY = "django_timelines"
 GUEST_KEY = "django_timelines_guest"  # those that a link has shown to this session, until links to them are revoked
 CALLS_KEY = "django_timelines_calls"  # keys of the forms that this session has sent
+_NOTED = "_django_timelines_noted"  # what a request has noted in its session, which bears it until the answer
 REMEMBERED = 50  # timelines of one session; the oldest is forgotten first
 
 
@@ -194,6 +196,26 @@ def let_in(session: Any, timeline: Timeline) -> None:
     _remember(session, GUEST_KEY, [_as_guest(timeline)])
 
 
+def note_beside_others(session: Any) -> None:
+    """Let what this request has noted in its session lie beside what other answers have noted there since it was read.
+
+    For a session is saved as a whole, as the request that is answered last has it. Call it right before that. One that is kept
+    in a cookie is stored nowhere else: of two answers at once the browser keeps the later one's.
+    """
+    noted = getattr(session, _NOTED, ())
+    if not noted or session.session_key is None:  # nobody else has one that is new, or was flushed
+        return
+    stored = type(session)(session.session_key)
+    for key, timelines in noted:
+        _remember(stored, key, timelines)
+    session.update({key: stored[key] for key in (SESSION_KEY, GUEST_KEY, CALLS_KEY) if key in stored})
+
+
+def has_noted(session: Any) -> bool:
+    """Tell whether this request has noted anything in its session, which is not read for it."""
+    return bool(getattr(session, _NOTED, ()))
+
+
 def remember_call(session: Any, key: str) -> None:
     """Note that this browser's session has sent the form with this key."""
     _remember(session, CALLS_KEY, [key])
@@ -219,6 +241,8 @@ def _remember(session: Any, key: str, timelines: list[str]) -> None:
         return
     known = [entry for entry in _remembered(session, key) if entry not in timelines]
     cast("MutableMapping[str, Any]", session)[key] = [*known, *timelines][-REMEMBERED:]
+    with suppress(AttributeError):  # of a plain mapping, which nobody saves
+        setattr(session, _NOTED, [*getattr(session, _NOTED, ()), (key, timelines)])
 
 
 def _remembered(session: Any, key: str) -> list[str]:

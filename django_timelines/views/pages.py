@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ValidationError
+from django.db import router
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -49,9 +50,10 @@ from .calls import (
     was_carried_out,
 )
 from .changes import changes_since
-from .visible import check_call, form_key, may_view, other_of, sentences_of, status_of, viewer, visible
+from .visible import check_call, form_key, may_view, other_of, sentences_of, status_of, too_late, viewer, visible
 
 PAGE, STEP_PAGE, START_PAGE = (f"django_timelines/{name}.html" for name in ("timeline_page", "step_page", "start_page"))
+LATE_PAGE = "django_timelines/call.html"
 
 
 @method_decorator([never_cache, csrf_protect, sensitive_post_parameters()], name="dispatch")
@@ -187,6 +189,8 @@ class CallingView(WorkflowView, ABC):
                 viewer(request)[1], request.POST.get(KEY, "")
             ):  # sent twice: with the first it was theirs
                 return HttpResponseRedirect(reverse("timelines:mine"))
+            if late := self._too_late(pk):
+                return late
             raise
         asked = split_key(self._asked_run(request))
         name = declaration.now_called(asked.step, timeline.state) if declaration else ""
@@ -216,9 +220,30 @@ class CallingView(WorkflowView, ABC):
         may_see = may_view(self.request, workflow.timeline)
         return super().get_success_url(workflow) if may_see else reverse("timelines:mine")
 
+    @sensitive_variables()
+    def _too_late(self, pk: uuid.UUID) -> HttpResponse | None:
+        """Tell one of several who might have done the step that it is too late, and nothing else of the timeline."""
+        timeline = frames.find(pk, router.db_for_write(Timeline))
+        declaration = registry.find(timeline.workflow) if timeline else None
+        if timeline is None or declaration is None or not self._is_of_ours(timeline):
+            return None
+        asked = split_key(self._asked_run(self.request))
+        run = run_key(declaration.now_called(asked.step, timeline.state), asked.item, asked.round)
+        refused = too_late(self.request, declaration, timeline, run)
+        if refused is None:
+            return None
+        call = self._call(timeline, declaration, run, self.request.POST)
+        call.seen = frames.read_sequence(self.request.POST.get(SEEN))
+        told = {"title": call.title, "about": call.about, "workflow_title": declaration.title}
+        context = told | {"call": call, "calls": [call], "form": call.form, "notes": sentences_of(refused)}
+        return render(self.request, LATE_PAGE, self.get_context_data(**context), status=status_of(refused))
+
+    def _is_of_ours(self, timeline: Timeline) -> bool:
+        return self.workflow is None or timeline.workflow in self.workflow._declaration.names
+
     def _timeline(self, pk: uuid.UUID) -> tuple[Timeline, Declaration | None]:
         timeline = visible(self.request, pk)
-        if self.workflow is not None and timeline.workflow not in self.workflow._declaration.names:
+        if not self._is_of_ours(timeline):
             raise Http404(_("There is no such timeline, or it is not yours to see."))
         return timeline, registry.find(timeline.workflow)
 

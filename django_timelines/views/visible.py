@@ -12,13 +12,16 @@ from django.db import router
 from django.http import Http404, HttpRequest
 from django.utils.translation import gettext as _
 
-from .. import frames, policy, registry
+from .. import conf, frames, policy, registry
 from ..engine.assignee import not_theirs
 from ..engine.behind import refuse_if_behind
+from ..engine.judge import refusal
+from ..events import EventType
 from ..exceptions import Conflict, NotAllowed, NotUnique, Refused
 from ..items import run_of
-from ..models import Timeline
-from ..state import split_key
+from ..models import Event, Timeline
+from ..registry import Declaration
+from ..state import StepStatus, split_key
 
 _FORM_KEY = re.compile(r"[0-9a-f]{32}")
 _STATUS_OF = {"forged": 404, "unknown": 404, "unknown_timeline": 404, "unknown_step": 404, "unknown_workflow": 404}
@@ -101,6 +104,24 @@ def check_call(request: HttpRequest, timeline: Timeline, run: str) -> None:
     if has and getattr(viewer(request)[0], "is_authenticated", False):
         raise not_theirs(step, has["label"])
     raise NotAllowed(_("“%(step)s” is not yours to call.") % {"step": step.replace("_", " ")})
+
+
+def too_late(request: HttpRequest, declaration: Declaration, timeline: Timeline, run: str) -> Refused | None:
+    """Return why a step cannot be called any more, to one of those for whom it has waited; None to anybody else.
+
+    Where the site says itself who may see a timeline, nobody can tell whether they might have: None, too.
+    """
+    if not conf.children_are_seen() or "runs" not in timeline.state or "erased" in timeline.state:
+        return None
+    if not may_call(request, timeline, run) or not policy.is_for(timeline, run, viewer(request)[0]):
+        return None
+    name, status = split_key(run), StepStatus(run_of(timeline, run).get("status", StepStatus.UPCOMING))
+    due = Event.objects.using(timeline.using).filter(timeline=timeline.pk, type=EventType.STEP_DUE, item=name.item)
+    due = due.filter(step__in=declaration.names_of(name.step))
+    has_waited = any(data.get("waiting") for data in due.values_list("data", flat=True))
+    if not has_waited or status in (StepStatus.UPCOMING, StepStatus.WAITING):
+        return None
+    return refusal(declaration, timeline.state, name, status)
 
 
 def viewer(request: HttpRequest) -> tuple[Any, Any]:

@@ -291,6 +291,72 @@ def test_who_is_asked_for_may_look_and_who_is_not_gets_404(ada, grace, boss, bro
     assert browser_of(boss).get(address).status_code == 200
 
 
+def late_for(expense: Expense, browser: Client, step: str = "look_at", page: str = "{}", **typed: str):
+    """Send a form that was opened while the step waited still."""
+    page = page.format(expense.get_absolute_url(), pk=expense.pk)
+    form = {"timelines-step": step, "timelines-key": "0" * 32, "timelines-seen": "3", "note": "Looks fine to me."}
+    return browser.post(page, form | typed)
+
+
+@pytest.mark.parametrize("page", ["{}", "/expense/{pk}/look/"])
+def test_the_late_one_of_several_is_told_that_the_step_is_done_and_keeps_what_was_typed(
+    grace, browser_of, settings, page
+):
+    settings.ROOT_URLCONF = "tests.calls.urls"
+    expense, late = handed_in(), browser_of(colleague_of(grace))
+    assert late.get(page.format(expense.get_absolute_url(), pk=expense.pk)).status_code == 200
+    expense.look_at.using(actor=grace)("fine")
+
+    answer = late_for(expense, late, page=page)
+
+    html = answer.content.decode()
+    assert (answer.status_code, answer.context["notes"]) == (410, ["“look at” is done already."])
+    assert 'value="Looks fine to me."' in html
+    assert 'name="timelines-seen" value="3"' in html  # and not how far it is
+    assert "pprove" not in html
+    assert late.get(expense.get_absolute_url()).status_code == 404
+    assert Expense.get(expense.pk).note == "fine"
+
+
+def test_the_late_one_of_several_is_told_that_the_step_was_cancelled(grace, browser_of):
+    expense = handed_in()
+    expense.timeline.cancel(reason="They took it back.")
+
+    answer = late_for(expense, browser_of(colleague_of(grace)))
+
+    assert (answer.status_code, answer.context["notes"]) == (410, ["“look at” cannot be called: it is cancelled."])
+    assert "took it back" not in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    "step", ["look_at", "approve", "hand_in", "tell", "nothing", "look_at[x]", "look_at@1", "\x00"]
+)
+def test_who_could_not_have_done_a_step_is_told_nothing_of_it(ada, grace, boss, browser_of, step):
+    first, second, ours = handed_in(), handed_in(), browser_of(colleague_of(grace))
+    first.look_at.using(actor=grace)("fine")
+    second.timeline.cancel(reason="They took it back.")
+
+    assert late_for(first, Client(), step).status_code == 404
+    assert late_for(second, Client(), step).status_code == 404
+    assert late_for(second, browser_of(boss), step).status_code == 404  # it never came to what is theirs
+    if step != "look_at":
+        assert late_for(first, ours, step).status_code == late_for(second, ours, step).status_code == 404
+
+
+def test_a_site_that_says_who_may_see_says_so_to_the_late_one_of_several(grace, browser_of, settings):
+    expense = handed_in()
+    expense.look_at.using(actor=grace)("fine")
+    settings.TIMELINES = {**settings.TIMELINES, "CAN_VIEW": "tests.calls.test_api.nobody"}
+
+    assert late_for(expense, browser_of(colleague_of(grace))).status_code == 404
+
+
+def colleague_of(user: User) -> User:
+    colleague = User.objects.create_user("lin")
+    colleague.groups.set(user.groups.all())
+    return colleague
+
+
 def test_a_site_may_decide_otherwise(ada, grace, settings):
     expense = handed_in()
     settings.TIMELINES = {**settings.TIMELINES, "CAN_CALL": "tests.calls.test_allowed.only_grace"}

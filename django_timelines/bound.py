@@ -44,7 +44,9 @@ class BoundStep(Generic[P]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Outcome:
         """Ask for the step; return the outcome. ``Refused`` if the call is wrong, ``Rejected`` if the input is."""
         workflow = self._writable()
-        outcome, snapshot = call.call(workflow._declaration, workflow._snapshot, self._run, self._options, args, kwargs)
+        outcome, snapshot = call.call(
+            workflow._declaration, workflow._current(), self._run, self._options, args, kwargs
+        )
         workflow._seen(snapshot)
         return outcome
 
@@ -98,21 +100,23 @@ class BoundStep(Generic[P]):
 
         Raises ``Rejected`` if its body said no to the input. Inside a transaction of yours it returns at once.
         """
-        outcome, snapshot = wait.wait(self._workflow._snapshot, self._run, timeout)
+        outcome, snapshot = wait.wait(self._workflow._current(), self._run, timeout)
         self._workflow._seen(snapshot)
         return outcome
 
     async def await_outcome(self, timeout: float = 10) -> Outcome:
         """Wait from async code, as ``wait()`` does. It holds no thread meanwhile."""
-        outcome, snapshot = await wait.await_outcome(self._workflow._snapshot, self._run, timeout)
-        self._workflow._seen(snapshot)
+        current = await sync_to_async(self._workflow._current)()
+        outcome, snapshot = await wait.await_outcome(current, self._run, timeout)
+        # in the thread that has the caller's transaction, if there is one
+        await sync_to_async(self._workflow._seen)(snapshot)
         return outcome
 
     def link(self) -> str:
         """Return the absolute, signed address at which its holder calls the step, once, until its ``within=``."""
         if self._workflow._frame is not None:  # from then on it is its holder who may call the step
             self._workflow._frame.links.add(run_key(self._name, self._item))
-        now = self._workflow._snapshot
+        now = self._workflow._current()
         return links.for_call(call_link(self._workflow._declaration, now.state, now.id, self._name, self._item))
 
     def revoke_links(self, *, reason: str, actor: Any = None) -> None:

@@ -12,12 +12,13 @@ from django.db.models import Model
 from . import store
 from .engine.body import Frame
 from .engine.history import state_at
-from .engine.runner import knowing
+from .engine.runner import knowing, load
 from .exceptions import Conflict, FieldUnset, TimelinesError
 from .fields import UNSET, text
 from .items import with_names
 from .models import Timeline
 from .registry import Declaration
+from .rollbacks import RollbackWatch
 from .state import RunName, run_key, timeline_status, type_run
 from .store import Snapshot
 
@@ -27,6 +28,7 @@ class Subject:
 
     _declaration: ClassVar[Declaration]
     _snapshot: Snapshot
+    _watch: RollbackWatch
     _row: Timeline | None
     _frame: Frame | None
     _past: bool
@@ -38,12 +40,14 @@ class Subject:
         self = cls.__new__(cls)
         self._snapshot, self._row, self._frame, self._past = snapshot, None, None, past
         self._values, self._keys = {}, {}
+        self._watch = RollbackWatch(snapshot.using)
         return self
 
     @classmethod
     def _of(cls, timeline: Timeline) -> Self:
         self = cls._from(store.snapshot_of(timeline))
         self._row = timeline
+        self._watch = timeline._watch or self._watch
         return self
 
     @classmethod
@@ -65,13 +69,20 @@ class Subject:
     def _seen(self, snapshot: Snapshot) -> None:
         if snapshot.head != self._snapshot.head:
             self._values, self._keys = {}, {}
-        self._snapshot = snapshot
+        self._snapshot, self._watch = snapshot, RollbackWatch(snapshot.using)
+
+    def _current(self) -> Snapshot:
+        """Return what a call or ``wait()`` begins from: what this object knows, read again if a rollback has taken that back."""
+        if self._watch.rolled_back and self._frame is None and not self._past:
+            self._seen(load(self._snapshot.id, self._snapshot.using))
+            self._row, self._values, self._keys = None, {}, {}
+        return self._snapshot
 
     def _run(self, name: RunName) -> type_run:
         """Return what this object knows of a run. For an item that it has not read yet it looks again."""
         if self._snapshot.state["runs"].lacks(run_key(*name)):
             if self._frame is None:
-                self._seen(knowing(self._snapshot, name))
+                self._seen(knowing(self._current(), name))
             else:
                 self._snapshot = _as_it_was(self._snapshot, name)
         run: type_run = self._snapshot.state["runs"].get(run_key(*name), {})

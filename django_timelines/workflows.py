@@ -194,11 +194,12 @@ class Workflow(Subject):
     @property
     def timeline(self) -> Timeline:
         """The timeline's row, as this object last saw it. To read one that went on meanwhile brings this object up to date."""
-        if self._row is None or self._row.head < self._snapshot.head:
-            self._row = Timeline.objects.using(self._snapshot.using).get(pk=self.pk)
-            if self._row.head > self._snapshot.head and self._frame is None and not self._past:
-                self._seen(store.snapshot_of(self._row))
-        return self._row
+        head, row = self._current().head, self._row
+        if row is None or row.head < head or (row._watch and row._watch.rolled_back):
+            self._row = row = Timeline.objects.using(self._snapshot.using).get(pk=self.pk)
+            if row.head > self._snapshot.head and self._frame is None and not self._past:
+                self._seen(store.snapshot_of(row))
+        return row
 
     def get_absolute_url(self) -> str:
         """Return the address of the visitor's page."""

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from .. import registry
 from ..exceptions import Unknown
+from ..rollbacks import RollbackWatch
 from ..rules import allows_always, is_here
 from ..runs import can_be_stored
 from ..state import TAKES_CALLS, StepStatus, TimelineStatus, with_fields
@@ -147,6 +148,7 @@ class Timeline(models.Model):
     changed_at = models.DateTimeField(_("changed at"))
 
     objects = TimelineQuerySet.as_manager()
+    _watch: RollbackWatch | None = None  # over the transaction that it was read in
 
     class Meta:
         verbose_name = _("timeline")
@@ -186,12 +188,15 @@ class Timeline(models.Model):
         timeline = super().from_db(*args, **kwargs)
         if {"state", "fields"} <= timeline.__dict__.keys():
             timeline.state = with_fields(timeline.state, timeline.fields, timeline.pk)
+        timeline._watch = RollbackWatch(timeline.using)
         return timeline
 
     def refresh_from_db(self, using: str | None = None, fields: Any = None, from_queryset: Any = None) -> None:
         """Read it again; the state with its fields."""
         wanted = fields if fields is None or "state" not in fields else [*fields, "fields"]
         super().refresh_from_db(using or self.using, wanted, from_queryset)
+        if wanted is None or "state" in wanted:
+            self._watch = RollbackWatch(self.using)
 
     @property
     def using(self) -> str:

@@ -87,6 +87,22 @@ def noting_rollback(connection: BaseDatabaseWrapper, note: Callable[[DatabaseErr
         yield
 
 
+_LEVEL = {
+    "postgresql": "SELECT 'level', current_setting('transaction_isolation')",
+    "mysql": "SHOW VARIABLES WHERE Variable_name IN ('transaction_isolation', 'tx_isolation')",  # the name differs by version
+}
+
+
+def keeps_snapshot(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether an open transaction is at odds with what another connection writes meanwhile to a row that it will write."""
+    if connection.vendor == "sqlite":
+        return True
+    with connection.cursor() as cursor:
+        cursor.execute(_LEVEL[connection.vendor])
+        level = str(cursor.fetchall()[0][1])
+    return level.upper().replace("-", " ") in ("REPEATABLE READ", "SERIALIZABLE")
+
+
 def in_callers_transaction(using: str) -> bool:
     """Tell whether the caller opened a transaction. Asked once, where the call comes in: deeper down it is always ours."""
     return bool(transaction.get_connection(using).in_atomic_block)

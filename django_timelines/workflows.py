@@ -244,8 +244,9 @@ class Workflow(Subject):
     def progress(self, done: float, total: float | None = None, message: str = "") -> None:
         """Let pages show how far the body is, with rate and time left; call it as often as you like.
 
-        It is noted now and then, beside the body's transaction, and commits nothing of that (not on SQLite, where it is seen with
-        the next batch of ``iterate``). In a loop of ``iterate`` it takes the place of the count of items.
+        It is noted now and then, beside the body's transaction, and commits nothing of that (not on SQLite, nor in a transaction
+        that keeps a snapshot, where it is seen with the next batch of ``iterate``). In a loop of ``iterate`` it takes the place
+        of the count of items.
         """
         batches = self._in("progress").batches
         for name, number in (("done", done), ("total", total)):

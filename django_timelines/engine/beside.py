@@ -1,6 +1,7 @@
 """Noting progress beside a body's own transaction, or from its event loop: what is not committed nobody sees.
 
-One thread of each process does it, on a connection of its own. SQLite has one writer, which is the body: there nothing is noted.
+One thread of each process does it, on a connection of its own. SQLite has one writer, which is the body; and where the body's
+transaction keeps a snapshot, its run's row would be newer than that, and it could not be completed. There nothing is noted.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 from django.db import connections
 
 from .. import store
+from ..databases import keeps_snapshot
 from ..exceptions import LeaseLost
 from ..statements import type_row
 
@@ -39,12 +41,12 @@ class Beside:
 
     def note(self, using: str, timeline: uuid.UUID, step: str, fence: int, row: type_row) -> bool:
         """Note it, and tell whether that is done; ``LeaseLost`` if the run went on to a newer event."""
-        connection = connections[using]
-        if connection.in_atomic_block and connection.vendor == "sqlite":
-            return False
         if self._pid != os.getpid():  # threads do not survive a fork
             self._pid, self._threads = os.getpid(), ThreadPoolExecutor(1, "timelines-progress")
+        connection = connections[using]
         try:
+            if connection.in_atomic_block and keeps_snapshot(connection):
+                return False
             self._threads.submit(_note, using, timeline, step, fence, row).result(PATIENCE)
         except LeaseLost:
             raise

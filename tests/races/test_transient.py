@@ -271,6 +271,23 @@ def test_neither_a_heartbeat_nor_a_clock_in_the_middle_of_an_exactly_once_body_i
     assert (ran["count"], Till.get(till.pk).count.status) == (1, "completed")
 
 
+@pytest.mark.parametrize("level", [REPEATABLE, STRICT], ids=["repeatable read", "serializable"])
+def test_a_body_that_says_how_far_it_is_overtakes_itself_at_no_level(
+    level: dict[str, str], row_locks: None, options: Callable[..., None]
+) -> None:
+    options(isolation_level=isolation(level[VENDOR]))
+    till = Till.start(owner="Ada")
+
+    def read_and_tell(workflow: Any) -> None:
+        Entry.objects.count()  # the snapshot is from before
+        workflow.progress(1, 2)
+
+    plan["count"] = read_and_tell
+    answer(**bell_of(till, "count"))
+
+    assert (ran["count"], Till.get(till.pk).count.status) == (1, "completed")
+
+
 @pytest.mark.postgres
 def test_a_lease_that_was_left_behind_proves_nothing_and_is_swept_up(repeatable_read: None) -> None:
     till = Till.start(owner="Ada")

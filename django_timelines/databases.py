@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import QuerySet
 
 from . import moments
+
+Rows = TypeVar("Rows", bound="QuerySet[Any]")
 
 _NOW = {
     "postgresql": "STATEMENT_TIMESTAMP() + make_interval(secs => %s)",
@@ -101,6 +104,15 @@ def keeps_snapshot(connection: BaseDatabaseWrapper) -> bool:
         cursor.execute(_LEVEL[connection.vendor])
         level = str(cursor.fetchall()[0][1])
     return level.upper().replace("-", " ") in ("REPEATABLE READ", "SERIALIZABLE")
+
+
+def as_they_are(rows: Rows) -> Rows:
+    """Read rows as they are by now, not as they were when a transaction of MariaDB's or MySQL's began: there they are locked.
+
+    For what belongs to a timeline whose row was read so, too: nobody else writes it meanwhile.
+    """
+    connection = connections[rows.db]
+    return rows.select_for_update() if connection.vendor == "mysql" and connection.in_atomic_block else rows
 
 
 def in_callers_transaction(using: str) -> bool:

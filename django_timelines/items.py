@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any
 
-from django.db import connections
 from django.db.models import Case, Q, QuerySet, Value, When
 
+from .databases import as_they_are
 from .events import EventType
 from .exceptions import Conflict
 from .models import Event, Item, Run, Timeline
@@ -65,11 +65,8 @@ def with_items(snapshot: Snapshot, wanted: Wanted) -> Snapshot:
 
     Where a transaction sees what was when it began (MariaDB, MySQL) they are locked, which reads past that.
     """
-    connection = connections[snapshot.using]
-    locks = connection.in_atomic_block and connection.vendor == "mysql"
-    keys = _completed_last(snapshot, wanted, locks=locks) if wanted.of else wanted.keys
-    rows = _rows(snapshot.using, snapshot.id, replace(wanted, keys=keys))
-    rows = rows.select_for_update() if locks else rows
+    keys = _completed_last(snapshot, wanted) if wanted.of else wanted.keys
+    rows = as_they_are(_rows(snapshot.using, snapshot.id, replace(wanted, keys=keys)))
     found = list(rows.values_list("step", "item", "head", "state"))
     if any(head > snapshot.head for _step, _item, head, _state in found) or (not found and _went_on(snapshot)):
         raise Conflict(f"Timeline {snapshot.id} went on since event {snapshot.head}. Begin again.")
@@ -77,17 +74,17 @@ def with_items(snapshot: Snapshot, wanted: Wanted) -> Snapshot:
     return replace(snapshot, state=_with(snapshot.state, read, wanted))
 
 
-def _completed_last(snapshot: Snapshot, wanted: Wanted, *, locks: bool) -> frozenset[str]:
+def _completed_last(snapshot: Snapshot, wanted: Wanted) -> frozenset[str]:
     """Return the key of the item that completed last, found by its event: where items stand is in no order of time."""
     known_as = names_of(snapshot.state)
     names = [name for name, now in known_as.items() if now in wanted.of] + [*wanted.of]
-    events = Event.objects.using(snapshot.using).filter(timeline=snapshot.id, type__in=_MAY_BE_DONE)
+    events = as_they_are(Event.objects.using(snapshot.using)).filter(timeline=snapshot.id, type__in=_MAY_BE_DONE)
     events = events.filter(step__in=names, sequence__gt=wanted.after).exclude(item="").order_by("-sequence")
-    events, before = events.select_for_update() if locks else events, wanted.before
+    before = wanted.before
     while batch := list(events.filter(sequence__lt=before).values_list("step", "item", "sequence")[:AHEAD_OF_UNDO]):
         keys = {run_key(known_as.get(step, step), item): sequence for step, item, sequence in reversed(batch)}
-        rows = _rows(snapshot.using, snapshot.id, Wanted(frozenset(keys))).values_list("step", "item", "state")
-        runs = {run_key(step, item): run for step, item, run in rows}
+        rows = as_they_are(_rows(snapshot.using, snapshot.id, Wanted(frozenset(keys))))
+        runs = {run_key(step, item): run for step, item, run in rows.values_list("step", "item", "state")}
         left = [key for key, run in runs.items() if is_to_undo(run) and run["fence"] == keys[key]]
         if left:
             return frozenset({max(left, key=lambda key: keys[key])})

@@ -159,7 +159,7 @@ def _as_it_was(snapshot: Snapshot, name: RunName) -> Snapshot:
     try:
         return with_names(snapshot, [name])
     except Conflict:
-        then = state_at(snapshot.id, snapshot.using, snapshot.head)
+        then = state_at(snapshot.id, snapshot.using, snapshot.head, fresh=True)
         return replace(snapshot, state={**snapshot.state, "runs": then["runs"]})
 
 

@@ -7,6 +7,7 @@ import uuid
 from typing import Any
 
 from .. import conf, moments, registry, store
+from ..databases import as_they_are
 from ..events import EventType, NewEvent
 from ..exceptions import Conflict, StateDamaged, Unknown
 from ..models import Event, Run, SealedInput
@@ -163,10 +164,11 @@ def _input_of(held: Held) -> dict[str, Any]:
     if not call:
         return given_item
     using = held.snapshot.using
-    data = Event.objects.using(using).values_list("data", flat=True).get(timeline=held.snapshot.id, sequence=call)
+    calls = as_they_are(Event.objects.using(using)).filter(timeline=held.snapshot.id, sequence=call)
+    data = calls.values_list("data", flat=True).get()
     given = dict(data.get("input", {}))
     if data.get("sealed"):
-        row = SealedInput.objects.using(using).get(timeline=held.snapshot.id, sequence=call)
+        row = as_they_are(SealedInput.objects.using(using)).get(timeline=held.snapshot.id, sequence=call)
         given |= open_sealed(bytes(row.sealed))
     inputs = held.declaration.inputs[held.step.name]
     return {name: inputs[name].decode(value) for name, value in given.items() if name in inputs} | given_item
@@ -183,5 +185,5 @@ def item_of(declaration: Declaration, snapshot: Snapshot, name: RunName) -> dict
         run = snapshot.state["runs"].get(run["of"]) or snapshot.state["past"][run["of"]]
     if field is None or "value" not in run:
         return {}
-    events = Event.objects.using(snapshot.using).filter(timeline=snapshot.id, sequence=run["value"])
+    events = as_they_are(Event.objects.using(snapshot.using)).filter(timeline=snapshot.id, sequence=run["value"])
     return {field.name: field.decode(events.values_list("data", flat=True).get()["value"])}

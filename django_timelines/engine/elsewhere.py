@@ -10,6 +10,7 @@ from datetime import timedelta
 from django.utils.translation import gettext as _
 
 from .. import moments
+from ..databases import as_they_are
 from ..exceptions import Refused
 from ..models import Event, Notice, Run, first_id_at
 from ..registry import Declaration
@@ -46,7 +47,7 @@ def done_elsewhere(declaration: Declaration | None, snapshot: Snapshot) -> str:
     }
     if not done:
         return ""
-    events = Event.objects.using(snapshot.using).filter(timeline=snapshot.id, sequence__in=done)
+    events = as_they_are(Event.objects.using(snapshot.using)).filter(timeline=snapshot.id, sequence__in=done)
     lately = events.filter(at__gt=moments.now() - ROLLOUT).values_list("sequence", flat=True).first()
     return done[lately] if lately is not None else ""
 

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from .. import actors
 from ..actors import Actor, ActorType
-from ..databases import begin_writing
+from ..databases import as_they_are, begin_writing
 from ..events import EventType, NewEvent
 from ..exceptions import Conflict, Refused
 from ..models import Event, Item, SealedInput, Timeline
@@ -89,7 +89,7 @@ def erase(snapshot: Snapshot, reason: str, actor: Actor | None = None) -> Snapsh
         if now.status not in ENDED:
             words = {"status": _(now.status)}
             raise Refused(_("Only a timeline that has ended can be erased: it is %(status)s.") % words, "not_ended")
-        newest = Event.objects.using(using).filter(timeline=now.id, sequence=now.head)
+        newest = as_they_are(Event.objects.using(using)).filter(timeline=now.id, sequence=now.head)
         if newest.filter(type=EventType.ERASED).exists():
             return now  # nothing was said since: who revoked links then said why, and who they are
         if above := _open_above(now):
@@ -147,7 +147,7 @@ class _Numbers(dict[str, str]):
 
 def _scrub(after: Snapshot) -> Snapshot:
     state, last, numbers = empty(), None, _Numbers()
-    events = Event.objects.using(after.using).filter(timeline=after.id).order_by("sequence")
+    events = as_they_are(Event.objects.using(after.using)).filter(timeline=after.id).order_by("sequence")
     while batch := list((events.filter(sequence__gt=last) if last else events)[:BATCH]):
         for event in batch:
             _bury(event, numbers)
@@ -177,7 +177,7 @@ def _scrub_items(after: Snapshot, runs: Runs, numbers: _Numbers) -> None:
             head=after.head,
             state=runs[run_key(row.step, numbers[row.item])],
         )
-        for row in rows
+        for row in as_they_are(rows)
     ]
     rows._raw_delete(after.using)
     Item.objects.using(after.using).bulk_create(scrubbed, BATCH)

@@ -8,15 +8,17 @@ from typing import Any
 
 from django.db.models import Q
 
+from ..databases import as_they_are
 from ..events import EventType, NewEvent
 from ..models import Event
 from ..state import RunName, Runs, empty, fold, name_of, run_key, type_state
 from ..store import Snapshot
 
 
-def events_of(timeline: uuid.UUID, using: str, until: int) -> list[NewEvent]:
-    """Read the first events of a timeline, up to this sequence."""
+def events_of(timeline: uuid.UUID, using: str, until: int, *, fresh: bool = False) -> list[NewEvent]:
+    """Read the first events of a timeline, up to this sequence. ``fresh``: also where a transaction's view is older."""
     rows = Event.objects.using(using).filter(timeline=timeline, sequence__lte=until).order_by("sequence")
+    rows = as_they_are(rows) if fresh else rows
     read = rows.values_list("type", "step", "item", "data", "attempt", "version")
     return [NewEvent(type, step, item, 0, *more) for type, step, item, *more in read]
 
@@ -45,23 +47,23 @@ def as_it_ended(before: Snapshot, after: Snapshot, name: RunName) -> type_state:
     return state
 
 
-def state_at(timeline: uuid.UUID, using: str, sequence: int) -> type_state:
+def state_at(timeline: uuid.UUID, using: str, sequence: int, *, fresh: bool = False) -> type_state:
     """Return the state as of an event."""
-    return fold(empty(), events_of(timeline, using, sequence), 1)
+    return fold(empty(), events_of(timeline, using, sequence, fresh=fresh), 1)
 
 
 def kept_back_at(now: Snapshot, sequence: int) -> dict[str, Any]:
     """Return the changes of a body that an event tells and that were not taken, since others had changed the same fields."""
-    rows = Event.objects.using(now.using).filter(timeline=now.id, sequence=sequence).values_list("data", flat=True)
-    kept_back: dict[str, Any] = rows.get().get("changes_kept_back", {})
+    rows = as_they_are(Event.objects.using(now.using)).filter(timeline=now.id, sequence=sequence)
+    kept_back: dict[str, Any] = rows.values_list("data", flat=True).get().get("changes_kept_back", {})
     return kept_back
 
 
 def fields_at(now: Snapshot, sequence: int, set_by: Sequence[int]) -> dict[str, Any]:
     """Return the fields as of an event. ``set_by``: the few that say all of them, where an item knows; all up to the first do."""
     first, *others = set_by or (sequence,)
-    fields: dict[str, Any] = state_at(now.id, now.using, first)["fields"]
-    rows = Event.objects.using(now.using).filter(timeline=now.id, sequence__in=others).order_by("sequence")
+    fields: dict[str, Any] = state_at(now.id, now.using, first, fresh=True)["fields"]
+    rows = as_they_are(Event.objects.using(now.using)).filter(timeline=now.id, sequence__in=others).order_by("sequence")
     for type, data in rows.values_list("type", "data") if others else ():
         fields.update(data["fields"] if type == EventType.ROUND_BEGUN else data.get("changes", {}))
         for name in data.get("unset", ()):

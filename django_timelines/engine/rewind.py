@@ -60,7 +60,8 @@ def plan_rewind(declaration: Declaration, now: Snapshot, to: str, *, undo: bool 
     rounds = {step: now.state.get("rounds", {}).get(step, 1) + 1 for step in steps}
     keys = dict.fromkeys(keys_of(now.state, rounds))
     kept = {key: _earlier(key, rounds) for key in undoable(declaration, now.state) if key in keys}
-    then = _fields_without(declaration, now.state, events_of(now.id, now.using, now.head), steps)
+    events = events_of(now.id, now.using, now.head, fresh=True)
+    then = _fields_without(declaration, now.state, events, steps)
     fields = {name: value for name, value in then.items() if now.state["fields"].get(name, _MISSING) != value}
     unset = [name for name in declaration.fields if name in now.state["fields"] and name not in then]
     withdrawn = [key for key in keys if is_open(now.state["runs"][key])]

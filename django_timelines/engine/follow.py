@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db import close_old_connections, router, transaction
+from django.db import close_old_connections, router
 from django.db.models import Exists, F, OuterRef, Q
 
 from .. import following as known
@@ -25,7 +25,7 @@ from ..following import Following
 from ..models import News, Projection, Timeline
 from .patience import Patience, conflict_if_transient
 from .places import MOST_EVENTS, Batch, StoredEvent, beyond, move, standings, with_place
-from .projecting import HandlerFailed, begin_new, blamed_at_commit, hand_over, note, take
+from .projecting import HandlerFailed, begin_new, hand_over, note, turn
 from .rebuild import rebuild, was_asked
 from .sightings import FOLLOWER, Presence
 
@@ -125,8 +125,7 @@ def follow(following: Following, using: str, *, raises: bool = False, walks_firs
 
 def _follow(following: Following, using: str, most: int, *, walks_first: bool) -> bool:
     events: list[StoredEvent[Any]] = []
-    with blamed_at_commit(events), transaction.atomic(using=using):
-        row = take(following, using)
+    with turn(following, using, events) as row:
         if row is None or (row.retry and row.retry > moments.now()):
             return False
         part = _by_walk(following, using, most, row) if walks_first else None

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from django.db import DatabaseError, IntegrityError, connections
+from django.db import DatabaseError, IntegrityError, connections, transaction
 from django.db.models import F
 from django.db.transaction import TransactionManagementError
 
@@ -41,6 +41,7 @@ class HandlerFailed(Exception):
     def __init__(self, number: int, event: StoredEvent[Any] | None, method: str) -> None:
         super().__init__(f"{method} failed" + (f" at event {event.sequence} of {event.timeline}." if event else "."))
         self.number, self.event, self.method = number, event, method
+        self.row: Projection | None = None  # as it was when the turn was taken in which that happened
 
 
 def begin_new(using: str, since: datetime | None = None) -> None:
@@ -55,6 +56,21 @@ def begin_new(using: str, since: datetime | None = None) -> None:
             return
         except Conflict as conflict:  # several at once, of which MariaDB lets one begin again
             patience.after(conflict)
+
+
+@contextmanager
+def turn(
+    following: Following, using: str, events: Sequence[StoredEvent[Any]] = (), *, waits: bool = False
+) -> Iterator[Projection | None]:
+    """Hold the projection's row, as ``take`` does, for one transaction, in which these events are followed."""
+    row = None
+    try:
+        with blamed_at_commit(events), transaction.atomic(using=using):
+            row = take(following, using, waits=waits)
+            yield row
+    except HandlerFailed as failure:
+        failure.row = row
+        raise
 
 
 def take(following: Following, using: str, *, waits: bool = False) -> Projection | None:
@@ -154,18 +170,24 @@ def blamed_at_commit(events: Sequence[StoredEvent[Any]]) -> Iterator[None]:
 
 
 def note(following: Following, using: str, failure: HandlerFailed) -> None:
-    """Write down where the projection has stopped, and why. It is tried again ever more rarely: the code may be mended."""
+    """Write down where the projection has stopped, and why. It is tried again ever more rarely: the code may be mended.
+
+    Unless somebody else has had a turn since: how that ended is what holds.
+    """
     error, event = failure.__cause__, failure.event
     said = described(error if isinstance(error, Exception) else RuntimeError(told(lambda: repr(error), "")))
-    rows = Projection.objects.using(using).filter(label=following.label)
-    tries = rows.values_list("tries", flat=True).first() or 0
-    rows.update(
+    row = failure.row
+    assert row is not None
+    tries, rows = row.tries, Projection.objects.using(using).filter(label=row.label, tries=row.tries)
+    is_noted = rows.filter(followed_at=row.followed_at, rebuilt_at=row.rebuilt_at).update(
         error=f"{failure} {said['type']}: {said['message']}\n\n{said['traceback']}",
         stopped_timeline=event.timeline if event else None,
         stopped_sequence=event.sequence if event else None,
         tries=tries + 1,
         retry=next_ring(tries, moments.now()),
     )
+    if not is_noted:
+        return
     shown = error if error is not None and can_be_shown(error) else None
     logger.error("The projection %s has stopped: %s", following.label, failure, exc_info=shown)
     if not tries:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from django.db import router, transaction
+from django.db import router
 from django.db.models import Q
 
 from .. import following as known
@@ -17,7 +17,7 @@ from .. import moments
 from ..following import Following
 from ..models import News, Place, Projection, Timeline
 from .places import MOST_EVENTS, Page, events_of, page, standings, type_standings, with_place
-from .projecting import HandlerFailed, begin_new, blamed, blamed_at_commit, hand_over, take
+from .projecting import HandlerFailed, begin_new, blamed, hand_over, turn
 
 MOST_TIMELINES = 1_000  # that are read at a time
 
@@ -42,8 +42,7 @@ def rebuild(
     """
     events = 0
     begin_new(using)
-    with blamed_at_commit(()), transaction.atomic(using=using):
-        row = take(following, using, waits=waits)
+    with turn(following, using, waits=waits) as row:
         if row is None:
             return None
         asked = list(News.objects.using(using).filter(projection=row.label, timeline=None).values_list("pk", flat=True))

@@ -238,6 +238,28 @@ def test_what_the_database_wants_begun_again_is_begun_again() -> None:
     assert Projection.objects.get(pk=ACCOUNTS.label).error == ""
 
 
+def test_who_failed_does_not_stop_a_projection_that_somebody_else_has_followed_since() -> None:
+    def fail_here(event: Any) -> None:
+        if threading.current_thread() is threading.main_thread():
+            raise OSError("This process has no files left.")
+
+    def somebody_else_first(execute: Any, sql: str, *rest: Any) -> Any:
+        if sql.startswith("UPDATE") and '"error"' in sql.replace("`", '"') and not others:
+            others.append(sql)
+            meanwhile(lambda: follow(ACCOUNTS, HERE))
+        return execute(sql, *rest)
+
+    others: list[str] = []
+    begin_new(HERE)
+    sell("Ada", 5)
+    trouble.append(fail_here)
+    with connections[HERE].execute_wrapper(somebody_else_first):
+        follow(ACCOUNTS, HERE)
+
+    row = Projection.objects.get(pk=ACCOUNTS.label)
+    assert (len(others), totals(), row.error, row.tries, row.retry) == (1, {"Ada": 5}, "", 0, None)
+
+
 def test_who_meets_a_deadlock_as_several_note_new_projections_begins_again() -> None:
     asked: list[str] = []
 

@@ -135,9 +135,10 @@ class Workflow(Subject):
     ) -> None:
         """Declare the class: ``class Signup(Workflow, unique="email")``.
 
-        ``renamed_from="accounts.Registration"``: its timelines under that label are its own. ``unique``: a field, several, or a
-        function of the workflow object: for each value there is one timeline at a time that has not ended. ``limit=3``: so many
-        attempts at any of its steps at once, over all its timelines; ``limit=Limit(2, per="owner")``: for each owner.
+        ``renamed_from="accounts.Registration"``, or several, the oldest last: the timelines under those labels are its own.
+        ``unique``: a field, several, or a function of the workflow object: for each value there is one timeline at a time that
+        has not ended. ``limit=3``: so many attempts at any of its steps at once, over all its timelines;
+        ``limit=Limit(2, per="owner")``: for each owner.
         """
         super().__init_subclass__(**kwargs)
         former = (renamed_from,) if isinstance(renamed_from, str) else tuple(renamed_from)

@@ -12,20 +12,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import Error, InterfaceError, OperationalError, connections
-from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 
-from .. import registry, store
+from .. import moments, registry, store
 from ..exceptions import NotUnique, Rejected, ValueTaken, ValueUnknown
-from ..models import Timeline, UniqueValue
+from ..models import Timeline, TimelineQuerySet, UniqueValue
 from ..registry import Declaration
-from ..state import ENDED
+from ..state import ENDED, TimelineStatus
 from ..store import Change, Snapshot
+from .elsewhere import LONG
 from .errors import described
 from .values import digest_of, value_of
 
 logger = logging.getLogger("django_timelines")
-BATCH = 500
+BATCH = 500  # open timelines of which one look of a clock asks for the value
+SPAN = 5_000  # and that it goes past, if nothing has changed
+NOT_ENDED = [status for status in TimelineStatus if status not in ENDED]
 UNKNOWN = uuid.UUID(int=0)  # stands for a value that the class's function could not say; no digest is like it
 
 
@@ -66,48 +68,81 @@ def rejection_of(run: Mapping[str, Any]) -> Rejected:
 
 
 def take_all(using: str) -> None:
-    """Let open timelines that are older than their class's ``unique=`` hold their value: of several the first."""
+    """Let open timelines hold the value that they have by what their class says now: of several the first."""
     holders = Holders()
     while holders.take_some(using):
         pass
 
 
 class Holders:
-    """The open timelines that are to hold their value, and what is known of them from look to look."""
+    """The open timelines, which are to hold the value that they have by what their class says now, as a clock looks at them.
+
+    What one of them held before it keeps: processes of the old code go by that, and it is in nobody's way. At first all are
+    looked at; then those that changed since this began, and those that were told that another one holds the value.
+    """
 
     def __init__(self) -> None:
-        self._after: dict[str, uuid.UUID] = {}  # by class, the last that was looked at
-        self._told = set[uuid.UUID]()  # of these it was said that they hold none
+        self._began = moments.now() - LONG  # a change is of when it was made, and may be committed later
+        self._is_first = True
+        self._after: dict[str, uuid.UUID] = {}  # by class, how far the look has come
+        self._told = set[uuid.UUID]()
 
     def take_some(self, using: str) -> bool:
         """Let so many hold theirs; return whether some were left to look at. If none was, the next look begins anew."""
-        for label, declaration in registry.everything().items():
-            if declaration.unique is None:
-                continue
-            theirs = UniqueValue.objects.using(using).filter(timeline=OuterRef("pk"))
-            left = Timeline.objects.using(using).filter(workflow__in=declaration.names).exclude(status__in=ENDED)
-            left = left.filter(id__gt=self._after[label]) if label in self._after else left
-            found = list(left.exclude(Exists(theirs)).order_by("id")[:BATCH])
-            for timeline in found:
-                self._take(declaration, timeline, using)
-            if found:
-                self._after[label] = found[-1].id
+        for declaration in registry.everything().values():
+            if declaration.unique is not None and self._take_next(declaration, using):
                 return True
         self._after.clear()
+        self._is_first = False
         return False
 
-    def _take(self, declaration: Declaration, timeline: Timeline, using: str) -> None:
+    def _take_next(self, declaration: Declaration, using: str) -> bool:
+        rows, after = Timeline.objects.using(using).order_by("id"), self._after.get(declaration.label, UNKNOWN)
+        left = rows.filter(workflow__in=declaration.names, id__gt=after)
+        seen = _open(left, BATCH if self._is_first else SPAN)
+        if not seen:
+            return False
+        changed = left.filter(id__lte=seen[-1], changed_at__gte=self._began)
+        found = seen if self._is_first else _open(changed, BATCH)
+        held: dict[uuid.UUID, set[uuid.UUID]] = {id: set() for id in (*found, *self._told.intersection(seen))}
+        for id, digest in UniqueValue.objects.using(using).filter(timeline__in=held).values_list("timeline", "digest"):
+            held[id].add(digest)
+        for timeline in rows.filter(id__in=held):
+            self._take(declaration, timeline, held[timeline.id], using)
+        self._after[declaration.label] = found[-1] if len(found) == BATCH else seen[-1]
+        return True
+
+    def _take(self, declaration: Declaration, timeline: Timeline, held: set[uuid.UUID], using: str) -> None:
         snapshot = store.snapshot_of(timeline, using)
-        digest = None if "reopened" in snapshot.state else _digest_of_open(declaration, snapshot)
+        if "reopened" in snapshot.state or "ended" in snapshot.state:
+            return
+        digest = _digest_of_open(declaration, snapshot)
         if digest == UNKNOWN:
-            self._tell("The function in unique= raised on %s, which holds no value until it is amended.", timeline)
-        elif digest and not store.take_value(using, digest, timeline.id):
+            if not held:
+                self._tell("The function in unique= raised on %s, which holds no value until it is amended.", timeline)
+        elif digest and digest not in held and not _takes(timeline, digest, using):
             self._tell("%s has not ended, and another one holds the value that is to be unique.", timeline)
 
     def _tell(self, words: str, timeline: Timeline) -> None:
         if timeline.id not in self._told:
             logger.warning(words, timeline)
         self._told.add(timeline.id)
+
+
+def _open(rows: TimelineQuerySet, most: int) -> list[uuid.UUID]:
+    """Return the keys of the first that have not ended. For each status an index has them in order, without those that have."""
+    alike = [rows.filter(status=status).values_list("id", flat=True)[:most] for status in NOT_ENDED]
+    return sorted(id for ids in alike for id in ids)[:most]
+
+
+def _takes(timeline: Timeline, digest: uuid.UUID, using: str) -> bool:
+    """Let a timeline hold its value, unless another one has it; return whether it does."""
+    while not store.take_value(using, digest, timeline.id):
+        try:
+            see_who_has(ValueTaken(timeline.workflow, digest), using)
+        except NotUnique as taken:
+            return taken.timeline == timeline.id
+    return True
 
 
 def _digest(declaration: Declaration, snapshot: Snapshot) -> uuid.UUID | None:

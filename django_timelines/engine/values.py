@@ -6,6 +6,7 @@ import hashlib
 import uuid
 from typing import Any
 
+from ..fields import Field
 from ..limits import By
 from ..registry import Declaration
 from ..store import Snapshot
@@ -16,9 +17,18 @@ def value_of(declaration: Declaration, by: By, snapshot: Snapshot) -> str | None
     fields = snapshot.state["fields"]
 
     def encoded(name: str) -> Any:
-        return declaration.fields[name].stored_in(fields, None)
+        stored = declaration.fields[name].stored_in(fields, None)
+        return None if stored is None else _brought_up(declaration.fields[name], stored)
 
     return by.value(encoded, lambda: declaration.workflow._from(snapshot))
+
+
+def _brought_up(field: Field, stored: Any) -> Any:
+    """Return what was stored as the type has it now; as it is where that does not take it, which is no failure of the step's."""
+    try:
+        return field.brought_up(stored)
+    except Exception:  # a validator of the project's own may raise anything
+        return stored
 
 
 def digest_of(declaration: Declaration, *parts: str) -> uuid.UUID:

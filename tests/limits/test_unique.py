@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import DataError, connections, transaction
+from django.db import DataError, OperationalError, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from django_timelines import registry
@@ -19,6 +19,7 @@ from django_timelines.exceptions import NotUnique, Refused, Rejected, TimelinesE
 from django_timelines.models import Event, Timeline, UniqueValue
 from django_timelines.testing import drain, given, recorded_errors, travel
 from django_timelines.workflows import Workflow, step
+from tests.counting import rows_read
 from tests.limits.workflows import Badge, Household, Locker, Nightly, Rename, Seat, Signup
 from tests.shop.here import HERE
 from tests.shop.models import Entry
@@ -446,6 +447,25 @@ def test_a_timeline_on_which_the_database_says_no_keeps_no_other_from_holding_it
     assert refused(lambda: new.start("Main Street 2")).timeline == second.pk
 
 
+def test_a_clock_looks_again_at_those_that_it_did_not_come_to_as_the_database_was_away(
+    deploy: Any, monkeypatch: Any
+) -> None:
+    parcel = deploy(OLD).start("Main Street 1")
+    new = deploy(NEW)
+    clock = Clock(HERE)
+
+    def say_nothing(declaration: Any, limit: Any, snapshot: Any) -> Any:
+        raise OperationalError("server closed the connection unexpectedly")
+
+    with monkeypatch.context() as away:
+        away.setattr(unique, "value_of", say_nothing)
+        with pytest.raises(OperationalError):
+            clock.turn()
+    clock.turn()
+
+    assert refused(lambda: new.start("Main Street 1")).timeline == parcel.pk
+
+
 def test_a_clock_that_begins_looks_at_so_many_of_them_before_it_goes_on(deploy: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(unique, "BATCH", 2)
     for number in range(5):
@@ -573,6 +593,7 @@ def test_who_came_too_late_holds_the_value_within_a_minute_of_the_first_ones_end
     for minutes in range(3):
         with travel(timedelta(minutes=minutes)):
             clock.turn()
+            clock.turn()  # and nothing is left
     assert caplog.text.count(f"{late.timeline} has not ended, and another one holds the value") == 1
 
     new.get(first.pk).sign()
@@ -592,9 +613,8 @@ def test_open_timelines_are_looked_at_some_at_a_time_by_their_keys(deploy: Any, 
         take_all(HERE)
 
     assert UniqueValue.objects.count() == 5
-    assert (
-        len([one for one in looked if "Parcel" in one["sql"] and one["sql"].endswith("LIMIT 2")]) == 4
-    )  # the last finds none
+    looks = [one for one in looked if "Parcel" in one["sql"] and one["sql"].endswith("LIMIT 2")]
+    assert len(looks) == 4 * len(unique.NOT_ENDED)  # the last finds none
 
 
 def test_a_value_that_was_left_by_code_without_the_option_is_in_nobodys_way(deploy: Any) -> None:
@@ -617,6 +637,114 @@ def test_a_value_that_was_another_by_the_code_before_is_in_nobodys_way(deploy: A
     assert newer.start("any").sign.status == "waiting"
     take_all(HERE)  # the first holds what it has by this code
     assert refused(lambda: newer.start("Main Street 1")).timeline == first.pk
+
+
+CITIES = """
+class Parcel(Workflow, unique="address"):
+    address: str
+    city: str = "Bern"
+
+    @step
+    def take(self, address: str):
+        self.address = address
+
+    @step(after=take, manual=True)
+    def sign(self): ...
+"""
+BY_LAMBDA = CITIES.replace('unique="address"', "unique=lambda parcel: parcel.address.lower()")
+NUMBERED = CITIES.replace("address: str", "address: int")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "address", "again"),
+    [
+        (CITIES, BY_LAMBDA, "Main Street 1", "main street 1"),
+        (CITIES, CITIES.replace('"address"', '["address", "city"]'), "Main Street 1", "Main Street 1"),
+        (NUMBERED, CITIES.replace("address: str", "address: Annotated[str, BeforeValidator(str)]"), 17, "17"),
+        (NUMBERED, CITIES.replace("address: str", "address: Decimal"), 17, "17"),
+    ],
+    ids=["a function", "two fields", "text", "a decimal"],
+)
+def test_what_a_class_says_anew_holds_for_all_that_are_open_once_a_clock_has_looked(
+    deploy: Any, old: str, new: str, address: Any, again: Any
+) -> None:
+    parcel = deploy(old).start(address)
+    newer = deploy(new)
+
+    Clock(HERE).turn()
+
+    assert refused(lambda: newer.start(again)).timeline == parcel.pk
+    assert refused(lambda: deploy(old).start(address)).timeline == parcel.pk  # in a process of the old code, too
+
+
+def test_of_two_that_have_one_value_by_what_the_class_says_now_the_first_holds_it(deploy: Any, caplog: Any) -> None:
+    first, second = (deploy(CITIES).start(address) for address in ("Main Street 1", "MAIN STREET 1"))
+    newer = deploy(BY_LAMBDA)
+
+    take_all(HERE)
+
+    assert f"{second.timeline} has not ended, and another one holds the value" in caplog.text
+    assert refused(lambda: newer.start("main street 1")).timeline == first.pk
+
+
+def test_a_value_that_another_one_held_by_the_code_before_is_taken_from_it(deploy: Any) -> None:
+    first, second = (deploy(CITIES).start(address) for address in ("Main", "mAIN"))
+    newer = deploy(CITIES.replace('unique="address"', "unique=lambda parcel: parcel.address.swapcase()"))
+
+    take_all(HERE)
+
+    assert refused(lambda: newer.start("Main")).timeline == first.pk
+    assert refused(lambda: newer.start("mAIN")).timeline == second.pk
+
+
+def test_a_value_that_was_amended_while_the_option_was_taken_back_is_held_again(deploy: Any) -> None:
+    parcel = deploy(NEW).start("Main Street 1")
+    deploy(OLD).get(parcel.pk).timeline.amend(reason="moved", address="Main Street 2")
+    new = deploy(NEW)
+
+    take_all(HERE)
+
+    assert refused(lambda: new.start("Main Street 2")).timeline == parcel.pk
+    assert new.start("Main Street 1").sign.status == "waiting"
+
+
+@pytest.mark.parametrize(
+    "renamed",
+    ["", ', renamed_from=("shop.Packet", "shop.Parcel")', ', renamed_from=("shop.Parcel", "shop.Packet")'],
+    ids=["no more", "the oldest last", "the oldest first"],
+)
+def test_a_workflow_keeps_its_values_whatever_is_said_of_its_former_names(deploy: Any, renamed: str) -> None:
+    def called(name: str, renamed: str) -> Any:
+        registry._declarations.clear()
+        registry._aliases.clear()
+        return deploy(
+            NEW.replace('Parcel(Workflow, unique="address"', f'{name}(Workflow, unique="address"{renamed}'), name
+        )
+
+    called("Parcel", "")
+    packet = called("Packet", ', renamed_from="shop.Parcel"').start("Main Street 1")
+    newer = called("Letter" if renamed else "Packet", renamed)
+
+    take_all(HERE)
+
+    assert refused(lambda: newer.start("Main Street 1")).timeline == packet.pk
+
+
+def test_a_clock_that_looks_again_reads_nothing_of_what_nobody_has_changed_since_it_began(
+    deploy: Any, monkeypatch: Any
+) -> None:
+    for number in range(5):
+        deploy(NEW).start(f"Main Street {number}")
+    monkeypatch.setattr(unique, "SPAN", 4)
+    with travel(timedelta(minutes=6)):
+        clock = Clock(HERE)
+        clock.turn()
+
+    with travel(timedelta(minutes=8)), rows_read(HERE) as read:
+        clock.turn()
+        clock.turn()
+
+    assert read["states"] == 0
 
 
 def test_a_renamed_workflow_and_a_renamed_field_keep_the_values(deploy: Any) -> None:
@@ -656,7 +784,7 @@ class Parcel(Workflow, unique="number"):
 """
 
 
-def test_what_an_older_type_has_stored_is_held_as_it_is_until_it_is_amended(deploy: Any) -> None:
+def test_what_an_older_type_has_stored_is_held_as_it_is_until_it_is_amended_or_a_clock_has_looked(deploy: Any) -> None:
     first = deploy(RETYPED).start(5)
     new = deploy(RETYPED.replace("number: int", "number: Decimal"))
 

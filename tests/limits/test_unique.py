@@ -769,28 +769,3 @@ def test_a_class_made_from_another_has_a_limit_of_its_own() -> None:
 
     Trial.start(email="ada@example.org")
     assert refused(lambda: Trial.start(email="ada@example.org")).reason == "not_unique"
-
-
-RETYPED = """
-class Parcel(Workflow, unique="number"):
-    number: int
-
-    @step
-    def take(self, number: int):
-        self.number = number
-
-    @step(after=take, manual=True)
-    def sign(self): ...
-"""
-
-
-def test_what_an_older_type_has_stored_is_held_as_it_is_until_it_is_amended_or_a_clock_has_looked(deploy: Any) -> None:
-    first = deploy(RETYPED).start(5)
-    new = deploy(RETYPED.replace("number: int", "number: Decimal"))
-
-    other = new.start("5")
-    assert other.pk != first.pk
-    other.timeline.cancel(reason="it was there")
-    new.get(first.pk).timeline.amend(number="5", reason="it is a Decimal now")
-
-    assert refused(lambda: new.start("5")).timeline == first.pk

@@ -18,7 +18,7 @@ from .fields import UNSET, text
 from .items import with_names
 from .models import Timeline
 from .registry import Declaration
-from .rollbacks import RollbackWatch
+from .rollbacks import RollbackWatch, watch_over
 from .state import RunName, run_key, timeline_status, type_run
 from .store import Snapshot
 
@@ -40,7 +40,7 @@ class Subject:
         self = cls.__new__(cls)
         self._snapshot, self._row, self._frame, self._past = snapshot, None, None, past
         self._values, self._keys = {}, {}
-        self._watch = RollbackWatch(snapshot.using)
+        self._watch = watch_over(snapshot.using)
         return self
 
     @classmethod
@@ -69,7 +69,7 @@ class Subject:
     def _seen(self, snapshot: Snapshot) -> None:
         if snapshot.head != self._snapshot.head:
             self._values, self._keys = {}, {}
-        self._snapshot, self._watch = snapshot, RollbackWatch(snapshot.using)
+        self._snapshot, self._watch = snapshot, watch_over(snapshot.using)
 
     def _current(self) -> Snapshot:
         """Return what a call or ``wait()`` begins from: what this object knows, read again if a rollback has taken that back."""

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from .. import registry
 from ..exceptions import Unknown
-from ..rollbacks import RollbackWatch
+from ..rollbacks import RollbackWatch, watch_over
 from ..rules import allows_always, is_here
 from ..runs import can_be_stored
 from ..state import TAKES_CALLS, StepStatus, TimelineStatus, with_fields
@@ -188,7 +188,7 @@ class Timeline(models.Model):
         timeline = super().from_db(*args, **kwargs)
         if {"state", "fields"} <= timeline.__dict__.keys():
             timeline.state = with_fields(timeline.state, timeline.fields, timeline.pk)
-        timeline._watch = RollbackWatch(timeline.using)
+        timeline._watch = watch_over(timeline.using)
         return timeline
 
     def refresh_from_db(self, using: str | None = None, fields: Any = None, from_queryset: Any = None) -> None:
@@ -196,7 +196,7 @@ class Timeline(models.Model):
         wanted = fields if fields is None or "state" not in fields else [*fields, "fields"]
         super().refresh_from_db(using or self.using, wanted, from_queryset)
         if wanted is None or "state" in wanted:
-            self._watch = RollbackWatch(self.using)
+            self._watch = watch_over(self.using)
 
     @property
     def using(self) -> str:

@@ -172,6 +172,19 @@ def test_what_was_not_rolled_back_is_not_read_again(committed: bool) -> None:
     wait()
 
 
+def test_of_many_rows_that_are_read_in_a_transaction_one_hook_tells() -> None:
+    for _ in range(3):
+        Leave.start(days=5)
+
+    with transaction.atomic(using=HERE):
+        before = len(connections[HERE].run_on_commit)
+        read = list(Timeline.objects.all())
+        assert (len(read), len(connections[HERE].run_on_commit)) == (3, before + 1)
+        with transaction.atomic(using=HERE):
+            assert len(Timeline.objects.all()) == 3
+            assert len(connections[HERE].run_on_commit) == before + 2  # the savepoint may be rolled back by itself
+
+
 def test_an_object_that_was_copied_within_a_transaction_looks_again() -> None:
     with transaction.atomic(using=HERE):
         leave = Leave.start(days=5)

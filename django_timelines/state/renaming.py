@@ -20,9 +20,8 @@ def rename(state: type_state, steps: Mapping[str, str], fields: Mapping[str, str
             state["runs"][key] = {"begun_as": step, **run}  # whoever was given its idempotency key knows it by that
     for part in ("fields", "set"):
         if part in state:
-            stored = state[
-                part
-            ]  # newer code may have set one under its new name already: whatever the order, that is right
+            stored = state[part]
+            # newer code may have set one under its new name already: that holds, in whatever order
             former = {old for old, new in fields.items() if new in stored and new not in fields}
             state[part] = {fields.get(name, name): value for name, value in stored.items() if name not in former}
     for part in ("runs", "rounds", "past"):

@@ -1,6 +1,7 @@
 """A transaction that reads what was there when it began, as MariaDB's own default has it, still meets who was first."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -67,15 +68,21 @@ def test_a_start_in_an_old_transaction_is_the_timeline_that_the_first_began(
     assert (Timeline.objects.get().pk, Entry.objects.count()) == (order.pk, 1)
 
 
+@contextmanager
+def corrected_since(elsewhere: Callable[[Callable[[], Any]], None], **fields: Any) -> Iterator[Timeline]:
+    """Give a timeline in a transaction that has read it, and then somebody else has corrected it."""
+    order = Order.start(customer="Ada")
+    drain()
+    with transaction.atomic(using=HERE):
+        timeline = Order.get(order.pk).timeline
+        elsewhere(lambda: Order.get(order.pk).timeline.amend(reason="mistyped", **fields))
+        yield timeline
+
+
 def test_an_erasure_in_an_old_transaction_takes_what_others_said_since(
     elsewhere: Callable[[Callable[[], Any]], None],
 ) -> None:
-    order = Order.start(customer="Ada")
-    drain()
-
-    with transaction.atomic(using=HERE):
-        timeline = Order.get(order.pk).timeline
-        elsewhere(lambda: Order.get(order.pk).timeline.amend(reason="mistyped", customer="Zaphod"))
+    with corrected_since(elsewhere, customer="Zaphod") as timeline:
         timeline.cancel(reason="no more")
         timeline.erase(reason="asked for it")
 
@@ -85,15 +92,10 @@ def test_an_erasure_in_an_old_transaction_takes_what_others_said_since(
 def test_a_rewind_in_an_old_transaction_leaves_what_others_corrected_since(
     elsewhere: Callable[[Callable[[], Any]], None],
 ) -> None:
-    order = Order.start(customer="Ada")
-    drain()
-
-    with transaction.atomic(using=HERE):
-        timeline = Order.get(order.pk).timeline
-        elsewhere(lambda: Order.get(order.pk).timeline.amend(reason="mistyped", amount=9))
+    with corrected_since(elsewhere, amount=9) as timeline:
         timeline.rewind(to="pack", reason="the box is broken")
 
-    assert Order.get(order.pk).amount == 9
+    assert Order.get(timeline.pk).amount == 9
 
 
 def test_a_step_that_runs_in_an_old_transaction_takes_the_call_that_was_kept_since(

@@ -107,7 +107,8 @@ class Graph:
         """Return what follows from these steps having just been settled, in the order of definition.
 
         Only what comes after one of them is decided: a step that was added to the class behind the place where this
-        timeline stands is not taken, and said to be so once something waits for it. ``begin``: a round begins with this step,
+        timeline stands is not taken, and said to be so once something waits for it. What has changed places with them, and
+        was done already, is gone past. ``begin``: a round begins with this step,
         whose turn it is whatever it comes after.
         """
         events: list[NewEvent] = []
@@ -133,8 +134,11 @@ class Graph:
                 decided = list(self._items(node, state, at, settled)) if name in begun else []
                 if _is_upcoming(state, name):
                     decided += self._begun(node, state, at) if name == begin else self._decision(node, state, at, now)
+                elif name not in begun and self._was_done_before_its_turn(node, state, now):
+                    decided += self._left_behind(node, state)
+                    asked.add(self._successors.get(name, ()))
                 take(decided)
-                undecided.add(name)
+                undecided |= {name} - begun
             take(NewEvent(EventType.STEP_NOT_TAKEN, step) for step in self._passed(undecided, state))
         return events
 
@@ -144,7 +148,7 @@ class Graph:
         A round's first step, which is reached once nothing is left to undo, is none.
         """
         found, seen = list[str](), {state.get("undoing", {}).get("then", "")}
-        below = [name for name in undecided if _is_upcoming(state, name)]
+        below = [name for name in undecided if _is_upcoming(state, name) or is_settled(state["runs"].get(name))]
         while below:
             for step in {dependency.step for dependency in self.nodes[below.pop()].after} - seen:
                 seen.add(step)
@@ -181,17 +185,26 @@ class Graph:
 
     def _decision(self, node: Node, state: type_state, at: datetime, now: Collection[str]) -> list[NewEvent]:
         """Decide an upcoming step. ``now``: what is being settled; what was done before that is of an earlier round."""
+        turn = self._turn(node, state, now)
+        if turn is EventType.STEP_DUE:
+            return [*self._left_behind(node, state), *self.reach(node, state, at)]
+        return [NewEvent(turn, node.name)] if turn else []
+
+    def _turn(self, node: Node, state: type_state, now: Collection[str]) -> EventType | None:
+        """Return what is to be said of a step by what it comes after, or None while that is open."""
         answers = [answer(dependency, state) for dependency in node.after]
         done = {dependency.step for dependency, said in zip(node.after, answers, strict=True) if said == "done"}
         if node.joins == "any" and done and (None not in answers or not done.isdisjoint(now)):
-            return [*self._left_behind(node, state), *self.reach(node, state, at)]
+            return EventType.STEP_DUE
         if None in answers:
-            return []
+            return None
         if "broken" in answers:
-            return [NewEvent(EventType.STEP_NOT_REACHED, node.name)]
-        if "done" not in answers:
-            return [NewEvent(EventType.STEP_NOT_TAKEN, node.name)]
-        return self.reach(node, state, at)
+            return EventType.STEP_NOT_REACHED
+        return EventType.STEP_DUE if done else EventType.STEP_NOT_TAKEN
+
+    def _was_done_before_its_turn(self, node: Node, state: type_state, now: Collection[str]) -> bool:
+        """Tell whether a step would be due now that is settled: it came before what is being settled when it was done."""
+        return is_settled(state["runs"].get(node.name)) and self._turn(node, state, now) is EventType.STEP_DUE
 
     def _begun(self, node: Node, state: type_state, at: datetime) -> list[NewEvent]:
         """Begin a round with this step, unless ``any_of`` has gone on without it while something was undone."""
@@ -200,6 +213,8 @@ class Graph:
         return self.reach(node, state, at)
 
     def _left_behind(self, node: Node, state: type_state) -> Iterator[NewEvent]:
+        if node.joins != "any":
+            return
         begins = state.get("undoing", {}).get("then")  # not before all is undone
         for step in dict.fromkeys(dependency.step for dependency in node.after if dependency.step != begins):
             run = state["runs"].get(step)

@@ -116,6 +116,85 @@ def test_what_waits_for_a_step_added_behind_goes_on_without_it(deploy: Any, weig
     assert [parcel.insure.status, parcel.seal.status] == ["not taken", "not taken"]
 
 
+SIGNED_LAST = """
+class Parcel(Workflow):
+    @step
+    def take(self): ...
+
+    @step(after=take)
+    def weigh(self):
+        ran["weigh"] += 1
+
+    @step(after=weigh)
+    def pack(self):
+        ran["pack"] += 1
+
+    @step(after=pack, manual=True, within=timedelta(days=1))
+    def sign(self): ...
+
+    @step(after=pack, manual=True)
+    def pay(self): ...
+
+    @step(after=SIGNED)
+    def send(self):
+        ran["send"] += 1
+"""
+SIGNED_FIRST = """
+class Parcel(Workflow):
+    @step
+    def take(self): ...
+
+    @step(after=take, manual=True, within=timedelta(days=1))
+    def sign(self): ...
+
+    @step(after=take, manual=True)
+    def pay(self): ...
+
+    @step(after=SIGNED)
+    def weigh(self):
+        ran["weigh"] += 1
+
+    @step(after=weigh)
+    def pack(self):
+        ran["pack"] += 1
+
+    @step(after=pack)
+    def send(self):
+        ran["send"] += 1
+"""
+
+
+@pytest.mark.parametrize("signed", ["[sign, pay]", "any_of(sign, pay)"])
+def test_what_comes_after_steps_that_changed_places_is_done(deploy: Any, signed: str) -> None:
+    parcel = deploy(SIGNED_LAST.replace("SIGNED", signed)).start()
+    drain()
+
+    new = deploy(SIGNED_FIRST.replace("SIGNED", signed))
+    new.get(parcel.pk).pay()
+    if signed == "[sign, pay]":
+        drain()
+        assert (new.get(parcel.pk).timeline.status, ran["send"]) == ("waiting", 0)
+        new.get(parcel.pk).sign()
+    drain()
+
+    assert new.get(parcel.pk).timeline.status == "completed"
+    assert (ran["weigh"], ran["pack"], ran["send"]) == (1, 1, 1)
+
+
+def test_what_changed_places_with_a_step_that_nobody_takes_is_not_gone_past(deploy: Any) -> None:
+    parcel = deploy(SIGNED_LAST.replace("SIGNED", "sign")).start()
+    drain()
+
+    new = deploy(SIGNED_FIRST.replace("SIGNED", "sign"))
+    with travel(timedelta(days=2)):
+        drain()
+        assert new.get(parcel.pk).sign.status == "overdue"
+        new.get(parcel.pk).pay()
+        drain()
+
+    assert ran["send"] == 0
+
+
 def test_what_waits_for_nothing_but_steps_added_behind_is_not_taken(deploy: Any) -> None:
     parcel = deploy(joined()).start()
     drain()

@@ -93,6 +93,38 @@ def test_every_step_is_settled_once_and_rightly(graph: Graph, data: st.DataObjec
     assert not anything_open(state)  # what was not decided by then never will be
 
 
+NAMES = [f"s{number}" for number in range(1, 8)]
+
+
+@st.composite
+def orders(draw: st.DrawFn) -> Graph:
+    """Return a graph of the same steps in any order, each after all of up to three others."""
+    nodes = {"s0": Node("s0")}
+    for name in draw(st.permutations(NAMES)):
+        above = st.builds(Dependency, st.sampled_from(sorted(nodes)))
+        nodes[name] = Node(name, tuple(draw(st.lists(above, min_size=1, max_size=3, unique=True))))
+    return Graph(nodes)
+
+
+@given(orders(), orders(), st.data())
+@settings(max_examples=200)
+def test_what_comes_after_an_open_step_is_done_whatever_the_order_was_before(
+    before: Graph, now: Graph, data: st.DataObject
+) -> None:
+    events = before.reach(before.entry, empty(), AT)
+    deployed, settled_since = data.draw(st.integers(0, len(NAMES))), set[str]()
+    while open_steps := sorted(name for name, run in fold(empty(), events, 1)["runs"].items() if is_open(run)):
+        name, graph = data.draw(st.sampled_from(open_steps)), before if deployed > 0 else now
+        events.append(NewEvent(EventType.STEP_COMPLETED, name))
+        events += graph.decide(fold(empty(), events, 1), [name], len(events) + 1, AT)
+        settled_since |= {name} if deployed <= 0 else set()
+        deployed -= 1
+
+    begun, above = [event.step for event in events if event.type == EventType.STEP_DUE], now.ancestors()
+    assert len(begun) == len(set(begun))
+    assert not [name for name in NAMES if above[name] & settled_since and name not in begun]
+
+
 @given(graphs(), st.data())
 @settings(max_examples=100)
 def test_a_step_that_was_added_behind_is_left_alone(graph: Graph, data: st.DataObject) -> None:

@@ -29,7 +29,7 @@ class Reference:
         if isinstance(value, self.model):
             return value
         if isinstance(value, Model):
-            raise ValueError(f"a {self.model.__name__} is wanted, not a {type(value).__name__}")
+            raise ValueError(f"a {self.model.__name__} is wanted, not a {value._meta.object_name}")
         try:
             return self.model._base_manager.using(router.db_for_write(self.model)).get(pk=value)  # a replica may lag
         except TypeError as error:  # a list, say
@@ -37,9 +37,10 @@ class Reference:
 
     def key(self, instance: Model) -> Any:
         """Return the primary key as JSON can hold it."""
-        if instance.pk is None:
+        key = getattr(instance, self.model._meta.pk.attname)  # a row of a model that inherits may have a key of its own
+        if key is None:
             raise ValueError(f"this {self.model.__name__} has no primary key yet: save it first")
-        return instance.pk if isinstance(instance.pk, int) else str(instance.pk)
+        return key if isinstance(key, int) else str(key)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from .exceptions import DeclarationError, Unknown
 from .fields import UNSET, Field
 from .graph import Graph
 from .limits import By, Counted, Limit
-from .references import models_in
+from .references import Reference, models_in
 from .schedules import Schedule
 from .state import names_of, type_state
 from .steps import Step
@@ -138,9 +138,14 @@ class Declaration:
         begun = child._declaration if child is not None else None
         return bool(self.secrets(step) or (begun and begun.secrets(begun.graph.entry.name)))
 
-    def references_to(self, model: type[Model]) -> list[str]:
-        """Return the names of the fields that refer to rows of this model."""
-        return [name for name, field in self.fields.items() if model in models_in(field.annotation)]
+    def references_to(self, row: Model) -> dict[str, Any]:
+        """Return the names of the fields that may refer to this row, and its key there. Of a proxy it is the same row."""
+        return {
+            name: Reference(model).key(row)
+            for name, field in self.fields.items()
+            for model in models_in(field.annotation)
+            if isinstance(row, model._meta.concrete_model or model)
+        }
 
     def make(self, timeline: Any) -> Any:
         """Return the workflow object of a timeline's row."""

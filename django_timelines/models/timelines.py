@@ -115,12 +115,18 @@ class TimelineQuerySet(WrittenQuerySet["Timeline"]):
         return self.filter(wanted).alias(_until=until).order_by(models.F("_until").asc(nulls_last=True), "pk")
 
     def about(self, instance: models.Model) -> TimelineQuerySet:
-        """Those that have a field which refers to this row, or is a list of rows with this among them."""
-        key = instance.pk if isinstance(instance.pk, int) else str(instance.pk)
+        """Those that have a field which refers to this row, or is a list of rows with this among them.
+
+        ``TypeError``: it is no row, an anonymous user say. ``ValueError``: it has no primary key.
+        """
+        if not isinstance(instance, models.Model):
+            raise TypeError(f"about({instance!r}): give a row of a model.")
+        if instance.pk is None:
+            raise ValueError(f"about({instance!r}): it has no primary key, so that no field can refer to it.")
         wanted = models.Q(pk__in=[])
         for declaration in registry.everything().values():
             theirs = models.Q(workflow__in=declaration.names)
-            for name in declaration.references_to(type(instance)):
+            for name, key in declaration.references_to(instance).items():
                 for known in filter(None, (name, declaration.fields[name].renamed_from)):
                     wanted |= theirs & models.Q(Holds("fields", known, key))
         return self.filter(wanted)

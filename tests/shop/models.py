@@ -21,3 +21,17 @@ class Unique(models.Model):
 
     def __str__(self) -> str:
         return self.text
+
+
+class Marked(Entry):
+    """An entry, by another class."""
+
+    class Meta:
+        proxy = True
+
+
+class Numbered(Unique):
+    """Inherits from a row, and has a key of its own."""
+
+    number = models.BigAutoField(primary_key=True)
+    unique = models.OneToOneField(Unique, models.CASCADE, parent_link=True)

@@ -36,11 +36,10 @@ class Reference:
             raise ValueError(str(error)) from None
 
     def key(self, instance: Model) -> Any:
-        """Return the primary key as JSON can hold it."""
-        key = getattr(instance, self.model._meta.pk.attname)  # a row of a model that inherits may have a key of its own
-        if key is None:
-            raise ValueError(f"this {self.model.__name__} has no primary key yet: save it first")
-        return key if isinstance(key, int) else str(key)
+        """Return the primary key as JSON can hold it; ``ValueError`` if the row was never saved, or was deleted."""
+        if not is_saved(instance):
+            raise ValueError(f"this {self.model.__name__} is not in the database: save it first")
+        return key_of(instance, self.model)
 
 
 @dataclass(frozen=True)
@@ -60,6 +59,17 @@ class KeyOnly(Reference):
     def key(self, instance: Any) -> Any:
         """Return the key as JSON can hold it."""
         return instance if isinstance(instance, int) else str(instance)
+
+
+def is_saved(row: Model) -> bool:
+    """Tell whether a row has been saved, so that a key can refer to it: one that is a default is there before."""
+    return row.pk is not None and not row._state.adding
+
+
+def key_of(row: Model, model: type[Model]) -> Any:
+    """Return the primary key by which a field of this model refers to the row, as JSON can hold it."""
+    key = getattr(row, model._meta.pk.attname)  # a row of a model that inherits may have a key of its own
+    return key if isinstance(key, int) else str(key)
 
 
 def with_references(annotation: Any, mark: type[Reference] = Reference) -> Any:

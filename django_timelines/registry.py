@@ -16,7 +16,7 @@ from .exceptions import DeclarationError, Unknown
 from .fields import UNSET, Field
 from .graph import Graph
 from .limits import By, Counted, Limit
-from .references import Reference, models_in
+from .references import key_of, models_in
 from .schedules import Schedule
 from .state import names_of, type_state
 from .steps import Step
@@ -141,7 +141,7 @@ class Declaration:
     def references_to(self, row: Model) -> dict[str, Any]:
         """Return the names of the fields that may refer to this row, and its key there. Of a proxy it is the same row."""
         return {
-            name: Reference(model).key(row)
+            name: key_of(row, model)
             for name, field in self.fields.items()
             for model in models_in(field.annotation)
             if isinstance(row, model._meta.concrete_model or model)

@@ -13,6 +13,7 @@ from ..actors import Actor, ActorType
 from ..answers import answered
 from ..events import NewEvent
 from ..exceptions import FieldUnset, NotAllowed, PermanentFailure, Rejected
+from ..references import is_saved
 from ..rules import allows, is_here
 from ..runs import can_be_stored
 from ..state import FOR_PEOPLE, RunName, StepStatus, awaits_child, run_key, type_run
@@ -32,8 +33,10 @@ def who_gets(step: Step[...], workflow: Any, item: Mapping[str, Any]) -> dict[st
     user = answered(f"assigned= of {step.name!r}", said)
     if user is None:
         return {}
-    if not isinstance(user, get_user_model()) or user.pk is None:
-        raise PermanentFailure(f"assigned= of {step.name!r} returned {user!r}. Return a user, or None for nobody.")
+    if not isinstance(user, get_user_model()) or not is_saved(user):
+        raise PermanentFailure(
+            f"assigned= of {step.name!r} returned {user!r}. Return a saved user, or None for nobody."
+        )
     return {"assigned": described(user)}
 
 

@@ -135,7 +135,7 @@ def test_a_function_that_returns_no_user_fails_the_step_and_says_so(deploy):
         drain()
 
     assert parcel.get(begun.pk).sign.status == "blocked"
-    assert "returned 'ada'. Return a user, or None for nobody." in str(begun.timeline.explain())
+    assert "returned 'ada'. Return a saved user, or None for nobody." in str(begun.timeline.explain())
 
 
 def test_a_person_gives_it_to_somebody_and_back(ada, grace, boss):

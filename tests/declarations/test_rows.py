@@ -7,9 +7,13 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import ValidationError
 from django.utils.functional import SimpleLazyObject
 
-from tests.shop.models import Entry, Marked, Numbered, Unique
+from django_timelines.models import Event
+from django_timelines.testing import drain, recorded_errors
+from tests.shop.models import Entry, Marked, Numbered, Tagged, Unique
+from tests.shop.workflows import plan, ran
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 PARCEL = """
@@ -109,3 +113,73 @@ def test_what_is_about_whoever_asks_for_a_page_is_found(deploy: Any, client: Any
 
     assert type(request.user) is SimpleLazyObject
     assert [one.pk for one in parcel.timelines.about(request.user)] == [sent.pk]
+
+
+def tagged(model: type[Any]) -> str:
+    return f"""
+        from tests.shop.models import {model.__name__}
+        class Parcel(Workflow):
+            tag: {model.__name__} | None = None
+
+            @step
+            def take(self, tag: {model.__name__} | None = None):
+                self.tag = tag
+
+            @step(after=take)
+            def tie(self):
+                self.tag = {model.__name__}(text="fragile")
+                plan["then"](self.tag)
+
+            @step(after=tie)
+            def use(self):
+                ran[self.tag.text] += 1
+    """
+
+
+@pytest.mark.parametrize("model", [Tagged, Entry])
+def test_a_body_cannot_leave_a_row_in_a_field_that_it_never_saved(deploy: Any, model: type[Any]) -> None:
+    parcel = deploy(tagged(model)).start()
+    plan["then"] = lambda tag: None
+
+    with recorded_errors():
+        drain()
+
+    failed = Event.objects.get(timeline=parcel.pk, type="AttemptFailed")
+    assert failed.step == "tie"
+    assert f"this {model.__name__} is not in the database: save it first" in failed.data["error"]["message"]
+
+
+@pytest.mark.parametrize("model", [Tagged, Entry])
+def test_a_body_may_save_a_row_after_it_has_set_the_field(deploy: Any, model: type[Any]) -> None:
+    deploy(tagged(model)).start()
+    plan["then"] = lambda tag: tag.save()
+
+    drain()
+
+    assert ran == {"fragile": 1}
+
+
+def test_a_row_that_was_never_saved_cannot_be_given_to_a_step(deploy: Any) -> None:
+    parcel = deploy(tagged(Tagged))
+
+    with pytest.raises(ValidationError, match="this Tagged is not in the database: save it first"):
+        parcel.start(tag=Tagged(text="never saved"))
+
+
+def test_a_step_cannot_be_given_to_a_user_who_was_never_saved(deploy: Any) -> None:
+    parcel = deploy("""
+        class Parcel(Workflow):
+            @step
+            def take(self): ...
+
+            @step(after=take, manual=True, assigned=lambda parcel: plan["who"])
+            def sign(self): ...
+    """)
+    plan["who"] = get_user_model()(pk="4b1c4c8e0c0f4b0f8d8f3a3d2f8e1a11", username="ada")
+    parcel.start()
+
+    with recorded_errors():
+        drain()
+
+    message = Event.objects.get(type="AttemptFailed").data["error"]["message"]
+    assert message.endswith("Return a saved user, or None for nobody.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 from django.db import models
 
 
@@ -35,3 +37,13 @@ class Numbered(Unique):
 
     number = models.BigAutoField(primary_key=True)
     unique = models.OneToOneField(Unique, models.CASCADE, parent_link=True)
+
+
+class Tagged(models.Model):
+    """Has a key before it is saved."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    text = models.CharField(max_length=200)
+
+    def __str__(self) -> str:
+        return self.text

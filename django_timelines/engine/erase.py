@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from django.db import connections, transaction
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from .. import actors
@@ -79,7 +80,9 @@ _BY_NAME = frozenset(
 
 def erase(snapshot: Snapshot, reason: str, actor: Actor | None = None) -> Snapshot:
     """Erase what a timeline that has ended says. In one transaction; a second time changes nothing more, unless links were
-    revoked since.
+    revoked since, or somebody else is named as who erased it.
+
+    Who erases stays named, but for somebody of whom the timeline tells.
     """
     say_why(reason, _("Say why the timeline is erased."))
     using = snapshot.using
@@ -89,8 +92,9 @@ def erase(snapshot: Snapshot, reason: str, actor: Actor | None = None) -> Snapsh
         if now.status not in ENDED:
             words = {"status": _(now.status)}
             raise Refused(_("Only a timeline that has ended can be erased: it is %(status)s.") % words, "not_ended")
-        newest = as_they_are(Event.objects.using(using)).filter(timeline=now.id, sequence=now.head)
-        if newest.filter(type=EventType.ERASED).exists():
+        events, actor = as_they_are(Event.objects.using(using)).filter(timeline=now.id), actor or actors.current()
+        newest = events.get(sequence=now.head)
+        if newest.type == EventType.ERASED and not _names_another(newest, actor):
             return now  # nothing was said since: who revoked links then said why, and who they are
         if above := _open_above(now):
             words = {"timeline": str(above)}
@@ -104,11 +108,23 @@ def erase(snapshot: Snapshot, reason: str, actor: Actor | None = None) -> Snapsh
             )
         erased = NewEvent(EventType.ERASED, data={"reason": clean_reason(reason)})
         try:
-            result = advance(None, now, [erased], By(actor or actors.current()))
+            result = advance(None, now, [erased], By(_nameless_if_told_of(now, events, actor)))
             commit(result)
         except Conflict as conflict:
             raise Refused(_("Somebody else is writing this timeline. Erase it again."), "taken") from conflict
         return _scrub(result.after)
+
+
+def _names_another(erased: Event, actor: Actor) -> bool:
+    return erased.actor_type in _PEOPLE and erased.actor_id not in ("", actor.id)
+
+
+def _nameless_if_told_of(snapshot: Snapshot, events: QuerySet[Event], actor: Actor) -> Actor:
+    """Return who erases, without their name if they are one of those whose names go."""
+    if actor.type not in _PEOPLE:
+        return actor
+    theirs = events.filter(Q(actor_type=actor.type, actor_id=actor.id) | Q(data__assigned__id=actor.id))
+    return Actor(actor.type) if actor.id == snapshot.started_by or theirs.exists() else actor
 
 
 def _open_above(snapshot: Snapshot) -> Timeline | None:
@@ -150,7 +166,7 @@ def _scrub(after: Snapshot) -> Snapshot:
     events = as_they_are(Event.objects.using(after.using)).filter(timeline=after.id).order_by("sequence")
     while batch := list((events.filter(sequence__gt=last) if last else events)[:BATCH]):
         for event in batch:
-            _bury(event, numbers)
+            _bury(event, numbers, after.head)
             new = NewEvent(event.type, event.step, event.item, 0, event.data, event.attempt, event.version)
             apply(state, new, event.sequence)
         rows = [({name: getattr(event, name) for name in _BURIED}, _where(event)) for event in batch]
@@ -187,12 +203,12 @@ def _where(event: Event) -> dict[str, Any]:
     return {"timeline": event.timeline_id, "sequence": event.sequence}
 
 
-def _bury(event: Event, numbers: _Numbers) -> None:
+def _bury(event: Event, numbers: _Numbers, head: int) -> None:
     if event.type != EventType.ERASED:
         event.item = numbers.of(event.item)
         event.data = _tombstones(event.data, numbers, is_ours=event.type in set(EventType))
-        if event.actor_type in _PEOPLE:
-            event.actor_id = event.actor_label = ""
+    if event.actor_type in _PEOPLE and event.sequence < head:  # with which it is erased
+        event.actor_id = event.actor_label = ""
 
 
 def _tombstones(data: Mapping[str, Any], numbers: _Numbers, *, is_ours: bool) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from django.db import connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from django_timelines.actors import SYSTEM
 from django_timelines.engine import prune as pruning
 from django_timelines.engine.prune import prune
 from django_timelines.exceptions import FieldUnset, PermanentFailure, Refused, Rejected
@@ -118,6 +119,56 @@ def test_what_is_said_as_links_are_revoked_after_the_erasure_is_erased_once_more
     assert "Ada" not in everything_of(order)
     erased = Event.objects.filter(timeline=order.pk, type="Erased").order_by("sequence")
     assert [event.data["reason"] for event in erased] == ["asked for it", "asked again"]
+    assert_holds(Order.get(order.pk))
+
+
+def test_who_erases_their_own_timeline_is_named_nowhere(django_user_model: type[User]) -> None:
+    order = told_everything(django_user_model)
+    ada = django_user_model.objects.get()
+
+    order.timeline.erase(reason="asked for it", actor=ada)
+    order.timeline.erase(reason="asked again", actor=ada)
+
+    assert "Ada" not in everything_of(order)
+    erased = Event.objects.get(timeline=order.pk, type="Erased")
+    assert (erased.actor_type, erased.actor_id, erased.actor_label) == ("user", "", "")
+
+
+def test_who_erases_what_was_assigned_to_them_is_named_nowhere(django_user_model: type[User]) -> None:
+    ada = django_user_model.objects.create_user("Ada Lovelace")
+    order = Order.start(customer="Grace")
+    drain()
+    order = Order.get(order.pk)
+    order.pay.assign(ada)
+    order.timeline.cancel(reason="no more")
+    assert "Ada" in everything_of(order)
+
+    order.timeline.erase(reason="asked for it", actor=ada)
+
+    assert "Ada" not in everything_of(order)
+    assert Event.objects.get(timeline=order.pk, type="Erased").actor_id == ""
+
+
+def test_who_erases_for_somebody_else_stays_named_until_somebody_else_erases_it_again(
+    django_user_model: type[User],
+) -> None:
+    order = told_everything(django_user_model)
+    bea = django_user_model.objects.create_user("Bea")
+    order.timeline.erase(reason="asked for it", actor=bea)
+    order.timeline.erase(reason="twice", actor=bea)
+    erased = Event.objects.filter(timeline=order.pk, type="Erased").order_by("sequence")
+    assert [(one.data["reason"], one.actor_id, one.actor_label) for one in erased] == [
+        ("asked for it", str(bea.pk), "Bea")
+    ]
+
+    order.timeline.erase(reason="asked again", actor=SYSTEM)
+    order.timeline.erase(reason="and again")
+
+    assert [(one.actor_type, one.actor_id, one.actor_label) for one in erased.all()] == [
+        ("user", "", ""),
+        ("system", "", "system"),
+    ]
+    assert [one.data["reason"] for one in erased.all()] == ["asked for it", "asked again"]
     assert_holds(Order.get(order.pk))
 
 

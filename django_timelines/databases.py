@@ -58,11 +58,19 @@ def is_transient(error: BaseException) -> bool:
     """
     if not isinstance(error, DatabaseError):
         return False
-    cause = error.__cause__
     number = _number(error)
-    sqlstate = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)  # psycopg 3, and 2
-    sqlite_code = getattr(cause, "sqlite_errorcode", 0) & 0xFF  # the primary one of an extended code
-    return sqlstate in _POSTGRESQL_AGAIN or sqlite_code in _SQLITE_AGAIN or number in _MYSQL_AGAIN
+    sqlite_code = getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF  # the primary one of an extended code
+    return _sqlstate(error) in _POSTGRESQL_AGAIN or sqlite_code in _SQLITE_AGAIN or number in _MYSQL_AGAIN
+
+
+def lacks_privilege(error: DatabaseError) -> bool:
+    """Tell whether PostgreSQL says that the role may not do that."""
+    return _sqlstate(error) == "42501"  # insufficient_privilege
+
+
+def _sqlstate(error: BaseException) -> object:
+    cause = error.__cause__
+    return getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)  # psycopg 3, and 2
 
 
 def _number(error: BaseException) -> object:

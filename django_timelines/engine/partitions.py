@@ -9,16 +9,17 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import DatabaseError, connections, transaction
 from django.utils.translation import gettext as _
 
 from .. import moments
+from ..databases import lacks_privilege
 from ..exceptions import Conflict, Refused
 from ..models import Event, Timeline, first_id_at
 from .keeping import BESIDE, are_needed
@@ -37,6 +38,20 @@ _CONSTRAINTS = (
 _PARTITIONS = (
     "SELECT relname, pg_get_expr(relpartbound, pg_class.oid) FROM pg_class JOIN pg_inherits ON inhrelid = pg_class.oid "
     "WHERE inhparent = %s::regclass"
+)
+_LEFT_BEHIND = (
+    "SELECT pg_describe_object(classid, objid, objsubid) FROM pg_depend "
+    "WHERE refclassid = 'pg_class'::regclass AND refobjid = %(table)s::regclass AND classid IN "
+    "('pg_policy'::regclass, 'pg_publication_rel'::regclass, 'pg_rewrite'::regclass, 'pg_trigger'::regclass) "
+    "UNION SELECT 'row-level security' FROM pg_class WHERE oid = %(table)s::regclass AND relrowsecurity ORDER BY 1"
+)
+_OWNER = "SELECT relowner::regrole::text FROM pg_class WHERE oid = %s::regclass"
+_PRIVILEGES = (
+    "SELECT privilege_type || columns, CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END, "
+    "CASE WHEN is_grantable THEN 'WITH GRANT OPTION' ELSE '' END FROM "
+    "(SELECT coalesce(relacl, acldefault('r', relowner)), '' FROM pg_class WHERE oid = %(table)s::regclass UNION ALL "
+    "SELECT attacl, format(' (%%I)', attname) FROM pg_attribute WHERE attrelid = %(table)s::regclass AND attacl IS NOT NULL) "
+    "AS granted (acl, columns), aclexplode(acl)"
 )
 
 
@@ -61,14 +76,15 @@ def partition(using: str) -> Partitioned:
     """Partition the events by month, if they are not, and make the partitions of this month and the next that are missing.
 
     What is there becomes the first partition as it is, which holds up all writers for one scan of it. ``Refused`` unless it is
-    PostgreSQL, and while somebody reads or writes events for long, a backup say.
+    PostgreSQL, while somebody reads or writes events for long, a backup say, by a role that may not, and while a view, trigger,
+    policy or publication of the site's hangs on the table: it would stay with what is there.
     """
     if connections[using].vendor != "postgresql":
         raise Refused(
             _("Only PostgreSQL partitions events. Pruning works as it is on other databases."), "not_applicable"
         )
     try:
-        with conflict_if_transient(using):
+        with conflict_if_transient(using), _refused_if_forbidden():
             return _partition(using)
     except Conflict as conflict:
         said = _("Somebody reads or writes events for long, and all others would wait. Make the partitions later.")
@@ -107,11 +123,14 @@ def partitions(using: str) -> list[Partition]:
 
 
 def drop_ended(using: str, before: datetime) -> Iterator[int]:
-    """Drop each partition all of whose timelines may be pruned, and these with it; yield how many there were."""
+    """Drop each partition all of whose timelines may be pruned, and these with it; yield how many there were.
+
+    One that is in use, or that another role owns, stays: what is left is deleted row by row.
+    """
     for one in partitions(using):
         if one.end > first_id_at(before):
             return
-        with suppress(_InUse, Conflict), conflict_if_transient(using):  # what is left is deleted row by row
+        with suppress(_InUse, Conflict, Refused), conflict_if_transient(using), _refused_if_forbidden():
             if gone := _drop(using, one, before):
                 yield gone
 
@@ -137,6 +156,19 @@ def _drop(using: str, one: Partition, before: datetime) -> int:
         return int(timelines._raw_delete(using))
 
 
+@contextmanager
+def _refused_if_forbidden() -> Iterator[None]:
+    try:
+        yield
+    except DatabaseError as error:
+        if not lacks_privilege(error):
+            raise
+        said = _(
+            "The database forbids it (%(error)s). Let the role do it that owns the table of events and may make tables."
+        )
+        raise Refused(said % {"error": str(error).strip()}, "not_allowed") from error
+
+
 def _wait_no_longer(cursor: Any) -> None:
     cursor.execute(f"SET LOCAL lock_timeout = '{LONGEST_WAIT}'")
 
@@ -147,7 +179,8 @@ def _is_partitioned(cursor: Any) -> bool:
 
 
 def _begin(cursor: Any, end: datetime) -> str:
-    """Let the table be the first partition of a new one, which has its name and its constraints."""
+    """Let the table be the first partition of a new one, which has its name, constraints, owner and privileges."""
+    _refuse_if_some_stay_behind(cursor)
     old = f"{TABLE}_before"
     cursor.execute(_CONSTRAINTS, [TABLE])
     constraints = cursor.fetchall()
@@ -158,13 +191,39 @@ def _begin(cursor: Any, end: datetime) -> str:
     cursor.execute(
         f"CREATE TABLE {TABLE} (LIKE {old} INCLUDING DEFAULTS INCLUDING CONSTRAINTS) PARTITION BY RANGE (timeline_id)"
     )
+    _belong_like(cursor, TABLE, old)
     for name, _kind, definition in constraints:
         cursor.execute(f'ALTER TABLE {TABLE} ADD CONSTRAINT "{name}" {definition}')
     cursor.execute(f"ALTER TABLE {TABLE} ATTACH PARTITION {old} FOR VALUES FROM (MINVALUE) TO (%s)", [first_id_at(end)])
     cursor.execute(
         f"CREATE TABLE {LATER} PARTITION OF {TABLE} DEFAULT"
     )  # nothing is refused if nobody makes the next ones
+    _belong_like(cursor, LATER, TABLE)
     return old
+
+
+def _refuse_if_some_stay_behind(cursor: Any) -> None:
+    cursor.execute(_LEFT_BEHIND, {"table": TABLE})
+    if things := ", ".join(thing for (thing,) in cursor.fetchall()):
+        said = _(
+            "These would stay with the events of until now: %(things)s. Take them away, make the partitions, and put them back."
+        )
+        raise Refused(said % {"things": things}, "not_applicable")
+
+
+def _belong_like(cursor: Any, new: str, other: str) -> None:
+    """Give a new table the owner and the privileges of another, and none that new tables have by default.
+
+    A backup reads partitions by themselves, so that they need privileges of their own.
+    """
+    cursor.execute(_OWNER, [other])
+    cursor.execute(f"ALTER TABLE {new} OWNER TO {cursor.fetchone()[0]}")
+    cursor.execute(_PRIVILEGES, {"table": new})
+    for grantee in {grantee for _privilege, grantee, _option in cursor.fetchall()}:
+        cursor.execute(f"REVOKE ALL ON {new} FROM {grantee}")
+    cursor.execute(_PRIVILEGES, {"table": other})
+    for privilege, grantee, option in cursor.fetchall():
+        cursor.execute(f"GRANT {privilege} ON {new} TO {grantee} {option}")
 
 
 def _missing(using: str, months: list[datetime]) -> list[Partition]:
@@ -179,6 +238,7 @@ def _missing(using: str, months: list[datetime]) -> list[Partition]:
 def _make(cursor: Any, month: Partition) -> None:
     bounds = [month.first, month.end]
     cursor.execute(f"CREATE TABLE {month.table} PARTITION OF {TABLE} FOR VALUES FROM (%s) TO (%s)", bounds)
+    _belong_like(cursor, month.table, TABLE)
 
 
 def _months(at: datetime) -> list[datetime]:

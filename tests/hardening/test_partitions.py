@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -23,8 +25,8 @@ BEFORE = "django_timelines_event_before"
 
 
 @pytest.fixture
-def by_month() -> None:
-    """Events by month, of two letters that were posted before, whatever day it is today."""
+def two_letters() -> None:
+    """Two letters that were posted, whatever day it is today, and nothing by month yet."""
     if connections[HERE].vendor != "postgresql":
         pytest.skip("Only PostgreSQL partitions events")
     now = moments.now()
@@ -36,7 +38,38 @@ def by_month() -> None:
         cursor.execute(
             "SET CONSTRAINTS ALL IMMEDIATE"
         )  # what waits for the commit would keep tables from being altered
+
+
+@pytest.fixture
+def by_month(two_letters: None) -> None:
+    """Events by month, of two letters that were posted before."""
     partition(HERE)
+
+
+@pytest.fixture
+def site(two_letters: None) -> str:
+    """A role that reads and writes the tables, which belong to another."""
+    run(
+        "CREATE ROLE timelines_site",
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO timelines_site",
+        "GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO timelines_site",
+    )
+    return "timelines_site"
+
+
+def run(*statements: str) -> list[tuple[str, ...]]:
+    """Run SQL, and return the rows of the last statement, if it has any."""
+    with connections[HERE].cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+@contextmanager
+def acting_as(role: str) -> Iterator[None]:
+    run(f"SET LOCAL ROLE {role}")
+    yield
+    run("RESET ROLE")
 
 
 def tables() -> list[str]:
@@ -237,3 +270,119 @@ def test_a_month_that_is_not_over_for_long_enough_is_left_alone() -> None:
     list(prune(timedelta(days=90), using=HERE))
 
     assert BEFORE in tables()
+
+
+# Roles, and what the site has made itself
+
+
+def belonging() -> dict[str, tuple[str, ...]]:
+    """Return of each table of events whose it is, and who may do what with it or a column."""
+    found = run("""
+        SELECT relname, relowner::regrole::text, (
+            SELECT string_agg(one::text, ' ' ORDER BY one::text)
+            FROM aclexplode(coalesce(relacl, acldefault('r', relowner))) AS one
+        ), (
+            SELECT string_agg(attname || attacl::text, ' ' ORDER BY attname)
+            FROM pg_attribute WHERE attrelid = pg_class.oid AND attacl IS NOT NULL
+        )
+        FROM pg_class WHERE relkind IN ('r', 'p') AND relname LIKE 'django_timelines_event%'
+    """)
+    return {table: tuple(rest) for table, *rest in found}
+
+
+def test_all_partitions_belong_to_whom_the_table_belonged_and_to_nobody_else(site: str) -> None:
+    run(
+        'CREATE ROLE "Timelines\'s owner"',
+        "CREATE ROLE timelines_reader",
+        'GRANT CREATE ON SCHEMA public TO "Timelines\'s owner"',
+        'ALTER TABLE django_timelines_event OWNER TO "Timelines\'s owner"',
+        'REVOKE TRUNCATE ON django_timelines_event FROM "Timelines\'s owner"',
+        f"GRANT REFERENCES ON django_timelines_event TO {site} WITH GRANT OPTION",
+        "GRANT SELECT (type, at) ON django_timelines_event TO timelines_reader",
+        "GRANT TRIGGER ON django_timelines_event TO PUBLIC",
+        "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO timelines_reader",
+    )
+    before = belonging()["django_timelines_event"]
+
+    partition(HERE)
+    travel(timedelta(days=62))
+    partition(HERE)
+
+    assert len(belonging()) == 8
+    assert set(belonging().values()) == {before}
+
+
+def test_a_role_that_does_not_own_the_table_goes_on_writing_after_it_was_partitioned(site: str) -> None:
+    partition(HERE)
+
+    with acting_as(site):
+        post_one()
+
+    assert Timeline.objects.using(HERE).filter(status="completed").count() == 3
+
+
+def test_a_role_that_does_not_own_a_partition_prunes_it_row_by_row(site: str) -> None:
+    partition(HERE)
+    travel(timedelta(days=130))
+
+    with acting_as(site):
+        assert list(prune(timedelta(days=90), using=HERE)) == [2]
+
+    assert BEFORE in tables()
+    assert Event.objects.using(HERE).count() == 0
+
+
+def test_a_role_that_does_not_own_the_table_is_told_who_may_partition_it(site: str) -> None:
+    with (
+        acting_as(site),
+        pytest.raises(Refused, match=r"must be owner of table .* Let the role do it that owns") as refused,
+    ):
+        partition(HERE)
+
+    assert refused.value.reason == "not_allowed"
+    assert partition(HERE).made[0] == BEFORE
+
+
+@pytest.mark.usefixtures("two_letters")
+@pytest.mark.parametrize(
+    ("made", "named", "taken_away"),
+    [
+        ("CREATE VIEW report AS SELECT type, at FROM django_timelines_event", "view report", "DROP VIEW report"),
+        (
+            """CREATE TRIGGER copied BEFORE UPDATE ON django_timelines_event
+            FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()""",
+            "trigger copied",
+            "DROP TRIGGER copied ON django_timelines_event",
+        ),
+        (
+            "CREATE POLICY tenant ON django_timelines_event USING (true)",
+            "policy tenant",
+            "DROP POLICY tenant ON django_timelines_event",
+        ),
+        (
+            "ALTER TABLE django_timelines_event ENABLE ROW LEVEL SECURITY",
+            "row-level security",
+            "ALTER TABLE django_timelines_event DISABLE ROW LEVEL SECURITY",
+        ),
+        (
+            "CREATE PUBLICATION copied FOR TABLE django_timelines_event",
+            "publication copied",
+            "DROP PUBLICATION copied",
+        ),
+    ],
+)
+def test_what_would_stay_with_the_first_partition_is_named_and_nothing_is_partitioned(
+    made: str, named: str, taken_away: str
+) -> None:
+    run(made)
+
+    with pytest.raises(Refused, match=f"would stay with the events of until now: [^.,]*{named}[^.,]*\\. ") as refused:
+        partition(HERE)
+
+    assert refused.value.reason == "not_applicable"
+    assert partitions(HERE) == []
+    run(taken_away)
+    partition(HERE)
+    run(made)  # goes for all partitions then
+    travel(timedelta(days=62))
+    assert partition(HERE).made

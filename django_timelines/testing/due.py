@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
+from typing import Any
 
-from django.db import router
+from django.db import Error, connections, router
 from django.db.models import F, Q, QuerySet
 
 from .. import conf, moments, store
 from ..actors import ActorType, acting, this_process
-from ..engine import clock
+from ..engine import clock, execute
 from ..engine.advanced import By
 from ..engine.answer import run_from
-from ..engine.body import asks_first
+from ..engine.batches import Batches
+from ..engine.body import Failed, asks_first
 from ..engine.claim import claim
 from ..engine.follow import follow_all
 from ..engine.projecting import begin_new
@@ -29,6 +31,7 @@ from ..registry import Declaration
 from ..state import CLAIMABLE, RunName, StepStatus, run_key
 from ..steps import Step
 from ..store import Snapshot
+from .patching import wrapped
 
 TOO_MANY = 10_000
 EVER = datetime(1970, 1, 1, tzinfo=UTC)  # a test's projections react to all that happens in it
@@ -108,7 +111,7 @@ def carry_out(run: Run, using: str, *, alone: bool = False) -> None:
     """Answer the bell of a due run, as a worker would. ``alone``: without going on with what that makes due."""
     placement = run.placement if run.placement not in ("", INLINE) else "drain"
     actor = this_process(ActorType.WORKER, placement)
-    with acting(actor):
+    with acting(actor), wrapped(execute, "run_body", _outside_apart):
         runner = (_Alone if alone else Runner)(actor, placement, using, raises=conf.raises_errors())
         run_from(claim(run.timeline_id, RunName(run.step, run.item), run.fence, runner), runner)
 
@@ -119,3 +122,51 @@ class _Alone(Runner):
     def takes(self, placement: str, step: Step[...]) -> bool:
         """Leave the next step to others."""
         return False
+
+
+def _outside_apart(run_body: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a database error of a body outside break no transaction of the test's, which a site does not have around it."""
+
+    def run(declaration: Declaration, seen: Any, name: RunName, attempt: int, given: Any, batches: Batches) -> Any:
+        if not batches.are_outside:
+            return run_body(declaration, seen, name, attempt, given, batches)
+        savepoints = _Savepoints()
+        with wrapped(batches, "commit", savepoints.around_commit):
+            ended = run_body(declaration, seen, name, attempt, given, batches)
+        savepoints.end(failed=isinstance(ended, Failed))
+        return ended
+
+    return run
+
+
+class _Savepoints:
+    """What the test's transactions come back to: where the body began, or has committed a batch.
+
+    They are none of ``atomic()``: a body cannot iterate inside a block that is newer than itself.
+    """
+
+    def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        inside = [one for one in connections.all(initialized_only=True) if one.in_atomic_block]
+        self._made = [(one, savepoint) for one in inside if (savepoint := one.savepoint())]
+
+    def around_commit(self, commit: Callable[..., None]) -> Callable[..., None]:
+        def commit_and_begin_anew(*batch: Any) -> None:
+            commit(*batch)
+            self.end()
+            self._begin()
+
+        return commit_and_begin_anew
+
+    def end(self, *, failed: bool = False) -> None:
+        """Keep what was written since. If the body failed, what an error lets nobody keep is taken back."""
+        for connection, savepoint in self._made:
+            try:
+                connection.savepoint_commit(savepoint)
+            except Error:
+                if not failed:
+                    raise
+                connection.needs_rollback = False
+                connection.savepoint_rollback(savepoint)

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
-from django.db import OperationalError, transaction
+from django.db import IntegrityError, OperationalError, connections, router, transaction
+from django.db.transaction import TransactionManagementError
 
 from django_timelines.engine import clock
 from django_timelines.exceptions import Unknown
 from django_timelines.models import Lease, Timeline
 from django_timelines.placements import embedded
 from django_timelines.signals import appended
-from django_timelines.testing import Crash, assert_holds, crash_at, deliver_twice, drain, fail_step, given, travel
+from django_timelines.testing import (
+    Crash,
+    assert_holds,
+    crash_at,
+    deliver_twice,
+    drain,
+    fail_step,
+    given,
+    recorded_errors,
+    travel,
+)
 from django_timelines.testing import holds as holds_module
 from django_timelines.testing.due import carry_out, next_due
 from django_timelines.testing.patching import wrapped
 from django_timelines.workflows import RetryAfter
 from tests.shop.here import HERE
-from tests.shop.models import Entry
+from tests.shop.models import Entry, Unique
 from tests.shop.workflows import Bar, Jury, Order, Trip, Vault, given_back, plan, ran
 
 from .workflows import Announcement, Chore, Postcard, Telegram
@@ -371,6 +383,97 @@ def test_an_async_step_fails_too() -> None:
         drain()
 
     assert (Postcard.get(card.pk).post.status, types(card, "post").count("AttemptFailed")) == ("retrying", 1)
+
+
+def _again(workflow: Any) -> None:
+    Unique.objects.create(text="announced")
+
+
+def _again_by_hand(workflow: Any) -> None:
+    with connections[router.db_for_write(Unique)].cursor() as cursor:
+        cursor.execute("INSERT INTO shop_unique (text) VALUES ('announced')")
+
+
+def _again_and_otherwise_called(workflow: Any) -> None:
+    try:
+        _again_by_hand(workflow)
+    except IntegrityError as error:
+        raise OSError("They know already.") from error
+
+
+def _again_and_never_mind(workflow: Any) -> None:
+    with suppress(IntegrityError):
+        _again(workflow)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [(_again, "blocked"), (_again_by_hand, "blocked"), (_again_and_otherwise_called, "retrying")]
+)
+def test_a_database_error_of_a_body_outside_is_recorded_and_breaks_no_transaction_of_the_test(
+    body: Any, status: str
+) -> None:
+    Unique.objects.create(text="announced")
+    order, plan["announce"] = upto("announce"), body
+
+    with recorded_errors():
+        drain()
+
+    assert (Order.get(order.pk).announce.status, Unique.objects.count()) == (status, 1)
+    assert_holds(order)
+
+
+def test_a_database_error_of_a_body_outside_is_recorded_before_it_is_raised() -> None:
+    Unique.objects.create(text="announced")
+    order, plan["announce"] = upto("announce"), _again
+
+    with pytest.raises(IntegrityError):
+        drain()
+
+    assert Order.get(order.pk).announce.status == "blocked"
+
+
+def test_a_body_outside_that_passes_over_a_database_error_is_not_done_without_what_it_wrote() -> None:
+    Unique.objects.create(text="announced")
+    order, plan["announce"] = upto("announce"), _again_and_never_mind
+
+    with pytest.raises(TransactionManagementError), transaction.atomic(using=router.db_for_write(Unique)):
+        drain()
+
+    assert Order.get(order.pk).announce.status != "completed"
+
+
+def test_a_database_error_of_a_body_outside_costs_none_of_its_batches(deploy: Any) -> None:
+    Unique.objects.create(text="announced")
+    mailing = deploy(
+        """
+        from tests.shop.models import Unique
+
+        class Mailing(Workflow):
+            sent: int = 0
+
+            @step
+            def write(self) -> None: ...
+
+            @step(after=write, delivery=AT_LEAST_ONCE)
+            def send(self) -> None:
+                for number in self.iterate(range(4), batch=2):
+                    self.sent += 1
+                    ran[f"send {number}"] += 1
+                    if number == 3:
+                        Unique.objects.create(text="announced")
+    """,
+        "Mailing",
+    ).start()
+
+    with recorded_errors():
+        drain()
+    Unique.objects.all().delete()
+    with travel(LATER):
+        drain()
+
+    assert type(mailing).get(mailing.pk).sent == 4
+    assert ran == {"send 0": 1, "send 1": 1, "send 2": 2, "send 3": 2}
+    assert_holds(mailing)
 
 
 def test_a_secret_is_kept_for_the_attempt_after_a_failure() -> None:

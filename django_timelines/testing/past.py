@@ -86,14 +86,19 @@ class Past:
         node = self.declaration.graph.nodes.get(self.declaration.step(step).name)
         if node is None:
             raise TimelinesError(f"{step!r} undoes a step, or reminds of one: lead to that one.")
-        for one in node.after if node.joins == "all" else node.after[:1]:
-            before = self.declaration.graph.nodes[one.step]
-            if not self._is_settled(before):
-                self.lead_to(before.name)
-                settle = {"failed": self.give_up, "overdue": self.run_out}.get(one.outcome)
-                (settle or self.complete)(before.name)
+        self._settle_before(node)
         if not self._is_open(step):
             raise TimelinesError(f"This past does not lead to {step!r}: the timeline went another way before.")
+
+    def _settle_before(self, node: Node) -> None:
+        for one in node.after if node.joins == "all" else node.after[:1]:
+            before = self.declaration.graph.nodes[one.step]
+            if self._is_settled(before):
+                continue
+            self._settle_before(before)
+            if self._is_open(before.name):  # one whose list is empty is settled as it is reached
+                settle = {"failed": self.give_up, "overdue": self.run_out}.get(one.outcome)
+                (settle or self.complete)(before.name)
 
     def ask(self) -> None:
         """Ask the functions that tell when a step is due, and who gets it. One that cannot tell yet is asked by an attempt."""

@@ -127,6 +127,11 @@ def test_upto_takes_the_way_that_leads_there() -> None:
     given(Fork).upto("finish").then(steps={"join": "completed", "sorry": "not taken", "finish": "due"})
 
 
+def test_upto_goes_past_a_step_that_is_settled_as_it_is_reached() -> None:
+    given(Announcement, people=[]).upto("print_it").then(steps={"telegrams": "completed", "print_it": "due"})
+    given(Jury, members=[]).upto("adjourn").then(steps={"vote": "failed", "adjourn": "due"})
+
+
 def test_time_passes() -> None:
     story = given(Visit).upto("arrive")
 
@@ -275,6 +280,7 @@ def test_what_did_not_follow_is_said(tell: Any, said: str) -> None:
         (lambda: given(Order).done(customer="Ada"), "No step was done that could have set customer."),
         (lambda: given(Order).overdue("place"), "'place' is never overdue: it has no within=."),
         (lambda: given(Fork).done("begin", "left").upto("sorry"), "This past does not lead to 'sorry'"),
+        (lambda: given(Jury, members=[]).upto("announce"), "This past does not lead to 'announce'"),
     ],
 )
 def test_a_past_that_cannot_be_is_refused(tell: Any, said: str) -> None:

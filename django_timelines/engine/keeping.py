@@ -1,11 +1,16 @@
-"""What pruning may take: timelines whose whole family ended long ago, and which no projection has yet to follow."""
+"""What pruning may take: timelines whose whole family ended long ago, which no projection has yet to follow, and which no row
+of the project's own protects."""
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from typing import Any
 
-from django.db.models import Exists, OuterRef, Q
+from django.db import router
+from django.db.models import CASCADE, DO_NOTHING, PROTECT, RESTRICT, Exists, Model, OuterRef, Q
+from django.db.models.deletion import get_candidate_relations_to_delete
 
 from .. import following
 from ..models import Item, News, Place, Projection, Run, SealedInput, Slot, Timeline, TimelineQuerySet, UniqueValue
@@ -18,16 +23,73 @@ BESIDE = (SealedInput, Run, Item, Place, News, Slot, UniqueValue)
 
 def prunable(using: str, before: datetime) -> TimelineQuerySet:
     """Return the timelines that ended before this. One of a family of which somebody goes on, or did so lately, stays with it."""
+    found = _unused(using, before)
+    for protected in _protected(using).values():
+        found = found.exclude(protected)
+    return found
+
+
+def kept(using: str, before: datetime) -> dict[str, TimelineQuerySet]:
+    """Return what would be prunable, by the label of the model whose rows protect it or another of its family."""
+    return {label: _unused(using, before).filter(protected) for label, protected in _protected(using).items()}
+
+
+def are_needed(timelines: TimelineQuerySet, before: datetime) -> bool:
+    """Tell whether one of these may not be pruned, or a row of the project's own has to go or to change with it.
+
+    For each reason by itself: a planner joins that, and not several at once.
+    """
+    using = timelines.db
+    referred = [_exists(one.related_model, using, f"{one.field.name}__pk", "pk") for one in referring(using)]
+    needs = (~_ended(before), *_needs(using, before), *_protected(using).values(), *referred)
+    return any(timelines.filter(need).exists() for need in needs)
+
+
+def referring(using: str, model: type[Model] = Timeline) -> list[Any]:
+    """Return the relations by which rows of the project's own refer to timelines, or to rows of one of its own models.
+
+    Those of which Django does something when what they refer to is deleted.
+    """
+    relations: Iterable[Any] = get_candidate_relations_to_delete(model._meta)
+    return [
+        one
+        for one in relations
+        if one.related_model._meta.app_label != Timeline._meta.app_label
+        and one.model._meta.concrete_model is model._meta.concrete_model  # not to a model that this one inherits
+        and one.on_delete is not DO_NOTHING
+        and router.allow_migrate_model(using, one.related_model)
+    ]
+
+
+def _unused(using: str, before: datetime) -> TimelineQuerySet:
     found = Timeline.objects.using(using).filter(_ended(before))
     for need in _needs(using, before):
         found = found.exclude(need)
     return found
 
 
-def are_needed(timelines: TimelineQuerySet, before: datetime) -> bool:
-    """Tell whether one of these may not be pruned. For each reason by itself: a planner joins that, and not several at once."""
-    needs = (~_ended(before), *_needs(timelines.db, before))
-    return any(timelines.filter(need).exists() for need in needs)
+def _protected(using: str) -> dict[str, Q]:
+    """Return, by the label of the model of the project's own, of which timelines the family is protected by its rows."""
+    found: dict[str, Q] = {}
+    for model, refers in _protecting(using, Timeline, "correlation", ()):
+        found[model._meta.label] = found.get(model._meta.label, Q()) | _exists(model, using, refers, "correlation")
+    return found
+
+
+def _protecting(
+    using: str, model: type[Model], way: str, seen: tuple[type[Model], ...]
+) -> Iterator[tuple[type[Model], str]]:
+    """Yield the models whose rows protect those of this one, or what would go with them, and how they refer to the family."""
+    for one in referring(using, model):
+        refers = f"{one.field.name}__{way}"
+        if one.on_delete in (PROTECT, RESTRICT):
+            yield one.related_model, refers
+        elif one.on_delete is CASCADE and one.related_model not in seen:
+            yield from _protecting(using, one.related_model, refers, (*seen, one.related_model))
+
+
+def _exists(model: type[Model], using: str, refers: str, to: str) -> Q:
+    return Q(Exists(model._base_manager.using(using).filter(**{refers: OuterRef(to)})))
 
 
 def _ended(before: datetime) -> Q:

@@ -15,6 +15,7 @@ from django_timelines import moments
 from django_timelines.engine import prune as pruning
 from django_timelines.models import Event, Timeline
 from django_timelines.testing import drain, travel
+from tests.referring.models import Claim
 from tests.shop.here import HERE
 from tests.shop.workflows import Letter, Supper, Trip, Vault
 
@@ -55,6 +56,7 @@ def test_prune_of_one_workflow_leaves_the_others(ask: type_ask) -> None:
         "timelines": 1,
         "dry_run": False,
         "complete": True,
+        "kept": {},
     }
     assert left() == 5
 
@@ -90,9 +92,20 @@ def test_ctrl_c_ends_prune_after_a_batch(ask: type_ask) -> None:
     with connections[HERE].execute_wrapper(press):
         answer = ask("prune", "--older-than", "90d")
 
-    assert answer == {"timelines": 2, "dry_run": False, "complete": False}
+    assert answer == {"timelines": 2, "dry_run": False, "complete": False, "kept": {}}
     assert left() == 3
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_prune_names_the_model_for_whose_rows_it_keeps_timelines(
+    letters: list[Letter], ask: type_ask, say: type_say
+) -> None:
+    Claim.objects.create(timeline=letters[1].timeline)
+
+    said = "Kept, as rows of referring.Claim protect them or their families: 1.\n"
+    assert say("prune", "--older-than", "90d", "--dry-run") == f"4 timelines would be deleted.\n{said}"
+    assert say("prune", "--older-than", "90d") == f"4 timelines deleted.\n{said}"
+    assert ask("prune", "--older-than", "90d")["kept"] == {"referring.Claim": 1}
 
 
 @pytest.mark.parametrize("wrong", ["90", "d", "0d", "-1d", "1.5h", "90D", "9000w", "999999999w", "90 d"])

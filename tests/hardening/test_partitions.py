@@ -17,6 +17,7 @@ from django_timelines.exceptions import Refused
 from django_timelines.models import Event, Projection, Timeline, first_id_at
 from django_timelines.testing import assert_holds, drain, travel
 from tests.docs.snippets import ROOT, blocks
+from tests.referring.models import Claim, Note
 from tests.shop.here import HERE
 from tests.shop.workflows import Letter, Trip
 
@@ -235,6 +236,31 @@ def test_prune_keeps_a_partition_that_a_projection_has_not_come_to() -> None:
 
     assert BEFORE in tables()
     assert Timeline.objects.using(HERE).count() == 2
+
+
+@pytest.mark.usefixtures("by_month")
+def test_prune_keeps_a_partition_with_a_timeline_to_which_a_row_refers_and_deletes_by_row() -> None:
+    Note.objects.create(timeline=Timeline.objects.using(HERE).all()[0])
+    travel(timedelta(days=130))
+
+    assert list(prune(timedelta(days=90), using=HERE)) == [2]
+
+    assert BEFORE in tables()
+    assert not Note.objects.exists()
+    assert (Timeline.objects.using(HERE).count(), Event.objects.using(HERE).count()) == (0, 0)
+    assert list(prune(timedelta(days=90), using=HERE)) == []
+    assert BEFORE not in tables()
+
+
+@pytest.mark.usefixtures("by_month")
+def test_prune_keeps_a_partition_with_a_timeline_that_a_row_protects() -> None:
+    claim = Claim.objects.create(timeline=Timeline.objects.using(HERE).all()[0])
+    travel(timedelta(days=130))
+
+    assert list(prune(timedelta(days=90), using=HERE)) == [1]
+
+    assert BEFORE in tables()
+    assert list(Timeline.objects.using(HERE).values_list("id", flat=True)) == [claim.timeline_id]
 
 
 @pytest.mark.usefixtures("by_month")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-THERE = {"django_timelines", "shop"}
+THERE = {"django_timelines", "shop", "referring"}
 
 
 class Router:

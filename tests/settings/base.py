@@ -38,6 +38,7 @@ INSTALLED_APPS = [
     "example_project.coffee",
     "tests.shop",
     "tests.projections",
+    "tests.referring",
 ]
 
 MIDDLEWARE = [

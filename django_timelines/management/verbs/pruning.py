@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from django.core.management.color import Style
 
 from ... import moments
-from ...engine.prune import prune
+from ...engine.prune import kept_for, prune
 from ..ending import stopped_by_ctrl_c
 from . import finding
 from .base import Answer, Verb, type_options
@@ -39,16 +39,18 @@ def age(text: str) -> timedelta:
 def _run(options: type_options, style: Style) -> Answer:
     label, dry_run, terminal = options["workflow"], options["dry_run"], options["terminal"]
     finding.among(options)  # refuses what is no workflow
-    gone = 0
+    gone, using = 0, finding.database(options)
     with stopped_by_ctrl_c() as stopped:
-        for batch in prune(options["older_than"], label or "", dry_run=dry_run, using=finding.database(options)):
+        for batch in prune(options["older_than"], label or "", dry_run=dry_run, using=using):
             gone += batch
             terminal.progress(f"{gone:,} so far …")
             if stopped.is_set():
                 break
     terminal.progress("")
-    document = {"timelines": gone, "dry_run": dry_run, "complete": not stopped.is_set()}
-    return Answer(document, [_said(gone, dry_run=dry_run, stopped=stopped.is_set())])
+    kept = kept_for(options["older_than"], label or "", using=using)
+    document = {"timelines": gone, "dry_run": dry_run, "complete": not stopped.is_set(), "kept": kept}
+    said = [f"Kept, as rows of {model} protect them or their families: {count:,}." for model, count in kept.items()]
+    return Answer(document, [_said(gone, dry_run=dry_run, stopped=stopped.is_set()), *said])
 
 
 def _said(gone: int, *, dry_run: bool, stopped: bool) -> str:

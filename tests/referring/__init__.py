@@ -1,0 +1,1 @@
+"""Rows of a project's own that refer to timelines."""

@@ -38,8 +38,9 @@ def declare(
     """Return what this subclass of ``root`` declares, and turn its annotations into fields."""
     label = registry.label_for(cls.__module__, cls.__name__)
     registry.check_length(label, label)
-    steps = _steps(cls, label)
-    fields = _fields(cls, root, label, steps)
+    bases = [base for base in reversed(cls.__mro__) if base not in root.__mro__]
+    steps = _steps(bases, label)
+    fields = _fields(cls, bases, label, steps)
     for declared in steps.values():
         _check_each(label, declared, fields)
         _check_assigned(label, declared, fields)
@@ -62,7 +63,7 @@ def declare(
         steps,
         fields,
         inputs,
-        graph.build(label, steps),
+        graph.build(label, steps, fields),
         items,
         (label, *renamed_from),
         unique=one_for,
@@ -71,11 +72,19 @@ def declare(
     )
 
 
-def _steps(cls: type[Any], label: str) -> dict[str, Step[...]]:
-    """Return the steps of a class and its bases by name, each with what its body takes."""
-    steps = {
-        name: value for base in reversed(cls.__mro__) for name, value in vars(base).items() if isinstance(value, Step)
-    }
+def _steps(bases: list[type[Any]], label: str) -> dict[str, Step[...]]:
+    """Return the steps of a class, last of ``bases``, and of those before it by name, each with what its body takes."""
+    steps: dict[str, Step[...]] = {}
+    for base in bases:
+        for name, value in vars(base).items():
+            if isinstance(value, Step):
+                steps[name] = value
+            elif name in steps:
+                raise DeclarationError(
+                    f"{label}: {name!r} of {base.__name__} overrides the step {name!r} and is none. "
+                    "Decorate it with @step(after=…), or give it another name."
+                )
+    steps = {name: _of_own(declared, steps) for name, declared in steps.items()}
     for name, declared in steps.items():
         _check_name(label, name)
         registry.check_length(name, f"The name of the step {label}.{name}", LONGEST_NAME)
@@ -87,6 +96,19 @@ def _steps(cls: type[Any], label: str) -> dict[str, Step[...]]:
         _check_allowed(label, declared)
         _check_times(label, declared)
     return steps
+
+
+def _of_own(declared: Step[...], steps: dict[str, Step[...]]) -> Step[...]:
+    """Return a step; what undoes or reminds of one that this class overrides is declared anew, for the overriding one."""
+    served = declared.undoes or declared.reminds
+    own: Any = steps.get(served.name) if served else None
+    if own is None or own is served:
+        return declared
+    if declared.undoes:
+        return own.undo(declared.body)  # type: ignore[no-any-return]
+    return own.reminder(  # type: ignore[no-any-return]
+        declared.body, delivery=declared.delivery, retry=declared.retry, timeout=declared.timeout
+    )
 
 
 def _limited(
@@ -105,25 +127,33 @@ def _limited(
     return {name: several for name, several in found.items() if several}
 
 
-def _fields(cls: type[Any], root: type[Any], label: str, steps: dict[str, Step[...]]) -> dict[str, Field]:
+def _fields(cls: type[Any], bases: list[type[Any]], label: str, steps: dict[str, Step[...]]) -> dict[str, Field]:
     fields: dict[str, Field] = {}
     own: list[str] = []
-    for base in reversed(cls.__mro__[: cls.__mro__.index(root)]):
+    for base in bases:
         if base is not cls and "_declaration" in vars(base):
-            fields |= vars(base)["_declaration"].fields
+            fields |= {name: field for name, field in base._declaration.fields.items() if name in vars(base)}
             continue
-        for name, annotation in _hints(label, base, own=True).items():
-            if name.startswith("_") or typing.get_origin(annotation) is ClassVar or annotation is ClassVar:
-                continue
+        typed = {name: one for name, one in _hints(label, base, own=True).items() if _is_field(name, one)}
+        for name in [*typed, *(name for name in fields if name in vars(base) and name not in typed)]:
             _check_name(label, name)
             if name in steps:
                 raise DeclarationError(f"{label}: {name!r} is a field and a step. Rename one.")
-            default = vars(base).get(name, UNSET)
-            fields[name] = _with_default(label, field_for(label, name, annotation, default))
+            default = vars(base).get(name, UNSET)  # of an inherited field, too
+            field = (
+                field_for(label, name, typed[name], default)
+                if name in typed
+                else replace(fields[name], default=default)
+            )
+            fields[name] = _with_default(label, field)
             own.append(name)
     for name in own:  # also those of a base that is no workflow, which others may have, too
         setattr(cls, name, FieldAttribute(name))
     return fields
+
+
+def _is_field(name: str, annotation: Any) -> bool:
+    return not name.startswith("_") and typing.get_origin(annotation) is not ClassVar and annotation is not ClassVar
 
 
 def _with_default(label: str, field: Field) -> Field:
@@ -136,7 +166,8 @@ def _with_default(label: str, field: Field) -> Field:
             field.encode(field.default)
         except Exception as error:
             raise DeclarationError(
-                f"{label}.{field.name}: its default {field.default!r} does not fit its type: {error}"
+                f"{label}.{field.name}: its default {field.default!r} does not fit its type: {error} "
+                f"Write one that does, or give what is no default of the field {field.name!r} another name."
             ) from error
     return field
 
@@ -190,7 +221,6 @@ def _check_each(label: str, declared: Step[...], fields: dict[str, Field]) -> No
         near = difflib.get_close_matches(each.field, fields, 1)
         hint = f"Did you mean {near[0]!r}?" if near else f"Fields: {', '.join(fields) or 'none'}."
         raise DeclarationError(f"{where} is no field. {hint}")
-    declared.each = replace(each, declared=fields[each.field])
     annotation = _bare(fields[each.field].annotation)
     origin = typing.get_origin(annotation) or annotation
     if origin not in _LISTS:
@@ -220,7 +250,8 @@ def _check_undo(label: str, declared: Step[...], steps: dict[str, Step[...]]) ->
     others = [step.name for step in steps.values() if step.undoes is declared.undoes and step is not declared]
     if others:
         raise DeclarationError(
-            f"{label}.{declared.undoes.name} has two undos: {others[0]} and {declared.name}. Keep one."
+            f"{label}.{declared.undoes.name} has two undos: {others[0]} and {declared.name}. "
+            "Keep one: an inherited undo is replaced by one of its name."
         )
 
 

@@ -5,7 +5,7 @@ or function of the project (only a validator, where the list of ``each=`` has on
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from typing import Any
@@ -334,22 +334,22 @@ def check_again(workflow: str, steps: Mapping[str, Step[...]], graph: Graph) -> 
             )
 
 
-def build(workflow: str, steps: Mapping[str, Step[...]]) -> Graph:
-    """Make the graph of a class from its steps, or say what is wrong with it."""
+def build(workflow: str, steps: Mapping[str, Step[...]], fields: Mapping[str, Any]) -> Graph:
+    """Make the graph of a class from its steps and fields, or say what is wrong with it."""
     nodes: dict[str, Node] = {}
     for name, step in steps.items():
         if step.is_aside:  # nothing comes after a compensation, and it comes after nothing
             continue
         nodes[name] = Node(
             name,
-            _after(workflow, step, nodes),
+            _after(workflow, step, nodes, steps),
             step.joins,
             step.waits,
             within=None if callable(step.within) else step.within,
             delay=None if callable(step.delay) else step.delay,
             until=None if callable(step.until) else step.until,
             asks_when=step.asks_when,
-            each=step.each,
+            each=replace(step.each, declared=fields[step.each.field]) if step.each else None,
         )
     entries = [name for name, node in nodes.items() if not node.after]
     if len(entries) != 1:
@@ -363,7 +363,9 @@ def build(workflow: str, steps: Mapping[str, Step[...]]) -> Graph:
     return graph
 
 
-def _after(workflow: str, step: Step[...], above: Mapping[str, Node]) -> tuple[Dependency, ...]:
+def _after(
+    workflow: str, step: Step[...], above: Mapping[str, Node], steps: Mapping[str, Step[...]]
+) -> tuple[Dependency, ...]:
     dependencies = []
     for member in step.after:
         source, outcome = (member.step, member.status) if isinstance(member, StepOutcome) else (member, "done")
@@ -371,6 +373,11 @@ def _after(workflow: str, step: Step[...], above: Mapping[str, Node]) -> tuple[D
             raise DeclarationError(
                 f"{workflow}.{step.name} comes after {source.name!r}, which is no step of {workflow} defined above it. "
                 f"Known there: {', '.join(above) or 'none'}."
+            )
+        if outcome == "overdue" and steps[source.name].within is None:  # the one that had it is overridden
+            raise DeclarationError(
+                f"{workflow}.{step.name} comes after {source.name}.overdue, and {source.name!r} of {workflow} has no within=, "
+                "so it is never overdue. Give it one."
             )
         dependencies.append(Dependency(source.name, outcome))
     return tuple(dependencies)

@@ -68,7 +68,7 @@ class Each:
     at_once: int | None = None
     at_least: int | None = None
     at_most_failed: int | None = None
-    declared: Any = dataclasses.field(default=None, compare=False, repr=False)  # the field, once the class is there
+    declared: Any = dataclasses.field(default=None, compare=False, repr=False)  # the field, in a class's graph
 
     @property
     def tolerates(self) -> bool:

@@ -190,7 +190,7 @@ def _of_lists(declaration: Declaration, row: _Open) -> Iterator[Problem]:
         each, every = declaration.steps[name].each, row.state["runs"].get(name)
         if each is None or (every is not None and not is_open(every)):
             continue
-        values = each.declared.stored_in(row.state["fields"], None)
+        values = declaration.fields[each.field].stored_in(row.state["fields"], None)
         for value in values[:LOOKED_AT] if isinstance(values, list) else ():
             if said := _misfit(typed, value):
                 yield Problem(Kind.INPUT_VALUE, declaration.label, f"{name}({typed.name})", said)

@@ -39,8 +39,8 @@ class Which:
         if step is None:
             return cls()
         if isinstance(step, Step):
-            known = registry.everything().items()
-            return cls(step.name, tuple(label for label, one in known if one.steps.get(step.name) is step))
+            known = [(label, one.steps.get(step.name)) for label, one in registry.everything().items()]
+            return cls(step.name, tuple(label for label, one in known if one is not None and one.body is step.body))
         if not isinstance(step, str):
             raise TypeError(
                 f"{step!r} is no step of a class. Write Order.pay, say, or 'make[tea]' for one of its items."

@@ -151,6 +151,18 @@ def test_the_production_settings_of_the_readme_pass_the_checks_and_leave_no_conn
     assert "CONN_MAX_AGE" not in shown["DATABASES"]["default"]  # no request under ASGI takes up what another leaves
 
 
+def test_the_subclass_of_the_concepts_charges_and_is_undone_in_its_own_way(show: Any) -> None:
+    yearly = show("../concepts.md", "class Yearly")["Yearly"]
+    donation = yearly.start(amount=10)
+    drain()
+    paid = yearly.get(donation.pk).paid
+    yearly.get(donation.pk).timeline.cancel(reason="mistaken", compensate=True)
+    drain()
+
+    assert yearly._declaration.defaults()["amount"] == 20
+    assert (paid, yearly.get(donation.pk).paid) == (120, 0)
+
+
 def test_the_contract_of_the_how_to_reminds_twice_and_then_goes_to_the_boss(show: Any, mailoutbox: list[Any]) -> None:
     shown = show("let-people-in.md", "class Contract")
     for name in ("ada", "boss"):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from django.core.exceptions import ValidationError
 from django.db import router
-from django.db.models import Model
+from django.db.models import CompositePrimaryKey, Model
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
@@ -20,6 +20,10 @@ class Reference:
     model: type[Model]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        if isinstance(self.model._meta.pk, CompositePrimaryKey):
+            raise TypeError(
+                f"a {self.model.__name__} has a composite primary key, and a row is stored by a key that is one value"
+            )
         return core_schema.no_info_plain_validator_function(
             self.load, serialization=core_schema.plain_serializer_function_ser_schema(self.key)
         )

@@ -11,6 +11,8 @@ from typing import Any, Generic, NamedTuple, NewType, TypeVar
 import pydantic
 import pytest
 from django.contrib.auth.models import User
+from django.db import models
+from django.test.utils import isolate_apps
 from typing_extensions import TypedDict
 
 from django_timelines import registry
@@ -447,6 +449,23 @@ def test_fields_take_what_pydantic_and_django_know() -> None:
     assert fields["helpers"].encode([User(pk=7), User(pk=8)]) == [7, 8]
     assert fields["maybe"].encode(None) is None
     assert fields["until"].decode("PT1H") == timedelta(hours=1)
+
+
+@isolate_apps("tests.shop")
+def test_a_row_whose_key_is_composite_is_no_type_of_a_field() -> None:
+    class Seat(models.Model):  # noqa: DJ008 (nobody reads its text)
+        pk = models.CompositePrimaryKey("row", "number")
+        row = models.IntegerField()
+        number = models.IntegerField()
+
+        class Meta:
+            app_label = "shop"
+
+    for annotation in (Seat, Seat | None, list[Seat]):
+        with pytest.raises(
+            DeclarationError, match=r"seat has the type .*: a Seat has a composite primary key, .* one value"
+        ):
+            field_for("shop.Ticket", "seat", annotation)
 
 
 def test_a_workflow_is_not_made_by_hand() -> None:

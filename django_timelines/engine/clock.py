@@ -7,7 +7,9 @@ It executes no step. Any number of clocks may run: each of their writes is condi
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
@@ -49,7 +51,7 @@ _WITH_DEADLINE = (StepStatus.WAITING, *CLAIMABLE)
 
 def keep_time(stop: threading.Event) -> None:
     """Tick until stopped, sleeping until the next due time or a second at most."""
-    clock, said = Clock(router.db_for_write(Timeline)), ""
+    clock, said = Clock(router.db_for_write(Timeline), looks_again=True), ""
     with acting(clock.actor):
         while not stop.is_set():
             close_old_connections()
@@ -68,9 +70,13 @@ def keep_time(stop: threading.Event) -> None:
 
 
 class Clock:
-    """A clock, and what it knows from turn to turn."""
+    """A clock, and what it knows from turn to turn.
 
-    def __init__(self, using: str) -> None:
+    While it could not write, or stood still, others may have been without a heartbeat, too. Then, and when it begins, it rescues
+    nothing until whoever is alive has had the time for one. One that does not look again (``looks_again``) knows of no such time.
+    """
+
+    def __init__(self, using: str, *, looks_again: bool = False) -> None:
         self.actor = this_process(ActorType.CLOCK, "clock")
         self._using = using
         self._known = Known(head_start=HEAD_START)
@@ -83,20 +89,34 @@ class Clock:
         ]
         self._done: dict[Callable[[str], object], datetime] = {}
         self._began = moments.now()
+        self._looked = -math.inf if looks_again else time.monotonic()
+        self._rescues_from = 0.0
 
     def turn(self) -> int:
         """Do what a clock has to do now; return how many runs it looked at, a batch at most.
 
         What fails of that which new code asks for is raised once all else is done.
         """
-        error = self._catch_up()
-        if self._presence.note():
-            store.delete_ended_leases(self._using)
-            skip_removed(self._using, moments.now())
-        looked_at = tick(self._using, self.actor, self._known)
-        if error is not None:
-            raise error
-        return looked_at
+        lease = conf.lease().total_seconds()
+        noted = self._presence.note(lease / 6)  # first: what could not write has not looked
+        self._known.rescues = self._rescues(lease)
+        try:
+            error = self._catch_up()
+            if noted:
+                store.delete_ended_leases(self._using)
+                skip_removed(self._using, moments.now())
+            looked_at = tick(self._using, self.actor, self._known)
+            if error is not None:
+                raise error
+            return looked_at
+        finally:
+            self._looked = time.monotonic()
+
+    def _rescues(self, lease: float) -> bool:
+        at, longest = time.monotonic(), max(lease / 4, 2 * LONGEST_SLEEP)  # less than this ends no lease that is kept
+        if at - self._looked > longest:
+            self._rescues_from = at + lease / 3
+        return at >= self._rescues_from
 
     def _catch_up(self) -> Exception | None:
         """Do what new code asks for, each until there is nothing left to do; what fails is tried again at the next turn.
@@ -183,7 +203,9 @@ def _runs(using: str, at: datetime, known: Known, paused: Collection[str]) -> Ru
     write to a row that a long body's completion is to write.
     """
     known.forget(at)
-    runs = Run.objects.using(using).exclude(store.with_live_lease(using))
+    runs = Run.objects.using(using).exclude(
+        store.with_live_lease(using) if known.rescues else Q(status=StepStatus.RUNNING)
+    )
     if paused:
         runs = runs.exclude(timeline__workflow__in=paused)
     if not known.deaf:

@@ -20,12 +20,14 @@ class Known:
     stay as they are, to be rung for at once by a clock that serves them, or when Redis is back.
     ``kept``: when it last looked at a schedule (its workflow, name, times and time zone) and left nothing to do.
     ``told``: of which of these it has said that a clock of another release gives it other times.
+    ``rescues``: whether it takes an attempt whose lease has ended for one whose runner went away.
     ``head_start``: for how long it writes nothing of what is for a clock of newer code. Its note would keep that one away, too.
     """
 
     deaf: dict[str, datetime] = field(default_factory=dict)
     kept: dict[type_times, datetime] = field(default_factory=dict)
     told: set[type_times] = field(default_factory=set)
+    rescues: bool = True
     head_start: timedelta = timedelta(0)
     _first_seen: dict[tuple[uuid.UUID, int, int], datetime] = field(default_factory=dict)
 

@@ -16,6 +16,7 @@ from django.db import connections
 from .. import conf, store
 
 logger = logging.getLogger("django_timelines")
+SOON = 1.0  # seconds after which a heartbeat that could not be written is tried again
 
 
 class Keeper:
@@ -59,17 +60,22 @@ class Keeper:
             self._beating[using] = thread
 
     def _beat(self, using: str) -> None:
+        said = ""
         while True:
             try:
-                time.sleep(conf.lease().total_seconds() / 3)
+                pause = conf.lease().total_seconds() / 3
+                time.sleep(min(pause, SOON) if said else pause)
             except Exception:  # the setting is wrong: whoever has a lease needs this thread once it is right again
                 logger.warning("Heartbeats wait for a LEASE that is right.", exc_info=True)
                 time.sleep(1)
                 continue
             try:
                 self._lengthen(using)
-            except Exception:  # no lost lease: only a newer fence is
-                logger.warning("A heartbeat could not be written.", exc_info=True)
+                said = ""
+            except Exception as error:  # no lost lease: only a newer fence is
+                if repr(error) != said:
+                    logger.warning("A heartbeat could not be written.", exc_info=True)
+                said = repr(error)
 
     def _lengthen(self, using: str) -> None:
         with self._lock:

@@ -20,12 +20,12 @@ class Presence:
         self._using, self._who = using, who
         self._noted: float | None = None  # by no clock that can be set
 
-    def note(self) -> bool:
-        """Note that it is there, unless that was done within ten seconds; return whether it was noted."""
-        if self._noted is not None and time.monotonic() - self._noted < EVERY:
+    def note(self, every: float = EVERY) -> bool:
+        """Note that it is there, unless that was done within ten seconds, or fewer; return whether it was noted."""
+        if self._noted is not None and time.monotonic() - self._noted < min(every, EVERY):
             return False
-        self._noted = time.monotonic()
         store.sighted(self._using, self._who, moments.now())
+        self._noted = time.monotonic()
         return True
 
 

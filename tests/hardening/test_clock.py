@@ -5,21 +5,27 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from io import StringIO
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import InterfaceError, connections, transaction
+from django.db import InterfaceError, OperationalError, connections, transaction
 
-from django_timelines import moments
-from django_timelines.engine import clock, family
+from django_timelines import moments, store
+from django_timelines.actors import Actor, ActorType
+from django_timelines.engine import clock, family, sightings
+from django_timelines.engine.claim import claim
 from django_timelines.engine.pause import pause_all
+from django_timelines.engine.runner import Runner
 from django_timelines.management.ending import told_to_end
-from django_timelines.models import Event, Notice, Run, Sighting
+from django_timelines.models import Event, Lease, Notice, Run, Sighting
 from django_timelines.signals import appended
 from django_timelines.testing import drain, travel
 from tests.counting import rows_read
@@ -267,3 +273,119 @@ def test_what_is_overdue_is_found_without_its_state(deploy: Any) -> None:
 
     assert read["states"] == 0
     assert Event.objects.filter(type="StepOverdue").exists()
+
+
+def read_only(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+    if not sql.startswith("SELECT"):
+        raise OperationalError("database is locked")
+    return execute(sql, params, many, context)
+
+
+class Passing:
+    """Time as no clock that can be set tells it; it passes as a test says."""
+
+    def __init__(self) -> None:
+        self.at = time.monotonic()
+
+    def by(self, seconds: float) -> None:
+        """Let time pass, for leases, too."""
+        self.at += seconds
+        moments.offset += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def passing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Passing]:
+    """Let a clock's time pass as the test says."""
+    passing = Passing()
+    for module in (clock, sightings):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: passing.at), raising=False)
+    yield passing
+    moments.offset = timedelta(0)
+
+
+def executed() -> Order:
+    """Return an order of which a worker executes a step, which is not to be done twice."""
+    order = Order.start(customer="Ada")
+    drain()
+    order.pay(amount=1)
+    worker = Runner(Actor(ActorType.WORKER, "busy", "busy"), "embedded", HERE)
+    assert claim(order.pk, ("send", ""), Run.objects.get(step="send").fence, worker)
+    return order
+
+
+def send_status(order: Order) -> str:
+    return str(Order.get(order.pk).send.status)
+
+
+def turn_for(new: clock.Clock, passing: Passing, seconds: int) -> None:
+    for _ in range(seconds):
+        passing.by(1)
+        new.turn()
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+@pytest.mark.parametrize("away", [closed, read_only])
+def test_after_a_time_in_which_a_clock_could_not_write_a_living_attempt_has_time_for_a_heartbeat(
+    away: Any, passing: Passing
+) -> None:
+    new, order = clock.Clock(HERE), executed()
+    new.turn()
+
+    with connections[HERE].execute_wrapper(away):
+        for _ in range(61):
+            passing.by(1)
+            with suppress(InterfaceError, OperationalError):
+                new.turn()
+    turn_for(new, passing, 1)
+    before = send_status(order)
+    store.heartbeat(HERE, [Lease.objects.get().holder], 60)
+    turn_for(new, passing, 58)
+
+    assert (before, send_status(order)) == ("running", "running")
+    turn_for(new, passing, 3)  # no other heartbeat came, and it could look all the time
+    assert send_status(order) == "blocked"
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_after_a_time_in_which_nobody_could_write_what_nobody_keeps_is_rescued_a_third_of_a_lease_later(
+    passing: Passing,
+) -> None:
+    new, order = clock.Clock(HERE), executed()
+    new.turn()
+    passing.by(70)  # it stood still
+
+    turn_for(new, passing, 20)
+    assert (send_status(order), new.until_next()) == ("running", 1.0)
+    turn_for(new, passing, 1)
+    assert send_status(order) == "blocked"
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+@pytest.mark.parametrize(("looks_again", "status"), [(True, "running"), (False, "blocked")])
+def test_a_clock_that_begins_rescues_at_once_only_if_it_does_not_look_again(
+    looks_again: bool, status: str, passing: Passing
+) -> None:
+    order = executed()
+    passing.by(61)
+
+    clock.Clock(HERE, **({"looks_again": True} if looks_again else {})).turn()
+
+    assert send_status(order) == status
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_a_clock_that_always_fails_at_something_else_rescues_when_a_lease_ends(
+    passing: Passing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any) -> None:
+        raise ValueError("It does not work.")
+
+    new, order = clock.Clock(HERE), executed()
+    monkeypatch.setattr(clock, "keep_schedules", fail)
+
+    for _ in range(61):
+        passing.by(1)
+        with suppress(ValueError):
+            new.turn()
+
+    assert send_status(order) == "blocked"

@@ -72,13 +72,15 @@ def test_a_database_that_does_not_answer_keeps_no_heartbeat_from_another(
     eventually(lambda: UNWRITTEN in caplog.text)  # here, and not in the next test
 
 
-def test_heartbeats_go_on_although_a_connection_could_not_be_closed(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("failing", ["heartbeat", "close"])
+def test_a_heartbeat_that_could_not_be_written_is_tried_again_soon_and_told_of_once(
+    failing: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     class EnoughError(BaseException):
         """Ends the loop."""
 
     slept: list[float] = []
+    failures = 2
     here = threading.current_thread()
 
     def sleep(seconds: float) -> None:
@@ -86,17 +88,23 @@ def test_heartbeats_go_on_although_a_connection_could_not_be_closed(
             time.sleep(seconds)
             return
         slept.append(seconds)
-        if len(slept) == 3:
+        if len(slept) == 5:
             raise EnoughError
 
-    def close() -> None:
-        raise InterfaceError("it is gone")
+    def fail(*args: Any) -> None:
+        nonlocal failures
+        if threading.current_thread() is here and failures:
+            failures -= 1
+            raise InterfaceError("it is gone")
 
     keeper = leases.Keeper()
     monkeypatch.setattr(leases, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
-    monkeypatch.setattr(connections[HERE], "close", close)
+    monkeypatch.setattr(
+        *((leases.store, "heartbeat") if failing == "heartbeat" else (connections[HERE], "close")), fail
+    )
     keeper._held["busy"] = HERE, float("inf")
     with pytest.raises(EnoughError):
         keeper._beat(HERE)
 
-    assert caplog.text.count(UNWRITTEN) == len(slept) - 1 == 2
+    assert slept == [20, 1, 1, 20, 20]
+    assert caplog.text.count(UNWRITTEN) == 1

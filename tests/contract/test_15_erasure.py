@@ -172,6 +172,14 @@ def test_who_erases_for_somebody_else_stays_named_until_somebody_else_erases_it_
     assert_holds(Order.get(order.pk))
 
 
+def test_an_erased_key_is_free_again() -> None:
+    letter = Letter.using(key="webhook 4711").start(to="Ada")
+    drain()
+    letter.timeline.erase(reason="asked for it")
+
+    assert Letter.using(key="webhook 4711").start(to="Ada").pk != letter.pk
+
+
 def test_an_erased_timeline_of_many_events_is_scrubbed_to_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
     from django_timelines.engine import erase
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from argparse import SUPPRESS, ArgumentParser
+from argparse import SUPPRESS, ArgumentError, ArgumentParser
 from io import StringIO
 from typing import Any, NoReturn
 
@@ -51,11 +51,13 @@ class Command(BaseCommand):
             verb.arguments(of_verb)
             _common(of_verb)
             of_verb.set_defaults(run=verb.run, usage_error=of_verb.error)
+        self._parsers = verbs.choices
         return parser
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Let Django check the system first; what it finds is said as JSON to whoever asked for JSON."""
         self._is_script = self._typed and options["json"]
+        options = options if self._typed else self._as_if_typed(options)
         try:
             return super().execute(*args, **options)
         except SystemCheckError as found:
@@ -63,6 +65,15 @@ class Command(BaseCommand):
                 raise
             self._refuse(Refused(str(found), "system_check"), as_json=True)
             return None
+
+    def _as_if_typed(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Read the texts among the options: ``call_command`` hands on as it is what it was given by keyword."""
+        parser = self._parsers[options["verb"]]
+        texts = [action for action in parser._actions if isinstance(options.get(action.dest), str)]
+        try:
+            return options | {action.dest: parser._get_value(action, options[action.dest]) for action in texts}
+        except ArgumentError as error:
+            parser.error(str(error))
 
     def check(self, *args: Any, **options: Any) -> None:
         """Tell a script what keeps it from being done, and no warnings: it reads one document."""

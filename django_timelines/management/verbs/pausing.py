@@ -54,9 +54,7 @@ def _resume(options: type_options, style: Style) -> Answer:
 
 
 def _check(options: type_options) -> None:
-    """Take no half-said timeline for everything, or for its workflow. What code gives was not typed: see that it is not empty."""
-    if "" in (options["timeline"], options["workflow"]):
-        options["usage_error"]("ID or --workflow is empty: say which is meant.")
+    """Take no half-said timeline for everything, or for its workflow."""
     if options["key"] and options["timeline"] is None:
         options["usage_error"]("argument --key: say which, before or after it.")
     if options["timeline"] is not None and options["workflow"] is not None and not options["key"]:

@@ -32,7 +32,7 @@ class Kind(StrEnum):
     ITEMS = "items"
     """A step is done for each item of a list, and a run that is open was begun when it was not; or the other way round."""
     SUBWORKFLOW = "subworkflow"
-    """A step that was begun as a subworkflow, and goes on as one, is another sort of step since."""
+    """A step that was begun as a subworkflow, and goes on as one, is another sort of step since, or of another workflow."""
     RUNS_BY_ITSELF = "runs_by_itself"
     """A step that waits for a call, and that runs by itself since: from outside nobody can call it."""
     MISSING_PARAMETER = "missing_parameter"
@@ -135,7 +135,7 @@ _SAID = {
         "Give the new step another name, or let this one be settled first.",
     ),
     Kind.SUBWORKFLOW: (
-        "{workflow}.{name} is under way as a timeline of its own, and is no subworkflow any more.",
+        "{workflow}.{name} is under way as a timeline of its own, and {detail}.",
         "Give the new step another name, or let this one be settled first.",
     ),
     Kind.RUNS_BY_ITSELF: (

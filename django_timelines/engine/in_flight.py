@@ -56,6 +56,7 @@ class _Open(NamedTuple):
 
 
 type_calls = Mapping[tuple[uuid.UUID, int], Mapping[str, Any]]
+type_children = Mapping[str, str]  # by their id in hex: the workflow that they were begun as
 
 
 def findings(using: str, looked_at: Callable[[int], None] = lambda number: None) -> Iterator[Finding]:
@@ -66,9 +67,10 @@ def findings(using: str, looked_at: Callable[[int], None] = lambda number: None)
     found: dict[tuple[str, ...], Tally] = {}
     problem_at, number = cache(_problem_at), 0
     for batch in _batches(heapq.merge(*_by_status(using), key=attrgetter("id"))):
-        calls = _calls(using, batch)
+        calls, children = _calls(using, batch), _children(using, batch)
         for timeline in batch:
-            first = {problem[:3]: problem for problem in reversed([*_problems(timeline, calls, problem_at)])}
+            problems = [*_problems(timeline, calls, children, problem_at)]
+            first = {problem[:3]: problem for problem in reversed(problems)}
             for key, problem in first.items():
                 found.setdefault(key, Tally(problem)).add(timeline.id)
         number += len(batch)
@@ -132,11 +134,21 @@ def _calls(using: str, batch: Iterable[_Open]) -> type_calls:
     return {(id, call): data for id, call, data in rows if (id, call) in wanted}
 
 
+def _children(using: str, batch: Iterable[_Open]) -> type_children:
+    """Return the timelines whose end is waited for, but for those that are undone, which give nothing."""
+    runs = [run for row in batch for run in row.runs.values() if awaits_child(run) and "of" not in run]
+    awaited = [uuid.UUID(run["child"]) for run in runs]
+    children = Timeline.objects.using(using).only("workflow").in_bulk(awaited) if awaited else {}
+    return {id.hex: child.workflow for id, child in children.items()}
+
+
 def _matters(run: type_run) -> bool:
     return is_open(run) or run["status"] == StepStatus.UPCOMING  # a call that came early is kept for it
 
 
-def _problems(row: _Open, calls: type_calls, problem_at: Callable[[str, str], str]) -> Iterator[Problem]:
+def _problems(
+    row: _Open, calls: type_calls, children: type_children, problem_at: Callable[[str, str], str]
+) -> Iterator[Problem]:
     declaration = registry.find(row.workflow)
     if declaration is None:
         yield Problem(Kind.UNKNOWN_WORKFLOW, row.workflow)
@@ -166,14 +178,23 @@ def _problems(row: _Open, calls: type_calls, problem_at: Callable[[str, str], st
         if said := changed_items(declaration, split_key(key), run):
             yield Problem(Kind.ITEMS, label, name, said)
             continue
-        if awaits_child(run) and declaration.steps[name].child is None:
-            yield Problem(Kind.SUBWORKFLOW, label, name)
+        if awaits_child(run) and (said := _takes_no_end(declaration.steps[name], children.get(run["child"], ""))):
+            yield Problem(Kind.SUBWORKFLOW, label, name, said)
             continue
         if waits_for_nobody(declaration.steps[name], run):
             yield Problem(Kind.RUNS_BY_ITSELF, label, name)
             continue
         call = calls.get((row.id, run.get("call", 0)))
         yield from _of_input(declaration, declaration.steps[name], run, call)
+
+
+def _takes_no_end(step: Step[...], child: str) -> str:
+    """Say why a step does not take the end of its child, which may be of another workflow than it begins by now."""
+    if step.child is None:
+        return "is no subworkflow any more"
+    begun = registry.find(child)
+    lacking = [source for source in step.results.values() if source not in begun.fields] if begun else []
+    return f"results= takes {lacking[0]!r} now, which {child} does not have" if lacking else ""
 
 
 def _of_removed(declaration: Declaration, row: _Open) -> Iterator[Problem]:

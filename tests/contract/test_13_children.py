@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
 
 from django_timelines.exceptions import Refused
 from django_timelines.testing import drain, travel
+from tests.shop.here import HERE
 from tests.shop.workflows import ran
 
 pytestmark = pytest.mark.django_db(databases="__all__")
@@ -26,7 +29,12 @@ class Hint(Workflow):
     def give_back(self):
         ran["given back"] += 1
 
+class Note(Hint):
+    text: str = ""
+
 class Parcel(Workflow):
+    said: str = ""
+
     @step
     def post(self): ...
 
@@ -36,6 +44,8 @@ class Parcel(Workflow):
     def file(self): ...
 """
 A_CHILD = "sign = subworkflow(Hint, after=post)"
+ANOTHER_CHILD = "sign = subworkflow(Note, after=post)"
+GIVES_SOMETHING = "sign = subworkflow(Note, after=post, results={'said': 'text'})"
 CALLED = "@step(after=post)\n    def sign(self, name: str):\n        ran[name] += 1"
 BY_ITSELF = "@step(after=post)\n    def sign(self):\n        ran['sign'] += 1"
 
@@ -73,6 +83,50 @@ def test_a_step_whose_child_is_under_way_is_found_if_it_begins_none_any_more(dep
     put(deploy, sign)
 
     assert "shop.Parcel.sign is under way as a timeline of its own, and is no subworkflow any more." in check()
+
+
+def test_a_step_whose_child_is_of_a_class_without_what_it_takes_of_it_now_is_found(deploy: Any) -> None:
+    parcel = begun(deploy)
+    put(deploy, ANOTHER_CHILD)
+    assert "shop.Parcel.sign is under way" not in check()
+
+    workflow = put(deploy, GIVES_SOMETHING)
+    after = workflow.start()
+    drain()
+
+    assert (
+        "shop.Parcel.sign is under way as a timeline of its own, and results= takes 'text' now, which shop.Hint does not "
+        f"have.\n  1 timeline: {parcel.pk}\n"
+    ) in check()
+    for one in (parcel, after):
+        end_child(one)
+    assert [workflow.get(one.pk).sign.status for one in (parcel, after)] == ["blocked", "completed"]
+
+
+def test_a_child_that_is_undone_gives_nothing(deploy: Any) -> None:
+    parcel = begun(deploy)
+    end_child(parcel)
+    parcel.timeline.cancel(reason="nobody wants it", compensate=True)
+
+    workflow = put(deploy, GIVES_SOMETHING)
+
+    assert workflow.get(parcel.pk).timeline.status == "cancelling"
+    assert "shop.Parcel.sign is under way" not in check()
+    drain()
+    assert (workflow.get(parcel.pk).timeline.status, ran) == ("cancelled", {"given back": 1})
+
+
+def test_however_many_children_are_under_way_they_are_looked_for_at_once(
+    deploy: Any, django_assert_num_queries: Any
+) -> None:
+    begun(deploy)
+    with CaptureQueriesContext(connections[HERE]) as one:
+        check()
+    begun(deploy)
+    begun(deploy)
+
+    with django_assert_num_queries(len(one), using=HERE):
+        check()
 
 
 def test_a_call_of_such_a_step_is_refused_and_not_swallowed(deploy: Any) -> None:

@@ -127,10 +127,10 @@ def call(
     step = declaration.step(name[0])
     check_allowed(step, declaration.workflow._from(snapshot), options.actor)
     given = check_input(declaration, step, args, kwargs)
-    snapshot = knowing(brought_up(declaration, snapshot), name)
+    head, snapshot = snapshot.head, knowing(brought_up(declaration, snapshot), name)
     actor = options.actor or actors.current()
     early, caller = options.early or step.keeps_early, actor if options.outside else None
-    asked = Call(name, given.digest, options.key, early, options.seen, options.link, caller)
+    asked = Call(name, given.digest, options.key, early, options.seen, head, options.link, caller)
     runner = _runner(actor, snapshot.using)
     fresh, patience = False, Patience()
     for tried in range(ATTEMPTS_AT_A_CONFLICT):

@@ -22,9 +22,10 @@ from ..state import (
     has_unfitting_child,
     run_key,
     step_status,
+    type_run,
     type_state,
 )
-from ..steps import may_be_item
+from ..steps import Delivery, may_be_item
 from .assignee import check_theirs
 from .behind import refuse_if_behind
 from .links import check_link
@@ -49,6 +50,7 @@ class Call:
     key: str = ""
     early: bool = False  # it may be kept: the step says so, or its link was made
     seen: int | None = None  # the newest event that the caller knew of
+    head: int | None = None  # that of the object which the caller holds: what came after it raced the call
     link: CallLink | None = None  # the link that the caller holds
     caller: Actor | None = None  # who calls from outside
 
@@ -108,10 +110,12 @@ def judge(declaration: Declaration, state: type_state, call: Call) -> Verdict:
     is_stopped = state.get("cancelling") and "of" not in run  # what is undone goes on
     going_on = "ended" not in state and not is_stopped
     may_be_done = status is StepStatus.OVERDUE and not run.get("final")
-    if going_on and (may_be_done or status in (StepStatus.WAITING, StepStatus.BLOCKED)):
+    is_second = not call.key and run.get("digest") == call.digest  # a second click
+    tried_again = status is StepStatus.BLOCKED and not (is_second and _is_answered(declaration, run, call))
+    if going_on and (may_be_done or status is StepStatus.WAITING or tried_again):
         return Verdict.ACCEPT
-    if run.get("digest") is not None and run["digest"] == call.digest and not call.key:
-        return Verdict.SAME  # a second click
+    if is_second:
+        return Verdict.SAME
     if not declaration.step(step).waits and status is not StepStatus.UPCOMING:
         return Verdict.SAME  # it runs by itself: where it stands is the answer
     if status is StepStatus.UPCOMING and not going_on:
@@ -125,6 +129,13 @@ def judge(declaration: Declaration, state: type_state, call: Call) -> Verdict:
             "taken",
         )
     raise refusal(declaration, state, call.name, status, call.digest)
+
+
+def _is_answered(declaration: Declaration, run: type_run, call: Call) -> bool:
+    """Tell whether a blocked run is the answer to the same call again: it raced the first, or the effect may be there."""
+    is_racing = call.head is not None and call.head < run["fence"]
+    at_most_once = declaration.step(call.name.step).delivery is Delivery.AT_MOST_ONCE
+    return is_racing or bool(run.get("done") or (at_most_once and run.get("tried")))
 
 
 def check_item(declaration: Declaration, state: type_state, name: RunName) -> None:

@@ -61,6 +61,49 @@ def test_an_at_most_once_body_that_fails_is_not_tried_again() -> None:
     assert (ran["send"], Order.get(order.pk).send.status) == (1, "blocked")
 
 
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_a_second_equal_call_does_not_do_again_what_may_be_done(deploy: Any) -> None:
+    workflow = deploy("""
+        class Parcel(Workflow):
+            paid: str = ""
+
+            @step
+            def ride(self): ...
+
+            @step(after=ride, delivery=AT_MOST_ONCE)
+            def charge(self, card: str):
+                ran["charge"] += 1
+                if card != "good":
+                    raise OSError("The line went dead.")
+
+            @step(after=ride, delivery=AT_LEAST_ONCE)
+            def thank(self, name: str):
+                ran["thank"] += 1
+                self.paid = name
+                if "thank" in plan:
+                    plan["thank"](self)
+    """)
+    fare = workflow.start()
+    drain()
+    plan["thank"] = lambda body: workflow.get(fare.pk).timeline.amend(reason="a typo", paid="Bea")
+
+    with recorded_errors():
+        charged = [workflow.get(fare.pk).charge(card="bad") for _ in range(3)]
+        thanked = [workflow.get(fare.pk).thank(name="Ada") for _ in range(3)]
+
+    assert (charged, thanked) == (
+        ["blocked"] * 3,
+        ["blocked"] * 3,
+    )  # thank: known to be done, with two values of a field
+    assert (ran["charge"], ran["thank"]) == (1, 1)
+
+    fare = workflow.get(fare.pk)
+    assert fare.charge(card="good") == "completed"
+    del plan["thank"]
+    assert fare.thank.using(key="once more")(name="Ada") == "completed"
+    assert (ran["charge"], ran["thank"]) == (2, 2)
+
+
 @pytest.mark.django_db(databases="__all__")
 def test_an_at_most_once_attempt_that_fails_before_its_body_begins_is_tried_again(deploy: Any) -> None:
     workflow = deploy("""

@@ -608,9 +608,10 @@ def test_a_call_of_a_blocked_step_with_the_same_input_goes_on_at_its_cursor(
     place(f"workflows.{workflow.__name__}", **placed)
     trouble[7] = at_first(PermanentFailure("closed"))
     load = begin(workflow, **given)
-    assert now(load).load.status == "blocked"
+    blocked = now(load)
+    assert blocked.load.status == "blocked"
 
-    load.load(**given)
+    blocked.load(**given)
     drain()
 
     assert rows() == [f"row {item}" for item in range(10)]

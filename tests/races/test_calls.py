@@ -17,12 +17,14 @@ from rq import SimpleWorker
 
 from django_timelines.exceptions import NotUnique, Refused
 from django_timelines.models import Event, UniqueValue
-from django_timelines.testing import drain
+from django_timelines.testing import drain, recorded_errors
+from django_timelines.workflows import PermanentFailure
 from tests.limits.workflows import Rename, Signup
 from tests.races.at_once import at_once
 from tests.races.workflows import Till
 from tests.shop.here import HERE
 from tests.shop.models import Entry
+from tests.shop.workflows import plan
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
@@ -31,6 +33,13 @@ FIFTY = 50
 
 def effects(step: str) -> int:
     return Entry.objects.filter(text=step).count()
+
+
+def raising(error: Exception) -> Callable[[object], None]:
+    def body(workflow: object) -> None:
+        raise error
+
+    return body
 
 
 def events(till: Till, step: str, type: str) -> int:
@@ -80,6 +89,20 @@ def test_fifty_calls_of_an_outside_effect_start_it_once(step: str) -> None:
     assert {waited for _, waited in answers} == {"completed"}
     assert {called for called, _ in answers} <= {"due", "completed"}  # who came while it was under way was told so
     assert (effects(step), events(till, step, "AttemptStarted")) == (1, 1)
+
+
+@pytest.mark.parametrize(("step", "there"), [("pay", 0), ("mail", 1), ("stamp", 1)])
+def test_fifty_calls_of_a_step_that_fails_try_it_once(step: str, there: int) -> None:
+    plan[step] = raising(PermanentFailure("The line went dead: was it done?"))
+    till = Till.start(owner="Ada")
+    callers = [getattr(Till.get(till.pk), step) for _ in range(FIFTY)]  # none of them knows that it is blocked
+
+    with recorded_errors():
+        answers = at_once(*[lambda bound=bound: str(bound(amount=5)) for bound in callers])
+
+    assert "blocked" in answers
+    assert {*answers} <= {"due", "blocked"}
+    assert (effects(step), events(till, step, "AttemptFailed")) == (there, 1)
 
 
 @pytest.mark.redis

@@ -114,13 +114,17 @@ def keeps_snapshot(connection: BaseDatabaseWrapper) -> bool:
     return level.upper().replace("-", " ") in ("REPEATABLE READ", "SERIALIZABLE")
 
 
+def sees_the_past(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether an open transaction may see what was when it began, but for what it locks: MariaDB's and MySQL's."""
+    return connection.vendor == "mysql" and connection.in_atomic_block
+
+
 def as_they_are(rows: Rows) -> Rows:
     """Read rows as they are by now, not as they were when a transaction of MariaDB's or MySQL's began: there they are locked.
 
     For what belongs to a timeline whose row was read so, too: nobody else writes it meanwhile.
     """
-    connection = connections[rows.db]
-    return rows.select_for_update() if connection.vendor == "mysql" and connection.in_atomic_block else rows
+    return rows.select_for_update() if sees_the_past(connections[rows.db]) else rows
 
 
 def in_callers_transaction(using: str) -> bool:

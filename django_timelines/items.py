@@ -31,7 +31,7 @@ from .state import (
     type_state,
     waiting_steps,
 )
-from .store import Snapshot
+from .store import Snapshot, take_row
 
 AHEAD = 50  # of the next items that are read at a time, if no more are needed
 AHEAD_OF_UNDO = 5  # of the last events among which the next item to be undone is looked for
@@ -63,8 +63,10 @@ def with_all(snapshot: Snapshot) -> Snapshot:
 def with_items(snapshot: Snapshot, wanted: Wanted) -> Snapshot:
     """Return the snapshot with the runs that are wanted, as of the same event; ``Conflict`` if the timeline went on.
 
-    Where a transaction sees what was when it began (MariaDB, MySQL) they are locked, which reads past that.
+    Where a transaction sees what was when it began (MariaDB, MySQL) they are locked after the timeline's row,
+    which reads past that.
     """
+    take_row(snapshot.using, snapshot.id)
     keys = _completed_last(snapshot, wanted) if wanted.of else wanted.keys
     rows = as_they_are(_rows(snapshot.using, snapshot.id, replace(wanted, keys=keys)))
     found = list(rows.values_list("step", "item", "head", "state"))

@@ -13,6 +13,7 @@ from django.db import connections, transaction
 
 from .. import conf, store
 from ..actors import Actor, Cause, current_through, current_trace
+from ..databases import sees_the_past
 from ..events import ENDINGS, EventType, NewEvent
 from ..exceptions import Conflict, ValueTaken
 from ..items import with_all, with_names
@@ -109,6 +110,7 @@ def load(
                 return with_all(snapshot) if whole else with_names(snapshot, names) if names else snapshot
         except Conflict as conflict:
             patience.after(conflict)
+            lock = lock or sees_the_past(connections[using])  # else it would see the same again
 
 
 def knowing(snapshot: Snapshot, name: RunName) -> Snapshot:

@@ -2,7 +2,7 @@
 
 from .change import Change, Snapshot, type_slot
 from .leasing import delete_ended_leases, heartbeat, leases, with_ended_lease, with_live_lease
-from .locking import alone_with
+from .locking import alone_with, take_row
 from .noting import (
     Ring,
     await_slot,
@@ -41,6 +41,7 @@ __all__ = [
     "sighted",
     "snapshot_of",
     "take_notices",
+    "take_row",
     "take_value",
     "type_slot",
     "with_ended_lease",

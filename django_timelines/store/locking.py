@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from django.db import connections, transaction
 
+from ..databases import sees_the_past
 from ..exceptions import Conflict
 from ..models import Timeline
 
@@ -27,3 +28,10 @@ def alone_with(using: str, timeline: uuid.UUID) -> Iterator[None]:
         if not rows.select_for_update(skip_locked=True) and rows:
             raise Conflict(f"Somebody else holds timeline {timeline}.")
         yield
+
+
+def take_row(using: str, timeline: uuid.UUID) -> None:
+    """Take a timeline's row if what belongs to it is to be locked, too (``as_they_are``): who writes it begins with the row."""
+    if sees_the_past(connections[using]):
+        rows = Timeline.objects.using(using).filter(pk=timeline).order_by().values_list("pk", flat=True)
+        rows.select_for_update().first()

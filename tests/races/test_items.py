@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from django_timelines.models import Event, Run
 from django_timelines.testing import assert_holds, drain
 from django_timelines.testing.due import carry_out
-from tests.races.at_once import at_once, meanwhile
+from django_timelines.workflows import Workflow, step
+from tests.races.at_once import Started, at_once, meanwhile, somebody_waits, until
 from tests.shop.here import HERE
 from tests.shop.workflows import Bar, Desk, Panel, plan, ran
 
@@ -55,3 +58,43 @@ def test_an_item_is_called_while_its_list_goes_on(row_locks: None) -> None:
     assert list(called.order_by("sequence").values_list("item", flat=True)) == ["Cy", "Ada", "Bob"]
     assert Desk.get(desk.pk).said == ["Welcome, Ada", "Hello, Bob", "Later, Cy"]
     assert_holds(Desk.get(desk.pk))
+
+
+class Counter(Workflow):
+    """Guests in any order."""
+
+    guests: list[str]
+
+    @step
+    def open(self, guests: list[str]) -> None:
+        self.guests = guests
+
+    @step(after=open, each="guests")
+    def serve(self, guest: str, what: str) -> None: ...
+
+
+def call(counter: Counter) -> Any:
+    return Counter.get(counter.pk).serve["Ada"](what="tea")
+
+
+def pause(counter: Counter) -> Any:
+    with transaction.atomic(using=HERE):
+        return Counter.get(counter.pk).timeline.pause(reason="lunch")
+
+
+@pytest.mark.parametrize(("deed", "answer"), [(call, "completed"), (pause, None)])
+def test_a_transaction_that_has_read_an_item_meets_no_deadlock_when_it_calls(
+    deed: Callable[[Counter], Any], answer: str | None, row_locks: None
+) -> None:
+    counter = Counter.start(guests=["Ada", "Bob"])
+
+    with transaction.atomic(using=HERE):
+        seen = Counter.get(counter.pk).serve["Ada"].status
+        other = Started(lambda: deed(counter))
+        until(lambda: other.ended or somebody_waits())  # it waits only where reading locks
+        waits = not other.ended
+        called = Counter.get(counter.pk).serve["Bob"](what="cocoa")
+
+    assert (seen, called) == ("waiting", "due" if deed is pause and not waits else "completed")
+    assert other.answer() == answer
+    assert_holds(Counter.get(counter.pk))

@@ -27,7 +27,7 @@ from .forms import form_class
 from .models import Timeline
 from .people import LINK
 from .projections import Projection
-from .steps import Delivery
+from .steps import Delivery, Step
 
 MIDDLEWARE = "django_timelines.middleware.ActorMiddleware"
 SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
@@ -195,21 +195,42 @@ def _unknown_permissions(declaration: registry.Declaration, known: Iterable[str]
 def _assigned_twice(declaration: registry.Declaration) -> Iterator[CheckMessage]:
     """Name steps that may run at once and assign the same field (clause 12 of the contract). What undoes or reminds is none."""
     ancestors = declaration.graph.ancestors()
-    assigned = {name: _assigned(declaration.step(name).body) & set(declaration.fields) for name in ancestors}
+    assigned = {name: _assigned(declaration.step(name)) & set(declaration.fields) for name in ancestors}
     for one, other in itertools.combinations(ancestors, 2):
         fields = assigned[one] & assigned[other]
         if fields and one not in ancestors[other]:
-            yield Warning(
-                f"{declaration.label}.{one} and .{other} may run at once, and both assign {', '.join(sorted(fields))}.",
-                hint="Let one come after the other, or give each a field of its own: who is second runs again, or blocks.",
-                id="timelines.W012",
+            message = f"{declaration.label}.{one} and .{other} may run at once, and both assign {_listed(fields)}."
+            yield Warning(message, hint=_OF_STEPS, id="timelines.W012")
+    for name, fields in assigned.items():
+        declared = declaration.step(name)
+        runs_again = declared.delivery is Delivery.EXACTLY_ONCE and declared.child is None
+        if fields and declared.each and declared.each.at_once != 1 and not runs_again:
+            message = (
+                f"{declaration.label}.{name} may run for several items at once, and each assigns {_listed(fields)}."
             )
+            yield Warning(message, hint=_OF_ITEMS, id="timelines.W012")
 
 
-def _assigned(body: Any) -> set[str]:
-    """Return the attributes of ``self`` that a body's source assigns; none where there is no source."""
+_OF_STEPS = (
+    "Let one come after the other, or give each a field of its own: who is second runs again, or blocks, and what a child gives "
+    "(results=) wins."
+)
+_OF_ITEMS = (
+    "Write at_once=1, deliver it exactly once, or count in a step that comes after it: who is second blocks, and of children "
+    "(results=) the last wins."
+)
+
+
+def _listed(fields: Iterable[str]) -> str:
+    return ", ".join(sorted(fields))
+
+
+def _assigned(declared: Step[...]) -> set[str]:
+    """Return the attributes of ``self`` that a step assigns: by its source, if there is any, or as its child's results."""
+    if declared.child is not None:
+        return set(declared.results)
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(body)))
+        tree = ast.parse(textwrap.dedent(inspect.getsource(declared.body)))
     except (OSError, TypeError, SyntaxError):
         return set()
     stored = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store))

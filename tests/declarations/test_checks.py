@@ -21,7 +21,7 @@ from django_timelines.checks import (
 )
 from django_timelines.databases import begin_writing
 from django_timelines.middleware import ActorMiddleware
-from django_timelines.workflows import Workflow, step
+from django_timelines.workflows import AT_LEAST_ONCE, Workflow, step, subworkflow
 
 
 def ids(found: list[checks.CheckMessage]) -> dict[str | None, str]:
@@ -237,6 +237,64 @@ def test_steps_that_may_run_at_once_and_assign_the_same_field_are_named() -> Non
 
     assert len(found) == 1
     assert found[0].endswith("Both.left and .right may run at once, and both assign total.")
+
+
+class Note(Workflow):
+    """It gives what it was given."""
+
+    note: str = ""
+
+    @step
+    def write(self, note: str) -> None:
+        self.note = note
+
+
+class Noted(Workflow):
+    """A child gives a field what a step beside it assigns, and each item assigns others."""
+
+    note: str = ""
+    last: str = ""
+    total: int = 0
+    drinks: list[str]
+
+    @step
+    def begin(self, drinks: list[str]) -> None:
+        self.drinks = drinks
+
+    kid = subworkflow(Note, after=begin, given=lambda noted: {"note": "the child"}, results={"note": "note"})
+    kids = subworkflow(
+        Note, after=begin, each="drinks", given=lambda noted, drink: {"note": drink}, results={"last": "note"}
+    )
+
+    @step(after=begin)
+    def beside(self, note: str) -> None:
+        self.note = note
+
+    @step(after=[kid, beside])
+    def behind(self) -> None:
+        self.note = "both"
+
+    @step(after=behind, each="drinks", delivery=AT_LEAST_ONCE)
+    def make(self, drink: str) -> None:
+        self.total += 1
+
+    @step(after=make, each="drinks", at_once=1, delivery=AT_LEAST_ONCE)
+    def serve(self, drink: str) -> None:
+        self.total += 1
+
+    @step(after=serve, each="drinks")
+    def clear(self, drink: str) -> None:
+        self.total -= 1
+
+
+def test_what_children_and_items_at_once_assign_is_named() -> None:
+    found = [message.msg.partition(".Noted.")[2] for message in _assigned_twice(Noted._declaration)]
+
+    assert found == [
+        "kid and .beside may run at once, and both assign note.",
+        "kids may run for several items at once, and each assigns last.",
+        "make may run for several items at once, and each assigns total.",
+    ]
 
 
 class Elsewhere:

@@ -41,7 +41,7 @@ class Reference:
 
     def key(self, instance: Model) -> Any:
         """Return the primary key as JSON can hold it; ``ValueError`` if the row was never saved, or was deleted."""
-        if not is_saved(instance):
+        if not has_key(instance):
             raise ValueError(f"this {self.model.__name__} is not in the database: save it first")
         return key_of(instance, self.model)
 
@@ -65,9 +65,11 @@ class KeyOnly(Reference):
         return instance if isinstance(instance, int) else str(instance)
 
 
-def is_saved(row: Model) -> bool:
-    """Tell whether a row has been saved, so that a key can refer to it: one that is a default is there before."""
-    return row.pk is not None and not row._state.adding
+def has_key(row: Model) -> bool:
+    """Tell whether there is a key that refers to the row: one that is made by default is there before the row is saved."""
+    key = row._meta.pk
+    is_made = key.has_default() or key.has_db_default()
+    return row.pk is not None and not (is_made and row._state.adding)
 
 
 def key_of(row: Model, model: type[Model]) -> Any:

@@ -17,7 +17,7 @@ from .exceptions import Conflict, FieldUnset, TimelinesError
 from .fields import UNSET, text
 from .items import with_names
 from .models import Timeline
-from .references import is_saved
+from .references import has_key
 from .registry import Declaration
 from .rollbacks import RollbackWatch, watch_over
 from .state import RunName, run_key, timeline_status, type_run
@@ -110,7 +110,7 @@ class Subject:
         except ValidationError as error:  # the author's mistake, and no answer to whoever called
             raise TypeError(f"{self._declaration.label}.{name} cannot take that: {'; '.join(error.messages)}") from None
         self._values[name] = value
-        if isinstance(value, Model) and is_saved(value):
+        if isinstance(value, Model) and has_key(value):
             self._keys[name] = (value, field.encode(value))
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -13,7 +13,7 @@ from ..actors import Actor, ActorType
 from ..answers import answered
 from ..events import NewEvent
 from ..exceptions import FieldUnset, NotAllowed, PermanentFailure, Rejected
-from ..references import is_saved
+from ..references import has_key
 from ..rules import allows, is_here
 from ..runs import can_be_stored
 from ..state import FOR_PEOPLE, RunName, StepStatus, awaits_child, run_key, type_run
@@ -33,7 +33,7 @@ def who_gets(step: Step[...], workflow: Any, item: Mapping[str, Any]) -> dict[st
     user = answered(f"assigned= of {step.name!r}", said)
     if user is None:
         return {}
-    if not isinstance(user, get_user_model()) or not is_saved(user):
+    if not isinstance(user, get_user_model()) or not has_key(user):
         raise PermanentFailure(
             f"assigned= of {step.name!r} returned {user!r}. Return a saved user, or None for nobody."
         )

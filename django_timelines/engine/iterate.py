@@ -124,23 +124,24 @@ class Rows:
             )
         self.of = str(model._meta.label)
         self._rows = rows.order_by("pk")
+        self._rows.query.standard_ordering = True  # a queryset that was reversed would go on downwards
         self._key: Any = model._meta.pk
         self._size = size
 
     def count(self) -> int | None:
         """Count the rows: those that come while they are walked are not among them."""
-        return self._rows.count()
+        return self._rows.values("pk").distinct().count()  # a join may repeat a row
 
     def after(self, cursor: Cursor) -> Iterator[tuple[str | None, Any]]:
-        """Yield key and row of those behind the cursor. What a body does to a row does not move the walk."""
+        """Yield key and row of those behind the cursor, each once. What a body does to a row does not move the walk."""
         at = cursor.at
         while True:
-            found = self._rows if at is None else self._rows.filter(pk__gt=self._key.to_python(at))
-            rows = [(self._key_of(row), row) for row in found[: self._size]]
-            yield from rows
-            if len(rows) < self._size:
+            behind = self._rows if at is None else self._rows.filter(pk__gt=self._key.to_python(at))
+            found = [(self._key_of(row), row) for row in behind[: self._size]]
+            yield from dict(found).items()
+            if len(found) < self._size:
                 return
-            at = rows[-1][0]
+            at = found[-1][0]
 
     def _key_of(self, row: Any) -> str:
         if not isinstance(row, Model):

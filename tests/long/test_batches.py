@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connections, transaction
 from pytest_django import DjangoAssertNumQueries
 
 from django_timelines.engine import clock
-from django_timelines.engine.iterate import _Awaited
+from django_timelines.engine.iterate import _Awaited, source_of
 from django_timelines.engine.pause import pause_all, resume_all
 from django_timelines.exceptions import LeaseLost, Rejected
 from django_timelines.models import Lease, Run, Timeline
@@ -339,6 +339,34 @@ def test_a_queryset_is_walked_by_key_a_batch_at_a_time(django_assert_num_queries
     assert len(asked) == 4  # how many there are, and three batches
     assert not any("OFFSET" in sql for sql in asked)
     assert all("LIMIT 3" in sql for sql in asked[1:])
+
+
+def test_a_queryset_that_was_reversed_is_walked_upwards_to_its_end() -> None:
+    for number in range(7):
+        Entry.objects.create(text=str(number))
+    seen: list[str] = []
+
+    def walk(freely: Any) -> None:
+        seen.extend(entry.text for entry in freely.iterate(Entry.objects.order_by("text").reverse(), batch=2))
+
+    trouble["go"] = walk
+    begin(Freely)
+
+    assert seen == [*"0123456"]
+
+
+@pytest.mark.parametrize("batch", [2, 3, 100])
+def test_a_row_that_a_join_repeats_is_walked_over_and_counted_once(batch: int) -> None:
+    permissions = Permission.objects.all()[:3]
+    for name in "abcde":
+        Group.objects.create(name=name).permissions.set(permissions)
+    found = Group.objects.filter(permissions__in=[one.pk for one in permissions])
+    seen: list[str] = []
+    trouble["go"] = lambda freely: seen.extend(group.name for group in freely.iterate(found, batch=batch))
+    begin(Freely)
+
+    assert seen == [*"abcde"]
+    assert source_of(found, batch).count() == 5
 
 
 def test_a_body_may_delete_the_rows_that_it_walks_over() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import types
+from collections import deque
+from copy import copy
 from dataclasses import dataclass
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -11,6 +13,8 @@ from django.db import router
 from django.db.models import CompositePrimaryKey, Model
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
+
+_CONTAINERS = (list, tuple, set, frozenset, deque)
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,11 @@ class KeyOnly(Reference):
 
     def key(self, instance: Any) -> Any:
         """Return the key as JSON can hold it."""
-        return instance if isinstance(instance, int) else str(instance)
+        return _as_json(instance)
+
+
+def _as_json(key: Any) -> Any:
+    return key if isinstance(key, int) else str(key)
 
 
 def has_key(row: Model) -> bool:
@@ -74,8 +82,7 @@ def has_key(row: Model) -> bool:
 
 def key_of(row: Model, model: type[Model]) -> Any:
     """Return the primary key by which a field of this model refers to the row, as JSON can hold it."""
-    key = getattr(row, model._meta.pk.attname)  # a row of a model that inherits may have a key of its own
-    return key if isinstance(key, int) else str(key)
+    return _as_json(getattr(row, model._meta.pk.attname))  # a row of a model that inherits may have a key of its own
 
 
 def with_references(annotation: Any, mark: type[Reference] = Reference) -> Any:
@@ -96,6 +103,32 @@ def models_in(annotation: Any) -> list[type[Model]]:
     if isinstance(annotation, type) and issubclass(annotation, Model):
         return [annotation]
     return [model for argument in get_args(annotation) for model in models_in(argument)]
+
+
+type_keys = dict[int, tuple[Model, Any]]
+"""Rows, by their ``id()``, and the keys that they had, as JSON."""
+
+
+def keys_in(value: Any, before: type_keys) -> type_keys:
+    """Return the rows in a value, however deep, with their keys: those that are deleted already as they were ``before``."""
+    if isinstance(value, Model):
+        known = before.get(id(value)) if value.pk is None else (value, _as_json(value.pk))
+        return {id(value): known} if known else {}
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, _CONTAINERS) else ()
+    return {at: known for part in parts for at, known in keys_in(part, before).items()}
+
+
+def with_keys(value: Any, keys: type_keys) -> Any:
+    """Return the value with copies of its rows that were deleted since, which have the keys that those had."""
+    if not any(row.pk is None for row, _key in keys.values()):
+        return value
+    if isinstance(value, Model) and value.pk is None and id(value) in keys:
+        copied = copy(value)
+        copied.pk = keys[id(value)][1]
+        return copied
+    if isinstance(value, dict):
+        return {name: with_keys(part, keys) for name, part in value.items()}
+    return [with_keys(part, keys) for part in value] if isinstance(value, _CONTAINERS) else value
 
 
 def _mentions_model(annotation: Any) -> bool:

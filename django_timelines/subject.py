@@ -17,7 +17,7 @@ from .exceptions import Conflict, FieldUnset, TimelinesError
 from .fields import UNSET, text
 from .items import with_names
 from .models import Timeline
-from .references import has_key
+from .references import has_key, keys_in, type_keys, with_keys
 from .registry import Declaration
 from .rollbacks import RollbackWatch, watch_over
 from .state import RunName, run_key, timeline_status, type_run
@@ -34,7 +34,7 @@ class Subject:
     _frame: Frame | None
     _past: bool
     _values: dict[str, Any]
-    _keys: dict[str, Any]
+    _keys: dict[str, type_keys]
 
     @classmethod
     def _from(cls, snapshot: Snapshot, *, past: bool = False) -> Self:
@@ -98,8 +98,8 @@ class Subject:
             if encoded is UNSET:
                 reader = self._frame.name[0] if self._frame else "This"
                 raise FieldUnset(f"{reader} reads {name!r}, which no step of {self._declaration.label} has set yet.")
-            self._values[name] = field.decode(encoded)
-            self._keys[name] = (self._values[name], encoded)
+            value = self._values[name] = field.decode(encoded)
+            self._keys[name] = {id(value): (value, encoded)} if isinstance(value, Model) else keys_in(value, {})
         return self._values[name]
 
     def _write(self, name: str, value: Any) -> None:
@@ -111,7 +111,9 @@ class Subject:
             raise TypeError(f"{self._declaration.label}.{name} cannot take that: {'; '.join(error.messages)}") from None
         self._values[name] = value
         if isinstance(value, Model) and has_key(value):
-            self._keys[name] = (value, field.encode(value))
+            self._keys[name] = {id(value): (value, field.encode(value))}
+        else:
+            self._keys[name] = keys_in(value, self._keys.get(name, {}))
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not name.startswith("_") and not hasattr(type(self), name):
@@ -146,10 +148,10 @@ class Subject:
         return self._declaration.fields[name].stored_in(self._snapshot.state["fields"])
 
     def _encoded(self, name: str, value: Any) -> Any:
-        held, encoded = self._keys.get(name, (UNSET, None))
-        if isinstance(value, Model) and held is value:
-            return encoded  # a row that was deleted meanwhile is still the one that the field names
-        return self._declaration.fields[name].encode(value)
+        keys = self._keys.get(name, {})  # a row that was deleted meanwhile is still the one that the field names
+        if isinstance(value, Model) and id(value) in keys:
+            return keys[id(value)][1]
+        return self._declaration.fields[name].encode(with_keys(value, keys))
 
     def __repr__(self) -> str:
         return f"<{self._declaration.label} {self._snapshot.id} {timeline_status(self._snapshot.state)}>"

@@ -75,7 +75,7 @@ class EventType(StrEnum):
     TIMELINE_CANCELLED = "TimelineCancelled"
     ERASED = "Erased"
     """What the timeline's events said is gone; the names are left. ``data``: ``reason``. Nothing follows an end but this,
-    revoked links, and the undoing of a child with its parent."""
+    revoked links, a result that came too late, and the undoing of a child with its parent."""
 
 
 OUTCOMES = (

@@ -280,9 +280,7 @@ def _clock(timeline: Timeline, runs: list[Run]) -> list[Reason]:
 
 
 def _ended_at(timeline: Timeline) -> datetime:
-    """Return when it ended: with its newest event, unless it was erased or links were revoked, which comes after the end."""
-    if not timeline.state.get("erased") and not timeline.state.get("revoked"):
-        return timeline.changed_at
+    """Return when it ended: that it was erased, links were revoked or a result came too late may be told after the end."""
     ends = Event.objects.using(timeline.using).filter(timeline=timeline.id, type__in=ENDINGS)
     at: datetime | None = ends.order_by("-sequence").values_list("at", flat=True).first()
     return at or timeline.changed_at

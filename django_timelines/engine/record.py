@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from django.db import connections
+from django.db.models import Q
 
 from .. import store
+from ..actors import Actor
 from ..events import OUTCOMES, EventType, NewEvent
 from ..exceptions import Conflict, LeaseLost
 from ..items import with_all
@@ -168,28 +170,42 @@ def _completed(held: Held, name: RunName, ended: Completed) -> NewEvent:
 
 
 def record_superseded(held: Held, ended: type_ended, runner: Runner) -> None:
-    """Note how an attempt ended that somebody else has overtaken: an outside effect may have happened. Nothing is applied."""
-    data: dict[str, Any] = {"superseded": True, "outcome": "completed" if isinstance(ended, Completed) else "failed"}
+    """Note how an attempt ended that somebody else has overtaken: an outside effect may have happened. Nothing is applied.
+
+    Also after the timeline's end. Of one that was erased meanwhile only which attempt it was, and how it ended.
+    """
+    outcome: dict[str, Any] = {"superseded": True, "outcome": "completed" if isinstance(ended, Completed) else "failed"}
+    said: dict[str, Any] = {}
     if isinstance(ended, Completed):
-        data["changes_kept_back"] = ended.changes
+        said["changes_kept_back"] = ended.changes
     elif isinstance(ended, Failed):
-        data["error"] = ended.described
-    late = NewEvent(EventType.ATTEMPT_INTERRUPTED, *held.name, data=data, attempt=held.attempt)
-    patience = Patience()
+        said["error"] = ended.described
+    patience, name, by = Patience(), held.name, runner.by(held.fence)
     while True:
         snapshot = load(held.snapshot.id, held.snapshot.using)
-        if "ended" in snapshot.state or _is_recorded(held):
+        if snapshot.state.get("erased"):
+            said, name, by = {}, name._replace(item=_item_by_now(held)), replace(by, actor=Actor(by.actor.type))
+        if _is_recorded(held, name.item):
             return None
+        late = NewEvent(EventType.ATTEMPT_INTERRUPTED, *name, data=outcome | said, attempt=held.attempt)
         try:
-            return commit(advance(None, snapshot, [late], runner.by(held.fence)))
+            return commit(advance(None, snapshot, [late], by))
         except Conflict as conflict:
             patience.after(conflict)
 
 
-def _is_recorded(held: Held) -> bool:
+def _item_by_now(held: Held) -> str:
+    """Return what the attempt's item is called since its timeline was erased."""
+    begun = Event.objects.using(held.snapshot.using).filter(timeline=held.snapshot.id, sequence=held.fence)
+    return begun.values_list("item", flat=True).get()
+
+
+def _is_recorded(held: Held, item: str) -> bool:
     """Tell whether the attempt's own end is there: the connection went away as it was committed, and nobody was told."""
-    outcomes = Event.objects.using(held.snapshot.using).filter(timeline=held.snapshot.id, type__in=OUTCOMES)
-    return outcomes.filter(cause=held.fence, cause_timeline=None, attempt=held.attempt, item=held.name.item).exists()
+    events = Event.objects.using(held.snapshot.using).filter(timeline=held.snapshot.id, cause_timeline=None)
+    first = events.filter(cause=held.fence).exclude(type=EventType.ATTEMPT_INTERRUPTED)  # a fact that it recorded, say
+    outcomes = events.filter(Q(cause=held.fence) | Q(cause__in=first.values("sequence")), type__in=OUTCOMES)
+    return outcomes.filter(attempt=held.attempt, item=item).exists()
 
 
 def check_ours(held: Held, snapshot: Snapshot) -> RunName:

@@ -39,7 +39,7 @@ class Telling:
         if not event.elsewhere and event.cause is not None and event.cause >= event.sequence:
             yield f"{where} comes before its cause, event {event.cause}"
         reopens = self.is_child and event.type == "CancelRequested" and self.ended == "TimelineCompleted"
-        if self.ended and not reopens:  # a child that had completed is undone with its parent
+        if self.ended and not reopens and not event.data.get("superseded"):  # a child is undone with its parent
             yield f"{where} comes after the end"
         self.ended = "" if reopens else event.type if event.type in ENDINGS else self.ended
         if event.type == "CancelRequested":

@@ -214,6 +214,7 @@ def test_a_late_result_that_is_recorded_and_not_applied_is_in_order():
     events = [*EVENTS[:8], late, *(replace(event, sequence=event.sequence + 1) for event in EVENTS[8:])]
 
     assert found(story(events)) == []
+    assert found(story([*EVENTS, replace(late, sequence=len(EVENTS) + 1)])) == []  # also after the end
 
 
 def test_out_of_order_a_gap():

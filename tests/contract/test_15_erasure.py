@@ -327,3 +327,43 @@ def test_an_erased_timeline_as_of_an_event_says_that_its_fields_were_erased() ->
 
     with pytest.raises(FieldUnset, match="was erased"):
         _ = Order.get(order.pk, at=4).customer
+
+
+@pytest.mark.usefixtures("transactional_db")
+def test_a_result_that_comes_after_the_erasure_brings_nothing_back(
+    deploy: Any, elsewhere: Any, django_user_model: type[User]
+) -> None:
+    parcel = deploy("""
+        class Parcel(Workflow):
+            names: list[str] = ["Ada Lovelace"]
+            note: str = ""
+
+            @step
+            def send(self, amount: int): ...
+
+            @step(after=send, each="names", manual=True, delivery=AT_LEAST_ONCE)
+            def greet(self, name: str):
+                ran["greet"] += 1
+                self.note = f"{name} was greeted"
+                plan["greet"](self)
+    """)
+    begun = parcel.start(amount=1)
+
+    def hang(workflow: Any) -> None:
+        if ran["greet"] == 1:
+            elsewhere(lambda: [parcel.get(begun.pk).greet["Ada Lovelace"].retry(force=True), drain()])
+            elsewhere(lambda: parcel.get(begun.pk).timeline.erase(reason="asked for it"))
+
+    plan["greet"] = hang
+    begun.greet["Ada Lovelace"].using(actor=django_user_model.objects.create_user("Ada Lovelace"))()
+
+    events = Event.objects.filter(timeline=begun.pk).order_by("sequence")
+    assert "Ada" not in json.dumps(list(events.values()), default=str)
+    late = events.last()
+    assert late is not None
+    assert (late.type, late.item, late.data) == (
+        "AttemptInterrupted",
+        "1",
+        {"superseded": True, "outcome": "completed"},
+    )
+    assert (late.actor_type, late.actor_label) == ("user", "")

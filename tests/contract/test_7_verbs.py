@@ -813,3 +813,37 @@ def test_a_late_failure_of_a_superseded_attempt_is_recorded_too() -> None:
     late = Trip.get(trip.pk).timeline.events.get(type="AttemptInterrupted")
     assert (late.data["outcome"], late.data["error"]["message"]) == ("failed", "too late")
     assert step_status(Trip.get(trip.pk).timeline.state, "book_flight") == "completed"
+
+
+@pytest.mark.usefixtures("transactional_db")
+def test_a_late_result_is_recorded_also_after_the_end(deploy: Any, elsewhere: Any) -> None:
+    parcel = deploy("""
+        class Parcel(Workflow):
+            paid: int = 0
+
+            @step
+            def send(self, amount: int): ...
+
+            @step(after=send, delivery=AT_MOST_ONCE)
+            def charge(self, amount: int):
+                ran["charge"] += 1
+                self.paid = ran["charge"]
+                plan["charge"](self)
+    """)
+    begun = parcel.start(amount=1)
+
+    def hang(workflow: Any) -> None:
+        if workflow.paid == 1:
+            elsewhere(lambda: [parcel.get(begun.pk).charge.retry(force=True, reason="it hangs"), drain()])
+            assert parcel.get(begun.pk).timeline.status == "completed"
+            said.append(str(parcel.get(begun.pk).timeline.explain()))
+
+    plan["charge"], said = hang, []
+    begun.charge(amount=1)
+
+    ended = parcel.get(begun.pk)
+    late = ended.timeline.events.last()
+    assert (late.type, late.attempt) == ("AttemptInterrupted", 1)
+    assert late.data == {"superseded": True, "outcome": "completed", "changes_kept_back": {"paid": 1}}
+    assert (ended.paid, ended.timeline.status, ended.charge.status) == (2, "completed", "completed")
+    assert [str(ended.timeline.explain())] == said

@@ -13,7 +13,7 @@ from django_timelines.models import Event, Run, Timeline
 from django_timelines.testing import assert_holds, drain
 from django_timelines.testing.patching import wrapped
 from tests.shop.here import HERE
-from tests.shop.workflows import Order, plan, ran
+from tests.shop.workflows import Order, Paid, plan, ran
 
 from .broken import break_connection
 from .workflows import Mail
@@ -76,7 +76,9 @@ def test_a_call_has_one_effect_and_its_outcome() -> None:
     assert_holds(order)
 
 
-def test_an_outside_effect_that_was_recorded_is_not_said_to_be_overtaken() -> None:
+@pytest.mark.parametrize("facts", [[], [Paid(amount=5)]])
+def test_an_outside_effect_that_was_recorded_is_not_said_to_be_overtaken(facts: list[Paid]) -> None:
+    plan["post"] = lambda mail: [mail.record(fact) for fact in facts]
     mail = Mail.start(text="Dear Ada")
     answered(mail, "stamp")
 

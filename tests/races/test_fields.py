@@ -64,6 +64,19 @@ def test_an_outside_body_that_was_overtaken_blocks_with_both_values() -> None:
     assert blocked.data == {"reason": "conflict", **both, "done": True}
 
 
+def test_an_outside_body_that_was_overtaken_blocks_also_if_both_came_to_the_same_value() -> None:
+    """Both may have counted up from the one that was there before."""
+    till = Till.start(owner="Ada")
+    plan["tell"] = lambda workflow: meanwhile(lambda: Till.get(till.pk).pay(amount=100))
+
+    answer(**bell_of(till, "tell"))
+
+    now = Till.get(till.pk)
+    assert (now.total, now.tell.status, ran["tell"]) == (100, "blocked", 1)
+    blocked = Event.objects.get(timeline=till.pk, type="StepBlocked")
+    assert (blocked.data["changes_kept_back"], blocked.data["theirs"]) == ({"total": 100}, {"total": 100})
+
+
 def test_what_a_body_read_and_did_not_change_may_change_meanwhile() -> None:
     till = Till.start(owner="Ada")
 

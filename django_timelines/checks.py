@@ -13,10 +13,11 @@ from typing import Any
 
 from django.apps import AppConfig, apps
 from django.conf import settings
-from django.contrib.auth import get_permission_codename
+from django.contrib.auth import get_permission_codename, get_user_model
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, router
+from django.db.models import CharField, TextField
 from django.urls import NoReverseMatch, reverse
 from django.utils.module_loading import import_string
 
@@ -305,6 +306,7 @@ def check_site(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) ->
         hint = "Set USE_TZ = True: moments are compared across processes."
         found.append(Error("Timelines need aware times.", hint=hint, id="timelines.E023"))
     found += _middleware()
+    found += _long_keys()
     try:
         if getattr(settings, "ROOT_URLCONF", None) is None:  # a project without pages, of workers alone say
             raise NoReverseMatch
@@ -326,6 +328,20 @@ def _middleware() -> Iterator[CheckMessage]:
             "timeline without being logged in may not see it."
         )
         yield Warning(message, hint=hint, id="timelines.W026")
+
+
+def _long_keys() -> Iterator[CheckMessage]:
+    try:
+        key: Any = get_user_model()._meta.pk
+    except ImproperlyConfigured:  # a project without users; of one that is misspelt Django says so
+        return
+    while key.remote_field:
+        key = key.target_field
+    most = Timeline._meta.get_field("started_by").max_length or 0
+    if isinstance(key, CharField | TextField) and (key.max_length is None or key.max_length > most):
+        message = f"{key.model._meta.label}.{key.name} is a key of users, and may be longer than the {most} characters we keep."
+        hint = "Whoever has a longer one can begin no timeline, and no step can be assigned to them."
+        yield Warning(message, hint=hint, id="timelines.W027")
 
 
 def _places(path: str) -> list[int]:

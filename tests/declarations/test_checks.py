@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core import checks
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
+from django.db import connection, models
+from django.test.utils import CaptureQueriesContext, isolate_apps
 
 from django_timelines.checks import (
     MIDDLEWARE,
@@ -141,6 +141,37 @@ def test_a_project_without_urls_of_its_own_is_told_that_there_are_no_pages(setti
     del settings.ROOT_URLCONF
 
     assert set(ids(check_site())) == {"timelines.W022"}
+
+
+@pytest.mark.parametrize(
+    ("key", "is_told"),
+    [
+        (models.EmailField(primary_key=True), True),
+        (models.TextField(primary_key=True), True),
+        (models.CharField(primary_key=True, max_length=64), False),
+        (models.UUIDField(primary_key=True), False),
+    ],
+)
+def test_a_user_model_whose_keys_may_be_too_long_is_told(
+    key: Any, is_told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with isolate_apps("tests.declarations"):
+
+        class Member(models.Model):  # noqa: DJ008
+            name = key
+
+            class Meta:
+                app_label = "declarations"
+
+        class Person(models.Model):  # noqa: DJ008
+            member = models.OneToOneField(Member, primary_key=True, on_delete=models.CASCADE)
+
+            class Meta:
+                app_label = "declarations"
+
+    for users in (Member, Person):
+        monkeypatch.setattr("django_timelines.checks.get_user_model", lambda users=users: users)
+        assert ("timelines.W027" in ids(check_site())) is is_told
 
 
 class OursMade(ActorMiddleware):

@@ -19,7 +19,6 @@ from ..events import EventType, NewEvent
 from ..exceptions import Rejected
 from ..fields import text
 from ..links import CallLink
-from ..references import models_in
 from ..registry import Declaration
 from ..runs import can_be_stored
 from ..state import RunName
@@ -52,11 +51,15 @@ class Options:
 
 @dataclass(slots=True)
 class Input:
-    """A call's input, checked: Python values for a body here, JSON for one elsewhere, secrets apart."""
+    """A call's input, checked, as it is stored: JSON, secrets apart. Each run of a body is given values of its own."""
 
-    values: dict[str, Any] = field(repr=False)
     encoded: dict[str, Any] = field(default_factory=dict)
     secrets: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def with_secrets(self) -> dict[str, Any]:
+        """All of it, for a body."""
+        return self.encoded | self.secrets
 
     @property
     def digest(self) -> str:
@@ -73,7 +76,7 @@ class Input:
         return NewEvent(EventType.STEP_CALLED, *name, data=data, at=moments.now())
 
 
-NO_INPUT = Input({}).digest
+NO_INPUT = Input().digest
 
 
 @sensitive_variables()
@@ -85,7 +88,7 @@ def check_input(declaration: Declaration, step: Step[...], args: tuple[Any, ...]
     if unknown or len(args) > len(names) or len(given) < len(args) + len(kwargs):
         wrong = f"has no {', '.join(unknown)}" if unknown else "was given too much"
         raise Rejected(f"{declaration.label}.{step.name} takes ({', '.join(names)}); the call {wrong}.", "wrong_input")
-    result, errors = Input({}), {}
+    result, errors = Input(), {}
     for parameter in step.parameters:
         name = parameter.name
         if name not in given:
@@ -93,22 +96,14 @@ def check_input(declaration: Declaration, step: Step[...], args: tuple[Any, ...]
                 errors[name] = [_("This is missing.")]
             continue
         try:
-            _take_value(result, declaration.inputs[step.name][name], name, given[name])
+            field = declaration.inputs[step.name][name]
+            (result.secrets if field.is_secret else result.encoded)[name] = field.encode(given[name])
         except ValidationError as error:
             errors[name] = error.messages
     if errors:
         raise Rejected(errors)
     text(result.encoded)
     return result
-
-
-@sensitive_variables()
-def _take_value(result: Input, field: Any, name: str, value: Any) -> None:
-    checked = field.check(value)
-    encoded = field.encode(checked, checked=True)
-    (result.secrets if field.is_secret else result.encoded)[name] = encoded
-    # what a body elsewhere, or a retry, is given; a referenced row needs no second reading
-    result.values[name] = checked if models_in(field.annotation) else field.decode(encoded)
 
 
 def key_digest(workflow: str, key: str) -> uuid.UUID:

@@ -30,7 +30,6 @@ from .allowed import check_allowed
 from .answer import go_on, run_from
 from .asked import Input, Options, check_input, key_digest
 from .assignee import from_outside, instead_of
-from .claim import item_of
 from .history import as_it_ended
 from .judge import Call, Verdict, judge, outcome_of
 from .patience import Patience, conflict_if_transient
@@ -225,11 +224,10 @@ def _carry_out(
         _raise_rejection(as_it_ended(before, after, name), name)
         return after
     started = NewEvent(EventType.ATTEMPT_STARTED, *name, attempt=1, at=moments.now())
-    values = given.values | item_of(declaration, before, name)
-    held = Held(declaration, before, name, 1, values, [*events, started], given.secrets)
+    held = Held(declaration, before, name, 1, given.with_secrets, [*events, started], given.secrets)
     if not exactly_once:
         snapshot = _hand_over(declaration, before, [*events, started], runner, name, given)
-        held = Held(declaration, snapshot, name, 1, values)
+        held = Held(declaration, snapshot, name, 1, given.with_secrets)
     after = knowing(run_from(held, runner) or load(before.id, before.using), name)
     _raise_rejection(as_it_ended(before, after, name), name)
     return after
@@ -277,7 +275,7 @@ def _same_start(known: Snapshot, name: RunName, given: Input, options: Options) 
     if (
         run.get("status") == StepStatus.WAITING and "errors" in run
     ):  # the first input was rejected: this is the next call
-        _outcome, known = call(declaration, known, name, Options("", options.actor), (), given.values)
+        _outcome, known = call(declaration, known, name, Options("", options.actor), (), given.with_secrets)
     elif run.get("digest") not in (None, asked.digest):
         said = _("The key “%(key)s” began another timeline, with other input.")
         raise Refused(said % {"key": options.key}, "key_reused")

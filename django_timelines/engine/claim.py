@@ -138,13 +138,18 @@ def _drop(timeline: uuid.UUID, name: RunName, why: str) -> None:
 
 
 def prepare(held: Held) -> None:
-    """Read what the body is given: the input of the call that the attempt is for; for an undo, the fields as they were then."""
+    """Read what one run of the body is given: the input of the call that the attempt is for, and its item, decoded for that run.
+
+    For an undo, the fields as they were then, too.
+    """
     if held.broken is not None:
         raise held.broken
     if held.step.undoes is not None:
         held.then = _fields_then(held)
-    if held.given is None:
-        held.given = _input_of(held)
+    if held.input is None:
+        held.input = _input_of(held)
+    inputs, item = held.declaration.inputs[held.step.name], item_of(held.declaration, held.snapshot, held.name)
+    held.given = {name: inputs[name].decode(value) for name, value in held.input.items() if name in inputs} | item
 
 
 def _fields_then(held: Held) -> dict[str, Any]:
@@ -158,11 +163,10 @@ def _fields_then(held: Held) -> dict[str, Any]:
 
 
 def _input_of(held: Held) -> dict[str, Any]:
-    """Return the call's input, decoded, and the item. A step that runs by itself has no call."""
-    given_item = item_of(held.declaration, held.snapshot, held.name)
+    """Return the call's input as it is stored. A step that runs by itself has no call."""
     call = held.snapshot.state["runs"][run_key(*held.name)].get("call")
     if not call:
-        return given_item
+        return {}
     using = held.snapshot.using
     calls = as_they_are(Event.objects.using(using)).filter(timeline=held.snapshot.id, sequence=call)
     data = calls.values_list("data", flat=True).get()
@@ -170,8 +174,7 @@ def _input_of(held: Held) -> dict[str, Any]:
     if data.get("sealed"):
         row = as_they_are(SealedInput.objects.using(using)).get(timeline=held.snapshot.id, sequence=call)
         given |= open_sealed(bytes(row.sealed))
-    inputs = held.declaration.inputs[held.step.name]
-    return {name: inputs[name].decode(value) for name, value in given.items() if name in inputs} | given_item
+    return given
 
 
 def item_of(declaration: Declaration, snapshot: Snapshot, name: RunName) -> dict[str, Any]:

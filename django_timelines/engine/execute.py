@@ -49,12 +49,9 @@ def execute(held: Held, runner: Runner) -> tuple[Advance | None, type_ended | No
     leased = not held.pending and not runner.in_transaction
     try:
         with keeper.keep(runner.using, runner.by().holder, held.step.timeout) if leased else nullcontext():
-            try:
-                prepare(held)
-            except Exception as error:  # a type that changed, a row that is gone: the attempt's own failure
-                if held.declaration.secrets(held.step.name) and not isinstance(error, NotOpened):
-                    error = ValueError(f"The stored input no longer fits ({type(error).__name__}).")
-                failed = Failed(as_failure(error), in_time=True)
+            if not runner.in_transaction and (
+                failed := _unprepared(held)
+            ):  # in one of the caller's: within a savepoint
                 return record(held, failed, runner), failed
             if held.step.delivery is Delivery.EXACTLY_ONCE:
                 return _exactly_once(held, runner)
@@ -81,6 +78,19 @@ def _give_back(held: Held, runner: Runner, interrupted: Interrupted) -> None:
     else:
         leaks.mend()
         give_back(held, runner, **said)
+
+
+def _unprepared(held: Held) -> Failed | None:
+    """See that the next run of the body has its input; return why not: a type that changed, a row that is gone."""
+    try:
+        if held.given is None:
+            prepare(held)
+    except Exception as error:
+        hidden = held.declaration.secrets(held.step.name) and not (isinstance(error, NotOpened) or is_transient(error))
+        if hidden:
+            error = ValueError(f"The stored input no longer fits ({type(error).__name__}).")
+        return Failed(as_failure(error), in_time=True)
+    return None
 
 
 def _run(held: Held, runner: Runner, batches: Batches) -> type_ended:
@@ -164,7 +174,7 @@ def _in_transaction(held: Held, runner: Runner, leases: ExitStack) -> tuple[Adva
             with block:
                 if runs >= OPTIMISTIC_RUNS and not held.pending:
                     held = _afresh(held, lock=True)
-                one.ended = ended = _run_in(block, held, runner, leases)
+                one.ended = ended = _unprepared(held) or _run_in(block, held, runner, leases)
                 if isinstance(ended, Failed):
                     raise ended.error if told(partial(is_transient, ended.error), False) else _RollBack(ended)
                 one.result = record(held, ended, runner, may_rerun=True, alone=alone)
@@ -186,7 +196,7 @@ def _in_transaction(held: Held, runner: Runner, leases: ExitStack) -> tuple[Adva
             if not isinstance(error, Error) or (runner.in_transaction and is_transient(error)):
                 raise  # a deadlock in the caller's transaction is for the caller to begin again
             if patience.outlasts(error):
-                held = held if held.pending else _afresh(held)
+                held = _afresh(held)
                 continue
             # the commit itself said no: a deferred constraint, a transaction that the body broke
             ended = Failed(error, secrets_of(held.declaration, held.name, held.given or {}))
@@ -245,9 +255,14 @@ def _after_broken_hook(result: Advance, held: Held) -> Advance:
 
 
 def _afresh(held: Held, *, lock: bool = False) -> Held:
-    """Read what the attempt goes on from once more, as its body is to run again: nothing of it is left."""
+    """Return the attempt as its body is to run again: nothing of it is left, so what it goes on from is read once more.
+
+    What it was given, too: it may have changed that.
+    """
+    if held.pending:
+        return replace(held, given=None)
     snapshot = load(held.snapshot.id, held.snapshot.using, lock=lock, names=[held.name])
     name = check_ours(held, snapshot)
     if held.declaration.is_behind(snapshot.state):
         raise too_late(snapshot, in_time=True)
-    return replace(held, snapshot=snapshot, name=name)
+    return replace(held, snapshot=snapshot, name=name, given=None)

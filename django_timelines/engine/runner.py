@@ -68,11 +68,12 @@ class Held:
     snapshot: Snapshot
     name: RunName
     attempt: int = 1
-    given: dict[str, Any] | None = field(default=None, repr=False)  # the input; None: read it from the call
+    input: dict[str, Any] | None = field(default=None, repr=False)  # of its call, as it is stored; None: read it there
     pending: list[NewEvent] = field(default_factory=list)
     sealed: dict[str, Any] = field(default_factory=dict, repr=False)
     then: dict[str, Any] = field(default_factory=dict, repr=False)  # an undo: the fields as its step left them
     base: dict[str, Any] = field(default_factory=dict, repr=False)  # what the fields were that its batches changed
+    given: dict[str, Any] | None = field(default=None, repr=False)  # what the next run of its body gets, and may change
     broken: Exception | None = None  # what a function raised that was asked before the attempt
     progressed: bool = False  # a batch of this attempt is committed
 

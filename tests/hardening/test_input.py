@@ -88,6 +88,24 @@ def test_a_body_gets_the_same_values_wherever_it_runs(place: Any) -> None:
     assert got == [{"n": "1.5", "on": "2020-01-01", "pair": [1, 2]}] * 2
 
 
+def test_a_body_reads_a_row_that_it_is_given_wherever_it_runs(place: Any) -> None:
+    got = []
+
+    class Sign(Workflow):
+        @step
+        def begin(self, entry: Entry) -> None:
+            got.append(entry.text)
+
+    entry = Entry.objects.create(text="saved")
+    entry.text = "only typed"
+    Sign.start(entry=entry)
+    place(Sign._declaration.label, begin="embedded")
+    Sign.start(entry=entry)
+    drain()
+
+    assert got == ["saved", "saved"]
+
+
 def test_a_validator_that_changes_a_value_changes_it_once_wherever_it_runs(place: Any) -> None:
     got = []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Barrier
 from typing import Any
 
@@ -12,7 +13,7 @@ from django_timelines.models import Event
 from django_timelines.testing import drain
 from tests.races.at_once import at_once, meanwhile
 from tests.races.workers import bell_of
-from tests.races.workflows import Till
+from tests.races.workflows import Album, Till
 from tests.shop.models import Entry
 from tests.shop.workflows import plan, ran
 
@@ -32,6 +33,46 @@ def test_an_exactly_once_body_that_was_overtaken_runs_again_on_what_is_true_now(
     assert (Till.get(till.pk).total, ran["count"], Entry.objects.filter(text="count").count()) == (15, 2, 1)
     attempts = Event.objects.filter(timeline=till.pk, step="count", type="AttemptStarted")
     assert list(attempts.values_list("attempt", flat=True)) == [1]
+
+
+@pytest.mark.parametrize("placement", ["inline", "embedded"])
+def test_a_body_that_runs_again_is_given_what_was_asked_for_and_not_what_it_made_of_it(
+    place: Callable[..., None], placement: str, row_locks: None
+) -> None:
+    place(Album._declaration.label, write=placement)
+    page = Entry.objects.create(text="page")
+    album = Album.start(pages=[])
+
+    def overtake_once(workflow: Any) -> None:
+        if ran["write"] == 1:
+            meanwhile(lambda: Album.get(album.pk).look())
+
+    plan["write"] = overtake_once
+    album.write(page=page, words=[" one"], code=[" two"])
+    drain()
+
+    page.refresh_from_db()
+    assert (ran["write"], page.text, Album.get(album.pk).count) == (2, "page one two", 2)
+
+
+@pytest.mark.parametrize("placement", ["inline", "embedded"])
+def test_a_body_that_runs_again_is_given_its_item_as_it_is(
+    place: Callable[..., None], placement: str, row_locks: None
+) -> None:
+    place(Album._declaration.label, turn=placement)
+    page = Entry.objects.create(text="page")
+    album = Album.start(pages=[page])
+
+    def overtake_once(workflow: Any) -> None:
+        if ran["turn"] == 1:
+            meanwhile(lambda: Album.get(album.pk).look())
+
+    plan["turn"] = overtake_once
+    album.turn[str(page.pk)](corner=" one")
+    drain()
+
+    page.refresh_from_db()
+    assert (ran["turn"], page.text, Album.get(album.pk).count) == (2, "page one", 2)
 
 
 def test_two_exactly_once_bodies_at_once_both_have_their_effect(row_locks: None) -> None:

@@ -2,7 +2,8 @@
 
 from datetime import timedelta
 
-from django_timelines.workflows import AT_LEAST_ONCE, AT_MOST_ONCE, Retry, Workflow, step
+from django_timelines.workflows import AT_LEAST_ONCE, AT_MOST_ONCE, Retry, Secret, Workflow, step
+from tests.shop.models import Entry
 from tests.shop.workflows import body
 
 
@@ -57,3 +58,34 @@ class Till(Workflow):
         total = self.total
         body(self, "tell")
         self.total = total + 100
+
+
+class Album(Workflow):
+    """Bodies that change what they are given."""
+
+    count: int = 0
+    pages: list[Entry] = []  # noqa: RUF012 (a default, copied into each timeline)
+
+    @step
+    def open(self, pages: list[Entry]) -> None:
+        self.pages = pages
+
+    @step(after=open)
+    def write(self, page: Entry, words: list[str], code: Secret[list[str]]) -> None:
+        words += code
+        page.text += "".join(words)
+        page.save()
+        code.clear()
+        self.count += 1
+        body(self, "write")
+
+    @step(after=open, manual=True)
+    def look(self) -> None:
+        self.count += 1
+
+    @step(after=open, each="pages")
+    def turn(self, page: Entry, corner: str) -> None:
+        page.text += corner
+        page.save()
+        self.count += 1
+        body(self, "turn")

@@ -2,16 +2,20 @@
 
 import datetime
 import decimal
+from contextlib import nullcontext
+from functools import partial
 from typing import Annotated, Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from pydantic import AfterValidator
 
 from django_timelines.exceptions import Refused
 from django_timelines.models import Event, Timeline
 from django_timelines.testing import drain
 from django_timelines.workflows import Retry, Workflow, step
+from tests.shop.here import HERE
 from tests.shop.models import Entry
 
 from .workflows import Box
@@ -104,6 +108,37 @@ def test_a_body_reads_a_row_that_it_is_given_wherever_it_runs(place: Any) -> Non
     drain()
 
     assert got == ["saved", "saved"]
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+@pytest.mark.parametrize("around", [nullcontext, partial(transaction.atomic, HERE)], ids=["", "in_transaction"])
+@pytest.mark.parametrize(("placement", "answer"), [("inline", "retrying"), ("embedded", "due")])
+def test_an_item_whose_row_is_gone_is_an_attempt_that_failed_wherever_it_runs(
+    place: Any, placement: str, answer: str, around: Any
+) -> None:
+    class Sheet(Workflow):
+        entries: list[Entry]
+
+        @step
+        def begin(self, entries: list[Entry]) -> None:
+            self.entries = entries
+
+        @step(after=begin, each="entries", retry=Retry(2, on=Entry.DoesNotExist))
+        def sign(self, entry: Entry, name: str) -> None:
+            entry.delete()
+
+    place(Sheet._declaration.label, sign=placement)
+    entry = Entry.objects.create(text="saved")
+    sheet, key = Sheet.start(entries=[entry]), str(entry.pk)
+    Entry.objects.all().delete()
+
+    with around():
+        assert sheet.sign[key](name="Ada") == answer
+    drain()
+
+    events = Event.objects.filter(timeline=sheet.pk, step="sign", item=key).order_by("sequence")
+    types = ["StepDue", "StepCalled", "AttemptStarted", "AttemptFailed"]
+    assert list(events.values_list("type", flat=True)) == types
 
 
 def test_a_validator_that_changes_a_value_changes_it_once_wherever_it_runs(place: Any) -> None:

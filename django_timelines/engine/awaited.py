@@ -50,7 +50,11 @@ class Awaited:
         try:
             if self._error is not None:
                 raise self._error
-            return await body()
+            returned: T
+            returned, raised = await asyncio.create_task(_ended(body))  # whose cancel is the body's own
+            if raised is not None:
+                raise raised
+            return returned
         except asyncio.CancelledError:
             if self._error is not None:
                 raise self._error from None
@@ -65,3 +69,11 @@ class Awaited:
         if self._loop is not None and self._task is not None:
             self._task.cancel()
             self._loop.call_later(AGAIN, self._cancel)
+
+
+async def _ended(body: Callable[[], Awaitable[Any]]) -> tuple[Any, BaseException | None]:
+    """Return what the body does, and what ends it that would end the event loop as well, if a task raised it."""
+    try:
+        return await body(), None
+    except (SystemExit, KeyboardInterrupt) as error:
+        return None, error

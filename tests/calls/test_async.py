@@ -279,9 +279,15 @@ def test_an_inline_body_runs_in_the_loop_of_who_awaits_it_and_one_called_from_sy
     assert [loop is loops[1] for loop in loops] == [True, True, False]
 
 
-def test_a_body_that_is_cancelled_by_itself_has_failed(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("how", ["raises", "cancels its task"])
+def test_a_body_that_is_cancelled_by_itself_has_failed(how: str, place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async def cancels_itself(workflow: Any) -> None:
-        raise asyncio.CancelledError
+        if how == "raises":
+            raise asyncio.CancelledError
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(PATIENCE)
 
     place(Patience._declaration.label, begin="inline", repeat="inline")
     patience = Patience.start()

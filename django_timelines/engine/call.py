@@ -21,7 +21,7 @@ from ..items import with_names
 from ..models import Timeline, new_id
 from ..placements import INLINE
 from ..registry import Declaration
-from ..state import Outcome, RunName, StepStatus, empty, late_since, run_key, type_state
+from ..state import Outcome, RunName, StepStatus, empty, late_since, run_key, step_status, type_state
 from ..steps import Delivery
 from ..store import EVERYTHING, Snapshot
 from . import bells
@@ -41,6 +41,7 @@ from .slots import is_limited
 from .unique import rejection_of
 
 ATTEMPTS_AT_A_CONFLICT = 20
+_FAILED = (StepStatus.RETRYING, StepStatus.BLOCKED, StepStatus.FAILED)
 NOWHERE = ""  # where who begins a timeline executes nothing of it
 OPTIMISTIC_CALLS = 3  # from then on the timeline's row is taken first
 
@@ -73,8 +74,10 @@ def start(declaration: Declaration, options: Options, args: tuple[Any, ...], kwa
                 return _same_start(known, RunName(entry.name), given, options)
             is_there = isinstance(error, IntegrityError) and not runner.in_transaction
             if is_there and (ours := store.find(using, {"id": before.id})):
-                actors.note_started(ours.id)  # the connection went away as it was committed, and nobody was told
-                return ours
+                actors.note_started(ours.id)
+                if runner.raises and step_status(ours.state, entry.name) in _FAILED:
+                    raise  # what the body raised, which is recorded
+                return ours  # the connection went away as it was committed, and nobody was told
             if not isinstance(error, Conflict):
                 raise
             patience.after(error)

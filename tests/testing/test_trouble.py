@@ -432,6 +432,25 @@ def test_a_database_error_of_a_body_outside_is_recorded_before_it_is_raised() ->
     assert Order.get(order.pk).announce.status == "blocked"
 
 
+def test_a_database_error_of_the_first_body_is_recorded_before_start_raises_it(deploy: Any) -> None:
+    Unique.objects.create(text="announced")
+    parcel = deploy(
+        """
+        from tests.shop.models import Unique
+
+        class Parcel(Workflow):
+            @step
+            def announce(self, text: str):
+                Unique.objects.create(text=text)
+        """
+    )
+
+    with pytest.raises(IntegrityError):
+        parcel.start("announced")
+
+    assert parcel.get(parcel.timelines.get().pk).announce.status == "retrying"
+
+
 def test_a_body_outside_that_passes_over_a_database_error_is_not_done_without_what_it_wrote() -> None:
     Unique.objects.create(text="announced")
     order, plan["announce"] = upto("announce"), _again_and_never_mind

@@ -197,19 +197,18 @@ def _assigned_twice(declaration: registry.Declaration) -> Iterator[CheckMessage]
     """Name steps that may run at once and assign the same field (clause 12 of the contract). What undoes or reminds is none."""
     ancestors = declaration.graph.ancestors()
     assigned = {name: _assigned(declaration.step(name)) & set(declaration.fields) for name in ancestors}
-    for one, other in itertools.combinations(ancestors, 2):
-        fields = assigned[one] & assigned[other]
-        if fields and one not in ancestors[other]:
-            message = f"{declaration.label}.{one} and .{other} may run at once, and both assign {_listed(fields)}."
-            yield Warning(message, hint=_OF_STEPS, id="timelines.W012")
+    found = [
+        (f"{one} and .{other} may run at once, and both assign", fields, _OF_STEPS)
+        for one, other in itertools.combinations(ancestors, 2)
+        if (fields := assigned[one] & assigned[other]) and one not in ancestors[other]
+    ]
     for name, fields in assigned.items():
         declared = declaration.step(name)
         runs_again = declared.delivery is Delivery.EXACTLY_ONCE and declared.child is None
         if fields and declared.each and declared.each.at_once != 1 and not runs_again:
-            message = (
-                f"{declaration.label}.{name} may run for several items at once, and each assigns {_listed(fields)}."
-            )
-            yield Warning(message, hint=_OF_ITEMS, id="timelines.W012")
+            found.append((f"{name} may run for several items at once, and each assigns", fields, _OF_ITEMS))
+    for said, fields, hint in found:
+        yield Warning(f"{declaration.label}.{said} {', '.join(sorted(fields))}.", hint=hint, id="timelines.W012")
 
 
 _OF_STEPS = (
@@ -220,10 +219,6 @@ _OF_ITEMS = (
     "Write at_once=1, deliver it exactly once, or count in a step that comes after it: who is second blocks, and of children "
     "(results=) the last wins."
 )
-
-
-def _listed(fields: Iterable[str]) -> str:
-    return ", ".join(sorted(fields))
 
 
 def _assigned(declared: Step[...]) -> set[str]:

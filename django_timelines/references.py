@@ -112,23 +112,21 @@ type_keys = dict[int, tuple[Model, Any]]
 def keys_in(value: Any, before: type_keys) -> type_keys:
     """Return the rows in a value, however deep, with their keys: those that are deleted already as they were ``before``."""
     if isinstance(value, Model):
-        known = before.get(id(value)) if value.pk is None else (value, _as_json(value.pk))
+        known = (value, _as_json(value.pk)) if has_key(value) else before.get(id(value))
         return {id(value): known} if known else {}
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, _CONTAINERS) else ()
     return {at: known for part in parts for at, known in keys_in(part, before).items()}
 
 
-def with_keys(value: Any, keys: type_keys) -> Any:
-    """Return the value with copies of its rows that were deleted since, which have the keys that those had."""
-    if not any(row.pk is None for row, _key in keys.values()):
-        return value
-    if isinstance(value, Model) and value.pk is None and id(value) in keys:
+def with_keys(value: Any, gone: type_keys) -> Any:
+    """Return the value with copies of its rows that are ``gone``, which have the keys that those had."""
+    if isinstance(value, Model) and id(value) in gone:
         copied = copy(value)
-        copied.pk = keys[id(value)][1]
+        copied.pk = gone[id(value)][1]
         return copied
     if isinstance(value, dict):
-        return {name: with_keys(part, keys) for name, part in value.items()}
-    return [with_keys(part, keys) for part in value] if isinstance(value, _CONTAINERS) else value
+        return {name: with_keys(part, gone) for name, part in value.items()}
+    return [with_keys(part, gone) for part in value] if isinstance(value, _CONTAINERS) else value
 
 
 def _mentions_model(annotation: Any) -> bool:

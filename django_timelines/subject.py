@@ -151,7 +151,8 @@ class Subject:
         keys = self._keys.get(name, {})  # a row that was deleted meanwhile is still the one that the field names
         if isinstance(value, Model) and id(value) in keys:
             return keys[id(value)][1]
-        return self._declaration.fields[name].encode(with_keys(value, keys))
+        gone = {at: known for at, known in keys.items() if known[0].pk is None}
+        return self._declaration.fields[name].encode(with_keys(value, gone) if gone else value)
 
     def __repr__(self) -> str:
         return f"<{self._declaration.label} {self._snapshot.id} {timeline_status(self._snapshot.state)}>"

@@ -94,7 +94,7 @@ def test_a_row_that_was_never_saved_is_refused_in_a_list_still() -> None:
 
     _keys, timeline = cleaned(clean)
 
-    assert "this Entry has no primary key yet: save it first" in str(timeline.explain())
+    assert "this Entry is not in the database: save it first" in str(timeline.explain())
 
 
 def test_a_row_is_refused_where_the_field_names_none() -> None:

@@ -267,7 +267,7 @@ def _raise_rejection(state: type_state, name: RunName) -> None:
 def started_with(declaration: Declaration, key: str, using: str, *, lock: bool = False) -> Snapshot | None:
     """Return the timeline that a start with this key began, under whichever name the workflow had then."""
     for label in declaration.names if key else ():
-        if found := store.find(using, {"digest": key_digest(label, key)}, lock=lock):
+        if found := store.find(using, {"digest": key_digest(label, key)}, lock=lock, shared=True):
             return found
     return None
 

@@ -50,14 +50,15 @@ def see_who_has(taken: ValueTaken, using: str) -> None:
     """Raise ``NotUnique`` if a timeline is in the way. If only a row was left there, it goes: write again."""
     declaration, connection = registry.get(taken.workflow), connections[using]
     old_reads = connection.vendor == "mysql" and connection.in_atomic_block  # REPEATABLE READ would not show it
-    rows = UniqueValue.objects.using(using).filter(digest=taken.digest)
-    for row in rows.select_for_update() if old_reads else rows:
-        other = store.find(using, {"id": row.timeline_id}, lock=old_reads)
-        # while nobody can say what the other one has, it has what it took
-        if other and other.status not in ENDED and _digest_or(taken.digest, declaration, other) == taken.digest:
-            raise NotUnique(_sentence(declaration), other.id) from None
-        UniqueValue.objects.using(using).filter(digest=row.digest, timeline=row.timeline_id).delete()
-        logger.warning("Timeline %s no longer has the unique value that it held: it is free.", row.timeline_id)
+    holder = store.holder_of(using, taken.digest, lock=old_reads)
+    if holder is None:
+        return
+    other = store.find(using, {"id": holder}, lock=old_reads, shared=True)
+    # while nobody can say what the other one has, it has what it took
+    if other and other.status not in ENDED and _digest_or(taken.digest, declaration, other) == taken.digest:
+        raise NotUnique(_sentence(declaration), other.id) from None
+    UniqueValue.objects.using(using).filter(digest=taken.digest, timeline=holder).delete()
+    logger.warning("Timeline %s no longer has the unique value that it held: it is free.", holder)
 
 
 def rejection_of(run: Mapping[str, Any]) -> Rejected:

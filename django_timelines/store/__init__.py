@@ -15,7 +15,7 @@ from .noting import (
     take_notices,
     take_value,
 )
-from .reading import EVERYTHING, cursor_of, find, load, paused, snapshot_of
+from .reading import EVERYTHING, cursor_of, find, holder_of, load, paused, snapshot_of
 from .writing import commit
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "find",
     "forget_deadline",
     "heartbeat",
+    "holder_of",
     "leases",
     "load",
     "note",

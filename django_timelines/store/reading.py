@@ -7,9 +7,10 @@ import uuid
 from typing import Any
 
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..exceptions import Unknown
-from ..models import Pause, Run, Timeline
+from ..models import Pause, Run, Timeline, UniqueValue
 from ..state import loaded, with_fields
 from ..statements import matching, type_row
 from .change import Snapshot, lease_lost
@@ -27,12 +28,15 @@ def load(id: uuid.UUID, using: str, *, lock: bool = False) -> Snapshot:
     return snapshot
 
 
-def find(using: str, where: type_row, *, lock: bool = False) -> Snapshot | None:
-    """Read the timeline with these values (its ``id``, or ``digest``), or None. Without a model instance: it is read often."""
+def find(using: str, where: type_row, *, lock: bool = False, shared: bool = False) -> Snapshot | None:
+    """Read the timeline with these values (its ``id``, or ``digest``), or None. Without a model instance: it is read often.
+
+    ``lock`` as for ``load``. ``shared``: for who was told that there is such a one already, and may be one of several.
+    """
     connection = connections[using]
     found, wanted = matching(using, Timeline, where)
     listed = _READ.format(key=connection.ops.quote_name("key")) + _HELD
-    locked = " FOR UPDATE" if lock and connection.features.has_select_for_update else ""
+    locked = _lock(connection, shared=shared) if lock else ""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {listed} FROM {Timeline._meta.db_table} WHERE {found}{locked}", wanted)  # noqa: S608
         row = cursor.fetchone()
@@ -44,6 +48,27 @@ def find(using: str, where: type_row, *, lock: bool = False) -> Snapshot | None:
     return Snapshot(
         _uuid(id), workflow, using, head, status, read, _uuid(correlation), key, unique, started_by, bool(held)
     )
+
+
+def holder_of(using: str, digest: uuid.UUID, *, lock: bool = False) -> uuid.UUID | None:
+    """Return which timeline has a unique value by its row, or None. ``lock`` reads past an old snapshot."""
+    connection = connections[using]
+    found, wanted = matching(using, UniqueValue, {"digest": digest})
+    locked = _lock(connection, shared=True) if lock else ""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT timeline_id FROM {UniqueValue._meta.db_table} WHERE {found}{locked}", wanted)  # noqa: S608
+        row = cursor.fetchone()
+    return _uuid(row[0]) if row else None
+
+
+def _lock(connection: BaseDatabaseWrapper, *, shared: bool) -> str:
+    """Return how a SELECT ends that takes its row.
+
+    MariaDB gives a lock of the duplicate to each who is told of one: if they all ask for it alone, only one of them gets on.
+    """
+    if shared and connection.vendor == "mysql":
+        return " LOCK IN SHARE MODE"
+    return " FOR UPDATE" if connection.features.has_select_for_update else ""
 
 
 def _json(value: Any) -> Any:

@@ -8,11 +8,12 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from subprocess import PIPE
+from typing import Any
 
 import django_rq
 import pytest
 from django.conf import settings
-from django.db import connections
+from django.db import connections, transaction
 from rq import SimpleWorker
 
 from django_timelines.exceptions import NotUnique, Refused
@@ -179,6 +180,33 @@ def test_of_fifty_starts_with_one_unique_value_one_is_taken_and_the_others_are_r
     (begun,) = [answer for answer in found if not isinstance(answer, NotUnique)]
     assert [(error.reason, error.timeline) for error in refused] == [("not_unique", begun)] * (FIFTY - 1)
     assert (Signup.timelines.count(), UniqueValue.objects.count(), effects("register")) == (1, 1, 1)
+
+
+FEW = 6  # in transactions, of which each waits for the one before
+
+
+def in_transaction(deed: Callable[[], Any]) -> Callable[[], Any]:
+    def do() -> Any:
+        with transaction.atomic(using=HERE):
+            Entry.objects.create(text="caller")
+            return deed()
+
+    return do
+
+
+def test_starts_with_one_key_in_transactions_of_their_callers_are_one_timeline() -> None:
+    found = at_once(*[in_transaction(lambda: Till.using(key="form-token").start(owner="Ada").pk)] * FEW)
+
+    assert found == [Till.timelines.get().pk] * FEW
+    assert (effects("open"), effects("caller")) == (1, FEW)
+
+
+def test_of_starts_with_one_unique_value_in_transactions_of_their_callers_one_is_taken() -> None:
+    found = at_once(*[in_transaction(lambda: Signup.start(email="ada@example.org").pk)] * FEW)
+
+    refused = [answer for answer in found if isinstance(answer, NotUnique)]
+    assert [error.timeline for error in refused] == [Signup.timelines.get().pk] * (FEW - 1)
+    assert (UniqueValue.objects.count(), effects("register")) == (1, 1)
 
 
 def test_of_many_who_change_to_one_unique_value_one_gets_it() -> None:

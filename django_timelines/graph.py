@@ -139,26 +139,40 @@ class Graph:
                     asked.add(self._successors.get(name, ()))
                 take(decided)
                 undecided |= {name} - begun
-            take(NewEvent(EventType.STEP_NOT_TAKEN, step) for step in self._passed(undecided, state))
+            take(NewEvent(EventType.STEP_NOT_TAKEN, step) for step in self._passed(undecided, state, begun))
         return events
 
-    def _passed(self, undecided: Iterable[str], state: type_state) -> list[str]:
+    def _passed(self, undecided: Iterable[str], state: type_state, moved: Collection[str]) -> list[str]:
         """Return what is upcoming above these, though all that it comes after is settled: it was added when that was done.
 
-        A round's first step, which is reached once nothing is left to undo, is none.
+        Of several the topmost, as the others' turn may come by them, and none of which it may come by what is open or has just
+        ``moved``. A round's first step, which is reached once nothing is left to undo, is none.
         """
         found, seen = list[str](), {state.get("undoing", {}).get("then", "")}
-        below = [name for name in undecided if _is_upcoming(state, name) or is_settled(state["runs"].get(name))]
-        while below:
-            for step in {dependency.step for dependency in self.nodes[below.pop()].after} - seen:
-                seen.add(step)
-                if not _is_upcoming(state, step):
-                    continue
-                if any(answer(dependency, state) is None for dependency in self.nodes[step].after):
-                    below.append(step)
-                else:
-                    found.append(step)
+        waiting = [name for name in undecided if _is_upcoming(state, name) or is_settled(state["runs"].get(name))]
+        above = [dependency.step for name in waiting for dependency in self.nodes[name].after]
+        while above:
+            step = above.pop()
+            if step in seen or not _is_upcoming(state, step):
+                continue
+            seen.add(step)
+            awaited = [d.step for d in self.nodes[step].after if answer(d, state) is None] or self._awaited(
+                step, state, moved
+            )
+            above += awaited
+            if not awaited:
+                found.append(step)
         return sorted(found, key=self._places.__getitem__)
+
+    def _awaited(self, step: str, state: type_state, moved: Collection[str]) -> list[str]:
+        """Return what a step comes after, past what is settled, and what is not or has just moved."""
+        found, above, seen = list[str](), [step], {step}
+        while above:
+            for name in {dependency.step for dependency in self.nodes[above.pop()].after} - seen:
+                seen.add(name)
+                is_past = name not in moved and is_settled(state["runs"].get(name))
+                (above if is_past else found).append(name)
+        return found
 
     def _items(self, node: Node, state: type_state, at: datetime, settled: Collection[str]) -> Iterator[NewEvent]:
         """After an item was settled: begin the next ones that there is room for. Once enough are done, take none of the rest."""

@@ -312,12 +312,31 @@ FAULTS = (
         ("tests/contract/test_10_calls.py::test_an_early_call_is_kept_until_its_step_can_take_it",),
     ),
     Fault(
+        11,
+        "a second equal call does again what may be done",
+        "engine/judge.py",
+        "not (is_second and _is_answered(declaration, run, call))",
+        "True",
+        ("tests/contract/test_4_delivery.py::test_a_second_equal_call_does_not_do_again_what_may_be_done",),
+    ),
+    Fault(
         12,
         "what somebody else set meanwhile is overwritten",
         "engine/record.py",
         "return [name for name in ended.changes if fields.get(name) != then.get(name)]",
         "return []",
         ("tests/contract/test_10_calls.py::test_an_outside_effect_whose_field_was_changed_meanwhile_needs_a_person",),
+    ),
+    Fault(
+        12,
+        "a body that runs again is given what its first run has changed",
+        "engine/execute.py",
+        "return replace(held, snapshot=snapshot, name=name, given=None)",
+        "return replace(held, snapshot=snapshot, name=name)",
+        (
+            "tests/races/test_fields.py::test_a_body_that_runs_again_is_given_what_was_asked_for_and_not_what_it_made_of_it",
+        ),
+        "postgres",
     ),
     Fault(
         12,
@@ -346,10 +365,18 @@ FAULTS = (
     ),
     Fault(
         13,
+        "what comes after a step that was done before it changed places is never done",
+        "graph.py",
+        "elif name not in begun and self._was_done_before_its_turn(node, state, now):",
+        "elif False:",
+        ("tests/contract/test_13_deploys.py::test_what_comes_after_steps_that_changed_places_is_done",),
+    ),
+    Fault(
+        13,
         "what waits for a step that was added behind, and for another, is never decided",
         "graph.py",
-        "take(NewEvent(EventType.STEP_NOT_TAKEN, step) for step in self._passed(undecided, state))",
-        "self._passed(undecided, state)",
+        "take(NewEvent(EventType.STEP_NOT_TAKEN, step) for step in self._passed(undecided, state, begun))",
+        "self._passed(undecided, state, begun)",
         ("tests/contract/test_13_deploys.py::test_what_waits_for_nothing_but_steps_added_behind_is_not_taken",),
     ),
     Fault(

@@ -41,9 +41,9 @@ from .slots import is_limited
 from .unique import rejection_of
 
 ATTEMPTS_AT_A_CONFLICT = 20
-_FAILED = (StepStatus.RETRYING, StepStatus.BLOCKED, StepStatus.FAILED)
 NOWHERE = ""  # where who begins a timeline executes nothing of it
 OPTIMISTIC_CALLS = 3  # from then on the timeline's row is taken first
+_FAILED = (StepStatus.RETRYING, StepStatus.BLOCKED, StepStatus.FAILED)
 
 
 @sensitive_variables()

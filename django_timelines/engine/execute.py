@@ -49,9 +49,9 @@ def execute(held: Held, runner: Runner) -> tuple[Advance | None, type_ended | No
     leased = not held.pending and not runner.in_transaction
     try:
         with keeper.keep(runner.using, runner.by().holder, held.step.timeout) if leased else nullcontext():
-            if not runner.in_transaction and (
-                failed := _unprepared(held)
-            ):  # in one of the caller's: within a savepoint
+            # in a transaction of the caller's the body's savepoint comes first
+            failed = None if runner.in_transaction else _unprepared(held)
+            if failed is not None:
                 return record(held, failed, runner), failed
             if held.step.delivery is Delivery.EXACTLY_ONCE:
                 return _exactly_once(held, runner)
